@@ -1,0 +1,362 @@
+# -*- coding: utf-8 -*-
+"""
+The truth about this host's time: what its NTP daemon follows, how well, and what is wrong.
+
+This file runs ``ntpq`` and reads what the host itself knows; what the programs print is read by
+``ntpcluster.parse_*``, what is right or wrong with it is decided by ``ntpcluster.judge``, and what this host
+should follow is said by ``ntpcluster.plan``. Reading never changes anything.
+
+Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. An offset above zero
+means that the server is ahead, so this host's clock is slow.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+import re
+import time
+
+import salt.utils.files
+import salt.utils.path
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+#: Raised with every change of the modules: a minion whose modules say another version is synced by ``ntp.init``.
+VERSION = "0.1.0"
+
+#: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
+#: 30 s here; the daemon is on this host, and three commands must end within 3 s.
+NTPQ_TIMEOUT_MS = 450
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def version():
+    """
+    Version of these modules, as this minion has them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.version
+    """
+    return VERSION
+
+
+def monotonic():
+    """
+    Seconds since some moment in the past, by a clock that no step moves.
+
+    Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.monotonic
+    """
+    return os.times()[4]
+
+
+def program(name, package, argv, timeout=10):
+    """
+    Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
+
+    The time limit is ``timeout(1)``'s, not Salt's own: on Python 2.7 Salt measures it by the system time, and a
+    clock stepped forward would end the very program that stepped it.
+
+    name
+        The program, looked for in the path.
+    package
+        What to install if it is missing; only for the message.
+    argv
+        List of its arguments.
+    timeout
+        Seconds until it is killed.
+
+    Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
+
+    Raises CommandExecutionError if the program is not installed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.program ntpq ntp "['--version']"
+    """
+    path = salt.utils.path.which(name)
+    if not path:
+        raise CommandExecutionError("{0} is not installed on this host: install the package {1}".format(name, package))
+    started = monotonic()
+    done = __salt__["cmd.run_all"](
+        ["timeout", "-s", "KILL", "{0:g}".format(timeout), path] + list(argv),
+        python_shell=False,
+        env={"LC_ALL": "C"},
+        ignore_retcode=True,
+        output_loglevel="trace",
+    )
+    return {
+        "retcode": done["retcode"],
+        "stdout": done["stdout"],
+        "stderr": done["stderr"],
+        # 128 + SIGKILL from timeout(1); Python reports -9 where the shell would say 137.
+        "timed_out": done["retcode"] in (124, 137, -9),
+        "seconds": round(monotonic() - started, 2),
+    }
+
+
+def _ntpq(commands):
+    """Run ntpq once, with these commands, against the daemon of this host."""
+    argv = ["-n", "-c", "timeout {0}".format(NTPQ_TIMEOUT_MS)]
+    for command in commands:
+        argv += ["-c", command]
+    return program("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=3)
+
+
+def _table():
+    """
+    What the daemon says of itself and its associations, as ``ntpcluster.parse_ntpq`` returns it: at most two runs
+    of ntpq.
+
+    The second run asks for what the first cannot tell: values that ntpq's columns cut short, and why a source that
+    was never reached is refused (``flash``, the daemon's own list of failed tests).
+    """
+    done = _ntpq(["rv 0", "lpeers", "lassoc"])
+    if done["timed_out"]:
+        message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
+        return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
+    table = __salt__["ntpcluster.parse_ntpq"](done["stdout"], done["stderr"], done["retcode"])
+    for peer in table["peers"]:
+        peer["flash"] = None
+    unclear = [p for p in table["peers"] if p["assid"] is not None and (p["inexact"] or not p["reach"])]
+    if unclear:
+        answers = _associations([peer["assid"] for peer in unclear])
+        for peer in unclear:
+            _complete(peer, answers.get(peer["assid"], {}))
+        table["complete"] = table["complete"] and len(answers) == len(unclear)
+    return table
+
+
+def _associations(assids):
+    """``rv ASSOCIATION`` of each, in one run of ntpq: {association: variables}. One that is gone by now is missing."""
+    text = _ntpq(["rv {0}".format(assid) for assid in assids])["stdout"]
+    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
+    starts = [found.start() for found in re.finditer(r"associd=", text)] + [len(text)]
+    answers = {}
+    for start, end in zip(starts, starts[1:]):
+        variables = __salt__["ntpcluster.parse_variables"](text[start:end])
+        answers[variables.get("associd")] = variables
+    return answers
+
+
+def _complete(peer, variables):
+    """Put the exact values of its association into a row of the table."""
+    for key, name in (("offset_ms", "offset"), ("delay_ms", "delay"), ("jitter_ms", "jitter"), ("address", "srcadr")):
+        if key in peer["inexact"] and variables.get(name) is not None:
+            peer[key] = variables[name]
+            peer["inexact"] = [other for other in peer["inexact"] if other != key]
+    flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
+    peer["flash"] = int(flash.group(), 16) if flash else None
+
+
+def _answered(table):
+    """The table, or an error that says why there is none."""
+    if table["error"] and not table["peers"] and not table["variables"]:
+        raise CommandExecutionError(
+            "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more.".format(
+                table["error"], table["message"]
+            )
+        )
+    return table
+
+
+def peers():
+    """
+    The daemon's sources, a dict for each row of ntpq's table, in its order.
+
+    Returns a list of dicts:
+
+    - ``remote`` as ntpq prints it, ``address`` in full, ``assid`` the association's number (unique, unlike names)
+    - ``refid`` what the source itself follows, and ``refid_kind`` what sort of word that is
+    - ``stratum`` (16: unsynchronised or never heard), ``type`` ntpq's letter
+    - ``when_s`` seconds since the last packet (None: never, or ntpq's figure cannot be right), ``poll_s``
+    - ``reach`` the register of the last eight polls as an integer: 255 all answered, bit 0 the newest
+    - ``delay_ms``, ``offset_ms``, ``jitter_ms``; None if unknown; ``inexact`` names those that ntpq cut short
+    - ``tally`` ntpq's character and ``condition`` its meaning: system_peer, pps, candidate, outlier, backup,
+      excess, falseticker, reject
+    - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
+    - ``flash`` for a source that is not reached: the daemon's failed tests as bits (ntp.h, TEST1 ...), else None
+
+    Raises CommandExecutionError if the daemon does not answer.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.peers
+    """
+    return _answered(_table())["peers"]
+
+
+def variables(associd=0):
+    """
+    The daemon's system variables, or those of one association, under the names that ``ntpq -c rv`` gives them.
+
+    associd
+        Number of the association as in ``ntpcluster.peers``; 0 is the system.
+
+    Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
+    frequency in ppm, tc and precision as powers of two of seconds.
+
+    Raises CommandExecutionError if the daemon does not answer or has no such association.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.variables
+        salt 'ntp*' ntpcluster.variables 49734
+    """
+    if isinstance(associd, bool) or not re.match(r"\d{1,5}$", "{0}".format(associd)):
+        raise SaltInvocationError("associd: {0!r} is not the number of an association (0 to 65535)".format(associd))
+    done = _ntpq(["rv {0}".format(associd)])
+    table = __salt__["ntpcluster.parse_ntpq"](done["stdout"], done["stderr"], done["retcode"])
+    if not table["variables"]:
+        raise CommandExecutionError(
+            "ntpq -c 'rv {0}': {1}".format(associd, table["message"] or "no answer within the time limit")
+        )
+    return table["variables"]
+
+
+def daemon(service=None):
+    """
+    The NTP daemon's process and service on this host, without asking the daemon itself.
+
+    service
+        Name of the service; default: the platform's.
+
+    Returns a dict: ``name`` of the service, ``running`` (a process is there), ``enabled`` (starts at boot),
+    ``pid``, ``uptime_s`` since its start (None if not running).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.daemon
+    """
+    if service is None:
+        service = __salt__["ntpcluster.facts"]()["platform"]["service"]
+    pid, uptime = _process("ntpd")
+    return {
+        "name": service,
+        "running": pid is not None,
+        "enabled": __salt__["service.enabled"](service),
+        "pid": pid,
+        "uptime_s": uptime,
+    }
+
+
+def _process(name):
+    """
+    Process id and age in seconds of the oldest process of this name, or (None, None).
+
+    The age comes from /proc, in ticks since the boot: a step of the clock does not change it (proc(5)).
+    """
+    found = []
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        try:
+            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
+                text = stat.read().decode("utf-8", "replace")
+        except (IOError, OSError):
+            continue  # it ended meanwhile
+        head, _, tail = text.rpartition(")")
+        fields = tail.split()
+        # Field 3 is the state; a zombie is a daemon that has died. Field 22 is the start.
+        if head.partition("(")[2] == name and fields[0] not in ("Z", "X"):
+            found.append((int(fields[19]), int(pid)))
+    if not found:
+        return None, None
+    started, pid = min(found)
+    with salt.utils.files.fopen("/proc/uptime") as uptime:
+        now = float(uptime.read().split()[0])
+    return pid, max(0.0, round(now - started / float(os.sysconf(str("SC_CLK_TCK"))), 1))
+
+
+def status():
+    """
+    Whether this host has the right time, from whom, and what is wrong if not. Never raises for a sick host.
+
+    Returns a dict:
+
+    - ``synchronized``: bool: the daemon follows a source of this host's tier, that source is alive, and the offset
+      is within the pillar's ``sync:max_offset``
+    - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
+      a short while ago); ``unsynchronized``; ``stopped``
+    - ``tier``: name of the host's tier (None: no valid pillar)
+    - ``daemon``: {name, version, running, enabled, pid, uptime_s}
+    - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
+      ``leap`` (none, add, del, alarm), ``refid``
+    - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
+    - ``peers``: as ``ntpcluster.peers``
+    - ``problems``: list of {code, message, remedy}, worst first; the codes are those of ``ntpcluster.judge``
+
+    ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
+    "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.status
+    """
+    problems, plan = [], None
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        problems.append(
+            {
+                "code": "invalid-pillar",
+                "message": "what this host should follow is unknown: {0}".format(exc),
+                "remedy": "correct the pillar, then: salt-call ntpcluster.validate",
+            }
+        )
+    process = daemon(plan["platform"]["service"] if plan else "ntpd")
+    try:
+        table = _table()
+    except CommandExecutionError as exc:
+        table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
+    return __salt__["ntpcluster.judge"](plan, process, table, problems)
+
+
+def synchronized(timeout=None, interval=1):
+    """
+    Wait until this host follows its tier.
+
+    timeout
+        Seconds to wait at most; 0 looks once. Default: the pillar's ``sync:timeout``.
+    interval
+        Seconds between two looks.
+
+    Returns a dict: ``synchronized`` (bool), ``waited_s``, and ``status`` as the last look saw it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.synchronized timeout=60
+    """
+    if timeout is None:
+        timeout = __salt__["ntpcluster.plan"]()["sync"]["timeout"]
+    started = monotonic()
+    while True:
+        seen = status()
+        waited = monotonic() - started
+        if seen["synchronized"] or waited + interval > timeout:
+            return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
+        time.sleep(interval)

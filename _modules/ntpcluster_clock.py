@@ -1,0 +1,488 @@
+# -*- coding: utf-8 -*-
+"""
+Asking servers for the time, and setting this host's clocks by them: ``ntpdate`` and ``hwclock``.
+
+A step is made only when it is needed, known to be right, and possible; and it is believed only when the clock has
+been seen to move: ntpdate exits 0 when it was not allowed to set anything.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import time
+
+import salt.utils.files
+import salt.utils.path
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+#: One step at a time on a host, whoever asks for it.
+LOCK = "/var/run/ntpcluster.lock"
+
+#: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
+AGREEMENT_S = 1.0
+
+#: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
+HWCLOCK_TIMEOUT_S = 20
+
+#: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
+HWCLOCK_CLOSE_S = 2.0
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def query(servers=None, samples=1):
+    """
+    Ask servers for the time without touching the clock (``ntpdate -q``).
+
+    servers
+        Names or addresses; default: this host's own sources.
+    samples
+        Packets for each server (1 to 8); the best counts. ntpsec's ntpdate takes one, whatever is said here.
+
+    Returns a dict: ``servers``, a list of {``address``, ``stratum``, ``offset_s``, ``delay_s``, ``reachable``} with
+    None for what is not known (a server that answers but is not synchronised has no offset); ``best``, the one
+    ntpdate would set the clock by, or None; ``errors``, a list of {``code``, ``message``}.
+
+    Raises SaltInvocationError for a server's name that is none, CommandExecutionError if ntpdate is missing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node*' ntpcluster.query
+        salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
+    """
+    platform = __salt__["ntpcluster.facts"]()["platform"]
+    servers = _servers(servers)
+    if isinstance(samples, bool) or samples not in range(1, 9):
+        raise SaltInvocationError("samples: {0!r} is not a number from 1 to 8".format(samples))
+    options = ["-q"] + (["-p", str(samples)] if platform["ntpdate"]["flavour"] == "classic" else [])
+    groups = [servers] if platform["ntpdate"]["lists_all"] else [[server] for server in servers]
+    found = {"servers": [], "best": None, "errors": []}
+    for group in groups:
+        # One sample takes 1 s, more go out 2 s apart; a dead name server costs what the resolver waits.
+        answer = _ntpdate(options + group, platform, timeout=15 + 2 * samples)
+        found["servers"] += answer["servers"]
+        found["errors"] += answer["errors"]
+        if not answer["servers"]:
+            found["servers"] += [_silent(server) for server in group]
+    usable = [server for server in found["servers"] if server["offset_s"] is not None]
+    if usable:
+        found["best"] = min(usable, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+    return found
+
+
+def _silent(server):
+    return {"address": server, "stratum": None, "offset_s": None, "delay_s": None, "reachable": False}
+
+
+def _servers(servers):
+    """A list of servers to ask: what was given, or the sources of this host's plan."""
+    if servers is None:
+        servers = [source["address"] for source in __salt__["ntpcluster.plan"]()["sources"]]
+    if not isinstance(servers, (list, tuple)):
+        servers = [servers]
+    for server in servers:
+        text = "{0}".format(server)
+        if not text or text.startswith("-") or not all(c.isalnum() or c in ".-_:%" for c in text):
+            raise SaltInvocationError("servers: {0!r} is neither a host name nor an address".format(server))
+    if not servers:
+        raise SaltInvocationError("servers: none given, and this host's plan has no source")
+    return ["{0}".format(server) for server in servers]
+
+
+def _ntpdate(argv, platform, timeout):
+    done = __salt__["ntpcluster.program"]("ntpdate", " ".join(platform["packages"]), argv, timeout=timeout)
+    answer = __salt__["ntpcluster.parse_ntpdate"](done["stdout"], done["stderr"], done["retcode"])
+    if done["timed_out"]:
+        answer["errors"].append({"code": "timeout", "message": "ntpdate did not end within {0} s".format(timeout)})
+    return answer
+
+
+def hwclock(utc=None):
+    """
+    Read the hardware clock.
+
+    utc
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
+
+    Returns a dict: ``present`` (False: this host has none, as containers and some virtual machines), ``epoch_s``
+    its time in seconds since 1970, ``error_s`` how far it is ahead of the system time (it counts whole seconds),
+    ``problem`` None or what hwclock said.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.hwclock
+    """
+    utc = _utc(utc)
+    done = _hwclock(["--show", _zone(utc)])
+    now = time.time()
+    seen = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
+    if done["timed_out"]:
+        seen = {
+            "present": None,
+            "epoch_s": None,
+            "message": "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S),
+        }
+    epoch = seen["epoch_s"]
+    return {
+        "present": seen["present"],
+        "epoch_s": epoch,
+        "error_s": None if epoch is None else round(epoch - now, 1),
+        "problem": seen["message"] if epoch is None else None,
+    }
+
+
+def systohc(utc=None):
+    """
+    Set the hardware clock by the system time, and read it back.
+
+    utc
+        Whether it shall keep UTC; default: the pillar's ``hwclock:utc``. Always said to hwclock: without, EL6 takes
+        the hardware clock to be in local time when /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
+
+    Returns a dict: ``written`` (bool: read back and right), ``present``, ``error_s`` as read back, ``problem``.
+    A host without a hardware clock is no error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.systohc
+    """
+    utc = _utc(utc)
+    done = _hwclock(["--systohc", _zone(utc)])
+    said = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
+    if done["timed_out"] or said["error"]:
+        message = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S) if done["timed_out"] else said["message"]
+        return {
+            "written": False,
+            "present": None if done["timed_out"] else said["present"],
+            "error_s": None,
+            "problem": message,
+        }
+    seen = hwclock(utc)
+    close = seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_CLOSE_S
+    problem = seen["problem"]
+    if not close and not problem:
+        problem = "the hardware clock is {0} s off although hwclock reported no error".format(seen["error_s"])
+    return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
+
+
+def _utc(utc):
+    if utc is None:
+        return __salt__["ntpcluster.plan"]()["hwclock"]["utc"]
+    if not isinstance(utc, bool):
+        raise SaltInvocationError("utc: {0!r} is neither true nor false".format(utc))
+    return utc
+
+
+def _zone(utc):
+    return "--utc" if utc else "--localtime"
+
+
+def _hwclock(argv):
+    return __salt__["ntpcluster.program"](
+        "hwclock", "util-linux (util-linux-extra on Debian)", argv, timeout=HWCLOCK_TIMEOUT_S
+    )
+
+
+def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
+    """
+    Set the clock by its servers in one jump, if and only if that is needed and safe.
+
+    A clock that the daemon follows closely is left alone, and so is an offset below the threshold. Refuses if
+    nobody tells the time, if the servers disagree, if the jump is beyond the limit, or if another step is under
+    way. Else it stops the daemon, waits for port 123, steps, measures again (and steps again, ``passes`` times at
+    most), writes the hardware clock, and starts the daemon again if it ran before: whatever happens, and even if
+    this very process is killed half way.
+
+    servers
+        Whom to ask; default: this host's sources.
+    threshold
+        Seconds; a smaller offset is left to the daemon's slewing. Default: the pillar's ``step:threshold``.
+    limit
+        Seconds; a larger offset is refused. Default: the pillar's ``step:limit`` (none: any distance).
+    passes
+        Steps at most. Default: the pillar's ``step:passes``.
+    wait
+        Seconds to wait for a server that tells the time: the tier above may be coming up just now.
+    force
+        Step even if the daemon follows a source and the offset is small.
+    test
+        Measure and judge, but change nothing.
+
+    Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold), ``offset_before_s`` and
+    ``offset_after_s`` (None if not measured), ``moved_s`` how far the clock was seen to move, ``server``,
+    ``passes`` made, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool),
+    ``comment``.
+
+    Raises CommandExecutionError with the reason for each refusal and failure.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node148' ntpcluster.step
+        salt 'node148' ntpcluster.step servers='[10.0.0.189]' limit=3600
+    """
+    plan = __salt__["ntpcluster.plan"]()
+    threshold = _seconds("threshold", threshold, plan["step"]["threshold"])
+    limit = _seconds("limit", limit, plan["step"]["limit"])
+    passes = plan["step"]["passes"] if passes is None else passes
+    if isinstance(passes, bool) or passes not in range(1, 11):
+        raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
+    result = {
+        "stepped": False,
+        "needed": False,
+        "offset_before_s": None,
+        "offset_after_s": None,
+        "moved_s": 0.0,
+        "server": None,
+        "passes": 0,
+        "hwclock": None,
+        "daemon_restarted": False,
+    }
+    with _nothing() if test else _alone():
+        seen = __salt__["ntpcluster.status"]()
+        offset = seen["offset_ms"] or 0.0
+        if seen["synchronized"] and not force and abs(offset) < threshold * 1000.0:
+            result["comment"] = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped".format(
+                seen["source"], offset
+            )
+            return result
+        best = _await_time(servers, wait)
+        result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
+        result["needed"] = abs(best["offset_s"]) >= threshold
+        if not result["needed"] and not force:
+            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
+                best["offset_s"], best["address"], threshold
+            )
+            return result
+        if limit is not None and abs(best["offset_s"]) > limit:
+            raise CommandExecutionError(
+                "not stepped: the clock is {0:.3f} s off by {1}, and step:limit allows {2:g} s. See which side is "
+                "wrong, then call ntpcluster.step with a larger limit".format(
+                    abs(best["offset_s"]), best["address"], limit
+                )
+            )
+        if test:
+            result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
+            return result
+        return _step(plan, best, threshold, passes, result)
+
+
+def _await_time(servers, wait):
+    """The server to set the clock by, as soon as there is one; the last refusal if there is none in time."""
+    until = __salt__["ntpcluster.monotonic"]() + wait
+    while True:
+        try:
+            return trusted(query(servers)["servers"])
+        except CommandExecutionError:
+            if __salt__["ntpcluster.monotonic"]() >= until:
+                raise
+        time.sleep(1)
+
+
+def trusted(servers):
+    """
+    The server to set the clock by: the best of those that agree with more than half of all that know the time.
+
+    servers
+        As ``ntpcluster.query`` returns them.
+
+    Returns one of them. Raises CommandExecutionError if none knows the time, or if no majority agrees.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.trusted '[{address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0, reachable: true}]'
+    """
+    usable = [server for server in servers if server["offset_s"] is not None]
+    if not usable:
+        asked = ", ".join(
+            "{0} ({1})".format(s["address"], "not synchronised" if s["reachable"] else "no answer") for s in servers
+        )
+        raise CommandExecutionError(
+            "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
+            "open there".format(asked)
+        )
+    camps = [
+        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
+    ]
+    largest = max(camps, key=len)
+    if len(largest) * 2 <= len(usable):
+        said = ", ".join("{0} {1:+.3f} s".format(server["address"], server["offset_s"]) for server in usable)
+        raise CommandExecutionError(
+            "not stepped: the servers disagree by more than {0:g} s and no majority is right: {1}".format(
+                AGREEMENT_S, said
+            )
+        )
+    return min(largest, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+
+
+def _step(plan, best, threshold, passes, result):
+    """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
+    service = plan["platform"]["service"]
+    running = __salt__["ntpcluster.daemon"](service)["running"]
+    with _stopped(service) if running else _nothing():
+        _wait_for_port()
+        for result["passes"] in range(1, passes + 1):
+            result["moved_s"] += _jump(best["address"], plan["platform"])
+            after = query([best["address"]])["best"]
+            result["offset_after_s"] = after["offset_s"] if after else None
+            if after and abs(after["offset_s"]) < threshold:
+                break
+        else:
+            raise CommandExecutionError(
+                "stepped {0} times by {1}, but the offset is still {2} s: something else moves this clock".format(
+                    passes, best["address"], result["offset_after_s"]
+                )
+            )
+        result["stepped"] = True
+        if plan["hwclock"]["manage"]:
+            result["hwclock"] = systohc(plan["hwclock"]["utc"])
+    result["daemon_restarted"] = running
+    result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
+    return result
+
+
+def _jump(server, platform):
+    """Run ntpdate once to step the clock; returns how far it was seen to move, in seconds."""
+    before = time.time() - __salt__["ntpcluster.monotonic"]()
+    # Two packets, the better one counts, and the result is measured again afterwards.
+    samples = ["-p", "2"] if platform["ntpdate"]["flavour"] == "classic" else []
+    answer = _ntpdate(["-b"] + samples + [server], platform, timeout=30)
+    moved = time.time() - __salt__["ntpcluster.monotonic"]() - before
+    if answer["errors"]:
+        raise CommandExecutionError("; ".join("ntpdate: {0}".format(error["message"]) for error in answer["errors"]))
+    if answer["action"] is None:
+        raise CommandExecutionError("ntpdate {0} set nothing and gave no reason".format(server))
+    # times(2) counts hundredths of a second.
+    if abs(answer["offset_s"]) > 0.1 and abs(moved - answer["offset_s"]) > 0.1 + 0.01 * abs(answer["offset_s"]):
+        raise CommandExecutionError(
+            "ntpdate claims a step of {0:+.3f} s by {1}, but the clock moved by {2:+.3f} s".format(
+                answer["offset_s"], server, moved
+            )
+        )
+    return round(moved, 2)
+
+
+def _seconds(name, value, default):
+    """A number of seconds above zero, or the default."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise SaltInvocationError("{0}: {1!r} is not a number of seconds above zero".format(name, value))
+    return value
+
+
+@contextlib.contextmanager
+def _nothing():
+    yield
+
+
+@contextlib.contextmanager
+def _alone():
+    """Hold the lock of this host's clock; a second step at the same time is refused, not queued."""
+    with salt.utils.files.fopen(LOCK, "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError):
+            raise CommandExecutionError(
+                "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
+            )
+        yield
+
+
+@contextlib.contextmanager
+def _stopped(service):
+    """
+    The daemon is stopped inside, and started again on every way out.
+
+    `finally` is not enough: a minion can be killed. So a tiny process of its own session waits for this one's end of
+    a pipe, and starts the service if the pipe closes before the word is given that all is done.
+    """
+    guard = subprocess.Popen(
+        # The script is fixed; the service's name is an argument of it, not part of it.
+        ["/bin/sh", "-c", 'read -r done_ || exec "$@"', "ntpcluster-guard", _service_program(), service, "start"],
+        stdin=subprocess.PIPE,
+        stdout=_devnull(),
+        stderr=_devnull(),
+        preexec_fn=os.setsid,
+        close_fds=True,
+    )
+    # No other child of ours may hold this end open, or the guard would wait for that one as well.
+    flags = fcntl.fcntl(guard.stdin, fcntl.F_GETFD)
+    fcntl.fcntl(guard.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
+    try:
+        try:
+            if not __salt__["service.stop"](service):
+                raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
+            yield
+        finally:
+            started = __salt__["service.start"](service)
+    except BaseException:
+        _dismiss(guard)
+        raise
+    _dismiss(guard)
+    if not started:
+        raise CommandExecutionError(
+            "the clock was stepped, but service {0} does not start again: see the system log".format(service)
+        )
+
+
+def _dismiss(guard):
+    """The daemon has been started again: the guard may go."""
+    guard.stdin.write(b"done\n")
+    guard.stdin.close()
+    guard.wait()
+
+
+def _service_program():
+    found = salt.utils.path.which("service")
+    if not found:
+        raise CommandExecutionError("not stepped: this host has no `service` program to start the daemon again with")
+    return found
+
+
+def _devnull():
+    return os.open(os.devnull, os.O_RDWR)
+
+
+def _wait_for_port(seconds=10):
+    """
+    Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
+
+    /proc/net/udp lists sockets as hexadecimal address:port (proc(5)); reading it starts no program.
+    """
+    until = __salt__["ntpcluster.monotonic"]() + seconds
+    while _port_taken():
+        if __salt__["ntpcluster.monotonic"]() > until:
+            raise CommandExecutionError(
+                "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped: another NTP program "
+                "runs here (ntpcluster.diagnose names it)".format(seconds)
+            )
+        time.sleep(0.1)
+
+
+def _port_taken():
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        try:
+            with salt.utils.files.fopen(table) as sockets:
+                lines = sockets.read().splitlines()[1:]
+        except (IOError, OSError):
+            continue  # a kernel without IPv6
+        if any(line.split()[1].endswith(":007B") for line in lines):
+            return True
+    return False

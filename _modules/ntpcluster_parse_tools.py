@@ -1,0 +1,359 @@
+# -*- coding: utf-8 -*-
+"""
+What ``ntpdate``, ``hwclock`` and ``ntpstat`` print, as data.
+
+Text in, data out: nothing here runs a program, knows a threshold or judges a host.
+
+None of the three can be trusted by its return code alone: ``ntpdate`` ends with 0 when it was not allowed to set the
+clock, ``hwclock`` of RHEL 6 ends with 0 when it did not know an option, ``ntpstat`` says "synchronised" minutes after
+every source died. So each reader returns what the text says, and every complaint in it as a stable word.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import datetime
+import re
+
+__virtualname__ = "ntpcluster"
+
+MAX_TEXT = 100000
+MAX_LINE = 200
+MAX_ROWS = 200
+
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+# Words of ntpdate's errors, by what it writes; the first entry found in a line names it.
+NTPDATE_ERRORS = (
+    ("no server suitable for synchronization", "no-server"),
+    ("no eligible servers", "no-server"),
+    ("ntp socket is in use", "socket-in-use"),
+    ("no servers can be used", "no-servers-given"),
+    ("rate limit response", "rate"),
+    ("probable kod packet", "kiss"),
+    ("access denied", "denied"),
+    ("operation not permitted", "not-permitted"),
+    ("permission denied", "not-permitted"),
+    ("failure in name resolution", "unresolvable"),
+    ("name or service not known", "unresolvable"),
+    ("no address associated with hostname", "unresolvable"),
+    ("error resolving", "unresolvable"),
+    ("can't find host", "unresolvable"),
+    ("network is unreachable", "unreachable"),
+    ("no route to host", "unreachable"),
+    ("no key file", "key"),
+    ("authentication key", "key"),
+    ("unknown option", "usage"),
+    ("illegal option", "usage"),
+    ("invalid option", "usage"),
+    ("not recognized", "usage"),
+    ("usage:", "usage"),
+    ("timed out after", "timeout"),
+    ("command not found", "not-installed"),
+)
+# The same for hwclock and for ntpstat.
+HWCLOCK_ERRORS = (
+    ("cannot access the hardware clock", "no-clock"),
+    ("only the superuser", "not-permitted"),
+    ("wait for clock tick timed out", "tick-timeout"),
+    ("to read the time failed", "read-failed"),
+    ("to set the time failed", "set-failed"),
+    ("invalid option", "usage"),
+    ("unrecognized option", "usage"),
+    ("mutually exclusive", "usage"),
+    ("usage:", "usage"),
+    ("timed out after", "timeout"),
+    ("command not found", "not-installed"),
+)
+NTPSTAT_ERRORS = (
+    ("unable to talk to ntp daemon", "daemon-stopped"),
+    ("appears to be invalid based on status word", "not-permitted"),
+    ("timed out after", "timeout"),
+    ("timeout", "timeout"),
+    ("command not found", "not-installed"),
+)
+
+# "22 Nov 07:22:44 ntpdate[9140]: ": no year, local time, months always English.
+_PREFIX = re.compile(r" ?[0-9]{1,2} (?:" + "|".join(_MONTHS) + r") [0-9:]{8} ntpdate ?\[[0-9]{1,7}\]: ")
+_SERVER = re.compile(
+    r"^server (\S+), stratum ([0-9]{1,3}), offset ([+-]?[0-9]{1,12}\.[0-9]{1,9}), delay ([+-]?[0-9]{1,9}\.[0-9]{1,9})$"
+)
+_ACTION = re.compile(r"^(step|adjust) time server (\S+) offset ([+-]?[0-9]{1,12}\.[0-9]{1,9}) sec$")
+_NTPDIG = re.compile(
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}(?:\.[0-9]{1,9})? \([+-][0-9]{4}\) ([+-]?[0-9]{1,12}\.[0-9]{1,9})"
+    r" \+/- [0-9]{1,9}\.[0-9]{1,9} (?:\S+ )?\(?([0-9A-Za-z.:%_-]{1,255})\)? s([0-9]{1,2}) \S+$"
+)
+_STEPPED = re.compile(r"^CLOCK: time stepped by ([+-]?[0-9]{1,12}\.[0-9]{1,9})$")
+
+_ISO = re.compile(
+    r"^([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,6}))?"
+    r"([+-])([0-9]{2}):?([0-9]{2})$"
+)
+_CTIME = re.compile(
+    r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (" + "|".join(_MONTHS) + r") {1,2}([0-9]{1,2})"
+    r" ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([0-9]{4}) {2}(-?[0-9]{0,6}\.[0-9]{1,6}) seconds$"
+)
+
+_SYNCHRONISED = re.compile(r"^synchronised to (.{1,60}?)(?: \((\S{1,60})\))? at stratum ([0-9]{1,3})$")
+_CORRECT = re.compile(r"^time correct to within ([0-9]{1,12}) ms( \(exceeded maximum of [0-9]{1,12} ms\))?$")
+_POLLING = re.compile(r"^polling server every ([0-9]{1,9}) s$")
+
+
+def __virtual__():
+    """Loads everywhere: it needs nothing but Python."""
+    return __virtualname__
+
+
+def _lines(value):
+    """The lines of a text that are not blank, stripped; of a text beyond MAX_TEXT characters the first ones."""
+    if value is None:
+        return []
+    if isinstance(value, bytes):
+        value = value[: MAX_TEXT * 4 + 4].decode("utf-8", "replace")
+    left_out = ["... only the first {} characters were read".format(MAX_TEXT)] if len(value) > MAX_TEXT else []
+    return left_out + [line.strip() for line in value[:MAX_TEXT].split("\n") if line.strip()]
+
+
+def _word(line, table):
+    """The error word for a line, None when the table does not know it."""
+    lowered = line.lower()
+    for part, word in table:
+        if part in lowered:
+            return word
+    return None
+
+
+def _first_error(lines, table):
+    """(word, line) of the first line that the table knows, else (None, "")."""
+    for line in lines:
+        word = _word(line, table)
+        if word:
+            return word, line[:MAX_LINE]
+    return None, ""
+
+
+def _epoch(moment):
+    """Unix seconds of a naive datetime that is meant in UTC."""
+    passed = moment - datetime.datetime(1970, 1, 1)
+    return passed.days * 86400 + passed.seconds + passed.microseconds / 1e6
+
+
+def _ntpdate_server(match):
+    """The row of a ``server A, stratum N, offset F, delay F`` line."""
+    stratum, offset, delay = int(match.group(2)), float(match.group(3)), float(match.group(4))
+    row = {"address": match.group(1), "stratum": stratum, "offset_s": offset, "delay_s": delay, "reachable": True}
+    if stratum == 0 and offset == 0 and delay == 0:
+        # 4.2.6p5's line for a server without one usable answer: zeros, not a measurement.
+        row.update(stratum=None, offset_s=None, delay_s=None, reachable=False)
+    elif not 0 < stratum < 16:
+        # A refusal (kiss code) or a server without the time: what it carries is no offset.
+        row.update(offset_s=None, delay_s=None)
+    return row
+
+
+def parse_ntpdate(stdout, stderr="", retcode=0):
+    """
+    Read the output of ``ntpdate``, with or without ``-q``: ntp 4.2.6p5, 4.2.8, and ntpsec's wrapper around ``ntpdig``.
+
+    What the text claims is not what happened: with ``-q`` ntpdate says "step time server" and changes nothing, and
+    it ends with 0 after "Operation not permitted". Whoever ran it knows which; a clock was set when ``action`` is
+    not None, ``errors`` is empty, the return code is 0 and ``-q`` was not given.
+
+    stdout, stderr, retcode
+        what the program wrote and how it ended
+
+    Returns a dict:
+
+    - ``servers``: a row for each server that ntpdate lists {``address``, ``stratum``, ``offset_s``, ``delay_s``,
+      ``reachable``}. Offset, delay and stratum are None when nothing was measured. 4.2.8 does not list silent
+      servers, ntpsec lists only the best one and knows no delay. Stratum 16 answered, but has not got the time.
+    - ``action``: None, ``step`` or ``adjust`` (slew); ntpsec does not say when it slews
+    - ``server``, ``offset_s``: the chosen server and its offset, None without one; positive: the server is ahead
+    - ``errors``: list of {``code``, ``message``}; codes ``no-server``, ``socket-in-use``, ``no-servers-given`` (or
+      none that resolve), ``unresolvable``, ``unreachable``, ``not-permitted``, ``rate``, ``kiss`` (some refusal),
+      ``denied``, ``key``, ``usage``, ``timeout``, ``not-installed``, ``unknown``
+    - ``unparsed``: other lines, at most 200
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.parse_ntpdate "$(ntpdate -q 10.0.0.189)"
+    """
+    result = {"servers": [], "action": None, "server": None, "offset_s": None, "errors": [], "unparsed": []}
+    out, err = _lines(stdout), _lines(stderr)
+    # "Exiting, ...: Temporary failure (-3)22 Nov 07:22:53 ntpdate[9624]: ..." are two messages glued together.
+    # What ntpdate logs to stderr is a complaint, known or not; the rest there is chatter.
+    pieces = [
+        (piece.strip(), is_err and place > 0)
+        for lines, is_err in ((out, False), (err, True))
+        for line in lines
+        for place, piece in enumerate(_PREFIX.split(line))
+        if piece.strip()
+    ]
+    for piece, is_complaint in pieces:
+        server, action = _SERVER.match(piece), _ACTION.match(piece)
+        ntpdig, stepped = _NTPDIG.match(piece), _STEPPED.match(piece)
+        if server:
+            result["servers"].append(_ntpdate_server(server))
+        elif action:
+            result["action"], result["server"] = action.group(1), action.group(2)
+            result["offset_s"] = float(action.group(3))
+        elif ntpdig:
+            offset, address, stratum = float(ntpdig.group(1)), ntpdig.group(2), int(ntpdig.group(3))
+            result["servers"].append(
+                {"address": address, "stratum": stratum, "offset_s": offset, "delay_s": None, "reachable": True}
+            )
+            result["server"], result["offset_s"] = address, offset
+        elif stepped:
+            result["action"], result["offset_s"] = "step", float(stepped.group(1))
+        else:
+            _complaint(result, piece, is_complaint)
+    for error in result["errors"]:
+        if error["code"] in ("rate", "kiss"):
+            # The refusal is an answer: the server is there.
+            for row in result["servers"]:
+                if row["address"] in error["message"].replace(":", " ").split():
+                    row["reachable"] = True
+    if retcode and not result["errors"]:
+        word = "not-installed" if retcode == 127 else "unknown"
+        text = (result["unparsed"] or ["ntpdate ended with code {}".format(retcode)])[0]
+        result["errors"].append({"code": word, "message": text})
+    result["unparsed"] = result["unparsed"][:MAX_ROWS]
+    return result
+
+
+def _complaint(result, piece, is_complaint):
+    """Files a line that is neither a server nor an action as an error or as unparsed."""
+    message = piece[len("Exiting, ") :] if piece.startswith("Exiting, ") else piece
+    message = message[:MAX_LINE]
+    word = _word(message, NTPDATE_ERRORS)
+    if not word and (is_complaint or message.startswith(("ntpdate: ", "ntpdig: ", "CLOCK: "))):
+        word = "unknown"
+    if not word:
+        result["unparsed"].append(message)
+        return
+    error = {"code": word, "message": message}
+    if error not in result["errors"] and len(result["errors"]) < MAX_ROWS:
+        result["errors"].append(error)
+
+
+def parse_hwclock(stdout, stderr="", retcode=0, utc=False):
+    """
+    Read the output of ``hwclock`` (util-linux 2.17.2 of RHEL 6 to 2.38), run with ``LC_ALL=C``.
+
+    stdout, stderr, retcode
+        what the program wrote and how it ended
+    utc
+        True when a time without a zone (2.17.2) is in UTC, because hwclock ran with ``TZ=UTC``
+
+    Returns a dict:
+
+    - ``present``: True when there is a clock, False when hwclock found none (most containers, many virtual
+      machines), None when the text does not say
+    - ``time``: what the clock showed when hwclock was started, as ISO 8601; with an offset when hwclock printed one
+      or ``utc`` was given, else local time without one; None without a reading. 2.17.2 prints the tick it waited
+      for, and the wait as ``-0.373873 seconds``: both are put together here.
+    - ``epoch_s``: the same as Unix seconds, None when the zone is not known
+    - ``error``: None, ``no-clock``, ``read-failed``, ``set-failed``, ``tick-timeout``, ``not-permitted``, ``usage``,
+      ``timeout``, ``not-installed``, ``unparsable``; ``message``: the line that says so
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.parse_hwclock "$(hwclock --show)"
+    """
+    result = {"present": None, "time": None, "epoch_s": None, "error": None, "message": ""}
+    out, err = _lines(stdout), _lines(stderr)
+    result["error"], result["message"] = _first_error(err + out, HWCLOCK_ERRORS)
+    if result["error"]:
+        # A clock that cannot be read, set or awaited is a clock all the same.
+        known = {"no-clock": False, "read-failed": True, "set-failed": True, "tick-timeout": True}
+        result["present"] = known.get(result["error"])
+        return result
+    if retcode:
+        text = (err + out + ["hwclock ended with code {}".format(retcode)])[0]
+        result["error"], result["message"] = ("not-installed" if retcode == 127 else "unparsable"), text[:MAX_LINE]
+        return result
+    if not out or "ioctl(RTC_SET_TIME) was successful." in out:
+        # --systohc says nothing when it worked, or this among its --debug lines.
+        result["present"] = True
+        return result
+    try:
+        moment, offset = _clock_reading(out[-1])
+    except (ValueError, OverflowError):
+        result["error"], result["message"] = "unparsable", out[-1][:MAX_LINE]
+        return result
+    result["present"] = True
+    if offset is None and utc:
+        offset = 0
+    result["time"] = moment.isoformat()
+    if offset is not None:
+        result["time"] += "{}{:02d}:{:02d}".format("-" if offset < 0 else "+", *divmod(abs(offset), 60))
+        result["epoch_s"] = _epoch(moment) - offset * 60
+    return result
+
+
+def _clock_reading(line):
+    """A naive datetime, and its offset from UTC in minutes or None. ValueError when hwclock does not print such."""
+    match = _ISO.match(line)
+    if match:
+        numbers = [int(part) for part in match.groups()[:6]]
+        numbers.append(int((match.group(7) or "0").ljust(6, str("0"))))
+        minutes = int(match.group(9)) * 60 + int(match.group(10))
+        return datetime.datetime(*numbers), -minutes if match.group(8) == "-" else minutes
+    match = _CTIME.match(line)
+    if not match:
+        raise ValueError(line)
+    day, hour, minute, second, year = [int(part) for part in match.groups()[1:6]]
+    tick = datetime.datetime(year, _MONTHS.index(match.group(1)) + 1, day, hour, minute, second)
+    return tick + datetime.timedelta(microseconds=int(round(float(match.group(7)) * 1e6))), None
+
+
+def parse_ntpstat(stdout, stderr="", retcode=0):
+    """
+    Read the output of ``ntpstat``: the C programs of RHEL 6 and Debian, and the script of later releases.
+
+    All of them go by what ntpd last believed: "synchronised" stays for minutes after every source is gone, and the
+    undisciplined local clock counts as a source. Never the only witness.
+
+    stdout, stderr, retcode
+        what the program wrote and how it ended
+
+    Returns a dict: ``synchronised`` (True, False, None when unknown), ``source`` (``NTP server``, ``local net``,
+    ``unspecified`` ...), ``server``, ``stratum``, ``correct_within_ms``, ``exceeded`` (True when more than the limit
+    asked for), ``poll_s``, ``restarting``, and ``error``: None, ``daemon-stopped``, ``not-permitted``, ``timeout``,
+    ``not-installed``, ``unparsable`` with its ``message``. ``unparsed`` holds other lines.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.parse_ntpstat "$(ntpstat)"
+    """
+    result = {
+        "synchronised": None, "source": None, "server": None, "stratum": None, "correct_within_ms": None,
+        "exceeded": False, "poll_s": None, "restarting": False, "error": None, "message": "", "unparsed": [],
+    }  # fmt: skip
+    out, err = _lines(stdout), _lines(stderr)
+    for line in out:
+        sync, correct, polling = _SYNCHRONISED.match(line), _CORRECT.match(line), _POLLING.match(line)
+        if sync:
+            result["synchronised"], result["source"], result["server"] = True, sync.group(1), sync.group(2)
+            result["stratum"] = int(sync.group(3))
+        elif line == "unsynchronised":
+            result["synchronised"] = False
+        elif line == "time server re-starting":
+            result["restarting"] = True
+        elif correct:
+            result["correct_within_ms"], result["exceeded"] = int(correct.group(1)), bool(correct.group(2))
+        elif polling:
+            result["poll_s"] = int(polling.group(1))
+        elif line != "poll interval unknown":
+            result["unparsed"].append(line[:MAX_LINE])
+    result["error"], result["message"] = _first_error(err + result["unparsed"], NTPSTAT_ERRORS)
+    if not result["error"] and result["synchronised"] is None:
+        text = (err + out + ["ntpstat printed nothing"])[0]
+        result["error"], result["message"] = ("not-installed" if retcode == 127 else "unparsable"), text[:MAX_LINE]
+    result["unparsed"] = result["unparsed"][:MAX_ROWS]
+    return result

@@ -1,0 +1,492 @@
+# -*- coding: utf-8 -*-
+"""
+What this host has to do, worked out from the pillar.
+
+A site describes its cluster once, as tiers (``pillar/ntp/init.sls``). ``ntpcluster.plan`` turns that, the
+defaults (``salt://ntp/defaults.yaml``), the facts of the platform (``salt://ntp/platforms.yaml``) and the
+grains of the host into one plain dict: the finished lines of its ntp.conf, its step-tickers, the networks its
+firewall lets in. States and templates print what the plan says and decide nothing themselves.
+
+Tiers are a mapping, and the order of a mapping does not survive the way to a minion on Python 2.7. So nothing
+depends on it: the level of a tier is how many tiers it has above it, tiers of one level are sorted by name,
+and a host belongs to the first tier that matches it in that order, with ``match: '*'`` always asked last.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import binascii
+import re
+import socket
+import zlib
+
+import salt.utils.data
+import salt.utils.files
+import salt.utils.yaml
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+# The loader offers these alone; ``build`` stays a plain function for the tests.
+__load__ = ["facts", "misfits", "plan"]
+
+# What a server may do here: answer us, and nothing else.
+SOURCE_FLAGS = "nomodify notrap nopeer noquery"
+# What a client may do here: ask for the time. ``kod`` has no effect without ``limited`` (ntp's accopt.html).
+CLIENT_FLAGS = "kod limited nomodify notrap nopeer noquery"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def plan(secrets=False):
+    """
+    Return what this host has to do to take its place in the cluster.
+
+    secrets
+        True adds the secret to every key. Left out otherwise, because what a function returns goes to the
+        event bus and the job cache of the master.
+
+    Returns a dict; times and offsets are in seconds:
+
+    ``id``, ``tier``, ``level`` (0 is the top), ``follows`` (name of the tier above, None at the top),
+    ``tiers`` (all names, top first), ``method`` (``ntpd`` or ``cron``), ``cron`` (five fields, as text),
+    ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
+    ``package`` {names, version, sources},
+    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
+    ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
+    ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
+    ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
+    ``orphan`` (stratum or None), ``options`` [line], ``conflicts`` [service],
+    ``health`` {settle, frequency_ppm, survivors}.
+
+    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.plan
+    """
+    errors = [
+        "  {}: {}".format(problem["key"], problem["message"])
+        for problem in __salt__["ntpcluster.validate"]()
+        if problem["level"] == "error"
+    ]
+    if errors:
+        raise SaltInvocationError(
+            "The pillar `ntp` cannot be used. Correct it (pillar/ntp/init.sls) and refresh the pillar:\n"
+            + "\n".join(errors)
+        )
+    known = facts()
+    result = build(_pillar(), known["defaults"], known["platform"], known["host"])
+    if not secrets:
+        for key in result["keys"]:
+            del key["secret"]
+    return result
+
+
+def misfits():
+    """
+    Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
+    it could ask nobody but itself, its servers do not know its addresses. ``ntpcluster.validate`` asks this.
+
+    Returns a list of problems as ``ntpcluster.validate`` does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.misfits
+    """
+    known = facts()
+    return doubts(_pillar(), known["defaults"], known["platform"], known["host"])
+
+
+def facts():
+    """
+    Return what a plan is made of, beside the pillar.
+
+    Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
+    its ``name`` added, or None), ``platform_name``, ``platforms`` (the names there are) and ``host`` {id,
+    names, addresses, matches}; ``matches`` says for each tier whether its matcher finds this host.
+
+    Raises CommandExecutionError when the file server does not have the two files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.facts
+    """
+    platforms = _read("salt://ntp/platforms.yaml")
+    name = "{}-{}".format(__grains__.get("os_family"), __grains__.get("osmajorrelease"))
+    platform = platforms.get(name)
+    pillar = _pillar()
+    tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
+    matches = {}
+    for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
+        matcher = keys.get("match") if isinstance(keys, dict) else None
+        # Salt answers False to a matcher it cannot read, and writes why into the minion's log.
+        matches[tier] = bool(isinstance(matcher, type("")) and __salt__["match.compound"](matcher))
+    grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
+    grains = salt.utils.data.decode(grains, keep=True)
+    return {
+        "defaults": _read("salt://ntp/defaults.yaml"),
+        "platform": dict(platform, name=name) if platform else None,
+        "platform_name": name,
+        "platforms": sorted(platforms),
+        "host": {
+            "id": grains["id"],
+            "names": sorted(
+                {grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}
+            ),
+            "addresses": [_canonical(text) for text in (grains["ipv4"] or []) + (grains["ipv6"] or [])],
+            "matches": matches,
+        },
+    }
+
+
+def _pillar():
+    """
+    Return what the pillar has under ``ntp``, all of it as text of one kind on either Python.
+    """
+    return salt.utils.data.decode(__pillar__.get("ntp"), keep=True)
+
+
+def _read(url):
+    """
+    Return the content of one data file of the state tree, from the file server once a run.
+    """
+    remembered = "ntpcluster.{}".format(url)
+    if remembered not in __context__:
+        path = __salt__["cp.cache_file"](url, saltenv=__opts__.get("saltenv") or "base")
+        if not path:
+            raise CommandExecutionError(
+                "{} is not on the file server. Add the folder `salt` of ntpcluster to file_roots.".format(url)
+            )
+        with salt.utils.files.fopen(path, "rb") as handle:
+            __context__[remembered] = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+    return __context__[remembered]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on everything is a pure function of its arguments, and may rely on a pillar without errors.
+
+
+def build(pillar, defaults, platform, host):
+    """
+    Return the plan of one host: ``plan`` without the machine. Arguments as ``facts`` returns them.
+    """
+    settings = _settings(pillar, defaults)
+    tiers = pillar["tiers"]
+    order = _order(tiers)
+    name = _member(tiers, order, host["matches"])
+    tier = tiers[name]
+    sources = _sources(tier, tiers, host)
+    serves = [_network(network) for network in tier.get("serves") or []]
+    package = settings["package"]
+    conflicts = settings["conflicts"]
+    return {
+        "id": host["id"],
+        "tier": name,
+        "level": _level(tiers, name),
+        "follows": tier.get("follows"),
+        "tiers": order,
+        "method": tier.get("method") or settings["method"],
+        "cron": _cron(settings["cron"], host["id"]),
+        "timezone": settings["timezone"],
+        "platform": platform,
+        "package": dict(package, names=package["names"] or platform["packages"]),
+        "sources": sources,
+        "serves": serves,
+        "restrict": _restrict(sources, serves, platform["grammar"]),
+        "step_tickers": [source["address"] for source in sources],
+        "firewall": dict(settings["firewall"], networks=[served["network"] for served in serves]),
+        "step": settings["step"],
+        "sync": settings["sync"],
+        "hwclock": settings["hwclock"],
+        "keys": [
+            {
+                "id": int(number),
+                "type": settings["keys"][number]["type"],
+                "secret": settings["keys"][number]["secret"],
+            }
+            for number in sorted(settings["keys"], key=int)
+        ],
+        # A host that nobody may ask has no business in being an orphan parent.
+        "orphan": settings["orphan"] if serves else None,
+        "options": _options(settings["options"]),
+        "conflicts": platform["conflicts"] if conflicts is None else conflicts,
+        "health": settings["health"],
+    }
+
+
+def doubts(pillar, defaults, platform, host):
+    """
+    Return the problems of one host with the pillar: ``misfits`` without the machine.
+    """
+    tiers = pillar["tiers"]
+    order = _order(tiers)
+    name = _member(tiers, order, host["matches"])
+    if name is None:
+        message = "no tier matches this host, {}: correct a matcher, or add a tier with match: '*'"
+        return [_problem(["tiers"], host["id"], message.format(host["id"]))]
+    tier = tiers[name]
+    above = tier.get("follows")
+    origin = ["tiers", name, "follows" if above else "sources"]
+    sources = _sources(tier, tiers, host)
+    found = []
+    if not sources:
+        message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
+        found.append(_problem(origin, above, message))
+    rivals = [other for other in order if host["matches"].get(other) and not _is_rest(tiers[other])]
+    if len(rivals) > 1:
+        message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
+        message = message.format(host["id"], rivals[0], rivals[0])
+        found.append(_problem(["tiers", rivals[1], "match"], tiers[rivals[1]]["match"], message, "warning"))
+    names = [source["address"] for source in sources if not _family(source["address"])]
+    if names and platform and not platform["grammar"]["restrict_source"]:
+        message = (
+            "has names ({}): ntpd here can keep strangers out only when all sources are addresses, so the "
+        )
+        message += "firewall has to"
+        found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
+    networks = tiers[above]["serves"] if above else []
+    own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
+    if networks and own and not any(_inside(address, network) for address in own for network in networks):
+        message = "leaves out this host, {}, whose addresses are {}".format(host["id"], ", ".join(own))
+        found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
+    return found
+
+
+def _problem(path, value, message, level="error"):
+    """
+    Return one problem.
+    """
+    return {"key": ":".join(["ntp"] + path), "value": value, "message": message, "level": level}
+
+
+def _settings(pillar, defaults):
+    """
+    Lay the pillar over the defaults: sections key by key, everything else as a whole.
+    """
+    settings = {}
+    for key, default in defaults.items():
+        given = pillar.get(key)
+        if given is None:
+            settings[key] = default
+        elif isinstance(default, dict):
+            settings[key] = dict(default)
+            settings[key].update(given)
+        else:
+            settings[key] = given
+    return settings
+
+
+def _level(tiers, name):
+    """
+    Count the tiers above one.
+    """
+    level = 0
+    while tiers[name].get("follows"):
+        name = tiers[name]["follows"]
+        level += 1
+    return level
+
+
+def _order(tiers):
+    """
+    Return the names of all tiers, top first.
+    """
+    return sorted(tiers, key=lambda name: (_level(tiers, name), name))
+
+
+def _member(tiers, order, matches):
+    """
+    Return the tier a host belongs to, or None: the first that matches, and the one for the rest last.
+    """
+    for name in sorted(order, key=lambda name: _is_rest(tiers[name])):
+        if matches.get(name):
+            return name
+    return None
+
+
+def _is_rest(tier):
+    """
+    Tell whether a tier takes everyone that no other tier takes.
+    """
+    return tier["match"].strip() == "*"
+
+
+def _sources(tier, tiers, host):
+    """
+    Return the servers this host asks, without the host itself.
+    """
+    if tier.get("follows"):
+        above = tiers[tier["follows"]]
+        items = [{"address": address, "key": above.get("key")} for address in above["addresses"]]
+    else:
+        items = [item if isinstance(item, dict) else {"address": item} for item in tier["sources"]]
+    sources = []
+    for item in items:
+        address = _canonical(item["address"])
+        if address in host["addresses"] or address in host["names"]:
+            continue
+        source = {
+            "address": address,
+            "prefer": item.get("prefer", False) or bool(tier.get("follows") and not sources),
+            "iburst": item.get("iburst", True),
+            "key": item.get("key"),
+            "minpoll": item.get("minpoll"),
+            "maxpoll": item.get("maxpoll"),
+        }
+        words = ["server", address]
+        words += [flag for flag in ("iburst", "prefer") if source[flag]]
+        for option in ("key", "minpoll", "maxpoll"):
+            if source[option] is not None:
+                words += [option, "{}".format(source[option])]
+        source["line"] = " ".join(words)
+        sources.append(source)
+    return sources
+
+
+def _restrict(sources, serves, grammar):
+    """
+    Return the access rules of ntp.conf.
+
+    ntpd applies them to every packet, the answers of our own servers included, so a default that drops
+    everything is possible only when each server has a rule that lets it in. By address there always is one.
+    By name it takes ``restrict source``, which ntpd 4.2.6 does not have (it takes the word for a host name
+    and drops the line); there everyone may ask for the time, at a limited rate, and the firewall keeps
+    strangers out.
+
+    Flags for the same address add up (RESTRICT_FLAGS in ntp_restrict.c), so a network of length 0 could not
+    take ``ignore`` off the default: who serves everyone has no ``ignore`` there.
+    """
+    named = [source for source in sources if not _family(source["address"])]
+    closed = not any(served["network"].endswith("/0") for served in serves)
+    if named and not grammar["restrict_source"]:
+        closed = False
+    if closed:
+        blocks = [("Nobody gets an answer, except as said below.", grammar["default"], "ignore")]
+    else:
+        comment = "Everyone may ask for the time, at a limited rate, and for nothing else."
+        blocks = [(comment, grammar["default"], CLIENT_FLAGS)]
+    blocks.append(("This host itself may do everything.", grammar["loopback"], ""))
+    if closed:
+        who = ["source"] if named else [source["address"] for source in sources]
+        blocks.append(("Our servers may answer, and do nothing else.", who, SOURCE_FLAGS))
+    who = [
+        "{address} mask {netmask}".format(**served)
+        for served in serves
+        if not served["network"].endswith("/0")
+    ]
+    if who:
+        blocks.append(
+            ("These may ask for the time, at a limited rate, and for nothing else.", who, CLIENT_FLAGS)
+        )
+    return [
+        {"comment": comment, "lines": ["restrict {} {}".format(each, flags).strip() for each in who]}
+        for comment, who, flags in blocks
+    ]
+
+
+def _options(options):
+    """
+    Return the finished lines for the checked directives of ``options``, sorted by directive.
+    """
+    lines = []
+    for directive in sorted(options):
+        value = options[directive]
+        if directive == "filegen":
+            for name in sorted(value):
+                words = [directive, name]
+                for word in ("file", "type"):
+                    if word in value[name]:
+                        words += [word, value[name][word]]
+                for word, yes, no in (("link", "link", "nolink"), ("enable", "enable", "disable")):
+                    if word in value[name]:
+                        words.append(yes if value[name][word] else no)
+                lines.append(words)
+        elif directive == "interface":
+            lines += [[directive, action, rule[action]] for rule in value for action in rule]
+        elif isinstance(value, dict):
+            lines.append(
+                [directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))]
+            )
+        else:
+            lines.append([directive] + (value if isinstance(value, list) else [value]))
+    return [" ".join(words) for words in lines]
+
+
+def _figure(number):
+    """
+    Write a number the way ntp.conf reads it: never with an exponent.
+    """
+    if isinstance(number, float):
+        return "{:.9f}".format(number).rstrip("0").rstrip(".")
+    return "{}".format(number)
+
+
+def _cron(cron, minion):
+    """
+    Return the five fields as text, with a minute of its own for each host when none is given.
+    """
+    fields = {field: "{}".format(value) for field, value in cron.items()}
+    if cron["minute"] is None:
+        fields["minute"] = "{}".format((zlib.crc32(minion.encode("utf-8")) & 0xFFFFFFFF) % 60)
+    return fields
+
+
+def _family(address):
+    """
+    Return 4 or 6 for an address, None for a name.
+    """
+    if ":" in address:
+        return 6
+    return 4 if re.match(r"[0-9.]+\Z", address) else None
+
+
+def _canonical(address):
+    """
+    Return an address in its one usual spelling, a name in lower case, so that equal ones compare equal.
+    """
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}.get(_family(address))
+    if family is None:
+        return address.lower()
+    return "{}".format(socket.inet_ntop(family, socket.inet_pton(family, address.split("%")[0])))
+
+
+def _network(text):
+    """
+    Return a network of ``serves`` with its mask spelled out; an address alone is a network of one.
+    """
+    address, _, length = text.partition("/")
+    family = _family(address)
+    bits = 32 if family == 4 else 128
+    length = int(length) if length else bits
+    mask = (1 << bits) - (1 << (bits - length))
+    packed = binascii.unhexlify("{:0{}x}".format(mask, bits // 4).encode("ascii"))
+    netmask = socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, packed)
+    address = _canonical(address)
+    return {
+        "network": "{}/{}".format(address, length),
+        "address": address,
+        "netmask": "{}".format(netmask),
+        "family": family,
+    }
+
+
+def _inside(address, text):
+    """
+    Tell whether an address belongs to a network of ``serves``.
+    """
+    network = _network(text)
+    if _family(address) != network["family"]:
+        return False
+    kind = socket.AF_INET if network["family"] == 4 else socket.AF_INET6
+    address, start, mask = (
+        int(binascii.hexlify(socket.inet_pton(kind, part)), 16)
+        for part in (address, network["address"], network["netmask"])
+    )
+    return address & mask == start

@@ -1,0 +1,281 @@
+# -*- coding: utf-8 -*-
+"""
+What the tiers of the pillar are to each other: who follows whom, by which addresses, and who may ask whom.
+
+Beside ``ntpcluster_validate``, which judges every key by itself.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import binascii
+import difflib
+import re
+import socket
+
+import salt.utils.data
+
+__virtualname__ = "ntpcluster"
+__load__ = ["relations"]
+
+# Words of ntp.conf that end up among the servers when one of its lines is pasted whole.
+NOT_SERVERS = ("server", "peer", "pool", "prefer", "iburst", "burst", "restrict", "default", "mask", "key")
+
+# Addresses no time server can be asked at, the narrower ones first.
+NOWHERE = (
+    ("127.127.0.0/16", "is a reference clock of ntpd, not a server; `orphan` replaces the local clock"),
+    ("127.0.0.0/8", "is this host itself"),
+    ("0.0.0.0/8", "is no host"),
+    ("224.0.0.0/3", "is a multicast or reserved address"),
+    ("::1", "is this host itself"),
+    ("::", "is no host"),
+    ("::ffff:0:0/96", "is an IPv4 address; write it with dots alone"),
+    ("fe80::/10", "holds on one link only, and the link is not said"),
+    ("ff00::/8", "is a multicast address"),
+)
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def relations(tiers, method="ntpd"):
+    """
+    Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
+
+    tiers
+        What stands under ``ntp:tiers``. What is not readable in it is passed over; ``validate`` says so.
+
+    method
+        What stands under ``ntp:method``, or its default.
+
+    Returns a list of problems as ``ntpcluster.validate`` does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.relations '{server: {match: "*", sources: [10.0.0.1]}}'
+    """
+    tiers = salt.utils.data.decode(tiers, keep=True)
+    found = []
+    if not isinstance(tiers, dict):
+        return found
+    # The names that can be printed; the others have been refused already.
+    tiers = {
+        name: tiers[name]
+        for name in tiers
+        if _is_text(name) and re.match(r"[A-Za-z0-9_-]+\Z", name) and isinstance(tiers[name], dict)
+    }
+    for name in sorted(tiers):
+        _origin(found, name, tiers)
+        _servers(found, name, "sources", tiers[name])
+        _servers(found, name, "addresses", tiers[name])
+        _serves(found, name, tiers[name])
+        _followers(found, name, tiers, method)
+    everyone = sorted(
+        name for name in tiers if _is_text(tiers[name].get("match")) and tiers[name]["match"].strip() == "*"
+    )
+    for name in everyone[1:]:
+        message = "takes everyone, as tier {} does already; only one can".format(everyone[0])
+        found.append(_problem([name, "match"], "*", message))
+    return found
+
+
+def _problem(path, value, message, level="error"):
+    """
+    Return one problem below ``ntp:tiers``. Of a value only text is repeated.
+    """
+    return {
+        "key": ":".join(["ntp", "tiers"] + ["{}".format(step) for step in path]),
+        "value": value
+        if value is None or _is_text(value)
+        else "a list"
+        if isinstance(value, list)
+        else "a mapping",
+        "message": message,
+        "level": level,
+    }
+
+
+def _is_text(value):
+    return isinstance(value, type(""))
+
+
+def _items(tier, key):
+    """
+    Return a list of the tier, or an empty one where something else stands.
+    """
+    return tier[key] if isinstance(tier.get(key), list) else []
+
+
+def _origin(found, name, tiers):
+    """
+    Judge where a tier gets its time from.
+    """
+    tier = tiers[name]
+    above = tier.get("follows")
+    if tier.get("sources") is None and above is None:
+        found.append(
+            _problem([name], tier, "needs `sources` (a top tier) or `follows` (the name of the tier above)")
+        )
+    elif tier.get("sources") is not None and above is not None:
+        found.append(_problem([name, "follows"], above, "cannot stand beside `sources`: one or the other"))
+    if not _is_text(above):
+        return
+    if above == name:
+        found.append(_problem([name, "follows"], above, "is the tier itself; name a tier above it"))
+        return
+    if above not in tiers:
+        near = difflib.get_close_matches(above, sorted(tiers), 1)
+        message = (
+            "did you mean `{}`?".format(near[0]) if near else "there are {}".format(", ".join(sorted(tiers)))
+        )
+        found.append(_problem([name, "follows"], above, "is no tier; {}".format(message)))
+        return
+    way = [name]
+    while _is_text(above) and above in tiers and above not in way:
+        way.append(above)
+        above = tiers[above].get("follows")
+    if above == name:
+        message = "is a tier below this one, which makes a loop: {}".format(" > ".join(way + [name]))
+        found.append(_problem([name, "follows"], tier["follows"], message))
+
+
+def _servers(found, name, key, tier):
+    """
+    Judge a list of names and addresses.
+    """
+    servers = [item.get("address") if isinstance(item, dict) else item for item in _items(tier, key)]
+    seen = set()
+    for number, server in enumerate(servers):
+        fault = _server_fault(server)
+        same = _address(server) or (server.lower() if _is_text(server) else None)
+        if fault:
+            found.append(_problem([name, key, number], server, fault))
+        elif same in seen:
+            found.append(_problem([name, key, number], server, "is there twice"))
+        seen.add(same)
+    message = {
+        1: "is one source alone: nothing takes over when it fails, and nothing shows when it lies",
+        2: "are two sources: when they disagree, neither is the majority",
+    }.get(len(servers))
+    if message:
+        found.append(_problem([name, key], servers, message, "warning"))
+
+
+def _serves(found, name, tier):
+    """
+    Judge the networks that may ask.
+    """
+    seen = set()
+    for number, text in enumerate(_items(tier, "serves")):
+        here = [name, "serves", number]
+        network, fault = _network(text)
+        if fault:
+            found.append(_problem(here, text, fault))
+        elif network in seen:
+            found.append(_problem(here, text, "is there twice"))
+        elif network[2] == 0:
+            found.append(_problem(here, text, "lets the whole world ask for the time", "warning"))
+        seen.add(network)
+
+
+def _followers(found, name, tiers, method):
+    """
+    Judge whether a tier does for the tiers below it what they rely on.
+    """
+    tier = tiers[name]
+    followers = sorted(other for other in tiers if other != name and tiers[other].get("follows") == name)
+    if (tier.get("method") or method) == "cron" and (followers or _items(tier, "serves")):
+        message = "must be ntpd in a tier that serves or is followed: ntpdate answers nobody"
+        found.append(_problem([name, "method"], "cron", message))
+    if followers and tier.get("addresses") is None:
+        message = "is needed: tier {} follows this one and must know where to find it".format(followers[0])
+        found.append(_problem([name, "addresses"], None, message))
+    if followers and not tier.get("serves"):
+        message = "is needed: tier {} follows this one and may not ask it".format(followers[0])
+        found.append(_problem([name, "serves"], None, message))
+    networks = [network for network in (_network(text)[0] for text in _items(tier, "serves")) if network]
+    for follower in followers if networks else ():
+        for text in _items(tiers[follower], "addresses"):
+            address = _address(text)
+            if address and not any(_inside(address, network) for network in networks):
+                message = "leaves out {}, an address of tier {}, which follows this one".format(
+                    text, follower
+                )
+                found.append(_problem([name, "serves"], tier["serves"], message))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Addresses
+
+
+def _server_fault(text):
+    """
+    Return what keeps a text from being the name or address of a server, or None.
+    """
+    if not _is_text(text):
+        return "must be a name or an address, as text"
+    if re.search(r"\s", text.strip()):
+        return "must be one name or address without blanks; flags go into {address: ..., prefer: true}"
+    if text.lower() in NOT_SERVERS:
+        return "is a word of ntp.conf, not a server"
+    address = _address(text)
+    if address:
+        for network, fault in NOWHERE:
+            if _inside(address, _network(network)[0]):
+                return fault
+        return None
+    label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+    if len(text) > 253 or not re.match(r"(?:{0}\.)*(?![0-9]+\Z){0}\Z".format(label), text):
+        return "must be a host name (letters, digits, - and dots) or a numeric address"
+    return None
+
+
+def _address(text):
+    """
+    Return family and number of a numeric address, None for anything else.
+    """
+    if not _is_text(text) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
+        return None
+    family, kind = (6, socket.AF_INET6) if ":" in text else (4, socket.AF_INET)
+    try:
+        return (family, int(binascii.hexlify(socket.inet_pton(kind, text)), 16))
+    except (socket.error, ValueError):
+        return None
+
+
+def _network(text):
+    """
+    Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
+    """
+    form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
+    match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if _is_text(text) else None
+    address = _address(match.group(1)) if match else None
+    if not address:
+        return None, form
+    family, number = address
+    bits = 32 if family == 4 else 128
+    length = bits if match.group(2) is None else int(match.group(2))
+    if length > bits:
+        return None, form
+    host = number & ((1 << (bits - length)) - 1)
+    if host:
+        return None, "has host bits; the network is {}/{}".format(_written(family, number - host), length)
+    return (family, number, length), None
+
+
+def _written(family, number):
+    """
+    Return an address as text.
+    """
+    packed = binascii.unhexlify("{:0{}x}".format(number, 8 if family == 4 else 32).encode("ascii"))
+    return socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, packed)
+
+
+def _inside(address, network):
+    """
+    Tell whether an address belongs to a network.
+    """
+    shift = (32 if address[0] == 4 else 128) - network[2]
+    return address[0] == network[0] and address[1] >> shift == network[1] >> shift

@@ -1,0 +1,546 @@
+# -*- coding: utf-8 -*-
+"""
+What is wrong with the pillar, all of it at once, before anything is changed.
+
+Every problem names the key where it is, and says what is allowed there. The rules are tables: a rule is a
+test and the words for what passes it. What gets through is safe to print into a file: text has no white
+space, no control characters and no leading dash, numbers are numbers, directives and flags come from lists.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import difflib
+import json
+import numbers
+import re
+
+import salt.utils.data
+
+__virtualname__ = "ntpcluster"
+# The loader offers this alone; ``problems`` stays a plain function for the tests.
+__load__ = ["validate"]
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def validate(pillar=None):
+    """
+    Return everything that is wrong, or doubtful, about the pillar.
+
+    pillar
+        What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
+        host knows: its platform, its addresses, which tiers match it.
+
+    Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
+    there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
+    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know).
+
+    Raises CommandExecutionError when the file server does not have the data files of the state tree.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.validate
+        salt-call ntpcluster.validate pillar='{tiers: {server: {match: "*", sources: [10.0.0.1]}}}'
+    """
+    known = __salt__["ntpcluster.facts"]()
+    own = pillar is None
+    pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
+    found = problems(pillar, known["defaults"], known["platform"] if own else None)
+    if isinstance(pillar, dict):
+        method = pillar.get("method") or known["defaults"]["method"]
+        found += __salt__["ntpcluster.relations"](pillar.get("tiers"), method)
+    if own and known["platform"] is None:
+        message = "is not described in salt/ntp/platforms.yaml, only {}; add an entry".format(
+            ", ".join(known["platforms"])
+        )
+        found.append(_problem(["platforms.yaml", known["platform_name"]], None, message))
+    if own and not any(problem["level"] == "error" for problem in found):
+        found += __salt__["ntpcluster.misfits"]()
+    return sorted(found, key=lambda problem: problem["level"])
+
+
+def problems(pillar, defaults, platform=None):
+    """
+    Return the problems of one pillar, key by key: ``validate`` without the machine and the relations of the
+    tiers. With ``platform``, an entry of platforms.yaml, what that platform cannot do is a problem as well.
+    """
+    found = []
+    if not isinstance(pillar, dict):
+        _refuse(found, ["ntp"], pillar, "a mapping with `tiers` in it, as in pillar/ntp/init.sls")
+        return found
+    _unknown(found, ["ntp"], pillar, set(SETTINGS) | {"tiers", "keys", "options"})
+    for name in sorted(SETTINGS):
+        if pillar.get(name) is not None:
+            _check(found, ["ntp", name], pillar[name], SETTINGS[name])
+    _package(found, pillar.get("package"))
+    _step(found, pillar.get("step"), defaults["step"])
+    keys = _keys(found, pillar.get("keys"), platform)
+    _options(found, pillar.get("options"))
+    _tiers(found, pillar.get("tiers"), keys)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Problems
+
+
+def _problem(path, value, message, level="error"):
+    """
+    Return one problem. Of a value only what is a single one is repeated, of anything else its kind.
+    """
+    if not (value is None or _is_text(value) or isinstance(value, numbers.Real)):
+        value = _shown(value)
+    return {"key": ":".join(_step_name(step) for step in path), "value": value, "message": message, "level": level}
+
+
+def _step_name(step):
+    """
+    Return how one step of a path is written; odd characters are escaped.
+    """
+    text = step if _is_text(step) else "{!r}".format(step)
+    return text if re.match(r"[A-Za-z0-9_.-]{1,80}\Z", text) else json.dumps(text[:80])
+
+
+def _shown(value):
+    """
+    Return how a value is spoken of in a message.
+    """
+    if value is None:
+        return "nothing"
+    if _is_text(value):
+        return json.dumps(value[:60])
+    if isinstance(value, numbers.Real):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else "a {}".format(type(value).__name__)
+
+
+def _refuse(found, path, value, allowed):
+    """
+    Add the problem that a value is not what is allowed.
+    """
+    found.append(_problem(path, value, "must be {}, not {}".format(allowed, _shown(value))))
+
+
+def _unknown(found, path, mapping, known):
+    """
+    Add a problem for every key nobody reads, with the one that was probably meant.
+    """
+    for key in sorted((key for key in mapping if key not in known), key=_step_name):
+        message = "is not a known key"
+        near = difflib.get_close_matches(key, sorted(known), 1) if _is_text(key) else []
+        if near:
+            message += "; did you mean `{}`?".format(near[0])
+        else:
+            message += "; known here: {}".format(", ".join(sorted(known)))
+        found.append(_problem(path + [key], None, message))
+
+
+def _check(found, path, value, rule):
+    """
+    Hold a value against a rule: a pair of test and words, or a mapping of rules for the keys of a mapping.
+    """
+    if not isinstance(rule, dict):
+        test, allowed = rule
+        if not test(value):
+            _refuse(found, path, value, allowed)
+    elif not isinstance(value, dict):
+        _refuse(found, path, value, "a mapping of {}".format(", ".join(sorted(rule))))
+    else:
+        _unknown(found, path, value, set(rule))
+        for key in sorted(key for key in value if key in rule):
+            _check(found, path + [key], value[key], rule[key])
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Rules
+
+
+def _is_text(value):
+    return isinstance(value, type(""))
+
+
+def _number(low, high, unit=""):
+    def proper(value):
+        # YAML's yes and no are numbers to Python, and `nan` is between nothing.
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and low <= value <= high
+
+    return (proper, "a number{} from {} to {}".format(unit, low, high))
+
+
+def _whole(low, high):
+    def proper(value):
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and low <= value <= high
+
+    return (proper, "a whole number from {} to {}".format(low, high))
+
+
+def _text(pattern, allowed, most=128):
+    # \Z and not $, which would let a newline at the end pass.
+    pattern = re.compile(r"(?:{})\Z".format(pattern))
+    return (lambda value: _is_text(value) and len(value) <= most and bool(pattern.match(value)), allowed)
+
+
+def _word(*words):
+    return (lambda value: _is_text(value) and value in words, "one of {}".format(", ".join(words)))
+
+
+def _null_or(rule):
+    test, allowed = rule
+    return (lambda value: value is None or test(value), "{}, or null".format(allowed))
+
+
+def _list_of(rule):
+    test, allowed = rule
+
+    def proper(value):
+        if not isinstance(value, list) or not all(test(item) for item in value):
+            return False
+        return 0 < len(value) == len(set(value))
+
+    return (proper, "a list without doubles, each {}".format(allowed))
+
+
+def _is_interface_list(value):
+    def proper(item):
+        return (
+            isinstance(item, dict)
+            and len(item) == 1
+            and all(action in ("listen", "ignore", "drop") and CARD[0](item[action]) for action in item)
+        )
+
+    return isinstance(value, list) and value != [] and all(proper(item) for item in value)
+
+
+def _cron_field(low, high):
+    """
+    Return the rule for one field of crontab(5), by numbers: 5, */10, 1-5, 0,30.
+    """
+    form = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?\Z")
+
+    def proper(value):
+        pieces = "{}".format(value).split(",") if _whole(low, high)[0](value) or _is_text(value) else []
+        matches = [form.match(piece) for piece in pieces]
+        if not matches or not all(matches):
+            return False
+        for match in matches:
+            first = low if match.group(1) is None else int(match.group(1))
+            last = first if match.group(2) is None else int(match.group(2))
+            if not low <= first <= last <= high or match.group(3) in ("0", "00"):
+                return False
+        return True
+
+    return (proper, "a field of crontab(5) in numbers from {0} to {1}, such as {1} or */2".format(low, high))
+
+
+FLAG = (lambda value: isinstance(value, bool), "true or false")
+PACKAGE = _text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "the name of a package")
+SERVICE = _text(r"[A-Za-z0-9][A-Za-z0-9@._-]*", "the name of a service")
+TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of letters, digits, - and _ that begins with a letter", 32)
+PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., blanks and odd signs")
+FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
+CARD = _text(r"[A-Za-z0-9][A-Za-z0-9.:@_-]*", "all, ipv4, ipv6, wildcard, a network card or an address", 45)
+MATCHER = _text(
+    r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*", "a compound matcher such as 'ntp*', in one line", 1000
+)
+
+SETTINGS = {
+    "timezone": _text(
+        r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
+        "a time zone as below /usr/share/zoneinfo, such as Asia/Shanghai",
+        64,
+    ),
+    "method": _word("ntpd", "cron"),
+    "cron": {
+        "minute": _null_or(_cron_field(0, 59)),
+        "hour": _cron_field(0, 23),
+        "daymonth": _cron_field(1, 31),
+        "month": _cron_field(1, 12),
+        "dayweek": _cron_field(0, 7),
+    },
+    "package": {
+        "names": _null_or(_list_of(PACKAGE)),
+        "version": _null_or(_text(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*", "a version as text, in quotes")),
+        "sources": (lambda value: isinstance(value, list), "a list of {name, source, source_hash}"),
+    },
+    "step": {
+        "threshold": _number(0.001, 1000, " of seconds"),
+        "limit": _null_or(_number(0.001, 1e10, " of seconds")),
+        "passes": _whole(1, 10),
+    },
+    "sync": {
+        "timeout": _number(1, 3600, " of seconds"),
+        "max_offset": _number(0.0001, 1000, " of seconds"),
+    },
+    "firewall": {"manage": FLAG},
+    "hwclock": {"manage": FLAG, "utc": FLAG},
+    # 16 means "not synchronised", and 1 would pass for a reference clock.
+    "orphan": _whole(2, 15),
+    "conflicts": (lambda value: value == [] or _list_of(SERVICE)[0](value), _list_of(SERVICE)[1]),
+    "health": {
+        "settle": _number(0, 86400, " of seconds"),
+        "frequency_ppm": _number(1, 500),
+        "survivors": _whole(1, 10),
+    },
+}
+
+# A package file without its sum would be taken from whoever answers first.
+PACKAGE_FILE = {
+    "name": PACKAGE,
+    "source": _text(
+        r"(?!.*\.\.)(?:salt://|https?://|file:///|/)[A-Za-z0-9][A-Za-z0-9_.+:@~%/-]*\.(?:rpm|deb)",
+        "the salt://, http(s)://, file:// or absolute path of an .rpm or .deb",
+        500,
+    ),
+    "source_hash": _text(
+        r"sha256=[0-9a-fA-F]{64}|sha384=[0-9a-fA-F]{96}|sha512=[0-9a-fA-F]{128}",
+        "sha256=, sha384= or sha512= and the hexadecimal sum",
+        200,
+    ),
+}
+
+STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats", "timingstats")
+SWITCHES = ("calibrate", "kernel", "monitor", "stats")
+
+# Directives that 4.2.6p5, 4.2.8 and ntpsec all read (ntp_parser.y of each), and their words.
+OPTIONS = {
+    "tinker": {
+        "allan": _number(1, 1e6),
+        "dispersion": _number(1e-9, 1),
+        "freq": _number(-500, 500),
+        "huffpuff": _number(0, 1e6),
+        "panic": _number(0, 1e9),
+        "step": _number(0, 1e6),
+        "stepout": _number(0, 1e6),
+    },
+    "tos": {
+        "ceiling": _whole(1, 16),
+        "cohort": _whole(0, 1),
+        "floor": _whole(1, 16),
+        "maxclock": _whole(1, 100),
+        "maxdist": _number(0.001, 16),
+        "minclock": _whole(1, 100),
+        "mindist": _number(0, 16),
+        "minsane": _whole(1, 100),
+    },
+    "discard": {"average": _whole(0, 16), "minimum": _whole(0, 16), "monitor": _whole(0, 1000000)},
+    "leapfile": PATH,
+    "logfile": PATH,
+    "statsdir": FOLDER,
+    "statistics": _list_of(_word(*STATISTICS)),
+    "filegen": {
+        name: {
+            "file": _text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a bare file name"),
+            "type": _word("none", "pid", "day", "week", "month", "year", "age"),
+            "link": FLAG,
+            "enable": FLAG,
+        }
+        for name in STATISTICS
+    },
+    "logconfig": _list_of(
+        _text(
+            r"[=+-](?:all|clock|peer|sync|sys)(?:all|info|events|status|statistics)?",
+            "=, + or - and a class of messages, such as =syncall",
+        )
+    ),
+    "enable": _list_of(_word(*SWITCHES)),
+    "disable": _list_of(_word(*SWITCHES)),
+    "interface": (_is_interface_list, "a list of {listen: NAME}, {ignore: NAME} or {drop: NAME}"),
+}
+
+# Directives that the tree writes itself, and the key that says what.
+WRITTEN = {
+    "driftfile": "platforms.yaml",
+    "fudge": "`orphan`, which replaces the local clock",
+    "keys": "`keys`",
+    "peer": "`follows`",
+    "pool": "`sources`",
+    "restrict": "`serves`",
+    "server": "`sources` and `follows`",
+    "trustedkey": "`keys`",
+}
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Sections
+
+
+def _package(found, package):
+    """
+    Judge the package files, and whether a version makes sense beside them.
+    """
+    sources = package.get("sources") if isinstance(package, dict) else None
+    if not isinstance(sources, list):
+        return
+    path = ["ntp", "package", "sources"]
+    for number, source in enumerate(sources):
+        here = path + [number]
+        _check(found, here, source, PACKAGE_FILE)
+        for key in sorted(PACKAGE_FILE) if isinstance(source, dict) else ():
+            if key not in source:
+                found.append(_problem(here, source, "needs `{}`: {}".format(key, PACKAGE_FILE[key][1])))
+    if sources and package.get("version") is not None:
+        message = "is not looked at: the packages come from `sources`"
+        found.append(_problem(["ntp", "package", "version"], package["version"], message, "warning"))
+
+
+def _step(found, step, default):
+    """
+    A limit below the threshold would forbid every step.
+    """
+    step = step if isinstance(step, dict) else {}
+    threshold, limit = (step.get(key, default[key]) for key in ("threshold", "limit"))
+    proper = SETTINGS["step"]["threshold"][0]
+    if proper(threshold) and proper(limit) and limit < threshold:
+        message = "must not be below the threshold, {}: nothing could ever be stepped".format(threshold)
+        found.append(_problem(["ntp", "step", "limit"], limit, message))
+
+
+def _keys(found, keys, platform):
+    """
+    Judge the symmetric keys without ever repeating one; return their numbers.
+    """
+    path = ["ntp", "keys"]
+    types = platform["key_types"] if platform else ["M", "MD5", "SHA1"]
+    ids = set()
+    if keys is None:
+        return ids
+    if not isinstance(keys, dict):
+        found.append(_problem(path, None, "must be a mapping of numbers, each to {type, secret}"))
+        return ids
+    for number in sorted(keys, key=_step_name):
+        key = keys[number]
+        number = int(number) if _is_text(number) and re.match(r"[1-9][0-9]{0,4}\Z", number) else number
+        # What is no number may be a secret in the wrong place: not repeated.
+        here = path + [number if isinstance(number, int) else "?"]
+        if not TIER_KEYS["key"][0](number):
+            found.append(_problem(here, None, "must have a number from 1 to 65534 before the colon"))
+        elif number in ids:
+            found.append(_problem(here, None, "is there twice, as a number and as text"))
+        else:
+            ids.add(number)
+        if not isinstance(key, dict):
+            found.append(_problem(here, None, "must be a mapping of type and secret"))
+            continue
+        _unknown(found, here, key, {"type", "secret"})
+        if key.get("type") not in types:
+            # A secret may stand here by mistake: not repeated.
+            found.append(_problem(here + ["type"], None, "must be one of {}".format(", ".join(types))))
+        if not _is_secret(key.get("secret")):
+            message = (
+                "must be text: 1 to 20 printable characters without blanks and #, or 40 hexadecimal digits"
+            )
+            found.append(_problem(here + ["secret"], None, message))
+    return ids
+
+
+def _is_secret(secret):
+    """
+    Tell whether a secret fits a line of ntp.keys: up to 20 characters are taken as they are, more as
+    hexadecimal digits, of which 4.2.6 reads 40 (authreadkeys.c).
+    """
+    return _is_text(secret) and bool(re.match(r"(?:[!\"$-~]{1,20}|[0-9a-fA-F]{40})\Z", secret))
+
+
+def _options(found, options):
+    """
+    Judge the further directives.
+    """
+    path = ["ntp", "options"]
+    if options is None:
+        return
+    if not isinstance(options, dict):
+        _refuse(found, path, options, "a mapping of directives")
+        return
+    _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(OPTIONS))
+    for directive in sorted(key for key in options if key in WRITTEN):
+        message = "is written by the tree, from {}".format(WRITTEN[directive])
+        found.append(_problem(path + [directive], None, message))
+    for directive in sorted(key for key in options if key in OPTIONS):
+        value = options[directive]
+        here = path + [directive]
+        _check(found, here, value, OPTIONS[directive])
+        # A directive without words is a syntax error, which ntpd logs and goes on.
+        if value == {}:
+            found.append(_problem(here, value, "must not be empty"))
+        if directive == "filegen" and isinstance(value, dict):
+            for name in sorted(key for key in value if value[key] == {}):
+                found.append(_problem(here + [name], {}, "must not be empty"))
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Tiers
+
+TIER_KEYS = {
+    "match": MATCHER,
+    "method": SETTINGS["method"],
+    "follows": TIER,
+    "sources": (lambda value: isinstance(value, list) and value != [], "a list of names and addresses"),
+    "addresses": (lambda value: isinstance(value, list) and value != [], "a list of names and addresses"),
+    "serves": (lambda value: isinstance(value, list), "a list of networks such as 10.0.0.0/24"),
+    "key": _whole(1, 65534),
+}
+SOURCE_KEYS = {
+    "address": (_is_text, "a name or an address"),
+    "prefer": FLAG,
+    "iburst": FLAG,
+    "key": TIER_KEYS["key"],
+    "minpoll": _whole(3, 17),
+    "maxpoll": _whole(3, 17),
+}
+
+
+def _tiers(found, tiers, keys):
+    """
+    Judge each tier by itself; ``ntpcluster.relations`` tells what they are to each other.
+    """
+    path = ["ntp", "tiers"]
+    if not isinstance(tiers, dict) or not tiers:
+        _refuse(
+            found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}"
+        )
+        return
+    for name in sorted(tiers, key=_step_name):
+        here = path + [name]
+        tier = tiers[name]
+        if not TIER[0](name):
+            found.append(_problem(here, None, "must have {}".format(TIER[1])))
+        _check(found, here, tier, TIER_KEYS)
+        if not isinstance(tier, dict):
+            continue
+        if "match" not in tier:
+            found.append(_problem(here, tier, "needs `match`: {}".format(MATCHER[1])))
+        _named_key(found, here, tier, keys)
+        sources = tier["sources"] if isinstance(tier.get("sources"), list) else []
+        for number, source in enumerate(sources):
+            if isinstance(source, dict):
+                _source(found, here + ["sources", number], source, keys)
+        if sum(1 for source in sources if isinstance(source, dict) and source.get("prefer") is True) > 1:
+            found.append(_problem(here + ["sources"], sources, "must have one `prefer` at most"))
+
+
+def _source(found, here, source, keys):
+    """
+    Judge a source written as a mapping.
+    """
+    _check(found, here, source, SOURCE_KEYS)
+    if "address" not in source:
+        found.append(_problem(here, source, "needs `address`: {}".format(SOURCE_KEYS["address"][1])))
+    _named_key(found, here, source, keys)
+    # Where one of the two is left out, ntpd takes 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
+    low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
+    if SOURCE_KEYS["minpoll"][0](low) and SOURCE_KEYS["maxpoll"][0](high) and low > high:
+        found.append(_problem(here + ["minpoll"], low, "must not be above maxpoll, {}".format(high)))
+
+
+def _named_key(found, here, mapping, keys):
+    """
+    A key that is named must be there.
+    """
+    if TIER_KEYS["key"][0](mapping.get("key")) and mapping["key"] not in keys:
+        found.append(_problem(here + ["key"], mapping["key"], "is not among the numbers of `keys`"))

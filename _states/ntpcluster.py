@@ -1,0 +1,137 @@
+# -*- coding: utf-8 -*-
+"""
+A clock that is right, and a host that follows its tier
+=======================================================
+
+.. code-block:: yaml
+
+    pillar-is-valid:
+      ntpcluster.valid: []
+
+    clock-is-stepped:
+      ntpcluster.stepped: []
+
+    tier-is-followed:
+      ntpcluster.synchronized:
+        - timeout: 120
+
+Every state reads, compares, and returns if all is well; in test mode it says what the real run would do.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _result(name, result=True, changes=None, comment=""):
+    return {"name": name, "result": result, "changes": changes or {}, "comment": comment}
+
+
+def valid(name):
+    """
+    The pillar is free of errors. First of all states: the others require it, so that bad data changes nothing.
+
+    name
+        Of no meaning.
+    """
+    problems = __salt__["ntpcluster.validate"]()
+    errors = [problem for problem in problems if problem["level"] == "error"]
+    if errors:
+        lines = ["{0}: {1}".format(problem["key"], problem["message"]) for problem in errors]
+        return _result(name, False, comment="the pillar is not valid, so nothing is changed:\n" + "\n".join(lines))
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="nothing is changed: {0}".format(exc))
+    warnings = ["{0}: {1}".format(problem["key"], problem["message"]) for problem in problems]
+    comment = "the pillar is valid; this host is of tier {0}".format(plan["tier"])
+    return _result(name, comment="\n".join([comment] + warnings))
+
+
+def stepped(name, wait=60):
+    """
+    The clock is right enough to be disciplined; one that is not is stepped once.
+
+    A clock that the daemon follows already is not even measured, and an offset below the pillar's
+    ``step:threshold`` is left to slewing.
+
+    name
+        Of no meaning.
+    wait
+        Seconds to wait for a server that tells the time: the tier above may be coming up just now.
+    """
+    test = __opts__["test"]
+    if test and not __salt__["cmd.has_exec"]("ntpdate"):
+        comment = "ntpdate is not installed yet, so the offset is not known; a clock that is off would be stepped"
+        return _result(name, None, comment=comment)
+    try:
+        done = __salt__["ntpcluster.step"](wait=0 if test else wait, test=test)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    if not done["stepped"] and not (test and done["needed"]):
+        return _result(name, comment=done["comment"])
+    changes = {
+        "clock": {
+            "old": "{0:+.3f} s off".format(-done["offset_before_s"]),
+            "new": "stepped by {0}".format(done["server"]),
+        }
+    }
+    comment = done["comment"]
+    if done["hwclock"] and done["hwclock"]["problem"]:
+        comment += "; the hardware clock was not written: {0}".format(done["hwclock"]["problem"])
+    return _result(name, None if test else True, changes, comment)
+
+
+def synchronized(name, timeout=None):
+    """
+    This host follows its tier. Red with the diagnosis if it does not within the time limit; never changes anything.
+
+    name
+        Of no meaning.
+    timeout
+        Seconds to wait; default: the pillar's ``sync:timeout``. Test mode looks once.
+    """
+    try:
+        done = __salt__["ntpcluster.synchronized"](timeout=0 if __opts__["test"] else timeout)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    seen = done["status"]
+    if done["synchronized"]:
+        comment = "this host follows {0} at stratum {1}, offset {2} ms".format(
+            seen["source"], seen["stratum"], seen["offset_ms"]
+        )
+        return _result(name, comment=comment)
+    if __opts__["test"]:
+        return _result(name, comment="this host does not follow its tier yet")
+    lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]
+    comment = "this host does not follow its tier after {0:.0f} s ({1})".format(done["waited_s"], seen["health"])
+    return _result(name, False, comment="\n".join([comment] + lines))
+
+
+def timezone(name):
+    """
+    The clock is shown in the pillar's time zone, and stays so when tzdata is updated.
+
+    name
+        Of no meaning; the zone is the plan's. A plan without one leaves the host's zone alone.
+    """
+    try:
+        zone = __salt__["ntpcluster.plan"]()["timezone"]
+        if zone is None:
+            return _result(name, comment="the pillar names no time zone; this host's own is left alone")
+        now = __salt__["ntpcluster.timezone"]()
+        if now["recorded"] == zone and now["shown"]:
+            return _result(name, comment="the time zone is {0}".format(zone))
+        changes = {"timezone": {"old": now["recorded"], "new": zone}}
+        if __opts__["test"]:
+            return _result(name, None, changes, "the time zone would be set to {0}".format(zone))
+        __salt__["ntpcluster.set_timezone"](zone)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return _result(name, True, changes, "the time zone has been set to {0}".format(zone))

@@ -1,0 +1,119 @@
+# -*- coding: utf-8 -*-
+"""
+The firewall of a host that serves time
+=======================================
+
+.. code-block:: yaml
+
+    open-ntp-port:
+      ntpcluster.firewall
+
+opens UDP 123 to the networks that the pillar's ``serves`` gives this host, in the live rules if a firewall is
+running and in the saved file if there is one, and closes it to networks that are no longer named there.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    if "ntpcluster.firewall_apply" in __salt__:
+        return __virtualname__
+    return (False, "The execution module ntpcluster is missing: run saltutil.sync_all first")
+
+
+def _remarks(report, changes):
+    """Where the rules are, and what others' rules do to them, one sentence each."""
+    remarks = []
+    for family, found in sorted(report.items()):
+        saved = found["saved"]["file"]
+        if found["networks"] or family in changes or family + " saved" in changes:
+            live = "running rules" if found["running"] else "not running"
+            remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
+        if found["wider"]:
+            remarks.append("Open wider than the pillar, left alone: {}.".format("; ".join(found["wider"])))
+        if found["blocked"]:
+            remarks.append("Comes first and may keep them out: {}.".format("; ".join(found["blocked"])))
+    return remarks
+
+
+def _settle(name, platform, networks):
+    """Brings the firewall in line with ``networks`` and reports."""
+    ret = {"name": name, "changes": {}, "result": True, "comment": ""}
+    test = __opts__["test"]
+    try:
+        ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
+        report = __salt__["ntpcluster.firewall"](platform, networks)
+    except (CommandExecutionError, SaltInvocationError) as err:
+        ret["result"] = False
+        ret["changes"] = (getattr(err, "info", None) or {}).get("changes", {})
+        ret["comment"] = getattr(err, "strerror_without_changes", err.strerror)
+        if ret["changes"]:
+            ret["comment"] += " What had been done by then is in the changes; the next run goes on there."
+        return ret
+    if ret["changes"] and test:
+        ret["result"] = None
+    tense = 0 if not ret["changes"] else 1 if test else 2
+    if networks:
+        verb = ("is open", "would be opened", "has been opened")[tense]
+        first = "UDP 123 {} to {}.".format(verb, ", ".join(networks))
+    else:
+        verb = ("are not there", "would be taken out", "have been taken out")[tense]
+        first = "No network is to ask this host for the time: rules of ours {}.".format(verb)
+    ret["comment"] = " ".join([first] + _remarks(report, ret["changes"]))
+    return ret
+
+
+def _plan(name):
+    """The plan, or the state's return when there is none."""
+    try:
+        return __salt__["ntpcluster.plan"](), None
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return None, {"name": name, "changes": {}, "result": False, "comment": err.strerror}
+
+
+def firewall(name, networks=None, manage=True):
+    """
+    UDP 123 is open to these networks, by rules of ours or equal ones, and not by rules of ours to any other.
+
+    A stopped firewall stays stopped: then only its saved file is edited. Rules of others are left alone; the
+    comment names those that let in more, or that keep a network out.
+
+    name
+        only the state's name
+    networks
+        list of networks, such as ``[10.0.0.0/24]``; those this host serves, by the plan, when left out
+    manage
+        false leaves the firewall alone, as does ``ntp:firewall:manage`` in the pillar
+
+    .. code-block:: yaml
+
+        open-ntp-port:
+          ntpcluster.firewall:
+            - networks: [10.0.0.0/24]
+    """
+    plan, failed = _plan(name)
+    if failed:
+        return failed
+    if not manage or not plan["firewall"].get("manage", True):
+        return {"name": name, "changes": {}, "result": True, "comment": "The firewall is not managed."}
+    return _settle(name, plan["platform"], plan["firewall"]["networks"] if networks is None else networks)
+
+
+def firewall_absent(name):
+    """
+    None of our rules is left, neither in the running rules nor in the saved file.
+
+    name
+        only the state's name
+
+    .. code-block:: yaml
+
+        close-ntp-port:
+          ntpcluster.firewall_absent
+    """
+    plan, failed = _plan(name)
+    return failed or _settle(name, plan["platform"], [])

@@ -1,0 +1,6 @@
+# UDP 123 is open to the networks this host serves, and to nobody else.
+
+served-networks-may-ask:
+  ntpcluster.firewall:
+    - require:
+      - ntpcluster: pillar-is-valid

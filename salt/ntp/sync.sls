@@ -1,0 +1,6 @@
+# Green only when this host really follows its tier.
+
+tier-is-followed:
+  ntpcluster.synchronized:
+    - require:
+      - service: ntp-is-running

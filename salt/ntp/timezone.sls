@@ -1,0 +1,6 @@
+# The zone that this host's clock is shown in. The clock itself runs in UTC, whatever the zone.
+
+timezone-is-set:
+  ntpcluster.timezone:
+    - require:
+      - ntpcluster: pillar-is-valid

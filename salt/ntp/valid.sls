@@ -1,0 +1,4 @@
+# Bad data stops here, before anything is changed.
+
+pillar-is-valid:
+  ntpcluster.valid: []

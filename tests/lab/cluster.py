@@ -1,0 +1,209 @@
+"""The cast of the lab: an internet, two NTP servers, two clients, a Salt master. Two platforms in each tier."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.lab.host import NamespaceHost
+from tests.lab.images import CACHE, LAB, ensure, remove
+from tests.lab.master import SCRIPTS, Master
+from tests.lab.network import Network, namespaces, remove_namespace
+from tests.lab.upstream import Upstream
+
+INTERNET = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+MASTER = "10.0.0.250"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A host of the cast."""
+
+    name: str
+    address: str
+    image: str  # "el6" or "modern"
+
+
+CAST = (
+    Role("ntp189", "10.0.0.189", "el6"),
+    Role("ntp180", "10.0.0.180", "modern"),
+    Role("node148", "10.0.0.148", "el6"),
+    Role("node149", "10.0.0.149", "modern"),
+)
+
+#: The cluster as data, exactly as a site would write it.
+PILLAR = {
+    "timezone": "Asia/Shanghai",
+    "tiers": {
+        "server": {
+            "match": "ntp*",
+            "sources": INTERNET[:2],
+            "addresses": ["10.0.0.189", "10.0.0.180"],
+            "serves": ["10.0.0.0/24"],
+        },
+        "client": {"match": "*", "follows": "server"},
+    },
+}
+
+MINION = {
+    "master": MASTER,
+    "log_level": "warning",
+    # A lab has no time to lose: keys, reconnections and lookups at once.
+    "acceptance_wait_time": 1,
+    "acceptance_wait_time_max": 0,
+    "random_reauth_delay": 1,
+    "recon_default": 100,
+    "recon_max": 500,
+    "auth_timeout": 5,
+    "master_tries": -1,
+    "enable_fqdns_grains": False,
+    "grains_cache": False,
+}
+
+
+def python_folders() -> tuple[Path, ...]:
+    """The machine folders a modern host needs to run the Python this runs on: our environment, and the interpreter behind it."""
+    folders = [SCRIPTS.parent]
+    if not sys.base_prefix.startswith("/usr"):
+        folders.append(Path(sys.base_prefix))
+    return tuple(folders)
+
+
+class Cluster:
+    """A running lab. `with Cluster() as cluster:` leaves nothing behind, whatever happens inside."""
+
+    def __init__(self, prefix: str | None = None, pillar: dict | None = None, master: bool = True) -> None:
+        self.prefix = prefix or f"ntplab{os.getpid()}"
+        self.folder = CACHE / "run" / self.prefix
+        self.pillar, self.with_master = pillar or PILLAR, master
+        self.hosts: dict[str, NamespaceHost] = {}
+        self.closing = contextlib.ExitStack()
+
+    def __enter__(self) -> Cluster:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def start(self) -> None:
+        require_root()
+        subprocess.run(["make", "-s", "-C", str(LAB / "clock")], check=True)
+        if namespaces(self.prefix):
+            raise RuntimeError(f"a lab named {self.prefix} is up already; `make lab-down` removes it")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        (self.folder / "owner").write_text(str(os.getpid()))
+        self.closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.closing.callback(self._remove_namespaces)
+        self.network = Network(self.prefix)
+        self.internet = Upstream(self.network, "internet", INTERNET, self.folder / "internet")
+        self.closing.callback(self.internet.close)
+        if self.with_master:
+            self.master = Master(self.network, MASTER, self.folder / "master", self.pillar)
+            self.closing.callback(self.master.close)
+
+    def add(
+        self, role: Role, clock: float = 0.0, rtc: float | None = None, boot: bool = True, minion: dict | None = None
+    ) -> NamespaceHost:
+        """Bring a host of the cast up, its clocks these seconds ahead of the true time."""
+        binds = python_folders() if role.image == "modern" else ()
+        host = NamespaceHost(
+            self.network, role.name, role.address, role.image, self.folder / "hosts" / role.name, clock, rtc, binds
+        )
+        self.hosts[role.name] = host
+        self.closing.callback(host.close)
+        host.put("/etc/salt/minion", yaml.safe_dump({**MINION, "id": role.name, **(minion or {})}).encode())
+        if binds:
+            host.put("/etc/default/salt-minion", f"DAEMON={SCRIPTS}/salt-minion\n".encode())
+            for program in ("salt-call", "salt-minion"):
+                host.put(f"/usr/local/bin/{program}", f'#!/bin/sh\nexec {SCRIPTS}/{program} "$@"\n'.encode(), 0o755)
+        if boot:
+            host.boot()
+        return host
+
+    def wait_for_minions(self) -> None:
+        self.master.wait_for(list(self.hosts))
+
+    def apply(self, target: str = "*", *words: str, timeout: float = 900) -> dict[str, list[dict]]:
+        """`salt TARGET state.apply ntp`: each minion's states in the order they ran."""
+        answer = self.master.salt(target, "state.apply", "ntp", *words, timeout=timeout)
+        return {minion: in_order(minion, states) for minion, states in answer.items()}
+
+    def _remove_namespaces(self) -> None:
+        for name in namespaces(self.prefix):
+            remove_namespace(name)
+
+    def keep(self) -> None:
+        """Leave the lab up when this process ends: `python -m tests.lab.enter HOST` goes in, `make lab-down` removes it."""
+        pids = {name: host.pid for name, host in self.hosts.items()}
+        (self.folder / "hosts.json").write_text(json.dumps(pids))
+        self.closing.pop_all()
+
+    def close(self) -> None:
+        self.closing.close()
+
+
+def in_order(minion: str, states: dict | list | str) -> list[dict]:
+    """A minion's state results in the order they ran; an AssertionError if it has none."""
+    assert isinstance(states, dict), f"{minion}: {states}"
+    ordered = sorted(states.items(), key=lambda item: item[1]["__run_num__"])
+    return [{"state": key.split("_|-")[0] + "." + key.split("_|-")[-1], **value} for key, value in ordered]
+
+
+def failed(states: list[dict]) -> list[str]:
+    return [f"{s.get('__id__')}: {s['comment']}" for s in states if s["result"] is False]
+
+
+def changed(states: list[dict]) -> list[str]:
+    return [s["__id__"] for s in states if s["changes"]]
+
+
+def require_root() -> None:
+    if os.geteuid() != 0:
+        raise SystemExit("The lab makes network namespaces and mounts of its own, so it needs root: run this as root.")
+
+
+def down() -> list[str]:
+    """Remove the labs that were left up here (`make demo KEEP=1`, or a run that was killed); returns their names.
+
+    A lab whose owner still runs, and did not mean to leave it, is nobody else's business.
+    """
+    removed = []
+    for folder in sorted((CACHE / "run").glob("*")):
+        owner = folder / "owner"
+        if not (folder / "hosts.json").exists() and owner.exists() and Path(f"/proc/{owner.read_text()}").exists():
+            continue
+        for name in namespaces(folder.name):
+            remove_namespace(name)
+        remove(folder)
+        removed.append(folder.name)
+    return removed
+
+
+def ready(say=print) -> None:
+    """Build what the lab needs, if it is not there."""
+    require_root()
+    ensure(["el6", "modern"], say)
+
+
+def wait_until(what, timeout: float, interval: float = 0.5):
+    """Call `what` until it returns something true; returns that. AssertionError after `timeout` seconds."""
+    until = time.monotonic() + timeout
+    while not (got := what()):
+        assert time.monotonic() < until, f"not within {timeout:g} s: {what}"
+        time.sleep(interval)
+    return got

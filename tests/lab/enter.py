@@ -1,0 +1,38 @@
+"""Go into a host of a lab that was left up: python -m tests.lab.enter HOST [PROGRAM ARGUMENT ...]
+
+The host may be `master`: then the program runs beside the Salt master, and `salt` finds it without further options.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from tests.lab.cluster import require_root
+from tests.lab.host import enter
+from tests.lab.images import CACHE, FORBIDDEN
+from tests.lab.master import SCRIPTS
+
+
+def main() -> None:
+    require_root()
+    labs = sorted((CACHE / "run").glob("*/hosts.json"))
+    if not labs:
+        raise SystemExit("No lab is up: `make demo KEEP=1` leaves one.")
+    hosts = json.loads(labs[-1].read_text())
+    name, *argv = sys.argv[1:] or ["?"]
+    if name == "master":
+        folder = labs[-1].parent
+        argv = argv or ["bash"]
+        environment = ["env", f"PATH={SCRIPTS}:{os.environ['PATH']}", f"SALT_CONFIG_DIR={folder}/master/etc"]
+        confined = ["setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all"]
+        os.execvp("ip", ["ip", "netns", "exec", f"{folder.name}-master", *confined, *environment, *argv])
+    if name not in hosts:
+        raise SystemExit(f"No host {name!r}: there are master, {', '.join(hosts)}.")
+    words = [*enter(hosts[name]), *(argv or ["bash", "-l"])]
+    os.execvp(words[0], words)
+
+
+if __name__ == "__main__":
+    main()

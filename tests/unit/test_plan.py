@@ -1,0 +1,417 @@
+"""What each host is to do, derived from the few lines of the pillar."""
+
+import copy
+import fnmatch
+from pathlib import Path
+
+import pytest
+import yaml
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+from _modules import ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
+PLATFORMS = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
+PILLAR = yaml.safe_load((ROOT / "pillar/ntp/init.sls").read_text())["ntp"]
+
+KOD = "kod limited nomodify notrap nopeer noquery"
+QUIET = "nomodify notrap nopeer noquery"
+
+THREE_TIERS = {
+    "tiers": {
+        # Written from the bottom up: the order of a mapping must not matter.
+        "node": {"match": "*", "follows": "rack"},
+        "rack": {
+            "match": "rack*",
+            "follows": "core",
+            "addresses": ["10.1.0.1", "10.1.0.2", "10.1.0.3"],
+            "serves": ["10.1.0.0/16", "2001:db8:1::/48"],
+        },
+        "core": {
+            "match": "core*",
+            "sources": [
+                "192.0.2.1",
+                {"address": "192.0.2.2", "prefer": True, "minpoll": 4, "maxpoll": 6},
+                "192.0.2.3",
+            ],
+            "addresses": ["10.0.0.1", "10.0.0.2"],
+            "serves": ["10.0.0.0/8"],
+            "key": 7,
+        },
+    },
+    "keys": {7: {"type": "SHA1", "secret": "0123456789abcdef0123456789abcdef01234567"}},
+    "orphan": 6,
+}
+
+
+def host(name, *addresses, pillar=PILLAR):
+    """A host as ``facts`` describes it, with simple glob matchers."""
+    matches = {tier: fnmatch.fnmatch(name, keys["match"]) for tier, keys in pillar["tiers"].items()}
+    return {
+        "id": name,
+        "names": [name, name + ".example"],
+        "addresses": ["127.0.0.1", *addresses],
+        "matches": matches,
+    }
+
+
+def plan(name, *addresses, pillar=PILLAR, platform="RedHat-6"):
+    return ntpcluster_plan.build(
+        pillar, DEFAULTS, dict(PLATFORMS[platform], name=platform), host(name, *addresses, pillar=pillar)
+    )
+
+
+def lines(made):
+    return [line for block in made["restrict"] for line in block["lines"]]
+
+
+def test_a_server_asks_the_sources_of_the_pillar_and_prefers_none():
+    made = plan("ntp189", "10.0.0.189")
+    assert made["tier"] == "server" and made["level"] == 0 and made["follows"] is None
+    assert [source["line"] for source in made["sources"]] == [
+        f"server {n}.cn.pool.ntp.org iburst" for n in range(4)
+    ]
+
+
+def test_a_client_follows_the_servers_and_prefers_the_first():
+    made = plan("node148", "10.0.0.148")
+    assert made["tier"] == "client" and made["level"] == 1 and made["follows"] == "server"
+    assert [source["line"] for source in made["sources"]] == [
+        "server 10.0.0.189 iburst prefer",
+        "server 10.0.0.180 iburst",
+    ]
+
+
+def test_a_client_of_numeric_servers_ignores_everyone_else():
+    assert lines(plan("node148", "10.0.0.148")) == [
+        "restrict default ignore",
+        "restrict -6 default ignore",
+        "restrict 127.0.0.1",
+        "restrict -6 ::1",
+        f"restrict 10.0.0.189 {QUIET}",
+        f"restrict 10.0.0.180 {QUIET}",
+    ]
+
+
+def test_a_server_of_ntp_4_2_6_with_sources_by_name_cannot_ignore_by_default():
+    assert lines(plan("ntp189", "10.0.0.189")) == [
+        f"restrict default {KOD}",
+        f"restrict -6 default {KOD}",
+        "restrict 127.0.0.1",
+        "restrict -6 ::1",
+        f"restrict 10.0.0.0 mask 255.255.255.0 {KOD}",
+    ]
+
+
+def test_ntpsec_lets_in_sources_by_name_one_by_one():
+    assert lines(plan("ntp189", "10.0.0.189", platform="Debian-12")) == [
+        "restrict default ignore",
+        "restrict 127.0.0.1",
+        "restrict ::1",
+        f"restrict source {QUIET}",
+        f"restrict 10.0.0.0 mask 255.255.255.0 {KOD}",
+    ]
+
+
+def test_no_rule_with_a_mask_has_a_family_flag():
+    # A syntax error before 4.2.6p5-9, and ntpd would only log it and serve nobody.
+    for platform in PLATFORMS:
+        made = plan("rack1", "10.1.0.1", pillar=THREE_TIERS, platform=platform)
+        masked = [line for line in lines(made) if " mask " in line]
+        assert masked == [
+            f"restrict 10.1.0.0 mask 255.255.0.0 {KOD}",
+            f"restrict 2001:db8:1:: mask ffff:ffff:ffff:: {KOD}",
+        ]
+
+
+def test_who_serves_the_whole_world_has_no_ignore_that_could_not_be_taken_off_again():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"].update(sources=["192.0.2.1"], serves=["0.0.0.0/0"])
+    made = plan("ntp189", "10.0.0.189", pillar=pillar, platform="Debian-12")
+    assert lines(made) == [f"restrict default {KOD}", "restrict 127.0.0.1", "restrict ::1"]
+    assert made["firewall"]["networks"] == ["0.0.0.0/0"]
+
+
+def test_the_firewall_opens_to_served_networks_only():
+    assert plan("ntp189", "10.0.0.189")["firewall"] == {"manage": True, "networks": ["10.0.0.0/24"]}
+    assert plan("node148", "10.0.0.148")["firewall"] == {"manage": True, "networks": []}
+
+
+def test_step_tickers_are_bare_names():
+    assert plan("node148", "10.0.0.148")["step_tickers"] == ["10.0.0.189", "10.0.0.180"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tier", "level", "sources"),
+    [
+        (
+            "core1",
+            "core",
+            0,
+            [
+                "server 192.0.2.1 iburst",
+                "server 192.0.2.2 iburst prefer minpoll 4 maxpoll 6",
+                "server 192.0.2.3 iburst",
+            ],
+        ),
+        ("rack1", "rack", 1, ["server 10.0.0.1 iburst prefer key 7", "server 10.0.0.2 iburst key 7"]),
+        ("db17", "node", 2, [f"server 10.1.0.{n} iburst" + " prefer" * (n == 1) for n in (1, 2, 3)]),
+    ],
+)
+def test_each_of_three_tiers_asks_the_one_above(name, tier, level, sources):
+    made = plan(name, "10.1.7.7", pillar=THREE_TIERS)
+    assert (made["tier"], made["level"]) == (tier, level)
+    assert [source["line"] for source in made["sources"]] == sources
+    assert made["tiers"] == ["core", "rack", "node"]
+
+
+def test_a_tier_for_everyone_else_is_asked_last_however_high_it_is():
+    pillar = {
+        "tiers": {
+            "a-rest": {"match": "*", "follows": "top"},
+            "deep": {"match": "edge*", "follows": "rack"},
+            "rack": {"match": "rack*", "follows": "top", "addresses": ["10.0.0.3"], "serves": ["10.0.0.0/8"]},
+            "top": {
+                "match": "ntp*",
+                "sources": ["192.0.2.1"],
+                "addresses": ["10.0.0.1"],
+                "serves": ["10.0.0.0/8"],
+            },
+        }
+    }
+    tiers = {
+        name: plan(name, "10.9.9.9", pillar=pillar)["tier"] for name in ("ntp1", "rack1", "edge1", "web1")
+    }
+    assert tiers == {"ntp1": "top", "rack1": "rack", "edge1": "deep", "web1": "a-rest"}
+
+
+@pytest.mark.parametrize("own", ["10.1.0.1", "2001:db8::5"])
+def test_a_host_never_lists_its_own_address(own):
+    pillar = copy.deepcopy(THREE_TIERS)
+    pillar["tiers"]["rack"]["addresses"] = ["10.1.0.1", "2001:DB8:0::5", "10.1.0.2"]
+    made = plan("db17", own, pillar=pillar)
+    assert own not in made["step_tickers"] and len(made["sources"]) == 2
+    assert [source["prefer"] for source in made["sources"]] == [True, False]
+
+
+def test_a_host_never_lists_its_own_name():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["sources"] = ["NTP189.example", "ntp180.example"]
+    assert plan("ntp189", "10.0.0.189", pillar=pillar)["step_tickers"] == ["ntp180.example"]
+
+
+def test_only_a_tier_that_serves_is_an_orphan_parent():
+    orphans = {
+        name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")
+    }
+    assert orphans == {"core1": 6, "rack1": 6, "db17": None}
+
+
+def test_options_become_finished_lines_without_exponents():
+    options = {
+        "tinker": {"panic": 0, "step": 0.128, "dispersion": 1.5e-05},
+        "statistics": ["loopstats", "peerstats"],
+        "filegen": {"loopstats": {"file": "loops", "type": "day", "link": False, "enable": True}},
+        "interface": [{"ignore": "wildcard"}, {"listen": "eth0"}],
+        "leapfile": "/etc/ntp/leap-seconds.list",
+        "logconfig": ["=syncall", "+clockall"],
+    }
+    assert plan("node148", "10.0.0.148", pillar=dict(PILLAR, options=options))["options"] == [
+        "filegen loopstats file loops type day nolink enable",
+        "interface ignore wildcard",
+        "interface listen eth0",
+        "leapfile /etc/ntp/leap-seconds.list",
+        "logconfig =syncall +clockall",
+        "statistics loopstats peerstats",
+        "tinker dispersion 0.000015 panic 0 step 0.128",
+    ]
+
+
+def test_a_section_of_the_pillar_replaces_only_the_keys_it_names():
+    made = plan("node148", "10.0.0.148", pillar=dict(PILLAR, step={"passes": 5}, sync=None))
+    assert made["step"] == {"threshold": 0.128, "limit": None, "passes": 5}
+    assert made["sync"] == DEFAULTS["sync"]
+    assert DEFAULTS["step"]["passes"] == 3
+
+
+def test_packages_and_rivals_are_the_platforms_unless_the_pillar_says_otherwise():
+    made = plan("node148", "10.0.0.148", platform="Debian-12")
+    assert made["package"]["names"] == PLATFORMS["Debian-12"]["packages"]
+    assert made["conflicts"] == PLATFORMS["Debian-12"]["conflicts"]
+    own = dict(PILLAR, conflicts=[], package={"names": ["ntp"], "version": "4.2.6p5-1.el6"})
+    made = plan("node148", "10.0.0.148", pillar=own)
+    assert made["conflicts"] == [] and made["package"] == {
+        "names": ["ntp"],
+        "version": "4.2.6p5-1.el6",
+        "sources": [],
+    }
+
+
+def test_hosts_that_ask_by_crontab_do_not_all_ask_in_the_same_minute():
+    minutes = {plan(f"node{n}", "10.0.0.7")["cron"]["minute"] for n in range(100)}
+    assert len(minutes) > 30 and all(0 <= int(minute) < 60 for minute in minutes)
+    assert plan("node1", "10.0.0.7", pillar=dict(PILLAR, cron={"minute": 0}))["cron"]["minute"] == "0"
+
+
+def test_a_tier_can_have_a_method_of_its_own():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["client"]["method"] = "cron"
+    assert plan("node148", "10.0.0.148", pillar=pillar)["method"] == "cron"
+    assert plan("ntp189", "10.0.0.189", pillar=pillar)["method"] == "ntpd"
+
+
+def test_every_platform_says_the_same_things():
+    def shape(entry):
+        return {
+            key: shape(value) if key in ("grammar", "timezone", "ntpdate") else None
+            for key, value in entry.items()
+        }
+
+    shapes = {name: shape(entry) for name, entry in PLATFORMS.items()}
+    assert all(each == shapes["RedHat-6"] for each in shapes.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "addresses", "platform", "expected"),
+    [
+        ("node148", ["10.0.0.148"], "RedHat-6", []),
+        ("ntp189", ["10.0.0.189"], "Debian-12", []),
+        ("ntp189", ["10.0.0.189"], "RedHat-6", [("ntp:tiers:server:sources", "the firewall has to")]),
+        (
+            "node148",
+            ["192.168.7.7"],
+            "RedHat-6",
+            [("ntp:tiers:server:serves", "leaves out this host, node148")],
+        ),
+    ],
+)
+def test_what_does_not_fit_between_host_and_pillar_is_a_warning(name, addresses, platform, expected):
+    found = ntpcluster_plan.doubts(PILLAR, DEFAULTS, PLATFORMS[platform], host(name, *addresses))
+    assert [(problem["key"], problem["level"]) for problem in found] == [
+        (key, "warning") for key, _ in expected
+    ]
+    assert all(words in problem["message"] for problem, (_, words) in zip(found, expected, strict=True))
+
+
+def test_a_host_of_no_tier_is_told_its_name():
+    pillar = copy.deepcopy(PILLAR)
+    del pillar["tiers"]["client"]
+    (problem,) = ntpcluster_plan.doubts(
+        pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", pillar=pillar)
+    )
+    assert problem["level"] == "error" and problem["key"] == "ntp:tiers" and "node148" in problem["message"]
+
+
+def test_a_host_that_could_ask_only_itself_is_an_error():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["addresses"] = ["10.0.0.148"]
+    (problem,) = ntpcluster_plan.doubts(
+        pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", "10.0.0.148", pillar=pillar)
+    )
+    assert problem["level"] == "error" and problem["key"] == "ntp:tiers:client:follows"
+
+
+def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
+    pillar = copy.deepcopy(THREE_TIERS)
+    pillar["tiers"]["rack"]["match"] = "*1"
+    found = ntpcluster_plan.doubts(
+        pillar, DEFAULTS, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar)
+    )
+    assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:rack:match", "warning")]
+    assert "core is taken" in found[0]["message"]
+
+
+# --- The same with the machine: pillar, grains and the files of the state tree -----------------------------
+
+
+@pytest.fixture
+def minion(monkeypatch):
+    """The three modules as one minion has them; returns its pillar and grains, to be changed at will."""
+    pillar = {"ntp": copy.deepcopy(PILLAR)}
+    grains = {
+        "id": "node148",
+        "fqdn": "node148.example",
+        "host": "node148",
+        "localhost": "node148",
+        "os_family": "RedHat",
+        "osmajorrelease": 6,
+        "ipv4": ["10.0.0.148", "127.0.0.1"],
+        "ipv6": ["::1"],
+    }
+    functions = {
+        "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
+        "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
+        "ntpcluster.facts": ntpcluster_plan.facts,
+        "ntpcluster.misfits": ntpcluster_plan.misfits,
+        "ntpcluster.relations": ntpcluster_tiers.relations,
+        "ntpcluster.validate": ntpcluster_validate.validate,
+    }
+    for module in (ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
+        for name, value in (
+            ("__salt__", functions),
+            ("__pillar__", pillar),
+            ("__grains__", grains),
+            ("__opts__", {}),
+            ("__context__", {}),
+        ):
+            monkeypatch.setattr(module, name, value, raising=False)
+    return {"pillar": pillar, "grains": grains, "functions": functions}
+
+
+def test_the_plan_of_a_minion_comes_from_its_pillar_and_grains(minion):
+    made = ntpcluster_plan.plan()
+    assert made["tier"] == "client" and made["platform"]["name"] == "RedHat-6"
+    assert made["platform"]["ntp_conf"] == "/etc/ntp.conf"
+    assert made["step_tickers"] == ["10.0.0.189", "10.0.0.180"]
+
+
+def test_secrets_come_only_when_they_are_asked_for(minion):
+    minion["pillar"]["ntp"]["keys"] = {
+        "12": {"type": "M", "secret": "hunter2"},
+        3: {"type": "M", "secret": "hunter3"},
+    }
+    assert ntpcluster_plan.plan()["keys"] == [{"id": 3, "type": "M"}, {"id": 12, "type": "M"}]
+    assert [key["secret"] for key in ntpcluster_plan.plan(secrets=True)["keys"]] == ["hunter3", "hunter2"]
+
+
+def test_an_invalid_pillar_makes_one_error_with_all_problems(minion):
+    minion["pillar"]["ntp"].update(orphan=1, timezone="../etc/passwd")
+    with pytest.raises(SaltInvocationError) as error:
+        ntpcluster_plan.plan()
+    assert "ntp:orphan: must be a whole number from 2 to 15" in str(error.value)
+    assert "ntp:timezone: must be a time zone" in str(error.value)
+
+
+def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
+    del minion["pillar"]["ntp"]
+    with pytest.raises(SaltInvocationError, match="pillar/ntp/init.sls"):
+        ntpcluster_plan.plan()
+
+
+def test_an_unknown_platform_is_named_together_with_the_known_ones(minion):
+    minion["grains"].update(os_family="Suse", osmajorrelease=15)
+    with pytest.raises(SaltInvocationError, match=r"platforms.yaml:Suse-15: .*only Debian-12, RedHat-6"):
+        ntpcluster_plan.plan()
+
+
+def test_a_file_server_without_the_tree_is_told_so(minion):
+    minion["functions"]["cp.cache_file"] = lambda url, saltenv: ""
+    with pytest.raises(CommandExecutionError, match="file_roots"):
+        ntpcluster_plan.plan()
+
+
+def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):
+    for family, release, name, address in (
+        ("RedHat", 6, "ntp189", "10.0.0.189"),
+        ("Debian", 12, "node148", "10.0.0.148"),
+    ):
+        minion["grains"].update(os_family=family, osmajorrelease=release, id=name, ipv4=[address])
+        assert [problem for problem in ntpcluster_validate.validate() if problem["level"] == "error"] == []
+
+
+def test_another_pillar_can_be_judged_without_installing_it(minion):
+    found = ntpcluster_validate.validate({"tiers": {"server": {"match": "ntp*", "follows": "server"}}})
+    assert [(problem["key"], problem["level"]) for problem in found] == [
+        ("ntp:tiers:server:follows", "error")
+    ]

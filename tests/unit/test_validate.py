@@ -1,0 +1,551 @@
+"""What the pillar may hold: every mistake is named at its key, and nothing odd gets through into a file."""
+
+import copy
+import datetime
+import fnmatch
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from _modules import ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
+PLATFORMS = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
+
+SHA1 = "0123456789abcdef0123456789abcdef01234567"
+
+# Every key the pillar may have, with a good value.
+GOOD = {
+    "timezone": "Asia/Shanghai",
+    "method": "ntpd",
+    "cron": {"minute": "5,35", "hour": "*/2", "daymonth": "1-15/2", "month": 12, "dayweek": "*"},
+    "package": {
+        "names": ["ntp", "ntpdate"],
+        "version": None,
+        "sources": [
+            {
+                "name": "ntp",
+                "source": "salt://ntp/rpm/ntp-4.2.6p5.x86_64.rpm",
+                "source_hash": "sha256=" + "0" * 64,
+            }
+        ],
+    },
+    "step": {"threshold": 0.2, "limit": 3600, "passes": 2},
+    "sync": {"timeout": 60, "max_offset": 0.05},
+    "firewall": {"manage": True},
+    "hwclock": {"manage": True, "utc": False},
+    "keys": {1: {"type": "SHA1", "secret": SHA1}, "2": {"type": "M", "secret": "hunter2"}},
+    "orphan": 10,
+    "options": {
+        "tinker": {"panic": 0, "step": 0.128, "freq": -3.5},
+        "tos": {"maxdist": 3, "minclock": 4},
+        "discard": {"minimum": 2},
+        "leapfile": "/etc/ntp/leap-seconds.list",
+        "logfile": "/var/log/ntp.log",
+        "statsdir": "/var/log/ntpstats/",
+        "statistics": ["loopstats", "peerstats"],
+        "filegen": {"loopstats": {"file": "loopstats", "type": "day", "link": True, "enable": True}},
+        "logconfig": ["=syncall"],
+        "enable": ["stats"],
+        "disable": ["monitor"],
+        "interface": [{"listen": "eth0"}, {"ignore": "wildcard"}],
+    },
+    "conflicts": ["chronyd"],
+    "health": {"settle": 600, "frequency_ppm": 490, "survivors": 1},
+    "tiers": {
+        "server": {
+            "match": "ntp* or G@role:time",
+            "sources": [
+                "0.cn.pool.ntp.org",
+                {
+                    "address": "192.0.2.1",
+                    "prefer": True,
+                    "iburst": False,
+                    "key": 1,
+                    "minpoll": 4,
+                    "maxpoll": 8,
+                },
+                "2001:db8::1",
+            ],
+            "addresses": ["10.0.0.189", "10.0.0.180", "2001:db8::2"],
+            "serves": ["10.0.0.0/24", "10.1.0.0/16", "2001:db8::/64", "192.0.2.77"],
+            "key": 1,
+            "method": "ntpd",
+        },
+        "rack": {"match": "rack*", "follows": "server", "addresses": ["10.1.0.1"], "serves": ["10.1.0.0/16"]},
+        "client": {"match": "*", "follows": "rack", "method": "cron"},
+    },
+}
+
+GONE = object()
+
+
+def judge(pillar, platform=None):
+    """All problems that do not depend on the host."""
+    tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
+    method = pillar.get("method", "ntpd") if isinstance(pillar, dict) else "ntpd"
+    found = ntpcluster_validate.problems(pillar, DEFAULTS, platform)
+    return found + ntpcluster_tiers.relations(tiers, method)
+
+
+def errors(pillar, platform=None):
+    return [problem for problem in judge(pillar, platform) if problem["level"] == "error"]
+
+
+def spoilt(path, value):
+    """The good pillar with one value replaced, added or (GONE) left out."""
+    pillar = copy.deepcopy(GOOD)
+    if not path:
+        return value
+    *steps, last = path
+    place = pillar
+    for step in steps:
+        place = place[step]
+    if value is GONE:
+        del place[last]
+    else:
+        place[last] = value
+    return pillar
+
+
+SERVER = ("tiers", "server")
+CLIENT = ("tiers", "client")
+RACK = ("tiers", "rack")
+FILE = ("package", "sources", 0)
+FIELD = "a field of crontab(5) in numbers"
+
+# (where, what, the key the problem must name, words it must have)
+BAD = [
+    ((), None, "ntp", "a mapping with `tiers`"),
+    ((), [1], "ntp", "not a list"),
+    # keys nobody reads, with the one that was meant
+    (("timezon",), "UTC", "ntp:timezon", "did you mean `timezone`?"),
+    (("a\nb",), 1, 'ntp:"a\\nb"', "is not a known key; known here: conflicts"),
+    (("step", "treshold"), 1, "ntp:step:treshold", "did you mean `threshold`?"),
+    ((*CLIENT, "follow"), "rack", "ntp:tiers:client:follow", "did you mean `follows`?"),
+    (
+        (*SERVER, "sources", 1, "preferred"),
+        True,
+        "ntp:tiers:server:sources:1:preferred",
+        "did you mean `prefer`?",
+    ),
+    (("keys", 1, "secrets"), "x", "ntp:keys:1:secrets", "did you mean `secret`?"),
+    (("options", "tinkr"), {}, "ntp:options:tinkr", "did you mean `tinker`?"),
+    (("options", "tinker", "panick"), 0, "ntp:options:tinker:panick", "did you mean `panic`?"),
+    ((*FILE, "hash"), "x", "ntp:package:sources:0:hash", "did you mean `source_hash`?"),
+    # settings
+    (("timezone",), "../../etc/passwd", "ntp:timezone", "a time zone"),
+    (("timezone",), "/Asia/Shanghai", "ntp:timezone", "a time zone"),
+    (("timezone",), "Asia/Shang hai", "ntp:timezone", 'not "Asia/Shang hai"'),
+    (("timezone",), "Asia/Shanghai\n", "ntp:timezone", 'not "Asia/Shanghai\\n"'),
+    (("timezone",), "-u", "ntp:timezone", "a time zone"),
+    (("timezone",), 8, "ntp:timezone", "not 8"),
+    (("method",), "chrony", "ntp:method", "one of ntpd, cron"),
+    (("method",), True, "ntp:method", "not true"),
+    (("cron",), "5 * * * *", "ntp:cron", "a mapping of daymonth, dayweek, hour, minute, month"),
+    (("cron", "minute"), 60, "ntp:cron:minute", FIELD + " from 0 to 59"),
+    (("cron", "minute"), "5\n* * * * * root reboot", "ntp:cron:minute", FIELD),
+    (("cron", "hour"), "*/0", "ntp:cron:hour", FIELD),
+    (("cron", "hour"), "9-5", "ntp:cron:hour", FIELD),
+    (("cron", "month"), False, "ntp:cron:month", FIELD),
+    (("cron", "dayweek"), "mon", "ntp:cron:dayweek", FIELD),
+    (("package", "names"), "ntp", "ntp:package:names", "a list without doubles"),
+    (("package", "names"), ["ntp", "--nogpgcheck"], "ntp:package:names", "the name of a package"),
+    (("package", "version"), 4.2, "ntp:package:version", "as text, in quotes"),
+    (("package", "version"), "4.2 -y", "ntp:package:version", "as text, in quotes"),
+    (("package", "sources"), {}, "ntp:package:sources", "a list of {name, source, source_hash}"),
+    ((*FILE, "source"), "salt://../secret.rpm", "ntp:package:sources:0:source", "of an .rpm or .deb"),
+    ((*FILE, "source"), "ftp://example.org/ntp.rpm", "ntp:package:sources:0:source", "of an .rpm or .deb"),
+    ((*FILE, "source_hash"), "sha256=" + "0" * 63, "ntp:package:sources:0:source_hash", "hexadecimal sum"),
+    ((*FILE, "source_hash"), GONE, "ntp:package:sources:0", "needs `source_hash`"),
+    (
+        ("step", "threshold"),
+        "0.128",
+        "ntp:step:threshold",
+        'a number of seconds from 0.001 to 1000, not "0.128"',
+    ),
+    (("step", "threshold"), float("nan"), "ntp:step:threshold", "not NaN"),
+    (("step", "limit"), 0.1, "ntp:step:limit", "not be below the threshold, 0.2"),
+    (("step", "passes"), True, "ntp:step:passes", "a whole number from 1 to 10, not true"),
+    (("step", "passes"), None, "ntp:step:passes", "not nothing"),
+    (("sync", "timeout"), -1, "ntp:sync:timeout", "a number of seconds from 1 to 3600"),
+    (("sync", "max_offset"), float("inf"), "ntp:sync:max_offset", "not Infinity"),
+    (("firewall", "manage"), "yes", "ntp:firewall:manage", 'true or false, not "yes"'),
+    (("hwclock", "utc"), 1, "ntp:hwclock:utc", "true or false, not 1"),
+    (("orphan",), 16, "ntp:orphan", "a whole number from 2 to 15"),
+    (("orphan",), True, "ntp:orphan", "not true"),
+    (("conflicts",), ["chronyd; reboot"], "ntp:conflicts", "the name of a service"),
+    (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts", "without doubles"),
+    (("health", "survivors"), 0, "ntp:health:survivors", "a whole number from 1 to 10"),
+    (("health", "settle"), datetime.date(2026, 1, 1), "ntp:health:settle", "not a date"),
+    # keys
+    (("keys",), [SHA1], "ntp:keys", "a mapping of numbers"),
+    (("keys", 0), {"type": "M", "secret": "x"}, "ntp:keys:0", "a number from 1 to 65534"),
+    (("keys", "hunter3"), {"type": "M", "secret": "x"}, 'ntp:keys:"?"', "a number from 1 to 65534"),
+    (("keys", 2), {"type": "M", "secret": "x"}, "ntp:keys:2", "twice, as a number and as text"),
+    (("keys", 3), "hunter3", "ntp:keys:3", "a mapping of type and secret"),
+    (("keys", 1, "type"), "hunter3", "ntp:keys:1:type", "one of M, MD5, SHA1"),
+    (("keys", 1, "secret"), "two words", "ntp:keys:1:secret", "without blanks and #"),
+    (("keys", 1, "secret"), "half#comment", "ntp:keys:1:secret", "without blanks and #"),
+    (("keys", 1, "secret"), "x\n2 M known", "ntp:keys:1:secret", "without blanks and #"),
+    (("keys", 1, "secret"), SHA1[:39], "ntp:keys:1:secret", "40 hexadecimal digits"),
+    (("keys", 1, "secret"), 12345678, "ntp:keys:1:secret", "must be text"),
+    (("keys", 1, "secret"), GONE, "ntp:keys:1:secret", "must be text"),
+    # further directives
+    (("options",), "tinker panic 0", "ntp:options", "a mapping of directives"),
+    (("options", "restrict"), "default", "ntp:options:restrict", "written by the tree, from `serves`"),
+    (("options", "server"), "10.0.0.1", "ntp:options:server", "from `sources` and `follows`"),
+    (("options", "keys"), "/tmp/keys", "ntp:options:keys", "from `keys`"),
+    (("options", "includefile"), "/etc/shadow", "ntp:options:includefile", "is not a known key"),
+    (("options", "tinker"), {}, "ntp:options:tinker", "must not be empty"),
+    (("options", "tinker", "panic"), "0 step 0", "ntp:options:tinker:panic", "a number from 0"),
+    (("options", "tos", "minclock"), 1.5, "ntp:options:tos:minclock", "a whole number from 1 to 100"),
+    (("options", "leapfile"), "leap", "ntp:options:leapfile", "an absolute path"),
+    (("options", "leapfile"), "/etc/../etc/shadow", "ntp:options:leapfile", "an absolute path"),
+    (("options", "logfile"), "/var/log/ntp.log\nrestrict default", "ntp:options:logfile", "an absolute path"),
+    (("options", "statsdir"), "/var/log/ntpstats", "ntp:options:statsdir", "ends with /"),
+    (("options", "statistics"), ["loopstats", "gossip"], "ntp:options:statistics", "one of clockstats"),
+    (("options", "statistics"), [], "ntp:options:statistics", "a list without doubles"),
+    (("options", "filegen", "loopstats"), {}, "ntp:options:filegen:loopstats", "must not be empty"),
+    (
+        ("options", "filegen", "loopstats", "file"),
+        "../x",
+        "ntp:options:filegen:loopstats:file",
+        "a bare file name",
+    ),
+    (("options", "logconfig"), ["syncall"], "ntp:options:logconfig", "=, + or -"),
+    (("options", "disable"), ["ntp"], "ntp:options:disable", "one of calibrate"),
+    (
+        ("options", "interface"),
+        [{"listen": "eth0", "drop": "eth1"}],
+        "ntp:options:interface",
+        "a list of {listen",
+    ),
+    (("options", "interface"), ["listen eth0"], "ntp:options:interface", "a list of {listen"),
+    # tiers, each by itself
+    (("tiers",), GONE, "ntp:tiers", "a mapping of one tier or more"),
+    (("tiers",), {}, "ntp:tiers", "a mapping of one tier or more"),
+    (("tiers",), [{"server": {}}], "ntp:tiers", "not a list"),
+    (CLIENT, "rack", "ntp:tiers:client", "must be a mapping"),
+    (
+        ("tiers", "two words"),
+        {"match": "x", "follows": "rack"},
+        'ntp:tiers:"two words"',
+        "begins with a letter",
+    ),
+    (("tiers", 3), {"match": "x", "follows": "rack"}, "ntp:tiers:3", "begins with a letter"),
+    ((*CLIENT, "match"), GONE, "ntp:tiers:client", "needs `match`"),
+    ((*CLIENT, "match"), True, "ntp:tiers:client:match", "a compound matcher"),
+    ((*CLIENT, "match"), "", "ntp:tiers:client:match", "a compound matcher"),
+    ((*CLIENT, "match"), "*\n", "ntp:tiers:client:match", "in one line"),
+    ((*RACK, "match"), "*", "ntp:tiers:rack:match", "takes everyone, as tier client does"),
+    ((*CLIENT, "method"), "crontab", "ntp:tiers:client:method", "one of ntpd, cron"),
+    ((*SERVER, "sources"), [], "ntp:tiers:server:sources", "a list of names and addresses"),
+    ((*SERVER, "sources"), "192.0.2.1", "ntp:tiers:server:sources", "a list of names and addresses"),
+    ((*SERVER, "sources", 0), 10, "ntp:tiers:server:sources:0", "a name or an address"),
+    (
+        (*SERVER, "sources", 0),
+        "192.0.2.9 prefer",
+        "ntp:tiers:server:sources:0",
+        "{address: ..., prefer: true}",
+    ),
+    ((*SERVER, "sources", 0), "prefer", "ntp:tiers:server:sources:0", "a word of ntp.conf"),
+    ((*SERVER, "sources", 0), "-q", "ntp:tiers:server:sources:0", "a host name"),
+    ((*SERVER, "sources", 0), "ntp_1.example", "ntp:tiers:server:sources:0", "a host name"),
+    ((*SERVER, "sources", 0), "ntp.example\n", "ntp:tiers:server:sources:0", "a host name"),
+    ((*SERVER, "sources", 0), "时间.example", "ntp:tiers:server:sources:0", "a host name"),
+    ((*SERVER, "sources", 0), "10.0.0.256", "ntp:tiers:server:sources:0", "a numeric address"),
+    ((*SERVER, "sources", 0), "10.0.1", "ntp:tiers:server:sources:0", "a numeric address"),
+    ((*SERVER, "sources", 0), "010.0.0.1", "ntp:tiers:server:sources:0", "a numeric address"),
+    ((*SERVER, "sources", 0), "fe80::1%eth0", "ntp:tiers:server:sources:0", "a numeric address"),
+    (
+        (*SERVER, "sources", 0),
+        "127.127.1.0",
+        "ntp:tiers:server:sources:0",
+        "`orphan` replaces the local clock",
+    ),
+    ((*SERVER, "sources", 0), "127.0.0.1", "ntp:tiers:server:sources:0", "is this host itself"),
+    (
+        (*SERVER, "sources", 0),
+        "239.0.0.1",
+        "ntp:tiers:server:sources:0",
+        "is a multicast or reserved address",
+    ),
+    ((*SERVER, "sources", 0), "::ffff:10.0.0.1", "ntp:tiers:server:sources:0", "is an IPv4 address"),
+    ((*SERVER, "sources", 0), "2001:DB8:0::1", "ntp:tiers:server:sources:2", "is there twice"),
+    ((*SERVER, "sources", 0), {"prefer": False}, "ntp:tiers:server:sources:0", "needs `address`"),
+    (
+        (*SERVER, "sources", 0),
+        {"address": "a.example", "prefer": True},
+        "ntp:tiers:server:sources",
+        "one `prefer` at most",
+    ),
+    ((*SERVER, "sources", 1, "iburst"), "yes", "ntp:tiers:server:sources:1:iburst", "true or false"),
+    ((*SERVER, "sources", 1, "key"), 9, "ntp:tiers:server:sources:1:key", "not among the numbers of `keys`"),
+    ((*SERVER, "sources", 1, "minpoll"), 9, "ntp:tiers:server:sources:1:minpoll", "not be above maxpoll, 8"),
+    (
+        (*SERVER, "sources", 1, "maxpoll"),
+        18,
+        "ntp:tiers:server:sources:1:maxpoll",
+        "a whole number from 3 to 17",
+    ),
+    ((*SERVER, "key"), 3, "ntp:tiers:server:key", "not among the numbers of `keys`"),
+    ((*SERVER, "addresses"), "10.0.0.189", "ntp:tiers:server:addresses", "a list of names and addresses"),
+    ((*SERVER, "addresses", 1), "10.0.0.189", "ntp:tiers:server:addresses:1", "is there twice"),
+    ((*SERVER, "serves"), "10.0.0.0/24", "ntp:tiers:server:serves", "a list of networks"),
+    (
+        (*SERVER, "serves", 0),
+        "10.0.0.189/24",
+        "ntp:tiers:server:serves:0",
+        "has host bits; the network is 10.0.0.0/24",
+    ),
+    ((*SERVER, "serves", 2), "2001:db8::1/64", "ntp:tiers:server:serves:2", "the network is 2001:db8::/64"),
+    (
+        (*SERVER, "serves", 0),
+        "10.0.0.0/255.255.255.0",
+        "ntp:tiers:server:serves:0",
+        "a network such as 10.0.0.0/24",
+    ),
+    ((*SERVER, "serves", 0), "10.0.0.0/33", "ntp:tiers:server:serves:0", "a network such as"),
+    ((*SERVER, "serves", 0), "all", "ntp:tiers:server:serves:0", "a network such as"),
+    ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is there twice"),
+    # tiers, what they are to each other
+    ((*CLIENT, "follows"), GONE, "ntp:tiers:client", "needs `sources`"),
+    ((*CLIENT, "follows"), "client", "ntp:tiers:client:follows", "is the tier itself"),
+    ((*CLIENT, "follows"), "racks", "ntp:tiers:client:follows", "did you mean `rack`?"),
+    ((*CLIENT, "follows"), "zzz", "ntp:tiers:client:follows", "there are client, rack, server"),
+    ((*CLIENT, "follows"), ["rack"], "ntp:tiers:client:follows", "not a list"),
+    ((*CLIENT, "sources"), ["192.0.2.5"], "ntp:tiers:client:follows", "one or the other"),
+    (
+        SERVER,
+        {"match": "ntp*", "follows": "rack", "addresses": ["10.1.0.9"], "serves": ["10.1.0.0/16"]},
+        "ntp:tiers:server:follows",
+        "a loop: server > rack > server",
+    ),
+    ((*SERVER, "addresses"), GONE, "ntp:tiers:server:addresses", "tier rack follows this one and must know"),
+    ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and may not ask it"),
+    (
+        (*SERVER, "serves"),
+        ["10.0.0.0/24"],
+        "ntp:tiers:server:serves",
+        "leaves out 10.1.0.1, an address of tier rack",
+    ),
+    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "ntpdate answers nobody"),
+]
+
+
+def test_a_pillar_with_every_key_has_no_problem():
+    assert judge(GOOD, PLATFORMS["RedHat-6"]) == [
+        {
+            "key": "ntp:tiers:rack:addresses",
+            "value": "a list",
+            "message": "is one source alone: nothing takes over when it fails, and nothing shows when it lies",
+            "level": "warning",
+        }
+    ]
+
+
+def test_the_defaults_are_good_values_themselves():
+    assert errors(dict(DEFAULTS, tiers=GOOD["tiers"], keys=GOOD["keys"])) == []
+
+
+def test_every_default_has_a_rule_and_every_rule_a_default():
+    rules = {name: rule for name, rule in ntpcluster_validate.SETTINGS.items()}
+    assert set(DEFAULTS) == set(rules) | {"keys", "options"}
+    for name, rule in rules.items():
+        assert not isinstance(rule, dict) or set(rule) == set(DEFAULTS[name]), name
+
+
+@pytest.mark.parametrize(("path", "value", "key", "words"), BAD)
+def test_a_mistake_is_named_at_its_key(path, value, key, words):
+    found = errors(spoilt(path, value), PLATFORMS["RedHat-6"])
+    assert any(problem["key"] == key and words in problem["message"] for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "key", "words"),
+    [
+        ((*SERVER, "sources"), ["192.0.2.1"], "ntp:tiers:server:sources", "one source alone"),
+        (
+            (*SERVER, "sources"),
+            ["192.0.2.1", "192.0.2.2"],
+            "ntp:tiers:server:sources",
+            "neither is the majority",
+        ),
+        ((*SERVER, "serves", 3), "0.0.0.0/0", "ntp:tiers:server:serves:3", "the whole world"),
+        (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "not looked at"),
+    ],
+)
+def test_what_works_but_is_doubtful_is_a_warning(path, value, key, words):
+    pillar = spoilt(path, value)
+    assert errors(pillar) == []
+    assert any(problem["key"] == key and words in problem["message"] for problem in judge(pillar))
+
+
+def test_all_mistakes_are_reported_at_once():
+    keys = {problem["key"] for problem in errors(dict(GOOD, orphan=1, method="x", timezone="..", step=3))}
+    assert keys == {"ntp:orphan", "ntp:method", "ntp:timezone", "ntp:step"}
+
+
+def test_a_loop_of_three_is_reported_at_each_of_its_tiers():
+    tiers = {
+        name: {"match": name, "follows": above, "addresses": ["10.0.0.1"], "serves": ["10.0.0.0/8"]}
+        for name, above in (("a", "b"), ("b", "c"), ("c", "a"), ("d", "a"))
+    }
+    loops = [problem["key"] for problem in errors({"tiers": tiers}) if "a loop" in problem["message"]]
+    assert loops == ["ntp:tiers:a:follows", "ntp:tiers:b:follows", "ntp:tiers:c:follows"]
+
+
+def test_a_type_of_key_that_the_platform_cannot_read_is_refused():
+    platform = dict(PLATFORMS["RedHat-6"], key_types=["M"])
+    assert [problem["key"] for problem in errors(GOOD, platform)] == ["ntp:keys:1:type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("keys",), "hunter3"),
+        (("keys",), ["hunter3"]),
+        (("keys", "hunter3"), "hunter3"),
+        (("keys", 3), "hunter3"),
+        (("keys", 3), ["hunter3"]),
+        (("keys", 3), {"type": "hunter3", "secret": "hunter3 hunter3"}),
+        (("keys", 3), {"type": "M", "secert": "hunter3"}),
+        (("key",), {3: {"type": "M", "secret": "hunter3"}}),
+        ((*SERVER, "key"), {"secret": "hunter3"}),
+        ((*SERVER, "sources", 0), {"address": "a.example", "secret": "hunter3"}),
+    ],
+)
+def test_no_problem_repeats_a_secret(path, value):
+    found = errors(spoilt(path, value))
+    assert found and "hunter3" not in json.dumps(found)
+
+
+# --- Mutations ----------------------------------------------------------------------------------------------
+
+NASTY = [
+    None, True, False, 0, 1, -1, 7, 99999, 1e308, float("nan"), float("inf"), 0.5, "", " ", "*", "-", "-q", "yes",
+    "10.0.0.5", "10.0.0.5\n", "10.0.0.5 prefer", "10.0.0.0/24", "10.0.0.0/24\nserver 6.6.6.6", "::", "2001:db8::9",
+    "a.example", "a.example\x00", "a\tb", "a#b", "a;reboot", "$(reboot)", "`reboot`", "../x", "/etc/passwd", "\u2028",
+    "x" * 3000, "{{ 7 }}", "\x1b[31m", "\x85", "server 6.6.6.6", "restrict default", "\r\nrestrict default", [], {},
+    [[]], [None], ["a.example", "a.example"], ["10.0.0.7"], {"address": "a.example"}, {"a": {"b": {}}}, b"bytes",
+    datetime.date(2026, 1, 1), ("a", "b"), 3 + 4j,
+]  # fmt: skip
+
+FLAGS = {"kod", "limited", "nomodify", "notrap", "nopeer", "noquery", "ignore"}
+WORDS = {
+    "tinker", "tos", "discard", "leapfile", "logfile", "statsdir", "statistics", "filegen", "logconfig", "enable",
+    "disable", "interface", "allan", "dispersion", "freq", "huffpuff", "panic", "step", "stepout", "ceiling",
+    "cohort", "floor", "maxclock", "maxdist", "minclock", "mindist", "minsane", "average", "minimum", "monitor",
+    "file", "type", "link", "nolink", "day", "stats", "kernel", "calibrate", "listen", "ignore", "drop",
+    "loopstats", "peerstats", "=syncall", "wildcard", "eth0",
+}  # fmt: skip
+
+
+def places(data, path=()):
+    """Every place in a structure."""
+    if isinstance(data, (dict, list)):
+        for key in list(data) if isinstance(data, dict) else range(len(data)):
+            yield (*path, key)
+            yield from places(data[key], (*path, key))
+
+
+def mutate(chance, pillar):
+    """Change something, somewhere; mostly to what somebody could mistype or somebody else could wish for."""
+    *steps, last = chance.choice(list(places(pillar)))
+    place = pillar
+    for step in steps:
+        place = place[step]
+    change = chance.randrange(6)
+    if change == 0:
+        del place[last]
+    elif change == 1 and isinstance(place, dict):
+        place[chance.choice([str(last) + "s", "-x", "a b", "a\nb", 5, None, True, "server", "rack"])] = (
+            place.pop(last)
+        )
+    elif change == 2 and isinstance(place[last], str):
+        at = chance.randrange(len(place[last]) + 1)
+        odd = chance.choice(
+            ["\n", " ", "\t", "\x00", "#", "-", "\n#", "\x7f", "é", "'", '"', "\\", "/", ".", "1", "a"]
+        )
+        place[last] = place[last][:at] + odd + place[last][at:]
+    elif change == 3 and isinstance(place, list):
+        place.append(copy.deepcopy(chance.choice(place)))
+    elif change == 4:
+        place[last] = copy.deepcopy(GOOD[chance.choice(list(GOOD))])
+    else:
+        place[last] = copy.deepcopy(chance.choice(NASTY))
+
+
+def is_path_or_number(word):
+    return re.fullmatch(r"/[A-Za-z0-9_.+/-]*|-?[0-9]+(\.[0-9]+)?", word) is not None
+
+
+def check_lines(made):
+    """No line of a plan has anything but what belongs there."""
+    name = r"[A-Za-z0-9:][A-Za-z0-9.:-]*"
+    for source in made["sources"]:
+        assert re.fullmatch(
+            rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?", source["line"]
+        ), source["line"]
+    for line in (line for block in made["restrict"] for line in block["lines"]):
+        found = re.fullmatch(
+            rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line
+        )
+        assert found and set(found.group(1).split()) <= FLAGS, line
+    for comment in (block["comment"] for block in made["restrict"]):
+        assert comment.isprintable()
+    for ticker in made["step_tickers"]:
+        assert re.fullmatch(name, ticker), ticker
+    for line in made["options"]:
+        assert line.isprintable() and line.isascii() and "#" not in line, line
+        for word in line.split(" "):
+            assert (
+                word in WORDS
+                or is_path_or_number(word)
+                or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word)
+            ), line
+        assert line.split(" ")[0] in ntpcluster_validate.OPTIONS, line
+    for key in made["keys"]:
+        assert isinstance(key["id"], int) and key["type"] in ("M", "MD5", "SHA1")
+        assert re.fullmatch(r"[!-~]{1,40}", key["secret"]) and "#" not in key["secret"]
+    for field in made["cron"].values():
+        assert re.fullmatch(r"[0-9*,/-]+", field), field
+    for text in (
+        made["tier"],
+        *made["tiers"],
+        *made["conflicts"],
+        *made["package"]["names"],
+        *made["firewall"]["networks"],
+    ):
+        assert re.fullmatch(r"[A-Za-z0-9:][A-Za-z0-9@:./+_-]*", text), text
+    assert made["timezone"] is None or re.fullmatch(r"[A-Za-z0-9_+/-]+", made["timezone"])
+
+
+def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
+    chance = random.Random(20131122)
+    accepted = 0
+    for _ in range(2000):
+        pillar = copy.deepcopy(GOOD)
+        for _ in range(chance.choice((1, 1, 1, 2, 3))):
+            mutate(chance, pillar)
+        if errors(pillar):
+            continue
+        accepted += 1
+        for platform in PLATFORMS.values():
+            for name, address in (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("node148", "10.0.0.148")):
+                matches = {
+                    tier: fnmatch.fnmatch(name, keys["match"].split()[0])
+                    for tier, keys in pillar["tiers"].items()
+                }
+                host = {"id": name, "names": [name], "addresses": [address], "matches": matches}
+                found = ntpcluster_plan.doubts(pillar, DEFAULTS, platform, host)
+                if not any(problem["level"] == "error" for problem in found):
+                    check_lines(ntpcluster_plan.build(pillar, DEFAULTS, platform, host))
+    # Some mutations are harmless; were all of them refused, the check above would never have run.
+    assert 100 < accepted < 1500
