@@ -246,6 +246,14 @@ def _place(table, everyone):
     return index
 
 
+def _line(table, index):
+    """The line that a rule put into INPUT at this index comes before."""
+    rules = table["chains"]["INPUT"]
+    if index < len(rules):
+        return rules[index]["line"]
+    return rules[-1]["line"] + 1 if rules else table["commit"]
+
+
 def _reachable(table, everyone, chain="INPUT", seen=()):
     """The rules that a packet asking for the time may meet until it is turned away, in order."""
     rules = []
@@ -451,12 +459,7 @@ def firewall_edit(text, networks, family="ipv4"):
     if table is None:
         return text
     _, missing, stale = _judge(table, networks, version)
-    rules = table["chains"]["INPUT"]
-    place = _place(table, EVERYONE[version])
-    if place < len(rules):
-        before = rules[place]["line"]
-    else:
-        before = rules[-1]["line"] + 1 if rules else table["commit"]
+    before = _line(table, _place(table, EVERYONE[version]))
     gone = [rule["line"] for rule in stale]
     lines = []
     for number, line in enumerate(text.split("\n")):

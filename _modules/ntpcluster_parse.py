@@ -90,7 +90,7 @@ _ASSIGNMENT = re.compile(r"^\s*[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
 # A quoted string, or the start of a variable: a comma inside a date or a list is followed by no `name=`.
 _VARIABLE = re.compile(r"\"[^\"]*\"|(?:^|,)\s*([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=")
 _STATUS = re.compile(r"^\s*(?:associd=([0-9]{1,5})\s+)?status=(?:0x)?([0-9A-Fa-f]{4})\b[^\n]*")
-_TIMESTAMP = re.compile(r"^([0-9a-f]{8})\.([0-9a-f]{8})\b")
+_TIMESTAMP = re.compile(r"^(?:0x)?([0-9a-f]{8})\.([0-9a-f]{8})\b")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?$")
 # Text, even if it looks like a number.
 _TEXTS = (
@@ -299,18 +299,20 @@ def _unix_seconds(text):
     return seconds + int(match.group(2), 16) / 4294967296.0
 
 
-def _value(name, text):
+def _value(name, text, reach_base):
     """One variable's value: text, number, list (the eight stages of the clock filter) or None."""
     if text.startswith('"'):
         return text.strip('"')
     if name == "leap":
         return LEAPS.get(text)
     if name == "reach":
-        return int(text, 8) if re.match(r"^[0-3]?[0-7]{1,2}$", text) else None
+        return int(text, reach_base) if re.match("^[0-%d]{1,3}$" % (reach_base - 1), text) else None
     if name in _FILTERS:
         stages = [stage for stage in text.split(" ") if stage]
         return [float(stage) for stage in stages] if all(_NUMBER.match(stage) for stage in stages) else None
-    if name in _TEXTS or not _NUMBER.match(text):
+    if name in _TEXTS:
+        return text
+    if not _NUMBER.match(text):
         return None if text in ("nan", "inf", "-inf") else text
     number = float(text)
     if re.match(r"^[+-]?[0-9]+$", text):
@@ -322,6 +324,8 @@ def _variables(text):
     """The variables of one ``rv``, and the pieces of text that are none."""
     found, rest = {}, []
     head = _STATUS.match(text)
+    # `raw` shows numbers as they were sent: reach in decimal.
+    raw = head and "status=0x" in head.group()
     if head:
         found["status"] = head.group(2)
         if head.group(1):
@@ -339,7 +343,7 @@ def _variables(text):
         if name in found:
             rest.append(text[start.start() : end])
             continue
-        value = _value(name, text[start.end() : end].strip().rstrip(",").rstrip())
+        value = _value(name, text[start.end() : end].strip().rstrip(",").rstrip(), 10 if raw else 8)
         if name in _FILTERS and (not value or len(value) != 8):
             # ntpd of ntpsec 1.2 sends left-over bytes here.
             continue

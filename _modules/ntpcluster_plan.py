@@ -28,10 +28,9 @@ __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
 __load__ = ["facts", "misfits", "plan"]
 
-# What a server may do here: answer us, and nothing else.
-SOURCE_FLAGS = "nomodify notrap nopeer noquery"
-# What a client may do here: ask for the time. ``kod`` has no effect without ``limited`` (ntp's accopt.html).
-CLIENT_FLAGS = "kod limited nomodify notrap nopeer noquery"
+# What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
+# without ``limited`` (ntp's accopt.html).
+CLIENT_FLAGS = "kod limited"
 
 
 def __virtual__():
@@ -367,24 +366,23 @@ def _restrict(sources, serves, grammar):
     closed = not any(served["network"].endswith("/0") for served in serves)
     if named and not grammar["restrict_source"]:
         closed = False
+    client = "{} {}".format(CLIENT_FLAGS, grammar["refuse"])
     if closed:
         blocks = [("Nobody gets an answer, except as said below.", grammar["default"], "ignore")]
     else:
         comment = "Everyone may ask for the time, at a limited rate, and for nothing else."
-        blocks = [(comment, grammar["default"], CLIENT_FLAGS)]
+        blocks = [(comment, grammar["default"], client)]
     blocks.append(("This host itself may do everything.", grammar["loopback"], ""))
     if closed:
         who = ["source"] if named else [source["address"] for source in sources]
-        blocks.append(("Our servers may answer, and do nothing else.", who, SOURCE_FLAGS))
+        blocks.append(("Our servers may answer, and do nothing else.", who, grammar["refuse"]))
     who = [
         "{address} mask {netmask}".format(**served)
         for served in serves
         if not served["network"].endswith("/0")
     ]
     if who:
-        blocks.append(
-            ("These may ask for the time, at a limited rate, and for nothing else.", who, CLIENT_FLAGS)
-        )
+        blocks.append(("These may ask for the time, at a limited rate, and for nothing else.", who, client))
     return [
         {"comment": comment, "lines": ["restrict {} {}".format(each, flags).strip() for each in who]}
         for comment, who, flags in blocks

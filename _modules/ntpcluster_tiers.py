@@ -83,15 +83,14 @@ def relations(tiers, method="ntpd"):
 
 def _problem(path, value, message, level="error"):
     """
-    Return one problem below ``ntp:tiers``. Of a value only text is repeated.
+    Return one problem below ``ntp:tiers``. Of a list or mapping only the kind is repeated.
     """
+    for kind, words in ((dict, "a mapping"), (list, "a list")):
+        if isinstance(value, kind):
+            value = words
     return {
         "key": ":".join(["ntp", "tiers"] + ["{}".format(step) for step in path]),
-        "value": value
-        if value is None or _is_text(value)
-        else "a list"
-        if isinstance(value, list)
-        else "a mapping",
+        "value": value,
         "message": message,
         "level": level,
     }
@@ -145,7 +144,9 @@ def _servers(found, name, key, tier):
     """
     Judge a list of names and addresses.
     """
-    servers = [item.get("address") if isinstance(item, dict) else item for item in _items(tier, key)]
+    servers = _items(tier, key)
+    if key == "sources":
+        servers = [item.get("address") if isinstance(item, dict) else item for item in servers]
     seen = set()
     for number, server in enumerate(servers):
         fault = _server_fault(server)
@@ -185,7 +186,11 @@ def _followers(found, name, tiers, method):
     Judge whether a tier does for the tiers below it what they rely on.
     """
     tier = tiers[name]
-    followers = sorted(other for other in tiers if other != name and tiers[other].get("follows") == name)
+    followers = sorted(
+        other
+        for other, keys in tiers.items()
+        if other != name and _is_text(keys.get("follows")) and keys["follows"] == name
+    )
     if (tier.get("method") or method) == "cron" and (followers or _items(tier, "serves")):
         message = "must be ntpd in a tier that serves or is followed: ntpdate answers nobody"
         found.append(_problem([name, "method"], "cron", message))

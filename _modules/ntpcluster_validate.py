@@ -94,7 +94,12 @@ def _problem(path, value, message, level="error"):
     """
     if not (value is None or _is_text(value) or isinstance(value, numbers.Real)):
         value = _shown(value)
-    return {"key": ":".join(_step_name(step) for step in path), "value": value, "message": message, "level": level}
+    return {
+        "key": ":".join(_step_name(step) for step in path),
+        "value": value,
+        "message": message,
+        "level": level,
+    }
 
 
 def _step_name(step):
@@ -304,10 +309,11 @@ PACKAGE_FILE = {
     ),
 }
 
-STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats", "timingstats")
+STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats")
 SWITCHES = ("calibrate", "kernel", "monitor", "stats")
 
-# Directives that 4.2.6p5, 4.2.8 and ntpsec all read (ntp_parser.y of each), and their words.
+# Directives and words that ntpd 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it
+# would log as a syntax error and go on without.
 OPTIONS = {
     "tinker": {
         "allan": _number(1, 1e6),
@@ -320,7 +326,6 @@ OPTIONS = {
     },
     "tos": {
         "ceiling": _whole(1, 16),
-        "cohort": _whole(0, 1),
         "floor": _whole(1, 16),
         "maxclock": _whole(1, 100),
         "maxdist": _number(0.001, 16),
@@ -328,7 +333,6 @@ OPTIONS = {
         "mindist": _number(0, 16),
         "minsane": _whole(1, 100),
     },
-    "discard": {"average": _whole(0, 16), "minimum": _whole(0, 16), "monitor": _whole(0, 1000000)},
     "leapfile": PATH,
     "logfile": PATH,
     "statsdir": FOLDER,

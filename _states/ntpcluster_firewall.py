@@ -61,8 +61,7 @@ def _settle(name, platform, networks):
         verb = ("is open", "would be opened", "has been opened")[tense]
         first = "UDP 123 {} to {}.".format(verb, ", ".join(networks))
     else:
-        verb = ("are not there", "would be taken out", "have been taken out")[tense]
-        first = "No network is to ask this host for the time: rules of ours {}.".format(verb)
+        first = ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
     ret["comment"] = " ".join([first] + _remarks(report, ret["changes"]))
     return ret
 
@@ -95,10 +94,10 @@ def firewall(name, networks=None, manage=True):
           ntpcluster.firewall:
             - networks: [10.0.0.0/24]
     """
-    plan, failed = _plan(name)
+    plan, failed = _plan(name) if manage else (None, None)
     if failed:
         return failed
-    if not manage or not plan["firewall"].get("manage", True):
+    if not plan or not plan["firewall"]["manage"]:
         return {"name": name, "changes": {}, "result": True, "comment": "The firewall is not managed."}
     return _settle(name, plan["platform"], plan["firewall"]["networks"] if networks is None else networks)
 

@@ -14,14 +14,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.lab.clock import LIBRARY, Clock
 from tests.lab.clock import clock as clock_module
 
-PROJECT = Path(__file__).resolve().parents[2]
 YEAR = 365 * 86400.0
 PLL = 0x0001
 
@@ -60,13 +58,14 @@ def in_host(state, *argv):
 
 
 def run(state, *argv):
-    return subprocess.run(in_host(state, *argv), cwd=PROJECT, capture_output=True, text=True, timeout=30)
+    return subprocess.run(in_host(state, *argv), check=False, capture_output=True, text=True, timeout=30)
 
 
 def program(text):
     """A Python program for a host, with the calls of libc at hand; it leaves its answer in `result`."""
-    head = "import json, os, random, signal, socket, sys, time\nfrom tests.lab.clock.libc import *\nresult = None\n"
-    return [sys.executable, "-c", head + textwrap.dedent(text) + "\nprint(json.dumps(result))"]
+    head = f"import json, os, random, signal, socket, sys, time; sys.path.insert(0, {str(LIBRARY.parent)!r})\n"
+    body = "from libc import *\nresult = None\n" + textwrap.dedent(text) + "\nprint(json.dumps(result))"
+    return [sys.executable, "-S", "-c", head + body]  # -S: sites are slow to load, and none is needed
 
 
 def python(state, text):
@@ -216,8 +215,8 @@ def test_a_slew_ends_when_it_is_done(state):
 
 def test_oscillator_and_frequency_and_tick_add_up(state):
     clock = Clock.create(state, hw_ppm=350)
-    tx = python(state, "tx = adjtimex(modes=ADJ_FREQUENCY | ADJ_TICK, freq=-(150 << 16), tick=10001)[1]; result = tx.freq, tx.tick")
-    assert tx == [-(150 << 16), 10001]
+    python(state, "adjtimex(modes=ADJ_FREQUENCY | ADJ_TICK, freq=-(150 << 16), tick=10001)")
+    assert clock.frequency_ppm == -150
     start, error = time.monotonic(), clock.error()
     time.sleep(0.3)
     assert clock.error() - error == pytest.approx((350 - 150 + 100) * 1e-6 * (time.monotonic() - start), abs=5e-6)
@@ -315,11 +314,14 @@ def test_the_answer_of_adjtimex_tells_whether_the_clock_is_right(state):
     answers = python(
         state,
         """
-        result = [adjtimex()[0], adjtimex(modes=ADJ_STATUS, status=STA_PLL)[0], call("ntp_gettimex", Timex()),
-                  adjtimex("ntp_adjtime")[1].status]
+        result = [adjtimex()[0],
+                  adjtimex("ntp_adjtime", modes=ADJ_STATUS | ADJ_MAXERROR, status=STA_PLL, maxerror=9)[0],
+                  call("ntp_gettimex", Timex()),
+                  call("clock_adjtime", 0, Timex()),
+                  adjtimex()[1].status]
         """,
     )
-    assert answers == [5, 0, 0, PLL]
+    assert answers == [5, 0, 0, 0, PLL]  # TIME_ERROR, then TIME_OK
 
 
 # ---- who may --------------------------------------------------------------------------------------------
@@ -339,17 +341,19 @@ result = [
 
 def test_a_host_that_may_not_set_its_clock_is_refused_everything(state):
     clock = Clock.create(state, can_set=False)
-    assert python(state, TRY_EVERY_SET) == [errno.EPERM] * 7
-    assert python(state, "result = refusal(rtc_set, 10**9), adjtimex()[1].tick") == [errno.EACCES, 10000]
+    answers = python(state, TRY_EVERY_SET + "result += [refusal(rtc_set, 10**9), adjtimex()[1].tick]")
+    assert answers == [errno.EPERM] * 7 + [errno.EACCES, 10000]
     clock.allow_set(True)
     assert python(state, "result = refusal(adjtime, 0.1), refusal(rtc_set, 10**9)") == [None, None]
 
 
 def test_only_root_may_set_the_clock(state):
     clock = Clock.create(state)
-    assert python(state, "become_nobody()\n" + TRY_EVERY_SET) == [errno.EPERM] * 7
-    assert python(state, "become_nobody(); result = refusal(rtc_read)") == errno.EACCES
-    assert python(state, "become_nobody(); result = refusal(capset, CAP_SYS_TIME)") == errno.EPERM
+    answers = python(
+        state,
+        "become_nobody()" + TRY_EVERY_SET + "result += [refusal(rtc_read), refusal(capset, CAP_SYS_TIME)]",
+    )
+    assert answers == [errno.EPERM] * 7 + [errno.EACCES, errno.EPERM]
     assert set(clock.counters.values()) == {0}
 
 
@@ -372,10 +376,14 @@ def test_without_a_state_file_the_machines_time_shows_and_nothing_can_be_set(sta
     if content is not None:
         state.write_bytes(content)
     host = state if content is not None else None
-    assert abs(python(host, "result = time.time()") - time.time()) < 5
-    assert python(host, TRY_EVERY_SET) == [errno.EPERM] * 7
-    assert python(host, "import fcntl; result = refusal(fcntl.ioctl, 0, RTC_SET_TIME, bytes(36))") == errno.EPERM
-    assert python(host, "result = adjtimex()[1].tick") == 10000
+    now, tick, *refusals = python(
+        host,
+        TRY_EVERY_SET
+        + "result = [time.time(), adjtimex()[1].tick, *result, refusal(fcntl.ioctl, 0, RTC_SET_TIME, bytes(36))]",
+    )
+    assert now == pytest.approx(time.time(), abs=5)
+    assert tick == 10000
+    assert refusals == [errno.EPERM] * 8
     assert run(host, "date", "-s", "2020-01-01").returncode == 1
 
 
@@ -406,8 +414,8 @@ def hwclock(state, *arguments):
     path = shutil.which("hwclock", path="/sbin:/usr/sbin")
     if path:
         return run(state, path, "--utc", "--noadjfile", *arguments)
-    code = "rtc_set(round(time.time()))" if "--systohc" in arguments else "print(time.strftime('%FT%T+00:00', time.gmtime(rtc_read())))"
-    return run(state, *program(code))
+    read = "print(datetime.datetime.fromtimestamp(rtc_read(), tz=datetime.UTC))"
+    return run(state, *program(read if "--show" in arguments else "rtc_set(round(time.time()))"))
 
 
 def test_hwclock_reads_the_hosts_rtc(state):
@@ -439,8 +447,8 @@ def test_the_rtc_refuses_what_is_no_date(state):
     answers = python(
         state,
         """
-        dates = [(0, 0, 0, 29, 1, 125), (0, 0, 0, 0, 1, 124), (0, 0, 0, 1, 12, 124), (60, 0, 0, 1, 1, 124), (0, 0, 0, 1, 1, 69)]
-        result = [refusal(rtc_set_fields, *date) for date in dates]
+        dates = [(0, 0, 0, 29, 1, 125), (0, 0, 0, 0, 1, 124), (0, 0, 0, 1, 12, 124), (60, 0, 0, 1, 1, 124)]
+        result = [refusal(rtc_set_fields, *date) for date in (*dates, (0, 0, 0, 1, 1, 69))]
         """,
     )
     assert answers == [errno.EINVAL] * 5
@@ -494,7 +502,7 @@ def test_an_rtc_can_be_broken(state, fault, answers):
 def test_a_hanging_rtc_blocks_until_it_is_repaired(state):
     clock = Clock.create(state)
     clock.rtc_fault("hang")
-    with subprocess.Popen(in_host(state, *program("rtc_read()")), cwd=PROJECT) as reader:
+    with subprocess.Popen(in_host(state, *program("rtc_read()"))) as reader:
         with pytest.raises(subprocess.TimeoutExpired):
             reader.wait(0.5)
         clock.rtc_fault(None)
@@ -528,7 +536,7 @@ def test_processes_that_step_and_read_at_once_see_one_clock(state):
         last = now
         children = [child for child in children if os.waitpid(child, os.WNOHANG)[0] == 0]
     """
-    with subprocess.Popen(in_host(state, *program(FORK + textwrap.dedent(text))), cwd=PROJECT, stdout=-1) as host:
+    with subprocess.Popen(in_host(state, *program(FORK + textwrap.dedent(text))), stdout=-1) as host:
         while host.poll() is None:
             clock.set_rtc(offset_s=9)  # the driver takes part
             time.sleep(0.001)
@@ -544,9 +552,9 @@ def test_a_process_killed_in_the_middle_of_a_change_stops_nobody(state):
     def steps_for_ever():
         while True:
             adjtimex(modes=ADJ_SETOFFSET, seconds=1)
-    for _ in range(60):
+    for _ in range(50):
         child = fork(steps_for_ever)
-        time.sleep(random.uniform(0.001, 0.006))
+        time.sleep(random.uniform(0.001, 0.005))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     start = time.monotonic()
@@ -554,7 +562,7 @@ def test_a_process_killed_in_the_middle_of_a_change_stops_nobody(state):
     result = time.monotonic() - start
     """
     assert python(state, FORK + textwrap.dedent(text)) < 0.5
-    assert clock.counters["steps"] > 60
+    assert clock.counters["steps"] > 50
     assert clock.error() == pytest.approx(clock.counters["steps"], abs=1e-5)
 
 
@@ -617,7 +625,7 @@ def test_a_file_that_is_no_clock_is_refused(state):
 
 
 def test_the_library_loads_into_the_programs_of_old_releases():
-    symbols = subprocess.run(["readelf", "-W", "--dyn-syms", LIBRARY], capture_output=True, text=True, check=True).stdout
+    symbols = subprocess.check_output(["readelf", "-W", "--dyn-syms", LIBRARY], text=True)
     imports = set(re.findall(r" UND (\S+)", symbols))
     # The last two came with glibc 2.30; they are weak, and looked for only by programs that wait.
     weak = {"sem_clockwait", "pthread_cond_clockwait"}
@@ -625,7 +633,7 @@ def test_the_library_loads_into_the_programs_of_old_releases():
     assert weak == set(re.findall(r" WEAK +DEFAULT +UND (\S+)", symbols))
     assert "@" not in symbols  # so nothing asks for a symbol version
 
-    dynamic = subprocess.run(["readelf", "-W", "--dynamic", LIBRARY], capture_output=True, text=True, check=True).stdout
+    dynamic = subprocess.check_output(["readelf", "-W", "--dynamic", LIBRARY], text=True)
     assert "NEEDED" not in dynamic
     assert "BIND_NOW" not in dynamic
 

@@ -165,8 +165,11 @@ def test_our_rule_for_a_network_that_left_the_pillar_goes_last():
 
 
 def test_no_networks_means_ours_go_and_the_same_rule_of_somebody_else_stays():
-    theirs = OURS.replace(" -m comment --comment ntpcluster", "")
-    assert rules.firewall_edit(table(theirs, OURS, REJECT), []) == table(theirs, REJECT)
+    theirs = [
+        OURS.replace(" -m comment --comment ntpcluster", ""),
+        OURS.replace("--comment ntpcluster", "--comment by-hand"),
+    ]
+    assert rules.firewall_edit(table(*theirs, OURS, REJECT), []) == table(*theirs, REJECT)
 
 
 def test_a_rule_that_only_bears_our_comment_is_not_ours():
@@ -217,6 +220,7 @@ def test_ours_go_before_whatever_turns_everyone_away(end):
         "-A INPUT -p tcp -j REJECT",
         "-A INPUT -p udp --dport 161 -j DROP",
         "-A INPUT -m pkttype --pkt-type broadcast -j DROP",
+        "-A INPUT -m socket -j DROP",
         "-A INPUT -p udp -m recent --name flood --update --seconds 1 -j DROP",
         "-A INPUT -j bans",
         "-A INPUT -s 10.0.0.66 -j ends",
@@ -289,7 +293,7 @@ def test_a_guarded_chain_is_told_from_an_open_one():
         "-A INPUT -i eth0 -p udp -m multiport --dports 53,123 -j ACCEPT",
         "-A INPUT -s 10.0.0.0/8 -j ACCEPT",
         "-A INPUT -s 192.0.2.1 -p udp --dport 123 -j ACCEPT",
-        "-A INPUT ! -s 192.0.2.1 -p udp --dport 123 -j ACCEPT",
+        "-A INPUT ! -s 10.0.0.0/25 -p udp --dport 123 -j ACCEPT",
         "-A INPUT -p udp -j ACCEPT",
         "-A INPUT -j ACCEPT",
     ],

@@ -1,0 +1,132 @@
+"""The lab itself: what is promised about the machine it runs on, and about what is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.cluster import Cluster, Role, down, wait_until
+from tests.lab.host import dangerous_rights
+from tests.lab.images import CACHE, PROJECT
+from tests.lab.network import namespaces
+
+
+def machine() -> dict:
+    """What must be the same on the machine before and after a lab."""
+    devices = sorted((str(p), p.lstat().st_mode, p.lstat().st_uid) for p in Path("/dev").iterdir() if not p.name.startswith("tty"))
+    return {
+        "devices": devices,
+        "device file system": [line for line in Path("/proc/mounts").read_text().splitlines() if " /dev " in line],
+        "zone": os.readlink("/etc/localtime") if os.path.islink("/etc/localtime") else Path("/etc/localtime").read_bytes(),
+        "firewall": subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.count("-A"),
+        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
+        "lab mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(CACHE) in line],
+    }
+
+
+def clock_shift() -> float:
+    """The machine's clock against its raw oscillator: a step or a new rate shows as a change."""
+    return time.time() - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
+
+
+def test_the_machine_is_untouched_while_hosts_step_their_clocks_and_after(images):
+    before, shift, start = machine(), clock_shift(), time.monotonic()
+    with Cluster(master=False) as lab:
+        hosts = [lab.add(Role("a", "10.0.0.21", "el6")), lab.add(Role("b", "10.0.0.22", "modern"))]
+        for host in hosts:
+            host.run(["date", "-s", "2019-01-02 03:04:05"]).check()
+            host.run(["hwclock", "--systohc", "--utc"]).check()
+            host.run(["iptables", "-I", "INPUT", "-p", "udp", "-j", "DROP"]).check()
+            host.run(["ln", "-sf", "/usr/share/zoneinfo/Asia/Tokyo", "/etc/localtime"]).check()
+            assert host.clock_error() < -1e8
+            assert host.rtc_error() < -1e8
+        during = machine()
+        drift = abs(clock_shift() - shift)
+        assert drift < 0.001 + 0.0005 * (time.monotonic() - start), "the machine's clock has moved"
+        assert during == before
+    assert machine() == before
+
+
+def test_nothing_in_a_host_could_touch_the_machine(lab):
+    host = lab.add(Role("c", "10.0.0.23", "el6"))
+    pids = host.pids()
+    assert host.pid in pids and len(pids) > 1
+    for pid in pids:
+        assert dangerous_rights(pid) == []
+    for argv in (["mount", "-t", "tmpfs", "x", "/mnt"], ["mknod", "/x", "b", "8", "0"], ["sysctl", "-w", "kernel.hostname=x"]):
+        assert host.run(argv).rc != 0, argv
+    # Without the clock library there is no clock to set: the machine's own answers no.
+    host.run(["mv", "/etc/ld.so.preload", "/etc/ld.so.preload.off"]).check()
+    refused = host.run(["date", "-s", "2019-01-01"])
+    host.run(["mv", "/etc/ld.so.preload.off", "/etc/ld.so.preload"]).check()
+    assert refused.rc != 0 and "not permitted" in refused.err
+
+
+def test_a_host_comes_back_from_a_reboot_with_its_disk_and_without_the_rest(lab):
+    host = lab.add(Role("d", "10.0.0.24", "el6"), clock=5.0, rtc=-20.0)
+    assert host.clock_error() == pytest.approx(-20, abs=0.1), "a booting host takes its time from the hardware clock"
+    host.write("/etc/kept", "yes\n")
+    host.write("/run/lost", "yes\n")
+    host.run(["iptables", "-I", "INPUT", "-p", "tcp", "--dport", "9999", "-j", "ACCEPT"]).check()
+    host.reboot()
+    assert host.read("/etc/kept") == "yes\n"
+    assert host.run(["cat", "/run/lost"]).rc != 0
+    wait_until(lambda: "dport 22" in host.run(["iptables-save"]).out, 10)
+    assert "9999" not in host.run(["iptables-save"]).out
+
+
+def test_a_cut_cable_is_cut_and_mended(lab):
+    host = lab.add(Role("e", "10.0.0.25", "modern"))
+    ask = ["python3", "-c", "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); "
+           "s.sendto(b'\\x23' + bytes(47), ('10.0.0.1', 123)); print(len(s.recv(99)))"]  # fmt: skip
+    assert host.run(ask).out == "48\n"
+    host.cut()
+    assert host.run(ask).rc != 0
+    host.cut(mend=True)
+    assert wait_until(lambda: host.run(ask).rc == 0, 20)
+
+
+def test_two_labs_at_once_do_not_see_each_other(lab):
+    with Cluster(prefix=f"{lab.prefix}x", master=False) as other:
+        first = lab.add(Role("f", "10.0.0.26", "modern"), clock=100)
+        second = other.add(Role("f", "10.0.0.26", "modern"), clock=-100)
+        other.internet.behave(offset=7.0)
+        assert first.clock_error() == pytest.approx(100, abs=0.1)
+        assert second.clock_error() == pytest.approx(-100, abs=0.1)
+        offset = ["python3", "-c", "import socket, struct, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
+                  "s.sendto(b'\\x23' + bytes(47), ('10.0.0.1', 123)); d = s.recv(99); "
+                  "print(struct.unpack('!I', d[40:44])[0] - 2208988800 - time.time())"]  # fmt: skip
+        assert float(first.run(offset).check().out) == pytest.approx(-100, abs=1.5)
+        assert float(second.run(offset).check().out) == pytest.approx(107, abs=1.5)
+    assert not namespaces(f"{lab.prefix}x")
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
+def test_a_lab_that_is_interrupted_leaves_nothing_behind(images, ending):
+    demo = subprocess.Popen([sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    prefix = f"ntplab{demo.pid}"
+    wait_until(lambda: len(namespaces(prefix)) >= 5, 60, 0.1)
+    demo.send_signal(ending)
+    demo.communicate(timeout=60)
+    assert demo.returncode != 0
+    assert namespaces(prefix) == []
+    assert not (CACHE / "run" / prefix).exists()
+    assert str(CACHE / "run") not in Path("/proc/mounts").read_text()
+
+
+def test_a_lab_whose_owner_was_killed_is_removed_by_lab_down(images):
+    demo = subprocess.Popen([sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    prefix = f"ntplab{demo.pid}"
+    wait_until(lambda: len(namespaces(prefix)) >= 5, 60, 0.1)
+    demo.kill()
+    demo.wait()
+    assert namespaces(prefix), "a killed owner cannot clean up"
+    assert prefix in down()
+    assert namespaces(prefix) == []
+    assert not (CACHE / "run" / prefix).exists()
