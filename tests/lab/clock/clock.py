@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("labclock.so")
-MAGIC = 0x316B6C6362616C
 
 # None of these is a setting a program could make; they are what the driver breaks on purpose.
 RTC_FAULTS = (None, "read", "write", "hang")
@@ -66,6 +65,7 @@ def _library():
         ("state_bytes", ctypes.c_uint64, []),
         ("shared_bytes", ctypes.c_uint64, []),
         ("create", None, [shared, state]),
+        ("is_one", ctypes.c_int, [shared]),
         ("reset", None, [state]),
         ("advance", None, [state, number]),
         ("snapshot", ctypes.c_uint64, [shared, state]),
@@ -108,11 +108,11 @@ class Clock:
         size = library.labclock_shared_bytes()
         with self.path.open("r+b") as file:
             if os.fstat(file.fileno()).st_size != size:
-                raise ValueError(f"{self.path} is not a clock of this version of the lab")
+                raise ValueError(f"{self.path} is not a clock of this lab")
             self._map = mmap.mmap(file.fileno(), size)
-        if int.from_bytes(self._map[:8], "little") != MAGIC:
-            raise ValueError(f"{self.path} is not a clock")
         self._shared = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        if not library.labclock_is_one(self._shared):
+            raise ValueError(f"{self.path} is not a clock of this lab")
 
     @classmethod
     def create(

@@ -38,7 +38,8 @@
 #include <time.h>
 
 #define LABCLOCK_PATH "/run/labclock"
-#define LABCLOCK_MAGIC 0x316b6c6362616cULL /* "labclk1" */
+/* "labclock", and the size of what it holds: a file made by another version is no clock of ours. */
+#define LABCLOCK_MAGIC (0x6b636f6c6362616cULL + sizeof(struct labclock_state))
 #define LABCLOCK_SLOTS 64
 
 #define LABCLOCK_LAST_S 8277292036LL /* TIME_SETTOD_SEC_MAX: the kernel takes no later time, in 2232 */
@@ -89,9 +90,8 @@ struct labclock_state {
 /* The state file. */
 struct labclock_shared {
     uint64_t magic;
-    uint64_t state_bytes; /* sizeof(struct labclock_state) for whoever made the file */
-    uint64_t current;     /* the ticket whose slot holds */
-    uint64_t tickets;     /* the last ticket handed out */
+    uint64_t current; /* the ticket whose slot holds the state */
+    uint64_t tickets; /* the last ticket handed out */
     struct {
         struct labclock_state state;
         char room[256 - sizeof(struct labclock_state)];
@@ -113,6 +113,7 @@ int64_t labclock_round(double value);
 EXPORT uint64_t labclock_state_bytes(void);
 EXPORT uint64_t labclock_shared_bytes(void);
 EXPORT void labclock_create(struct labclock_shared *shared, const struct labclock_state *first);
+EXPORT int labclock_is_one(const struct labclock_shared *shared);
 EXPORT uint64_t labclock_snapshot(const struct labclock_shared *shared, struct labclock_state *state);
 EXPORT int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct labclock_state *state);
 EXPORT int64_t labclock_true_ns(int64_t *mono_ns);

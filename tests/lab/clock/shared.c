@@ -70,8 +70,12 @@ void labclock_create(struct labclock_shared *shared, const struct labclock_state
 {
     memset(shared, 0, sizeof *shared);
     shared->magic = LABCLOCK_MAGIC;
-    shared->state_bytes = sizeof *first;
     memcpy(&shared->slot[0].state, first, sizeof *first);
+}
+
+int labclock_is_one(const struct labclock_shared *shared)
+{
+    return shared->magic == LABCLOCK_MAGIC;
 }
 
 /* Copy the current state; returns its ticket. */
@@ -93,9 +97,11 @@ int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct 
 {
     uint64_t ticket;
 
-    do /* processes killed before they committed may have used up a whole round of tickets */
+    do { /* processes killed before they committed may have used up a whole round of tickets */
         ticket = __atomic_add_fetch(&shared->tickets, 1, __ATOMIC_RELAXED);
-    while (ticket % LABCLOCK_SLOTS == seen % LABCLOCK_SLOTS);
+        if (__atomic_load_n(&shared->current, __ATOMIC_ACQUIRE) != seen)
+            return 0;
+    } while (ticket % LABCLOCK_SLOTS == seen % LABCLOCK_SLOTS);
     memcpy(&shared->slot[ticket % LABCLOCK_SLOTS].state, state, sizeof *state);
     return __atomic_compare_exchange_n(&shared->current, &seen, ticket, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
@@ -118,8 +124,7 @@ int labclock_attached(void)
     /* A file that is too short would be a bus error later. */
     if (syscall(SYS_fstat, fd, &info) == 0 && info.st_size >= (off_t)sizeof *map) {
         map = (void *)syscall(SYS_mmap, NULL, sizeof *map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (map != MAP_FAILED && map->magic == LABCLOCK_MAGIC &&
-            map->state_bytes == sizeof(struct labclock_state)) {
+        if (map != MAP_FAILED && labclock_is_one(map)) {
             attached_device = info.st_dev;
             attached_inode = info.st_ino;
             __atomic_store_n(&attached, map, __ATOMIC_RELEASE);
