@@ -62,7 +62,7 @@ def monotonic():
     return os.times()[4]
 
 
-def program(name, package, argv, timeout=10):
+def program(name, package, argv, timeout=10, zone=None):
     """
     Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
 
@@ -77,6 +77,8 @@ def program(name, package, argv, timeout=10):
         List of its arguments.
     timeout
         Seconds until it is killed.
+    zone
+        Time zone it shall print times in; default: this host's.
 
     Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
 
@@ -95,7 +97,7 @@ def program(name, package, argv, timeout=10):
     done = __salt__["cmd.run_all"](
         ["timeout", "-s", "KILL", "{0:g}".format(timeout), path] + list(argv),
         python_shell=False,
-        env={"LC_ALL": "C"},
+        env=dict({"TZ": zone} if zone else {}, LC_ALL="C"),
         ignore_retcode=True,
         output_loglevel="trace",
     )
@@ -132,7 +134,8 @@ def _table():
     table = __salt__["ntpcluster.parse_ntpq"](done["stdout"], done["stderr"], done["retcode"])
     for peer in table["peers"]:
         peer["flash"] = None
-    unclear = [p for p in table["peers"] if p["assid"] is not None and (p["inexact"] or not p["reach"])]
+        peer["heard"] = bool(peer["reach"])
+    unclear = [p for p in table["peers"] if p["assid"] is not None and (p["inexact"] or p["condition"] == "reject")]
     if unclear:
         answers = _associations([peer["assid"] for peer in unclear])
         for peer in unclear:
@@ -161,6 +164,9 @@ def _complete(peer, variables):
             peer["inexact"] = [other for other in peer["inexact"] if other != key]
     flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
     peer["flash"] = int(flash.group(), 16) if flash else None
+    received = re.match(r"(?!00000000)[0-9a-f]{8}\.", "{0}".format(variables.get("rec", "")))
+    # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
+    peer["heard"] = peer["heard"] or bool(received) or bool((variables.get("status") or 0) & 0x2000)
 
 
 def _answered(table):
@@ -189,7 +195,8 @@ def peers():
     - ``tally`` ntpq's character and ``condition`` its meaning: system_peer, pps, candidate, outlier, backup,
       excess, falseticker, reject
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
-    - ``flash`` for a source that is not reached: the daemon's failed tests as bits (ntp.h, TEST1 ...), else None
+    - ``flash`` for a rejected source: the daemon's failed tests as bits (ntp.h, TEST1 ...), else None
+    - ``heard``: a packet came from it, acceptable or not
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -304,7 +311,7 @@ def status():
       ``leap`` (none, add, del, alarm), ``refid``
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
     - ``peers``: as ``ntpcluster.peers``
-    - ``problems``: list of {code, message, remedy}, worst first; the codes are those of ``ntpcluster.judge``
+    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of ``ntpcluster.judge``
 
     ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
     "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
@@ -319,13 +326,8 @@ def status():
     try:
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
-        problems.append(
-            {
-                "code": "invalid-pillar",
-                "message": "what this host should follow is unknown: {0}".format(exc),
-                "remedy": "correct the pillar, then: salt-call ntpcluster.validate",
-            }
-        )
+        said = "what this host should follow is unknown: {0}".format(exc)
+        problems.append({"code": "invalid-pillar", "message": said, "evidence": {}})
     process = daemon(plan["platform"]["service"] if plan else "ntpd")
     try:
         table = _table()

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Asking servers for the time, and setting this host's clocks by them: ``ntpdate`` and ``hwclock``.
+Setting this host's clocks: ``ntpdate`` for the system's, ``hwclock`` for the hardware's.
 
 A step is made only when it is needed, known to be right, and possible; and it is believed only when the clock has
 been seen to move: ntpdate exits 0 when it was not allowed to set anything.
@@ -29,73 +29,14 @@ AGREEMENT_S = 1.0
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
+_TIMED_OUT = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S)
+
 #: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
 HWCLOCK_CLOSE_S = 2.0
 
 
 def __virtual__():
     return __virtualname__
-
-
-def query(servers=None, samples=1):
-    """
-    Ask servers for the time without touching the clock (``ntpdate -q``).
-
-    servers
-        Names or addresses; default: this host's own sources.
-    samples
-        Packets for each server (1 to 8); the best counts. ntpsec's ntpdate takes one, whatever is said here.
-
-    Returns a dict: ``servers``, a list of {``address``, ``stratum``, ``offset_s``, ``delay_s``, ``reachable``} with
-    None for what is not known (a server that answers but is not synchronised has no offset); ``best``, the one
-    ntpdate would set the clock by, or None; ``errors``, a list of {``code``, ``message``}.
-
-    Raises SaltInvocationError for a server's name that is none, CommandExecutionError if ntpdate is missing.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'node*' ntpcluster.query
-        salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
-    """
-    platform = __salt__["ntpcluster.facts"]()["platform"]
-    servers = _servers(servers)
-    if isinstance(samples, bool) or samples not in range(1, 9):
-        raise SaltInvocationError("samples: {0!r} is not a number from 1 to 8".format(samples))
-    options = ["-q"] + (["-p", str(samples)] if platform["ntpdate"]["flavour"] == "classic" else [])
-    groups = [servers] if platform["ntpdate"]["lists_all"] else [[server] for server in servers]
-    found = {"servers": [], "best": None, "errors": []}
-    for group in groups:
-        # One sample takes 1 s, more go out 2 s apart; a dead name server costs what the resolver waits.
-        answer = _ntpdate(options + group, platform, timeout=15 + 2 * samples)
-        found["servers"] += answer["servers"]
-        found["errors"] += answer["errors"]
-        if not answer["servers"]:
-            found["servers"] += [_silent(server) for server in group]
-    usable = [server for server in found["servers"] if server["offset_s"] is not None]
-    if usable:
-        found["best"] = min(usable, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
-    return found
-
-
-def _silent(server):
-    return {"address": server, "stratum": None, "offset_s": None, "delay_s": None, "reachable": False}
-
-
-def _servers(servers):
-    """A list of servers to ask: what was given, or the sources of this host's plan."""
-    if servers is None:
-        servers = [source["address"] for source in __salt__["ntpcluster.plan"]()["sources"]]
-    if not isinstance(servers, (list, tuple)):
-        servers = [servers]
-    for server in servers:
-        text = "{0}".format(server)
-        if not text or text.startswith("-") or not all(c.isalnum() or c in ".-_:%" for c in text):
-            raise SaltInvocationError("servers: {0!r} is neither a host name nor an address".format(server))
-    if not servers:
-        raise SaltInvocationError("servers: none given, and this host's plan has no source")
-    return ["{0}".format(server) for server in servers]
 
 
 def _ntpdate(argv, platform, timeout):
@@ -124,20 +65,20 @@ def hwclock(utc=None):
         salt '*' ntpcluster.hwclock
     """
     utc = _utc(utc)
-    done = _hwclock(["--show", _zone(utc)])
-    now = time.time()
+    before = time.time()
+    done = _hwclock("--show", utc)
     seen = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
     if done["timed_out"]:
-        seen = {
-            "present": None,
-            "epoch_s": None,
-            "message": "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S),
-        }
+        return {"present": None, "epoch_s": None, "error_s": None, "problem": _TIMED_OUT}
     epoch = seen["epoch_s"]
+    if epoch is None and seen["time"]:
+        # Local time without a zone, as util-linux 2.17 prints it.
+        epoch = time.mktime(time.strptime(seen["time"][:19].replace("T", " "), "%Y-%m-%d %H:%M:%S"))
     return {
         "present": seen["present"],
         "epoch_s": epoch,
-        "error_s": None if epoch is None else round(epoch - now, 1),
+        # hwclock waits for the next full second, but prints the time at which it was started.
+        "error_s": None if epoch is None else round(epoch - before, 1),
         "problem": seen["message"] if epoch is None else None,
     }
 
@@ -160,16 +101,12 @@ def systohc(utc=None):
         salt '*' ntpcluster.systohc
     """
     utc = _utc(utc)
-    done = _hwclock(["--systohc", _zone(utc)])
+    done = _hwclock("--systohc", utc)
     said = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
-    if done["timed_out"] or said["error"]:
-        message = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S) if done["timed_out"] else said["message"]
-        return {
-            "written": False,
-            "present": None if done["timed_out"] else said["present"],
-            "error_s": None,
-            "problem": message,
-        }
+    if done["timed_out"]:
+        return {"written": False, "present": None, "error_s": None, "problem": _TIMED_OUT}
+    if said["error"]:
+        return {"written": False, "present": said["present"], "error_s": None, "problem": said["message"]}
     seen = hwclock(utc)
     close = seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_CLOSE_S
     problem = seen["problem"]
@@ -186,13 +123,14 @@ def _utc(utc):
     return utc
 
 
-def _zone(utc):
-    return "--utc" if utc else "--localtime"
-
-
-def _hwclock(argv):
+def _hwclock(what, utc):
+    """Run hwclock; what it prints of a clock in UTC is in UTC as well, for 2.17 names no zone."""
     return __salt__["ntpcluster.program"](
-        "hwclock", "util-linux (util-linux-extra on Debian)", argv, timeout=HWCLOCK_TIMEOUT_S
+        "hwclock",
+        "util-linux (util-linux-extra on Debian)",
+        [what, "--utc" if utc else "--localtime"],
+        timeout=HWCLOCK_TIMEOUT_S,
+        zone="UTC" if utc else None,
     )
 
 
@@ -286,7 +224,7 @@ def _await_time(servers, wait):
     until = __salt__["ntpcluster.monotonic"]() + wait
     while True:
         try:
-            return trusted(query(servers)["servers"])
+            return trusted(__salt__["ntpcluster.query"](servers)["servers"])
         except CommandExecutionError:
             if __salt__["ntpcluster.monotonic"]() >= until:
                 raise
@@ -306,13 +244,11 @@ def trusted(servers):
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.trusted '[{address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0, reachable: true}]'
+        salt '*' ntpcluster.trusted '[{name: a, address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0, reachable: true, kiss: null}]'
     """
     usable = [server for server in servers if server["offset_s"] is not None]
     if not usable:
-        asked = ", ".join(
-            "{0} ({1})".format(s["address"], "not synchronised" if s["reachable"] else "no answer") for s in servers
-        )
+        asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
         raise CommandExecutionError(
             "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
             "open there".format(asked)
@@ -331,6 +267,15 @@ def trusted(servers):
     return min(largest, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
 
 
+def _why_not(server):
+    """Why a server gives no time, in a word or two."""
+    if server["address"] is None:
+        return "unknown name"
+    if not server["reachable"]:
+        return "no answer"
+    return "refuses: {0}".format(server["kiss"]) if server["kiss"] else "not synchronised itself"
+
+
 def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
@@ -339,7 +284,7 @@ def _step(plan, best, threshold, passes, result):
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
             result["moved_s"] += _jump(best["address"], plan["platform"])
-            after = query([best["address"]])["best"]
+            after = __salt__["ntpcluster.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
             if after and abs(after["offset_s"]) < threshold:
                 break

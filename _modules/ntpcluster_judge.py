@@ -10,8 +10,7 @@ __virtualname__ = "ntpcluster"
 #: Tests of ntpd that a packet or a source can fail (ntp.h, "flash bits"), and what that means here.
 FLASH_DENIED = 0x0008  # TEST4: access denied
 FLASH_AUTHENTICATION = 0x0010  # TEST5
-FLASH_UNSYNCHRONIZED = 0x0020 | 0x0200  # TEST6 and TEST10: leap or stratum says unsynchronised
-FLASH_DISTANCE = 0x0400  # TEST11: root distance beyond MAXDIST
+FLASH_UNSYNCHRONIZED = 0x0020  # TEST6: the packet's leap or stratum says unsynchronised
 FLASH_LOOP = 0x0800  # TEST12: it follows us
 
 #: Sources that count as usable: the selection let them through.
@@ -19,6 +18,15 @@ SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
 
 #: Of the last four polls one at least must have been answered; a dead source keeps its `*` for about eight.
 LAST_FOUR = 0x0F
+
+#: ntpd gives up at a larger offset, unless started with -g (CLOCK_PANIC in ntp.h).
+PANIC_S = 1000.0
+
+#: ntpd takes no source whose root distance is larger (MAXDISTANCE in ntp.h).
+MAXDISTANCE_MS = 1500.0
+
+#: What no waiting mends.
+HOPELESS = ("invalid-pillar", "daemon-silent", "not-listed", "orphan")
 
 #: Problem codes, worst first, and what to do about each.
 REMEDIES = (
@@ -40,6 +48,7 @@ REMEDIES = (
     ("unsynchronized", "see the other problems; with none, wait for the next polls"),
     ("settling", "wait: the daemon needs a few polls after its start"),
     ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
+    ("root-distance", "without a source the error bound grows by 15 us a second: restore one"),
     ("frequency-limit", "the oscillator is beyond what ntpd can correct (500 ppm): remove a bad drift file, check the hypervisor"),
     ("reach-gaps", "packets are lost: look at the network and at the source's load"),
     ("few-sources", "add sources: with one there is no check, with two no majority (RFC 8633, 3.2)"),
@@ -62,13 +71,13 @@ def judge(plan, process, table, problems=None):
     table
         ``ntpcluster.parse_ntpq``, each row with ``flash``.
     problems
-        Problems known already, to be listed with the others.
+        Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. The codes of its problems, worst first: ``invalid-pillar``,
     ``daemon-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
     ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
-    ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``, ``frequency-limit``,
-    ``reach-gaps``, ``few-sources``, ``incomplete``.
+    ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``,
+    ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
     CLI Example:
 
@@ -76,42 +85,37 @@ def judge(plan, process, table, problems=None):
 
         salt 'ntp*' ntpcluster.status
     """
-    found = [(p["code"], p["message"]) for p in problems or []]
+    found = list(problems or [])
     rv, rows = table["variables"], table["peers"]
     system = next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
-    process = dict(process, version=rv.get("version"))
-    limits = dict(plan["health"] if plan else {})
-    max_offset = plan["sync"]["max_offset"] if plan else None
-
+    limits = plan["health"] if plan else {}
+    settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < limits["settle"]
     synchronized = False
-    settling = process["uptime_s"] is not None and process["uptime_s"] < limits.get("settle", 0)
     if not process["running"]:
-        found.append(("daemon-stopped", "no ntpd process is running (service {0})".format(process["name"])))
+        found.append(problem("daemon-stopped", "no ntpd process is running", service=process["name"]))
     elif table["error"] and not rv:
         found.append(
-            (
-                "daemon-silent",
-                "ntpd runs (pid {0}) but ntpq got no answer: {1}".format(process["pid"], table["message"]),
-            )
+            problem("daemon-silent", "ntpd runs but does not answer: {0}".format(table["message"]), pid=process["pid"])
         )
     else:
-        found += _sources(plan, rows, settling)
-        free = _free_running(rv, rows, system)
+        found += _listed(plan, rows)
+        found += [trouble for trouble in (_trouble(row, settling) for row in rows) if trouble]
+        free = _free_running(rv, system)
         found += free
-        synchronized = not free and _follows(plan, rv, system, max_offset)
-        found += _discipline(rv, rows, system, limits, max_offset, synchronized, settling)
+        synchronized = not free and plan is not None and _follows(plan, rv, system)
+        found += _selection(rv, system, synchronized, settling)
+        if plan:
+            found += _discipline(rv, rows, system, plan, settling)
         if not table["complete"]:
-            found.append(
-                ("incomplete", "ntpq's table is not whole: {0}".format(table["message"] or "rows are missing"))
-            )
+            message = "ntpq's table is not whole: {0}".format(table["message"] or "rows are missing")
+            found.append(problem("incomplete", message, rows=len(rows)))
 
-    named = {"service": process["name"], "ntp_conf": plan["platform"]["ntp_conf"] if plan else "ntp.conf"}
     return {
         "synchronized": synchronized,
         "health": _health(process, synchronized, settling, found),
         "tier": plan["tier"] if plan else None,
-        "daemon": process,
-        "source": system["address"] or system["remote"] if system else None,
+        "daemon": dict(process, version=rv.get("version")),
+        "source": _name(system) if system else None,
         "stratum": rv.get("stratum"),
         "expected_stratum": system["stratum"] + 1 if system and system["stratum"] < 15 else None,
         "leap": rv.get("leap"),
@@ -122,160 +126,160 @@ def judge(plan, process, table, problems=None):
         "root_dispersion_ms": rv.get("rootdisp"),
         "frequency_ppm": rv.get("frequency"),
         "peers": rows,
-        "problems": in_order(found, named),
+        "problems": in_order(found, plan["platform"] if plan else {}),
     }
 
 
-def in_order(found, named):
+def problem(code, message, **evidence):
     """
-    Problems as {code, message, remedy}, worst first, each once.
-
-    found
-        List of (code, message).
-    named
-        What the remedies name: {"service": ..., "ntp_conf": ...}.
+    One problem: {code, message, evidence}. For the other functions.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.in_order '[["unreachable", "10.0.0.1 is silent"]]' '{service: ntpd, ntp_conf: /etc/ntp.conf}'
+        salt '*' ntpcluster.problem unreachable '10.0.0.1 is silent' reach=0
     """
-    rank = dict((code, number) for number, (code, _) in enumerate(REMEDIES))
-    remedies = dict(REMEDIES)
-    ordered = sorted(set((rank[code], code, message) for code, message in found))
-    return [
-        {"code": code, "message": message, "remedy": remedies[code].format(**named)} for _, code, message in ordered
-    ]
+    # Salt adds names of its own to the keyword arguments of a call from outside.
+    return {
+        "code": code,
+        "message": message,
+        "evidence": dict((key, value) for key, value in evidence.items() if not key.startswith("__pub")),
+    }
 
 
-def _sources(plan, rows, settling):
-    """What is wrong with each source, and whether the daemon has those that it should have."""
-    found = []
-    if plan:
-        numeric = [source["address"] for source in plan["sources"] if _is_address(source["address"])]
-        listed = [row["address"] or row["remote"] for row in rows]
-        missing = [address for address in numeric if address not in listed]
-        if missing:
-            found.append(
-                (
-                    "not-listed",
-                    "configured but unknown to the running daemon: {0}; it has {1}".format(
-                        ", ".join(missing), ", ".join(listed) or "no source at all"
-                    ),
-                )
-            )
-        elif plan["sources"] and not rows:
-            found.append(("not-listed", "the running daemon has no source at all"))
-    for row in rows:
-        trouble = _trouble(row, settling)
-        if trouble:
-            found.append(trouble)
-    return found
+def in_order(found, platform):
+    """
+    Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
+
+    found
+        List of {code, message, evidence}.
+    platform
+        The platform's entry of platforms.yaml: remedies name its service and files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.in_order '[{code: unreachable, message: 10.0.0.1 is silent, evidence: {}}]' '{}'
+    """
+    codes = [code for code, _ in REMEDIES]
+    named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("ntp_conf", "ntp.conf")}
+    ordered = []
+    for one in sorted(found, key=lambda one: codes.index(one["code"])):
+        if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:
+            ordered.append(dict(one, remedy=dict(REMEDIES)[one["code"]].format(**named)))
+    return ordered
+
+
+def _listed(plan, rows):
+    """Whether the daemon has the sources it should have. Names cannot be compared with what it lists, addresses can."""
+    if not plan or not plan["sources"]:
+        return []
+    listed = [_name(row) for row in rows]
+    missing = [address for address in _numeric(plan) if address not in listed]
+    if not missing and rows:
+        return []
+    message = "the running daemon does not have {0}; it has {1}".format(
+        ", ".join(missing) or "any source", ", ".join(listed) or "none at all"
+    )
+    return [problem("not-listed", message, missing=missing, listed=listed)]
 
 
 def _trouble(row, settling):
-    """Why one source is of no use, as (code, message), or None."""
-    name, flash = row["address"] or row["remote"], row["flash"] or 0
+    """Why one source is of no use, or None."""
+    name, flash = _name(row), row["flash"] or 0
+    facts = {"peer": name, "reach": row["reach"], "stratum": row["stratum"], "refid": row["refid"], "flash": flash}
     if row["last_event"] in ("access_denied", "rate_exceeded") or row["refid_kind"] == "kiss" or flash & FLASH_DENIED:
-        return "denied", "{0} refuses: {1}".format(name, row["last_event"] or row["refid"] or "access denied")
-    if row["refid"] == ".DNS.":
-        return "unresolvable", "{0} has no address yet".format(name)
+        said = row["last_event"] or row["refid"] or "access denied"
+        return problem("denied", "{0} refuses this host: {1}".format(name, said), **facts)
+    if row["refid"] in (".DNS.", "DNS"):
+        return problem("unresolvable", "{0} has no address yet".format(name), **facts)
     if flash & FLASH_AUTHENTICATION:
-        return "authentication", "{0}: its packets fail the check of their key".format(name)
+        return problem("authentication", "packets of {0} fail the check of their key".format(name), **facts)
     if flash & FLASH_LOOP:
-        return "loop", "{0} follows this host".format(name)
+        return problem("loop", "{0} follows this host".format(name), **facts)
     if row["condition"] == "falseticker":
-        return "falseticker", "{0} says {1} ms, against the majority".format(name, row["offset_ms"])
-    if not row["reach"]:
-        heard = row["when_s"] is not None and row["stratum"] is not None
-        if heard and flash & FLASH_UNSYNCHRONIZED and row["refid_kind"] != "state":
-            return "upstream-unsynchronized", "{0} answers but is not synchronised: stratum {1}, refid {2}".format(
-                name, row["stratum"], row["refid"]
-            )
-        if not settling:
-            return "unreachable", "{0}: none of its last eight polls was answered (reach 0)".format(name)
-    elif not row["reach"] & LAST_FOUR and not settling:
-        return "unreachable", "{0}: its last four polls were not answered (reach {1:o})".format(name, row["reach"])
+        said = "{0} says {1} ms, against the majority".format(name, row["offset_ms"])
+        return problem("falseticker", said, offset_ms=row["offset_ms"], **facts)
+    if row["heard"] and not row["reach"]:
+        # A source whose packets are no use never counts as reached. Why, ntpsec does not tell; diagnose asks.
+        if not flash & FLASH_UNSYNCHRONIZED and row["when_s"] is not None:
+            return problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
+        said = "{0} answers but gives no time: stratum {1}, refid {2}".format(name, row["stratum"], row["refid"])
+        return problem("upstream-unsynchronized", said, **facts)
+    if not row["reach"] & LAST_FOUR and not settling:
+        said = "{0} has not answered its last polls (reach {1:03o})".format(name, row["reach"])
+        return problem("unreachable", said, **facts)
     return None
 
 
-def _free_running(rv, rows, system):
-    """The clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine."""
-    own = system is not None and (system["refid_kind"] == "local" or _is_local(system["address"]))
-    if own:
-        return [
-            ("orphan", "it follows its own clock ({0}), which is right by nothing but luck".format(system["remote"]))
-        ]
-    if system is not None and "LOCAL" in "{0}".format(system["refid"]):
-        return [
-            (
-                "orphan",
-                "its source {0} follows nothing but its own clock (refid {1})".format(
-                    system["address"], system["refid"]
-                ),
-            )
-        ]
-    if system is None and rv.get("refid") in ("127.0.0.1", "LOCL", ".ORPH."):
-        return [("orphan", "it runs as an orphan, without any source (refid {0})".format(rv["refid"]))]
+def _free_running(rv, system):
+    """A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine."""
+    if system is None:
+        if rv.get("refid") not in ("127.0.0.1", "LOCL", "LOCAL", "ORPH"):
+            return []
+        said = "it goes on as an orphan, without any source"
+    elif system["refid_kind"] == "local" or _name(system).startswith(("127.127.1.", "LOCAL(")):
+        said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
+        if not _name(system).startswith(("127.127.1.", "LOCAL(")):
+            said = "its source {0} follows nothing but its own clock".format(_name(system))
+    else:
+        return []
+    return [problem("orphan", "{0} (refid {1})".format(said, rv.get("refid")), refid=rv.get("refid"))]
+
+
+def _follows(plan, rv, system):
+    """Whether the daemon follows a live source of the host's tier, closely enough."""
+    if system is None or rv.get("leap") == "alarm" or rv.get("stratum", 16) >= 16:
+        return False
+    if len(_numeric(plan)) == len(plan["sources"]) and _name(system) not in _numeric(plan):
+        return False
+    return bool(system["reach"] & LAST_FOUR) and abs(rv.get("offset") or 0.0) <= plan["sync"]["max_offset"] * 1000.0
+
+
+def _selection(rv, system, synchronized, settling):
+    """Why no source is followed, as far as the daemon itself knows."""
+    if synchronized:
+        return []
+    claims = {"stratum": rv.get("stratum"), "refid": rv.get("refid"), "leap": rv.get("leap")}
+    if settling:
+        return [problem("settling", "the daemon has started a short while ago", **claims)]
+    if system is None:
+        said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
+            rv.get("stratum"), rv.get("refid")
+        )
+        return [problem("unsynchronized", said, **claims)]
     return []
 
 
-def _follows(plan, rv, system, max_offset):
-    """Whether the daemon follows a live source of the host's tier, closely enough."""
-    if system is None or plan is None or rv.get("leap") == "alarm" or rv.get("stratum", 16) >= 16:
-        return False
-    numeric = [source["address"] for source in plan["sources"] if _is_address(source["address"])]
-    named = len(numeric) < len(plan["sources"])
-    if not named and system["address"] not in numeric:
-        return False
-    return bool(system["reach"] & LAST_FOUR) and abs(rv.get("offset") or 0.0) <= max_offset * 1000.0
-
-
-def _discipline(rv, rows, system, limits, max_offset, synchronized, settling):
+def _discipline(rv, rows, system, plan, settling):
     """What is wrong with the clock's discipline as a whole."""
-    found = []
+    found, limits, max_offset = [], plan["health"], plan["sync"]["max_offset"] * 1000.0
     offset = rv.get("offset") if system else next((row["offset_ms"] for row in rows if row["reach"]), None)
-    if offset is not None and abs(offset) > 1000000.0:
-        found.append(("panic", "the clock is {0:.3f} s off".format(offset / 1000.0)))
-    elif system and max_offset is not None and abs(offset or 0.0) > max_offset * 1000.0:
-        found.append(
-            (
-                "offset-high",
-                "offset {0} ms from {1}, more than {2:g} ms".format(offset, system["address"], max_offset * 1000),
-            )
-        )
-    if not synchronized:
-        if settling:
-            found.append(("settling", "no source selected yet"))
-        elif not system:
-            found.append(
-                (
-                    "unsynchronized",
-                    "no source is selected; the daemon still claims stratum {0}, refid {1}".format(
-                        rv.get("stratum"), rv.get("refid")
-                    ),
-                )
-            )
+    if offset is not None and abs(offset) > PANIC_S * 1000.0:
+        found.append(problem("panic", "the clock is {0:+.3f} s off".format(-offset / 1000.0), offset_ms=offset))
+    elif system and offset is not None and abs(offset) > max_offset:
+        said = "{0:+.3f} ms from {1}, {2:g} ms allowed".format(offset, _name(system), max_offset)
+        found.append(problem("offset-high", said, offset_ms=offset))
     frequency = rv.get("frequency")
-    if limits and frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
-        found.append(("frequency-limit", "frequency {0:+.3f} ppm, ntpd corrects 500 at most".format(frequency)))
+    if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
+        said = "{0:+.3f} ppm, and ntpd corrects 500 at most".format(frequency)
+        found.append(problem("frequency-limit", said, frequency_ppm=frequency))
+    if settling:
+        return found
+    distance = (rv.get("rootdelay") or 0.0) / 2 + (rv.get("rootdisp") or 0.0)
+    if distance > MAXDISTANCE_MS:
+        said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(distance, MAXDISTANCE_MS)
+        found.append(problem("root-distance", said, root_distance_ms=distance))
     usable = [row for row in rows if row["condition"] in SURVIVORS and row["reach"] & LAST_FOUR]
-    if limits and not settling and len(usable) < limits["survivors"]:
-        found.append(
-            ("few-sources", "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"]))
-        )
-    if not settling:
-        for row in usable:
-            if row["reach"] != 0xFF:
-                found.append(
-                    (
-                        "reach-gaps",
-                        "{0}: of its last eight polls some were not answered (reach {1:o})".format(
-                            row["address"] or row["remote"], row["reach"]
-                        ),
-                    )
-                )
+    if len(usable) < limits["survivors"]:
+        said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"])
+        found.append(problem("few-sources", said, usable=[_name(row) for row in usable]))
+    for row in usable:
+        if row["reach"] != 0xFF:
+            said = "{0} has not answered all of its last eight polls (reach {1:03o})".format(_name(row), row["reach"])
+            found.append(problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found
 
 
@@ -286,17 +290,19 @@ def _health(process, synchronized, settling, found):
     if synchronized:
         return "degraded" if found else "ok"
     # Asleep at the start and broken look alike for a while; a fault that no waiting mends is not settling.
-    hopeless = ("daemon-silent", "not-listed", "orphan", "invalid-pillar")
-    if settling and not any(code in hopeless for code, _ in found):
+    if settling and not [one for one in found if one["code"] in HOPELESS]:
         return "settling"
     return "unsynchronized"
 
 
-def _is_address(text):
-    """Whether this is a number, not a name: only numbers can be compared with what the daemon lists."""
-    return ":" in text or text.replace(".", "").isdigit()
+def _numeric(plan):
+    """The plan's sources that are addresses."""
+    return [
+        source["address"]
+        for source in plan["sources"]
+        if ":" in source["address"] or source["address"].replace(".", "").isdigit()
+    ]
 
 
-def _is_local(address):
-    """ntpd's undisciplined local clock, 127.127.1.x (ntp's driver 1)."""
-    return bool(address) and address.startswith("127.127.1.")
+def _name(row):
+    return row["address"] or row["remote"]

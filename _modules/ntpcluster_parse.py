@@ -153,7 +153,7 @@ def _interval(text):
 def _poll(text):
     """Seconds of `poll`: ntpq rounds 4096 to `68m`, but the daemon knows powers of two only."""
     seconds = _interval(text)
-    return 2 ** int(round(math.log(seconds, 2))) if seconds and seconds > 2048 else seconds
+    return 2 ** int(round(math.log(seconds, 2))) if seconds and text[-1] in "mhdy" else seconds
 
 
 def _milliseconds(text, whole_numbers):

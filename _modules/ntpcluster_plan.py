@@ -15,6 +15,7 @@ and a host belongs to the first tier that matches it in that order, with ``match
 from __future__ import absolute_import, print_function, unicode_literals
 
 import binascii
+import copy
 import re
 import socket
 import zlib
@@ -246,9 +247,8 @@ def doubts(pillar, defaults, platform, host):
     names = [source["address"] for source in sources if not _family(source["address"])]
     if names and platform and not platform["grammar"]["restrict_source"]:
         message = (
-            "has names ({}): ntpd here can keep strangers out only when all sources are addresses, so the "
+            "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
         )
-        message += "firewall has to"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
@@ -269,15 +269,12 @@ def _settings(pillar, defaults):
     """
     Lay the pillar over the defaults: sections key by key, everything else as a whole.
     """
-    settings = {}
-    for key, default in defaults.items():
+    settings = copy.deepcopy(defaults)
+    for key in settings:
         given = pillar.get(key)
-        if given is None:
-            settings[key] = default
-        elif isinstance(default, dict):
-            settings[key] = dict(default)
+        if given is not None and isinstance(settings[key], dict):
             settings[key].update(given)
-        else:
+        elif given is not None:
             settings[key] = given
     return settings
 

@@ -117,22 +117,26 @@ class Cluster:
             self.closing.callback(self.master.close)
 
     def add(
-        self, role: Role, clock: float = 0.0, rtc: float | None = None, boot: bool = True, minion: dict | None = None
+        self,
+        role: Role,
+        clock: float = 0.0,
+        rtc: float | None = None,
+        minion: dict | None = None,
+        show: tuple[Path, ...] = (),
     ) -> NamespaceHost:
-        """Bring a host of the cast up, its clocks these seconds ahead of the true time."""
-        binds = python_folders() if role.image == "modern" else ()
+        """Bring a host of the cast up, its clocks these seconds ahead of the true time; `show` are folders it may read."""
+        binds = (*python_folders(), *show) if role.image == "modern" else show
         host = NamespaceHost(
             self.network, role.name, role.address, role.image, self.folder / "hosts" / role.name, clock, rtc, binds
         )
         self.hosts[role.name] = host
         self.closing.callback(host.close)
         host.put("/etc/salt/minion", yaml.safe_dump({**MINION, "id": role.name, **(minion or {})}).encode())
-        if binds:
+        if role.image == "modern":
             host.put("/etc/default/salt-minion", f"DAEMON={SCRIPTS}/salt-minion\n".encode())
             for program in ("salt-call", "salt-minion"):
                 host.put(f"/usr/local/bin/{program}", f'#!/bin/sh\nexec {SCRIPTS}/{program} "$@"\n'.encode(), 0o755)
-        if boot:
-            host.boot()
+        host.boot()
         return host
 
     def wait_for_minions(self) -> None:

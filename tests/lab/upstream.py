@@ -25,7 +25,7 @@ HONEST = {
     "since": 0.0,
     "stratum": 1,
     "leap": 0,
-    "refid": "LAB",
+    "refid": "LAB",  # four letters, or the address of what it follows
     "root_delay": 0.0,
     "root_dispersion": 0.001,
     "kiss": None,  # a kiss code, e.g. RATE or DENY (RFC 5905, 7.4)
@@ -44,6 +44,8 @@ def answer(request: bytes, received: float, how: dict) -> bytes:
     """The packet a server that behaves like `how` sends back."""
     lie = how["offset"] + how["drift_ppm"] * 1e-6 * (received - how["since"] if how["drift_ppm"] else 0.0)
     stratum, leap, refid = how["stratum"], how["leap"], how["refid"].encode().ljust(4, b"\0")[:4]
+    if how["refid"].count(".") == 3:
+        refid = socket.inet_aton(how["refid"])
     if how["kiss"]:
         stratum, leap, refid = 0, 3, how["kiss"].encode()
     version, mode = request[0] & 0x38, {1: 2, 3: 4}[request[0] & 7]
@@ -51,6 +53,9 @@ def answer(request: bytes, received: float, how: dict) -> bytes:
         "!BBBbII4s", leap << 6 | version | mode, stratum, request[2], -20,
         int(how["root_delay"] * 65536), int(how["root_dispersion"] * 65536), refid,
     )  # fmt: skip
+    if how["kiss"]:
+        # ntpd's own form of it: every stamp is the request's (fast_xmit in ntp_proto.c); clients check that.
+        return header + request[16:24] + request[40:48] * 3
     reference = stamp(received + lie - 8)
     return header + reference + request[40:48] + stamp(received + lie) + stamp(time.time() + lie)
 

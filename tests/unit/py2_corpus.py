@@ -1,5 +1,5 @@
 # -*- coding: utf-8 -*-
-# ruff: noqa: UP
+# ruff: noqa: UP009, UP010, UP020, UP032, B905
 """
 The corpus of captured program output, and what each capture says.
 

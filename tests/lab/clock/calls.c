@@ -300,7 +300,8 @@ EXPORT int old_ntp_gettime(struct ntptimeval *answer)
 /* ---- when a packet came ----------------------------------------------------------------------------- */
 
 /* The kernel stamped it by the machine's clock. How long ago that was holds for the host's clock too. */
-static void restamp(int64_t *seconds, int64_t *fraction, int64_t unit_ns, int64_t machine_now, int64_t host_now)
+static void restamp(int64_t *seconds, int64_t *fraction, int64_t unit_ns, int64_t machine_now,
+                    int64_t host_now)
 {
     int64_t age_ns = machine_now - labclock_ns(*seconds, *fraction * unit_ns);
     struct timespec ts = labclock_timespec(host_now - age_ns);
@@ -323,7 +324,8 @@ static void restamp_message(struct msghdr *message)
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_len < CMSG_LEN(sizeof stamp))
             continue;
         /* SCM_TIMESTAMPING begins with the software stamp; a zero means that there is none. */
-        if (c->cmsg_type != SO_TIMESTAMP && c->cmsg_type != SO_TIMESTAMPNS && c->cmsg_type != SO_TIMESTAMPING)
+        if (c->cmsg_type != SO_TIMESTAMP && c->cmsg_type != SO_TIMESTAMPNS &&
+            c->cmsg_type != SO_TIMESTAMPING)
             continue;
         memcpy(stamp, CMSG_DATA(c), sizeof stamp);
         if (stamp[0] != 0)

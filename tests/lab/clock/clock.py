@@ -65,7 +65,7 @@ def _library():
         ("state_bytes", ctypes.c_uint64, []),
         ("shared_bytes", ctypes.c_uint64, []),
         ("create", None, [shared, state]),
-        ("is_one", ctypes.c_int, [shared]),
+        ("is_clock", ctypes.c_int, [shared]),
         ("reset", None, [state]),
         ("advance", None, [state, number]),
         ("snapshot", ctypes.c_uint64, [shared, state]),
@@ -111,7 +111,7 @@ class Clock:
                 raise ValueError(f"{self.path} is not a clock of this lab")
             self._map = mmap.mmap(file.fileno(), size)
         self._shared = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        if not library.labclock_is_one(self._shared):
+        if not library.labclock_is_clock(self._shared):
             raise ValueError(f"{self.path} is not a clock of this lab")
 
     @classmethod

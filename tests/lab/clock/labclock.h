@@ -113,7 +113,7 @@ int64_t labclock_round(double value);
 EXPORT uint64_t labclock_state_bytes(void);
 EXPORT uint64_t labclock_shared_bytes(void);
 EXPORT void labclock_create(struct labclock_shared *shared, const struct labclock_state *first);
-EXPORT int labclock_is_one(const struct labclock_shared *shared);
+EXPORT int labclock_is_clock(const struct labclock_shared *shared);
 EXPORT uint64_t labclock_snapshot(const struct labclock_shared *shared, struct labclock_state *state);
 EXPORT int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct labclock_state *state);
 EXPORT int64_t labclock_true_ns(int64_t *mono_ns);

@@ -161,7 +161,7 @@ static void set_offset(struct labclock_state *state, double offset_ns)
     }
     if (seconds > longest)
         seconds = longest;
-    change_ppm += offset_ns * (double)seconds * two_to_the_minus(2 * (SHIFT_PLL + 2 + state->constant)) * 1e-3;
+    change_ppm += offset_ns * 1e-3 * (double)seconds * two_to_the_minus(2 * (SHIFT_PLL + 2 + state->constant));
 
     state->freq_ppm = clamp(state->freq_ppm + change_ppm, -MAX_FREQUENCY_PPM, MAX_FREQUENCY_PPM);
     state->offset_ns = offset_ns;

@@ -49,8 +49,8 @@ static int64_t days_until_year(int64_t year)
 /* rtc_valid_tm() of the kernel. */
 static int is_valid(const struct rtc_time *tm)
 {
-    return tm->tm_year >= 70 && tm->tm_year <= 330 && tm->tm_mon >= 0 && tm->tm_mon < 12 && tm->tm_mday >= 1 &&
-           tm->tm_mday <= days_in_month(tm->tm_year + 1900, tm->tm_mon) && tm->tm_hour >= 0 &&
+    return tm->tm_year >= 70 && tm->tm_year <= 330 && tm->tm_mon >= 0 && tm->tm_mon < 12 &&
+           tm->tm_mday >= 1 && tm->tm_mday <= days_in_month(tm->tm_year + 1900, tm->tm_mon) && tm->tm_hour >= 0 &&
            tm->tm_hour < 24 && tm->tm_min >= 0 && tm->tm_min < 60 && tm->tm_sec >= 0 && tm->tm_sec < 60;
 }
 

@@ -6,7 +6,8 @@
  * has), writes the whole new state into that ticket's slot, and then makes it the current one by a single
  * compare-and-swap, which succeeds only if the state it was computed from is still current; else it starts
  * again from the newer one. So no change is lost and each counter is exact. A process killed half-way
- * leaves a half-written slot that nothing points to.
+ * leaves a half-written slot that nothing points to. (A change of rate counts from the moment it was computed
+ * for, some microseconds before it is seen: a reader between the two may be a nanosecond ahead.)
  *
  * A reader copies the current slot and checks that it is still current. Slots are used in turn: to be
  * overwritten while current, a slot needs a writer that was stopped in the middle of copying 200 bytes and
@@ -73,7 +74,7 @@ void labclock_create(struct labclock_shared *shared, const struct labclock_state
     memcpy(&shared->slot[0].state, first, sizeof *first);
 }
 
-int labclock_is_one(const struct labclock_shared *shared)
+int labclock_is_clock(const struct labclock_shared *shared)
 {
     return shared->magic == LABCLOCK_MAGIC;
 }
@@ -103,38 +104,46 @@ int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct 
             return 0;
     } while (ticket % LABCLOCK_SLOTS == seen % LABCLOCK_SLOTS);
     memcpy(&shared->slot[ticket % LABCLOCK_SLOTS].state, state, sizeof *state);
-    return __atomic_compare_exchange_n(&shared->current, &seen, ticket, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&shared->current, &seen, ticket, 0, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
 }
 
-/* Map the host's state file. While there is none this is tried again at each call: the first process of a
- * host may be older than the file. The file is not kept open, since daemons close what they do not know. */
+/* Map an open state file, unless it is something else. A file too short would be a bus error later. */
+static void attach(int fd)
+{
+    struct stat info;
+    struct labclock_shared *map;
+
+    if (syscall(SYS_fstat, fd, &info) != 0 || info.st_size < (off_t)sizeof *map)
+        return;
+    map = (void *)syscall(SYS_mmap, NULL, sizeof *map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return;
+    if (!labclock_is_clock(map)) {
+        syscall(SYS_munmap, map, sizeof *map);
+        return;
+    }
+    attached_device = info.st_dev;
+    attached_inode = info.st_ino;
+    __atomic_store_n(&attached, map, __ATOMIC_RELEASE);
+}
+
+/* Whether the host has a clock of its own. While there is no state file this is looked up at each call: the
+ * first process of a host may be older than the file, which is not kept open: daemons close what they do not
+ * know. */
 int labclock_attached(void)
 {
     int saved_errno = errno;
-    struct stat info;
-    struct labclock_shared *map;
     int fd;
 
-    if (__atomic_load_n(&attached, __ATOMIC_ACQUIRE))
-        return 1;
-
-    fd = (int)syscall(SYS_openat, AT_FDCWD, LABCLOCK_PATH, O_RDWR | O_CLOEXEC, 0);
-    if (fd < 0)
-        goto out;
-    /* A file that is too short would be a bus error later. */
-    if (syscall(SYS_fstat, fd, &info) == 0 && info.st_size >= (off_t)sizeof *map) {
-        map = (void *)syscall(SYS_mmap, NULL, sizeof *map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (map != MAP_FAILED && labclock_is_one(map)) {
-            attached_device = info.st_dev;
-            attached_inode = info.st_ino;
-            __atomic_store_n(&attached, map, __ATOMIC_RELEASE);
-        } else if (map != MAP_FAILED) {
-            syscall(SYS_munmap, map, sizeof *map);
+    if (!__atomic_load_n(&attached, __ATOMIC_ACQUIRE)) {
+        fd = (int)syscall(SYS_openat, AT_FDCWD, LABCLOCK_PATH, O_RDWR | O_CLOEXEC, 0);
+        if (fd >= 0) {
+            attach(fd);
+            syscall(SYS_close, fd);
         }
+        errno = saved_errno;
     }
-    syscall(SYS_close, fd);
-out:
-    errno = saved_errno;
     return __atomic_load_n(&attached, __ATOMIC_ACQUIRE) != NULL;
 }
 

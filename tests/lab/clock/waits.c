@@ -25,7 +25,7 @@
 /* nptl/pthreadP.h: the bit of a condition variable that says which clock its attributes chose. */
 #define COND_CLOCK_MONOTONIC 2u
 
-#define FOR_EVER_S 4294967296LL /* in 2106; what lies beyond would not fit into the sums below for ever */
+#define FOR_EVER_S 4294967296LL /* a deadline after 2106 means: for ever */
 
 /* The deadline of CLOCK_REALTIME as one of CLOCK_MONOTONIC. What is no valid time stays as it is, for libc or
  * the kernel to refuse. */
@@ -74,7 +74,8 @@ EXPORT int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mu
     struct timespec moved;
 
     if (monotonic || !labclock_attached())
-        return pthread_cond_clockwait(condition, mutex, monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, deadline);
+        return pthread_cond_clockwait(condition, mutex, monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME,
+                                      deadline);
     moved = on_monotonic(deadline);
     return pthread_cond_clockwait(condition, mutex, CLOCK_MONOTONIC, &moved);
 }

@@ -1,0 +1,134 @@
+# -*- coding: utf-8 -*-
+"""
+Why a host does not follow its tier: what ``ntpcluster.status`` sees, and what only asking around can tell.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import ctypes
+import os
+
+import salt.utils.files
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+#: Processes that discipline a clock, as /proc shows their names (15 characters at most).
+RIVALS = ("chronyd", "systemd-timesyn", "openntpd", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+
+#: Bit of CAP_SYS_TIME in /proc/PID/status (linux/capability.h).
+CAP_SYS_TIME = 25
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def diagnose():
+    """
+    Why this host does not follow its tier. Asks its servers, the resolver and the kernel; changes nothing.
+
+    A host that is well costs no more than ``ntpcluster.status``.
+
+    Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
+    wrong. The codes are those of ``ntpcluster.judge``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node148' ntpcluster.diagnose
+    """
+    seen = __salt__["ntpcluster.status"]()
+    found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
+    if seen["health"] == "ok":
+        return []
+    platform = {}
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+        platform = plan["platform"]
+        found += _asked([source["address"] for source in plan["sources"]], found)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
+        if not any(one["code"] == "invalid-pillar" for one in found):
+            found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
+    found += _rivals() + _rights()
+    return __salt__["ntpcluster.in_order"](found, platform)
+
+
+def _problem(code, message, **evidence):
+    return __salt__["ntpcluster.problem"](code, message, **evidence)
+
+
+def _asked(sources, known):
+    """What the servers themselves say, past the daemon: it is surer than what the daemon makes of them."""
+    found = []
+    for server in __salt__["ntpcluster.query"](sources)["servers"]:
+        name = server["address"] or server["name"]
+        if server["address"] is None:
+            code, said = "unresolvable", "the name {0} has no address here".format(name)
+        elif not server["reachable"]:
+            code, said = "unreachable", "{0} does not answer a request for the time".format(name)
+        elif server["kiss"]:
+            code, said = "denied", "{0} refuses this host: {1}".format(name, server["kiss"])
+        elif server["offset_s"] is None:
+            said = "{0} answers but has no time itself: stratum {1}, leap {2}".format(
+                name, server["stratum"], server["leap"]
+            )
+            code = "upstream-unsynchronized"
+        elif abs(server["offset_s"]) > 1000.0:
+            code, said = "panic", "by {0}, the clock is {1:+.3f} s off".format(name, -server["offset_s"])
+        else:
+            continue
+        known[:] = [one for one in known if one["evidence"].get("peer") != name]
+        found.append(_problem(code, said, peer=name, answer=server))
+    return found
+
+
+def _rivals():
+    """Other programs that discipline this clock."""
+    running = []
+    for pid in os.listdir("/proc"):
+        try:
+            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
+                name = stat.read().decode("utf-8", "replace").partition("(")[2].rpartition(")")[0]
+        except (IOError, OSError):
+            continue  # not a process, or one that has ended meanwhile
+        if name in RIVALS:
+            running.append((name, int(pid)))
+    return [
+        _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
+        for name, pid in sorted(running)
+    ]
+
+
+def _rights():
+    """
+    Whether the clock of this host may be set at all: not in most containers.
+
+    A process without CAP_SYS_TIME asks the kernel to keep the clock's status as it is: that needs the same right as
+    setting it, and changes nothing (adjtimex(2)).
+    """
+    with salt.utils.files.fopen("/proc/self/status") as status:
+        effective = [line.split()[1] for line in status.read().splitlines() if line.startswith("CapEff:")]
+    if effective and int(effective[0], 16) >> CAP_SYS_TIME & 1:
+        return []
+    libc = ctypes.CDLL(None, use_errno=True)
+    # struct timex is 208 bytes on 64-bit Linux: modes, then offset, freq, maxerror, esterror, status (timex.h).
+    timex = (ctypes.c_long * 32)()
+    if libc.adjtimex(timex) < 0:
+        return [_no_right(ctypes.get_errno())]
+    status = ctypes.cast(ctypes.byref(timex, 5 * ctypes.sizeof(ctypes.c_long)), ctypes.POINTER(ctypes.c_int))[0]
+    again = (ctypes.c_long * 32)()
+    ctypes.cast(again, ctypes.POINTER(ctypes.c_uint))[0] = 0x0010  # ADJ_STATUS
+    ctypes.cast(ctypes.byref(again, 5 * ctypes.sizeof(ctypes.c_long)), ctypes.POINTER(ctypes.c_int))[0] = status
+    if libc.adjtimex(again) < 0:
+        return [_no_right(ctypes.get_errno())]
+    return []
+
+
+def _no_right(errno):
+    said = "this host may not set its clock: {0}; it is a container, or the right was taken away".format(
+        os.strerror(errno)
+    )
+    return _problem("no-clock-capability", said, errno=errno)

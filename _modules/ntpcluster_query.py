@@ -1,0 +1,225 @@
+# -*- coding: utf-8 -*-
+"""
+Asking servers for the time, one packet each, without touching the clock.
+
+The packets are our own (RFC 5905, mode 3) and not ``ntpdate -q``'s: that takes a second a server, prints an offset of
+zero for one that is silent (4.2.6) or refuses, tells of one server only (ntpsec), and is not there before the package is.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+import select
+import socket
+import struct
+import time
+
+from salt.exceptions import SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
+YEAR_2000 = 946684800
+LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def query(servers=None, timeout=2, samples=1):
+    """
+    Ask servers for the time. Changes nothing, and works beside a running daemon.
+
+    servers
+        Names or addresses; default: this host's own sources.
+    timeout
+        Seconds to wait for answers, of all servers together.
+    samples
+        Packets for each server (1 to 8), one after the other; the one with the shortest round trip counts.
+
+    Returns a dict: ``servers``, a list in the order asked of
+
+    - ``name`` as asked for and its ``address`` (None: the name is not known)
+    - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
+      code of a server that refuses, such as DENY or RATE; else None)
+    - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
+      answer, refuses, or says itself that it is not synchronised (leap alarm, stratum 16)
+
+    and ``best``, the one of them with an offset that has the lowest stratum, then the shortest delay; or None.
+
+    Raises SaltInvocationError for a server's name that is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node*' ntpcluster.query
+        salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
+    """
+    names = _servers(servers)
+    for what, value, most in (("timeout", timeout, 60), ("samples", samples, 8)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
+            raise SaltInvocationError("{0}: {1!r} is not a number above 0 and up to {2}".format(what, value, most))
+    found = [dict(_nothing(name), address=_address(name)) for name in names]
+    for _ in range(int(samples)):
+        for server, answer in zip(found, _exchange([server["address"] for server in found], timeout)):
+            if answer and (server["delay_s"] is None or (answer["delay_s"] or timeout) < server["delay_s"]):
+                server.update(answer)
+    usable = [server for server in found if server["offset_s"] is not None]
+    best = min(usable, key=lambda server: (server["stratum"], server["delay_s"])) if usable else None
+    return {"servers": found, "best": best}
+
+
+def _servers(servers):
+    """A list of servers to ask: what was given, or the sources of this host's plan."""
+    if servers is None:
+        servers = [source["address"] for source in __salt__["ntpcluster.plan"]()["sources"]]
+    if not isinstance(servers, (list, tuple)):
+        servers = [servers]
+    for server in servers:
+        text = "{0}".format(server)
+        if not text or text.startswith("-") or not all(c.isalnum() or c in ".-_:%" for c in text):
+            raise SaltInvocationError("servers: {0!r} is neither a host name nor an address".format(server))
+    if not servers:
+        raise SaltInvocationError("servers: none given, and this host's plan has no source")
+    return ["{0}".format(server) for server in servers]
+
+
+def _nothing(name):
+    """What is known of a server that has not answered."""
+    return {
+        "name": name,
+        "address": None,
+        "reachable": False,
+        "stratum": None,
+        "leap": None,
+        "refid": None,
+        "kiss": None,
+        "offset_s": None,
+        "delay_s": None,
+    }
+
+
+def _address(name):
+    """The first address of a name; the resolver is asked by another program, as it may not answer for a long time."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, str(name))
+            return name
+        except (socket.error, ValueError):
+            pass
+    done = __salt__["ntpcluster.program"]("getent", "libc-bin (glibc-common on EL)", ["ahosts", name], timeout=5)
+    words = done["stdout"].split()
+    return words[0] if words else None
+
+
+def _exchange(addresses, timeout):
+    """Send one packet to each address and gather the answers: a list in their order, None where none came."""
+    answers = [None] * len(addresses)
+    asked = {}
+    try:
+        for number, address in enumerate(addresses):
+            sock = _ask(address)
+            if sock:
+                asked[sock[0]] = (number,) + sock[1:]
+        until = __salt__["ntpcluster.monotonic"]() + timeout
+        while asked:
+            left = until - __salt__["ntpcluster.monotonic"]()
+            ready = select.select(list(asked), [], [], max(0.0, left))[0]
+            if not ready:
+                break
+            for sock in ready:
+                number, nonce, sent, sent_at = asked[sock]
+                try:
+                    packet = sock.recv(2048)
+                except (socket.error, OSError):  # refused: nobody listens there
+                    packet = None
+                trip = _precise() - sent_at
+                answer = read_answer(packet, nonce, sent, trip) if packet else None
+                if answer or packet is None:
+                    answers[number] = answer
+                    del asked[sock]
+                    sock.close()
+    finally:
+        for sock in asked:
+            sock.close()
+    return answers
+
+
+def _ask(address):
+    """Send a request: (socket, nonce, local time of sending, reading of the precise clock), or None if impossible."""
+    if address is None:
+        return None
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        # A connected socket takes answers from this one server only.
+        sock.connect((str(address), 123))
+        # The transmit stamp is a random number: it shows that an answer is one to this request, and tells nothing
+        # of a wrong clock (draft-ietf-ntp-data-minimization).
+        nonce = os.urandom(8)
+        sent, sent_at = time.time(), _precise()
+        sock.send(struct.pack(str("!B39x"), 0x23) + nonce)
+    except (socket.error, OSError):  # no route
+        sock.close()
+        return None
+    return sock, nonce, sent, sent_at
+
+
+def _precise():
+    """A clock for the round trip, in seconds: no step may touch it, where Python has such a clock."""
+    return getattr(time, "perf_counter", time.time)()
+
+
+def read_answer(packet, nonce, sent, trip):
+    """
+    What a server's answer says: pure arithmetic on 48 bytes.
+
+    packet
+        The answer, as bytes.
+    nonce
+        The transmit stamp of the request: 8 bytes.
+    sent
+        Local time of sending, in seconds since 1970.
+    trip
+        Seconds from sending to the answer's arrival.
+
+    Returns the answer's part of what ``ntpcluster.query`` says of a server, or None if this is no answer to that
+    request (RFC 5905, 8: the origin stamp must be the one sent).
+
+    CLI Example: none; it takes bytes.
+    """
+    if len(packet) < 48:
+        return None
+    first, stratum = struct.unpack(str("!BB"), packet[:2])
+    if first & 7 != 4 or packet[24:32] != nonce:
+        return None
+    refid = packet[12:16]
+    answer = {"reachable": True, "stratum": stratum or 16, "leap": LEAP[first >> 6], "kiss": None}
+    answer["refid"] = _refid(refid, stratum)
+    if stratum == 0:
+        answer["kiss"] = answer["refid"]
+        return dict(answer, offset_s=None, delay_s=None)
+    if answer["leap"] == "alarm" or stratum >= 16:
+        return dict(answer, offset_s=None, delay_s=None)
+    received, transmitted = _stamp(packet[32:40]), _stamp(packet[40:48])
+    delay = max(0.0, trip - (transmitted - received))
+    offset = ((received - sent) + (transmitted - (sent + trip))) / 2
+    return dict(answer, offset_s=round(offset, 6), delay_s=round(delay, 6))
+
+
+def _stamp(packed):
+    """Seconds since 1970 of an NTP stamp. Its 32 bits mean a time from 2000 to 2136, whatever the local clock says."""
+    seconds, fraction = struct.unpack(str("!II"), packed)
+    seconds -= NTP_EPOCH
+    if seconds < YEAR_2000:
+        seconds += 2**32
+    return seconds + fraction / 2.0**32
+
+
+def _refid(packed, stratum):
+    """Four letters for a clock or a kiss code, an address for a server's source (RFC 5905, 7.3)."""
+    if stratum > 1:
+        return ".".join("{0}".format(octet) for octet in bytearray(packed))
+    return "".join(chr(octet) for octet in bytearray(packed) if 32 < octet < 127)

@@ -1,0 +1,49 @@
+# -*- coding: utf-8 -*-
+"""
+What this host tells its master about itself, so that all hosts together make one view of the cluster.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def standing():
+    """
+    This host's status, and what it takes to find the host's place among the others.
+
+    Returns what ``ntpcluster.status`` returns, and beside it:
+
+    - ``version`` of these modules
+    - ``addresses`` of this host, as text: by these the others' sources become hosts
+    - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (ntpd or cron),
+      ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``; None without a valid
+      pillar
+
+    Never raises for a sick host, as ``ntpcluster.status``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.standing
+    """
+    seen = __salt__["ntpcluster.status"]()
+    seen["version"] = __salt__["ntpcluster.version"]()
+    addresses = list(__grains__.get("ipv4") or []) + list(__grains__.get("ipv6") or [])
+    seen["addresses"] = [address for address in addresses if not address.startswith("127.") and address != "::1"]
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+    except (CommandExecutionError, SaltInvocationError):
+        plan = None  # the status has said so already
+    for key in ("level", "follows", "method"):
+        seen[key] = plan[key] if plan else None
+    seen["planned"] = [source["address"] for source in plan["sources"]] if plan else None
+    seen["max_offset_ms"] = plan["sync"]["max_offset"] * 1000.0 if plan else None
+    return seen

@@ -1,0 +1,47 @@
+# The whole cluster, tier by tier from the top: salt-run state.orchestrate orch.ntp
+#   pillar='{rollout: {target: "node*", resume: true}}'   whom; and whether to go on where the last one stopped
+#   test=True                                             show what would be done, and change nothing
+# A batch is green only when each of its hosts follows its tier (ntp.sync); the first red one ends the rollout.
+# Who is in which batch, and what speaks against it at all: _runners/ntpcluster_rollout.py
+
+{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=pillar.get('rollout', {})) %}
+{% if plan is not mapping %}
+{{ raise('ntpcluster.rollout cannot be run: ' ~ plan ~ ' (does the master have the runners? salt-run saltutil.sync_runners)') }}
+{% endif %}
+
+{% if plan.problems %}
+rollout-can-begin:
+  test.fail_without_changes:
+    - name: {{ ('nothing is deployed:\n' ~ plan.problems | join('\n')) | yaml_dquote }}
+{% else %}
+rollout-can-begin:
+  test.succeed_without_changes:
+    - name: {{ (['the pillar fits the minions; left out, as they need nothing: ' ~ (plan.skipped | join(', ') or 'none')]
+        + plan.warnings) | join('\n') | yaml_dquote }}
+{% endif %}
+
+{% for batch in plan.batches %}
+{{ batch.name | yaml_dquote }}:
+  salt.state:
+    - tgt: {{ batch.hosts | tojson }}
+    - tgt_type: list
+    - sls: ntp
+    - queue: true
+    - require:
+{% if loop.first %}
+      - test: rollout-can-begin
+{% else %}
+      - salt: {{ loop.previtem.name | yaml_dquote }}
+{% endif %}
+{% endfor %}
+
+{% if plan.batches %}
+why-it-stopped:
+  salt.runner:
+    - name: ntpcluster.stopped
+    - batches: {{ plan.batches | tojson }}
+    - onfail:
+{% for batch in plan.batches %}
+      - salt: {{ batch.name | yaml_dquote }}
+{% endfor %}
+{% endif %}

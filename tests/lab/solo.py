@@ -1,0 +1,66 @@
+"""A host without a master: the tree is on its disk, and `salt-call --local` drives it."""
+
+from __future__ import annotations
+
+import json
+
+import yaml
+
+from tests.lab.cluster import INTERNET, Cluster, Role, in_order
+from tests.lab.host import NamespaceHost
+from tests.lab.images import PROJECT
+
+#: One tier that asks the lab's internet. Polls are short, so that eight of them fit into a test.
+PILLAR = {
+    "tiers": {
+        "client": {"match": "*", "sources": [{"address": a, "minpoll": 3, "maxpoll": 3} for a in INTERNET]},
+    },
+    "step": {"threshold": 0.128},
+    "sync": {"timeout": 40},
+    "health": {"settle": 12},
+}
+
+
+def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None, **how) -> NamespaceHost:
+    """A host that finds the tree in the project's folder, which it may read but not write."""
+    minion = {
+        "master_type": "disable",
+        "file_client": "local",
+        "file_roots": {"base": [str(PROJECT / "salt")]},
+        "pillar_roots": {"base": ["/srv/pillar"]},
+        "module_dirs": [str(PROJECT)],
+    }
+    host = lab.add(role, clock=clock, minion=minion, show=(PROJECT,), **how)
+    host.run(["mkdir", "-p", "/srv/pillar"]).check()
+    host.write("/srv/pillar/top.sls", "base:\n  '*':\n    - ntp\n")
+    set_pillar(host, pillar or PILLAR)
+    return host
+
+
+def set_pillar(host: NamespaceHost, pillar: dict) -> None:
+    host.write("/srv/pillar/ntp.sls", yaml.safe_dump({"ntp": pillar}, sort_keys=False))
+
+
+def call(host: NamespaceHost, function: str, *arguments: str, timeout: float = 180):
+    """What a function returned; an AssertionError with everything it said if it returned nothing."""
+    done = host.run(["salt-call", "--local", "--out=json", "-l", "error", function, *arguments], timeout=timeout)
+    try:
+        return json.loads(done.out)["local"]
+    except ValueError:
+        raise AssertionError(f"{function}: exit {done.rc}\n{done.out}\n{done.err}") from None
+
+
+def refused(host: NamespaceHost, function: str, *arguments: str, timeout: float = 180) -> str:
+    """The message of a call that must fail."""
+    done = host.run(["salt-call", "--local", "--out=json", "-l", "error", function, *arguments], timeout=timeout)
+    assert done.rc != 0, f"{function} should have failed: {done.out}"
+    return done.err + done.out
+
+
+def apply(host: NamespaceHost, *arguments: str, sls: str = "ntp", timeout: float = 300) -> list[dict]:
+    """`salt-call --local state.apply`: the states in the order in which they ran."""
+    return in_order(host.name, call(host, "state.apply", sls, *arguments, timeout=timeout))
+
+
+def codes(problems: list[dict]) -> list[str]:
+    return [problem["code"] for problem in problems]

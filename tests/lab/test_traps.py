@@ -1,0 +1,236 @@
+"""Everything that makes a host's time look better or worse than it is, made for real, and what `status` says of it.
+
+Real daemons on both kinds of host, the lab's internet answering as each test wants it to.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.lab import solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.solo import PILLAR, call, codes, set_pillar
+
+SERVICE = {"el6": "ntpd", "modern": "ntpsec"}
+CONFIG = {"el6": "/etc/ntp.conf", "modern": "/etc/ntpsec/ntp.conf"}
+DRIFT = {"el6": "/var/lib/ntp/drift", "modern": "/var/lib/ntpsec/ntp.drift"}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A host that follows the lab's three internet servers."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("client", "10.0.0.50", request.param), clock=5.0)
+        made.lab = lab
+        assert failed(solo.apply(made)) == []
+        made.right_config = made.read(CONFIG[made.platform])
+        yield made
+        # After all of that, one apply puts the host right.
+        assert failed(solo.apply(made)) == []
+        assert status(made)["synchronized"]
+        assert abs(made.clock_error()) < 0.1
+
+
+@pytest.fixture(autouse=True)
+def mended(host):
+    """What a test breaks is mended after it; the daemon itself each test starts as it needs it."""
+    yield
+    host.lab.internet.behave()
+    host.time.allow_set(True)
+    set_pillar(host, PILLAR)
+    host.run(["iptables", "-D", "INPUT", "-p", "udp", "--sport", "123", "-j", "DROP"])
+    host.run(["pkill", "-CONT", "ntpd"])
+    host.write(CONFIG[host.platform], host.right_config)
+
+
+def restart(host):
+    host.run(["service", SERVICE[host.platform], "restart"]).check()
+
+
+def status(host):
+    return call(host, "ntpcluster.status")
+
+
+def settled(host, seconds=13):
+    """Status after the grace of the start is over."""
+    time.sleep(seconds)
+    return status(host)
+
+
+def test_a_healthy_host_is_ok_and_says_whom_it_follows(host):
+    seen = status(host)
+    assert seen["synchronized"] and seen["health"] in ("ok", "degraded")
+    assert [p for p in codes(seen["problems"]) if p != "reach-gaps"] == []
+    assert seen["source"] in INTERNET
+    assert (seen["stratum"], seen["expected_stratum"], seen["leap"]) == (2, 2, "none")
+    assert sorted(peer["address"] for peer in seen["peers"]) == INTERNET
+    assert abs(seen["offset_ms"]) < 100
+    assert seen["daemon"]["running"] and seen["daemon"]["enabled"]
+
+
+def test_a_stopped_daemon_is_stopped_and_nothing_is_raised(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    seen = status(host)
+    assert (seen["health"], seen["synchronized"]) == ("stopped", False)
+    assert codes(seen["problems"]) == ["daemon-stopped"]
+
+
+def test_a_daemon_that_does_not_answer_costs_three_seconds_at_most(host):
+    restart(host)
+    host.run(["pkill", "-STOP", "ntpd"]).check()
+    bare = host.run(["salt-call", "--local", "test.ping"]).seconds
+    start = time.monotonic()
+    seen = status(host)
+    assert time.monotonic() - start - bare < 3.5
+    assert (seen["health"], seen["synchronized"]) == ("unsynchronized", False)
+    assert codes(seen["problems"]) == ["daemon-silent"]
+
+
+def test_silent_servers_are_unreachable_after_the_start_and_settling_before(host):
+    host.lab.internet.behave(silent=True)
+    restart(host)
+    early = status(host)
+    assert (early["health"], codes(early["problems"])) == ("settling", ["settling"])
+    late = settled(host)
+    assert (late["health"], late["synchronized"]) == ("unsynchronized", False)
+    assert codes(late["problems"]).count("unreachable") == 3
+
+
+def test_a_firewall_that_drops_the_answers_looks_the_same_and_diagnose_says_so(host):
+    host.run(["iptables", "-I", "INPUT", "-p", "udp", "--sport", "123", "-j", "DROP"]).check()
+    restart(host)
+    late = settled(host)
+    assert late["health"] == "unsynchronized"
+    found = call(host, "ntpcluster.diagnose")
+    assert codes(found).count("unreachable") == 3
+    assert all("UDP 123" in one["remedy"] for one in found if one["code"] == "unreachable")
+
+
+def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
+    host.lab.internet.behave(stratum=16, leap=3, refid="INIT")
+    host.lab.internet.behave(INTERNET[2], silent=True)
+    restart(host)
+    late = settled(host)
+    assert late["health"] == "unsynchronized"
+    for problems in (late["problems"], call(host, "ntpcluster.diagnose")):
+        assert codes(problems).count("upstream-unsynchronized") == 2
+        assert codes(problems).count("unreachable") == 1
+
+
+@pytest.mark.parametrize("kiss", ["DENY", "RATE", "RSTR"])
+def test_a_kiss_of_death_is_called_denied(host, kiss):
+    host.lab.internet.behave(kiss=kiss)
+    restart(host)
+    late = settled(host)
+    assert late["health"] == "unsynchronized"
+    if host.platform == "el6" or kiss == "RATE":
+        assert codes(late["problems"]).count("denied") == 3
+    else:  # ntpsec knows no other kiss code, so its packets are just no use
+        assert codes(late["problems"]).count("upstream-unsynchronized") == 3
+    found = [one for one in call(host, "ntpcluster.diagnose") if one["code"] == "denied"]
+    assert [one["evidence"]["answer"]["kiss"] for one in found] == [kiss] * 3
+
+
+def test_one_liar_among_three_is_named(host):
+    host.lab.internet.behave(INTERNET[1], offset=3.0)
+    restart(host)
+    late = settled(host)
+    assert late["synchronized"]
+    liars = [one for one in late["problems"] if one["code"] == "falseticker"]
+    assert [one["evidence"]["peer"] for one in liars] == [INTERNET[1]]
+    assert late["health"] == "degraded"
+
+
+def test_a_server_that_follows_its_own_clock_does_not_pass_as_right(host):
+    host.lab.internet.behave(stratum=11, refid="127.127.1.0")
+    restart(host)
+    late = settled(host)
+    assert not late["synchronized"]
+    assert "orphan" in codes(late["problems"])
+
+
+def test_a_daemon_on_its_own_clock_does_not_pass_as_right(host):
+    clock = "server 127.127.1.0 minpoll 3 maxpoll 3 prefer\n" if host.platform == "el6" else "refclock local prefer\n"
+    host.write(CONFIG[host.platform], "restrict 127.0.0.1\n" + clock)
+    restart(host)
+    wait_until(lambda: "*" in host.run(["ntpq", "-pn"]).out, 90, 2)
+    late = settled(host)
+    assert (late["health"], late["synchronized"]) == ("unsynchronized", False)
+    assert {"orphan", "not-listed"} <= set(codes(late["problems"]))
+
+
+def test_a_daemon_with_other_sources_than_configured_is_seen(host):
+    host.run(["sed", "-i", "s/10.0.0.1 /10.0.0.99 /", CONFIG[host.platform]]).check()
+    restart(host)
+    seen = status(host)
+    listed = [one for one in seen["problems"] if one["code"] == "not-listed"]
+    assert listed and listed[0]["evidence"]["missing"] == ["10.0.0.1"]
+
+
+def test_servers_that_follow_this_host_are_a_loop(host):
+    host.lab.internet.behave(stratum=3, refid=host.address)
+    restart(host)
+    late = settled(host)
+    assert not late["synchronized"]
+    assert "loop" in codes(late["problems"])
+
+
+def test_a_drift_file_at_the_limit_is_a_frequency_limit(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    kept = host.read(DRIFT[host.platform]) if host.run(["test", "-e", DRIFT[host.platform]]).rc == 0 else "0.000\n"
+    host.write(DRIFT[host.platform], "499.900\n")
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+    time.sleep(8)
+    assert "frequency-limit" in codes(status(host)["problems"])
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.write(DRIFT[host.platform], kept)
+    host.time.set(offset_s=0)
+
+
+def test_a_host_that_may_not_set_its_clock_is_told_so(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.time.allow_set(False)
+    assert "no-clock-capability" in codes(call(host, "ntpcluster.diagnose"))
+
+
+def test_another_time_daemon_is_named(host):
+    # A process that only bears the name: all that is looked at.
+    host.run(["cp", "/bin/sleep", "/tmp/chronyd"]).check()
+    host.run(["sh", "-c", "/tmp/chronyd 60 >/dev/null 2>&1 &"]).check()
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    found = call(host, "ntpcluster.diagnose")
+    host.run(["pkill", "chronyd"]).check()
+    assert "rival-daemon" in codes(found)
+
+
+def test_names_that_nobody_knows_are_unresolvable(host):
+    pillar = {**PILLAR, "tiers": {"client": {"match": "*", "sources": ["no-such-host.lab", INTERNET[0]]}}}
+    set_pillar(host, pillar)
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    found = call(host, "ntpcluster.diagnose")
+    assert [one["evidence"]["peer"] for one in found if one["code"] == "unresolvable"] == ["no-such-host.lab"]
+
+
+def test_a_broken_pillar_does_not_keep_status_from_answering(host):
+    restart(host)
+    set_pillar(host, {"tiers": {"client": {"match": "*", "sauces": INTERNET}}})
+    seen = status(host)
+    assert codes(seen["problems"])[0] == "invalid-pillar"
+    assert seen["tier"] is None and len(seen["peers"]) == 3
+
+
+def test_dead_for_four_minutes_is_unsynchronized_though_the_daemon_disagrees(host):
+    restart(host)
+    wait_until(lambda: status(host)["synchronized"], 40, 1)
+    host.lab.internet.behave(silent=True)
+    died = time.monotonic()
+    noticed = wait_until(lambda: not status(host)["synchronized"] and time.monotonic() - died, 120, 2)
+    print(f"{host.platform}: noticed after {noticed:.0f} s, poll 8 s")
+    time.sleep(max(0, 240 - (time.monotonic() - died)))
+    claims = call(host, "ntpcluster.variables")
+    assert (claims["leap"], claims["stratum"]) == ("none", 2), "ntpd should still claim to be synchronised"
+    seen = status(host)
+    assert (seen["health"], seen["synchronized"]) == ("unsynchronized", False)
+    assert codes(seen["problems"]).count("unreachable") == 3

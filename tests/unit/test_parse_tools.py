@@ -1,0 +1,170 @@
+"""What ntpdate, hwclock and ntpstat print."""
+
+import pytest
+
+from _modules import ntpcluster_parse_tools as tools
+from tests.unit import py2_corpus
+
+CASES = [(program, name) for program in ("ntpdate", "hwclock", "ntpstat") for name in py2_corpus.captures(program)]
+
+
+@pytest.mark.parametrize(("program", "name"), CASES)
+def test_every_capture_says_what_is_expected(program, name):
+    got = py2_corpus.tool_result(program, py2_corpus.captures(program)[name])
+    assert py2_corpus.same(got, py2_corpus.expected(program)[name]), got
+
+
+def test_the_same_check_runs_as_a_plain_script():
+    compared, differences = py2_corpus.check()
+    assert (compared > 150, differences) == (True, [])
+
+
+@pytest.mark.parametrize("name", ["nd426-eperm-step", "nd428-eperm-step", "nd426-eperm-adjust"])
+def test_a_clock_that_may_not_be_set_is_an_error_although_ntpdate_ends_with_0(name):
+    stdout, stderr, retcode = py2_corpus.captures("ntpdate")[name]
+    result = tools.parse_ntpdate(stdout, stderr, retcode)
+    assert retcode == 0
+    assert (result["action"], [error["code"] for error in result["errors"]]) == (None, ["not-permitted"])
+    assert "Operation not permitted" in result["errors"][0]["message"]
+
+
+def test_two_messages_on_one_line_are_one_error():
+    result = tools.parse_ntpdate(*py2_corpus.captures("ntpdate")["nd426-dns-mixed"])
+    message = "name server cannot be used: Temporary failure in name resolution (-3)"
+    assert result["errors"] == [{"code": "unresolvable", "message": message}]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("10 Feb 01:02:03 ntpdate[7]: the NTP socket is in use, exiting", "socket-in-use"),
+        (" 1 Feb 01:02:03 ntpdate[7]: bind() fails: Permission denied", "not-permitted"),
+        (" 1 Feb 01:02:03 ntpdate[7]: sendto(192.0.2.1): Network is unreachable", "unreachable"),
+        (" 1 Feb 01:02:03 ntpdate[7]: no key file </etc/ntp/keys>, exiting", "key"),
+        (" 1 Feb 01:02:03 ntpdate[7]: authentication key 7 unknown", "key"),
+        (" 1 Feb 01:02:03 ntpdate[7]: something never heard of", "unknown"),
+        ("CLOCK: something never heard of", "unknown"),
+        ("/bin/sh: ntpdate: command not found", "not-installed"),
+    ],
+)
+def test_a_complaint_of_ntpdate_has_a_code(line, code):
+    result = tools.parse_ntpdate("", line, 0)
+    assert [error["code"] for error in result["errors"]] == [code]
+    assert result["servers"] == []
+
+
+def test_a_failure_without_a_word_is_an_error_all_the_same():
+    assert tools.parse_ntpdate("", "", 3)["errors"] == [{"code": "unknown", "message": "ntpdate ended with code 3"}]
+    assert tools.parse_ntpdate("", "", 127)["errors"][0]["code"] == "not-installed"
+    assert tools.parse_ntpdate("", "", 0)["errors"] == []
+
+
+def test_chatter_on_stderr_is_no_error():
+    result = tools.parse_ntpdate("", "host found : ntp.example.net", 0)
+    assert (result["errors"], result["unparsed"]) == ([], ["host found : ntp.example.net"])
+
+
+def test_a_server_of_which_nothing_was_measured_has_no_offset():
+    lines = [
+        "server 192.0.2.1, stratum 0, offset 0.000000, delay 0.00000",
+        "server 192.0.2.2, stratum 16, offset -0.000417, delay 0.02644",
+        "server 192.0.2.3, stratum 2, offset 0.000000, delay 0.02583",
+        "server 192.0.2.4, stratum 0, offset -5.000000, delay 0.02583",
+    ]
+    servers = tools.parse_ntpdate("\n".join(lines))["servers"]
+    assert [row["reachable"] for row in servers] == [False, True, True, True]
+    assert [row["offset_s"] for row in servers] == [None, None, 0.0, None]
+    assert [row["stratum"] for row in servers] == [None, 16, 2, 0]
+
+
+def test_a_line_cut_short_is_no_measurement():
+    line = "server 192.0.2.1, stratum 2, offset 5.000108, delay 0.02580"
+    for length in range(1, len(line) - 4):
+        result = tools.parse_ntpdate(line[:length])
+        assert (result["servers"], len(result["unparsed"])) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("ntp.example.net 192.0.2.1", "192.0.2.1"),
+        ("ntp.example.net (2001:db8::1)", "2001:db8::1"),
+    ],
+)
+def test_ntpdig_may_print_a_name_before_the_address(hosts, address):
+    line = f"2026-11-22 07:24:16.9 (+0800) -1114.672570 +/- 0.000367 {hosts} s2 no-leap"
+    result = tools.parse_ntpdate(line)
+    assert (result["server"], result["offset_s"], result["servers"][0]["stratum"]) == (address, -1114.67257, 2)
+
+
+def test_the_reading_of_an_old_hwclock_needs_to_know_its_zone():
+    text = py2_corpus.captures("hwclock")["ul2172-show-ok"][0]
+    local, utc = tools.parse_hwclock(text), tools.parse_hwclock(text, utc=True)
+    assert (local["time"], local["epoch_s"]) == ("2026-11-22T07:26:27.626127", None)
+    assert utc["time"] == "2026-11-22T07:26:27.626127+00:00"
+    assert utc["epoch_s"] == pytest.approx(1795332387.626127, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "epoch"),
+    [("2026-11-22 15:25:34.914082+08:00", 1795332334.914082), ("2026-11-22 02:55:34.5-0430", 1795332334.5),
+     ("2026-11-22 07:25:34+00:00", 1795332334.0)],
+)  # fmt: skip
+def test_an_offset_that_hwclock_prints_wins_over_the_zone_given(text, epoch):
+    for utc in (False, True):
+        got = tools.parse_hwclock(text, utc=utc)
+        assert got["epoch_s"] == pytest.approx(epoch, abs=1e-6)
+        assert got["time"][:19] == text[:10] + "T" + text[11:19]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sun Nov 31 07:26:28 2026  -0.373873 seconds",
+        "Sun Nov 22 25:26:28 2026  -0.1 seconds",
+        "2026-13-22 07:25:34+00:00",
+        "Mon Jan  1 00:00:00 0001  -5.000000 seconds",
+        "Sun Nov 22 07:26:28 2026",
+    ],
+)
+def test_a_time_that_cannot_be_is_no_time(text):
+    got = tools.parse_hwclock(text)
+    assert (got["time"], got["epoch_s"], got["error"]) == (None, None, "unparsable")
+
+
+def test_hwclock_of_rhel_6_ends_with_0_after_an_option_it_does_not_know():
+    usage = "hwclock - query and set the hardware clock (RTC)\n\nUsage: hwclock [function] [options...]\n"
+    got = tools.parse_hwclock(usage, "hwclock: unrecognized option '--nonsense'\n", 0)
+    assert (got["error"], got["present"]) == ("usage", None)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "error", "present"),
+    [
+        ("Sorry, only the superuser can change the Hardware Clock.", "not-permitted", None),
+        ("hwclock: ioctl(RTC_RD_TIME) to /dev/rtc0 to read the time failed: Invalid argument", "read-failed", True),
+        ("hwclock: select() to /dev/rtc0 to wait for clock tick timed out", "tick-timeout", True),
+        ("something never heard of", "unparsable", None),
+    ],
+)
+def test_what_hwclock_could_not_do_has_a_word(stderr, error, present):
+    got = tools.parse_hwclock("", stderr, 1)
+    assert (got["error"], got["present"], got["message"]) == (error, present, stderr)
+
+
+def test_ntpstat_that_says_nothing_known_has_an_error():
+    assert tools.parse_ntpstat("", "", 0)["error"] == "unparsable"
+    assert tools.parse_ntpstat("", "sh: ntpstat: command not found", 127)["error"] == "not-installed"
+    got = tools.parse_ntpstat("synchronised to NTP server (192.0.2.1) at stratum 3\n   new words\n", "", 0)
+    assert (got["synchronised"], got["unparsed"], got["error"]) == (True, ["new words"], None)
+
+
+def test_ntpstat_may_be_starting():
+    got = tools.parse_ntpstat("unsynchronised\n  time server re-starting\n   polling server every 64 s\n", "", 1)
+    assert (got["synchronised"], got["restarting"], got["poll_s"], got["unparsed"]) == (False, True, 64, [])
+
+
+@pytest.mark.parametrize("parse", [tools.parse_ntpdate, tools.parse_ntpstat])
+def test_more_text_than_a_program_prints_is_cut_and_said_so(parse):
+    assert parse("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"

@@ -1,0 +1,71 @@
+"""Answers of NTP servers, byte by byte."""
+
+import struct
+
+import pytest
+
+from _modules import ntpcluster_query
+from tests.lab.upstream import HONEST, answer
+
+NONCE = b"12345678"
+REQUEST = struct.pack("!B39x", 0x23) + NONCE
+NOW = 1795000000.0
+
+
+def read(packet, sent=NOW, trip=0.02):
+    return ntpcluster_query.read_answer(packet, NONCE, sent, trip)
+
+
+def made(**how):
+    return answer(REQUEST, NOW + 0.01, {**HONEST, **how})
+
+
+def packet(received, transmitted, stratum=2, first=0x24):
+    def stamp(seconds):
+        seconds += ntpcluster_query.NTP_EPOCH
+        return struct.pack("!II", int(seconds) % 2**32, int(seconds % 1 * 2**32))
+
+    return struct.pack("!BBbbII4s8x", first, stratum, 6, -20, 0, 0, bytes([10, 0, 0, 1])) + NONCE + stamp(received) + stamp(transmitted)
+
+
+def test_offset_and_delay_are_those_of_the_four_stamps():
+    seen = read(packet(NOW + 5.01, NOW + 5.012))
+    assert seen["offset_s"] == pytest.approx(5.001, abs=1e-5)
+    assert seen["delay_s"] == pytest.approx(0.018, abs=1e-5)
+    assert (seen["stratum"], seen["leap"], seen["refid"], seen["kiss"]) == (2, "none", "10.0.0.1", None)
+
+
+@pytest.mark.parametrize("code", ["DENY", "RATE", "RSTR"])
+def test_a_kiss_code_is_no_time(code):
+    seen = read(made(kiss=code))
+    assert (seen["kiss"], seen["offset_s"], seen["reachable"]) == (code, None, True)
+
+
+def test_a_server_without_time_gives_no_offset():
+    assert read(made(stratum=16))["offset_s"] is None
+    assert read(made(leap=3, stratum=2))["offset_s"] is None
+
+
+@pytest.mark.parametrize("spoil", [lambda p: p[:47], lambda p: b"", lambda p: p[:24] + b"87654321" + p[32:], lambda p: b"\x23" + p[1:]])
+def test_what_is_no_answer_to_this_request_is_none(spoil):
+    assert read(spoil(made())) is None
+
+
+@pytest.mark.parametrize("year", [2000.5, 2026.9, 2036.0, 2036.2, 2100.0, 2135.0])
+@pytest.mark.parametrize("local", [0.0, 1520862120.0, NOW, 4.0e9])
+def test_the_era_does_not_depend_on_the_local_clock(year, local):
+    true = (year - 1970) * 365.2425 * 86400
+    seen = read(packet(true, true), sent=local, trip=0.0)
+    assert seen["offset_s"] == pytest.approx(true - local, abs=1e-3)
+
+
+def test_random_bytes_are_never_more_than_no_answer():
+    import random
+
+    dice = random.Random(4)
+    for _ in range(20000):
+        noise = bytes(dice.randrange(256) for _ in range(dice.randrange(80)))
+        assert read(noise) is None
+        if len(noise) >= 48:
+            seen = read(noise[:24] + NONCE + noise[32:])
+            assert seen is None or seen["reachable"]
