@@ -27,7 +27,7 @@ VERSION = "0.1.0"
 
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
 #: 30 s here; the daemon is on this host, and three commands must end within 3 s.
-NTPQ_TIMEOUT_MS = 450
+NTPQ_TIMEOUT_MS = 300
 
 
 def __virtual__():
@@ -166,7 +166,7 @@ def _complete(peer, variables):
     peer["flash"] = int(flash.group(), 16) if flash else None
     received = re.match(r"(?!00000000)[0-9a-f]{8}\.", "{0}".format(variables.get("rec", "")))
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
-    peer["heard"] = peer["heard"] or bool(received) or bool((variables.get("status") or 0) & 0x2000)
+    peer["heard"] = peer["heard"] or bool(received) or bool(int(variables.get("status", "0"), 16) & 0x2000)
 
 
 def _answered(table):
@@ -329,6 +329,8 @@ def status():
         said = "what this host should follow is unknown: {0}".format(exc)
         problems.append({"code": "invalid-pillar", "message": said, "evidence": {}})
     process = daemon(plan["platform"]["service"] if plan else "ntpd")
+    if plan and plan["method"] == "cron":
+        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"]())
     try:
         table = _table()
     except CommandExecutionError as exc:

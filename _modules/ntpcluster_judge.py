@@ -130,6 +130,59 @@ def judge(plan, process, table, problems=None):
     }
 
 
+def judge_without_daemon(plan, process, answers):
+    """
+    Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
+
+    plan
+        ``ntpcluster.plan``.
+    process
+        ``ntpcluster.daemon``.
+    answers
+        ``ntpcluster.query``.
+
+    Returns what ``ntpcluster.status`` returns; ``synchronized`` says whether the clock is right now, by its servers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node*' ntpcluster.status
+    """
+    best = answers["best"]
+    found = []
+    if process["running"]:
+        said = "ntpd runs (pid {0}) although the method is cron".format(process["pid"])
+        found.append(problem("rival-daemon", said, pid=process["pid"]))
+    for server in answers["servers"]:
+        if not server["reachable"]:
+            said = "{0} does not answer".format(server["name"])
+            found.append(problem("unreachable", said, peer=server["name"]))
+        elif server["offset_s"] is None:
+            said = "{0} answers but gives no time".format(server["name"])
+            found.append(problem("upstream-unsynchronized", said, peer=server["name"]))
+    right = best is not None and abs(best["offset_s"]) <= plan["sync"]["max_offset"]
+    if best is not None and not right:
+        said = "the clock is {0:+.3f} s off by {1}".format(-best["offset_s"], best["address"])
+        found.append(problem("offset-high", said, offset_ms=best["offset_s"] * 1000.0))
+    status = dict.fromkeys(
+        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+    )
+    status.update(
+        synchronized=right,
+        health=("degraded" if found else "ok") if right else "unsynchronized",
+        tier=plan["tier"],
+        daemon=dict(process, version=None),
+        source=best["address"] if best else None,
+        leap=best["leap"] if best else None,
+        refid=best["refid"] if best else None,
+        offset_ms=best["offset_s"] * 1000.0 if best else None,
+        peers=[],
+        problems=in_order(found, plan["platform"]),
+    )
+    return status
+
+
 def problem(code, message, **evidence):
     """
     One problem: {code, message, evidence}. For the other functions.

@@ -186,22 +186,24 @@ def build(pillar, defaults, platform, host):
     serves = [_network(network) for network in tier.get("serves") or []]
     package = settings["package"]
     conflicts = settings["conflicts"]
+    method = tier.get("method") or settings["method"]
+    limit = settings["step"]["limit"]
     return {
         "id": host["id"],
         "tier": name,
         "level": _level(tiers, name),
         "follows": tier.get("follows"),
         "tiers": order,
-        "method": tier.get("method") or settings["method"],
+        "method": method,
         "cron": _cron(settings["cron"], host["id"]),
         "timezone": settings["timezone"],
-        "platform": platform,
+        "platform": platform if limit is None else _without_first_jump(platform),
         "package": dict(package, names=package["names"] or platform["packages"]),
         "sources": sources,
         "serves": serves,
         "restrict": _restrict(sources, serves, platform["grammar"]),
         "step_tickers": [source["address"] for source in sources],
-        "firewall": dict(settings["firewall"], networks=[served["network"] for served in serves]),
+        "firewall": dict(settings["firewall"], networks=_open_to(serves, method)),
         "step": settings["step"],
         "sync": settings["sync"],
         "hwclock": settings["hwclock"],
@@ -215,10 +217,37 @@ def build(pillar, defaults, platform, host):
         ],
         # A host that nobody may ask has no business in being an orphan parent.
         "orphan": settings["orphan"] if serves else None,
-        "options": _options(settings["options"]),
+        "options": _options(_limited(settings["options"], limit)),
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
+
+
+def _open_to(serves, method):
+    """
+    Return the networks the firewall lets in: without a daemon nobody is served.
+    """
+    return [served["network"] for served in serves] if method == "ntpd" else []
+
+
+def _limited(options, limit):
+    """
+    Return the directives with ``step:limit`` added: the daemon must not jump further than a step may either.
+    """
+    if limit is None:
+        return options
+    return dict(options, tinker=dict({"panic": limit}, **options.get("tinker") or {}))
+
+
+def _without_first_jump(platform):
+    """
+    Return the platform without ``-g``, by which ntpd's first jump would be of any distance.
+    """
+    settings = platform["sysconfig_ntpd"]
+    values = [
+        dict(one, value=" ".join(word for word in one["value"].split() if word != "-g")) for one in settings["values"]
+    ]
+    return dict(platform, sysconfig_ntpd=dict(settings, values=values))
 
 
 def doubts(pillar, defaults, platform, host):

@@ -277,6 +277,7 @@ SETTINGS = {
         "threshold": _number(0.001, 1000, " of seconds"),
         "limit": _null_or(_number(0.001, 1e10, " of seconds")),
         "passes": _whole(1, 10),
+        "at_boot": FLAG,
     },
     "sync": {
         "timeout": _number(1, 3600, " of seconds"),

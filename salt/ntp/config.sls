@@ -2,29 +2,44 @@
 {% from 'ntp/platform.jinja' import platform with context %}
 
 {{ platform.ntp_conf }}:
-  file.managed:
+  ntpcluster.file:
     - source: salt://ntp/files/ntp.conf.jinja
-    - template: jinja
-    - mode: '0644'
     - require:
-      - pkg: ntp-is-installed
+      - ntpcluster: ntp-is-installed
+
+# Whoever knows a key can pretend to be the server: nobody but root and the daemon reads this file.
+{{ platform.keys_file }}:
+  ntpcluster.file:
+    - source: salt://ntp/files/ntp.keys.jinja
+    - group: {{ platform.group }}
+    - mode: '0640'
+    - secret: true
+    - only_with: keys
+    - require:
+      - ntpcluster: ntp-is-installed
+
+{% if platform.sysconfig_ntpd %}
+{{ platform.sysconfig_ntpd.path }}:
+  ntpcluster.file:
+    - source: salt://ntp/files/sysconfig_ntpd.jinja
+    - require:
+      - ntpcluster: ntp-is-installed
+{% endif %}
 
 {% if platform.step_tickers %}
 {{ platform.step_tickers }}:
-  file.managed:
+  ntpcluster.file:
     - source: salt://ntp/files/step-tickers.jinja
-    - template: jinja
-    - mode: '0644'
+    - method: any
     - require:
-      - pkg: ntp-is-installed
+      - ntpcluster: ntp-is-installed
 {% endif %}
 
-{% for name in ('sysconfig_ntpd', 'sysconfig_ntpdate') if platform[name] %}
-{{ platform[name].path }}:
-  file.managed:
-    - source: salt://ntp/files/{{ name }}.jinja
-    - template: jinja
-    - mode: '0644'
+{% if platform.sysconfig_ntpdate %}
+{{ platform.sysconfig_ntpdate.path }}:
+  ntpcluster.file:
+    - source: salt://ntp/files/sysconfig_ntpdate.jinja
+    - method: any
     - require:
-      - pkg: ntp-is-installed
-{% endfor %}
+      - ntpcluster: ntp-is-installed
+{% endif %}

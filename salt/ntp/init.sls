@@ -19,4 +19,5 @@ include:
   - ntp.firewall
   - ntp.step
   - ntp.service
+  - ntp.cron
   - ntp.sync

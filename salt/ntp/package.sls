@@ -1,8 +1,11 @@
-# The daemon and its tools.
-{% from 'ntp/platform.jinja' import platform with context %}
+# The daemon and its tools, and no other time daemon beside them.
 
 ntp-is-installed:
-  pkg.installed:
-    - pkgs: {{ platform.packages | tojson }}
+  ntpcluster.installed:
     - require:
       - ntpcluster: pillar-is-valid
+
+no-other-time-daemon:
+  ntpcluster.alone:
+    - require:
+      - ntpcluster: ntp-is-installed

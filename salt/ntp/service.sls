@@ -3,11 +3,17 @@
 {% from 'ntp/platform.jinja' import platform with context %}
 
 ntp-is-running:
-  service.running:
-    - name: {{ platform.service }}
-    - enable: true
+  ntpcluster.running:
     - watch:
-      - file: {{ platform.ntp_conf }}
+      - ntpcluster: {{ platform.ntp_conf }}
+      - ntpcluster: {{ platform.keys_file }}
 {% if platform.sysconfig_ntpd %}
-      - file: {{ platform.sysconfig_ntpd.path }}
+      - ntpcluster: {{ platform.sysconfig_ntpd.path }}
+{% endif %}
+
+{% if platform.ntpdate_service %}
+step-at-boot:
+  ntpcluster.step_at_boot:
+    - require:
+      - ntpcluster: {{ platform.step_tickers }}
 {% endif %}

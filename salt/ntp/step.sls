@@ -1,8 +1,7 @@
 # A clock that is far off jumps once, before the daemon takes over. Slewing would take it days; the daemon's own first
 # jump would move a host in use. A clock that is followed already is never touched.
-{% from 'ntp/platform.jinja' import platform with context %}
 
 clock-is-stepped:
   ntpcluster.stepped:
     - require:
-      - file: {{ platform.ntp_conf }}
+      - ntpcluster: ntp-is-installed

@@ -3,4 +3,4 @@
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
-      - service: ntp-is-running
+      - ntpcluster: ntp-is-running

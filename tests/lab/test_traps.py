@@ -79,11 +79,15 @@ def test_a_stopped_daemon_is_stopped_and_nothing_is_raised(host):
 
 def test_a_daemon_that_does_not_answer_costs_three_seconds_at_most(host):
     restart(host)
+    start = time.monotonic()
+    status(host)
+    usual = time.monotonic() - start
     host.run(["pkill", "-STOP", "ntpd"]).check()
-    bare = host.run(["salt-call", "--local", "test.ping"]).seconds
     start = time.monotonic()
     seen = status(host)
-    assert time.monotonic() - start - bare < 3.5
+    cost = time.monotonic() - start - usual
+    print(f"{host.platform}: a silent daemon costs {cost:.1f} s more than one that answers")
+    assert cost < 3
     assert (seen["health"], seen["synchronized"]) == ("unsynchronized", False)
     assert codes(seen["problems"]) == ["daemon-silent"]
 

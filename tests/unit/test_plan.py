@@ -233,7 +233,7 @@ def test_options_become_finished_lines_without_exponents():
 
 def test_a_section_of_the_pillar_replaces_only_the_keys_it_names():
     made = plan("node148", "10.0.0.148", pillar=dict(PILLAR, step={"passes": 5}, sync=None))
-    assert made["step"] == {"threshold": 0.128, "limit": None, "passes": 5}
+    assert made["step"] == {"threshold": 0.128, "limit": None, "passes": 5, "at_boot": False}
     assert made["sync"] == DEFAULTS["sync"]
     assert DEFAULTS["step"]["passes"] == 3
 
@@ -432,3 +432,15 @@ def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):
         except SaltInvocationError as error:
             assert str(error).count("\n  ntp:") >= 1
     assert 20 < plans < 400
+
+
+def test_a_limit_on_steps_binds_the_daemon_as_well():
+    free, bound = plan("ntp189", pillar=PILLAR), plan("ntp189", pillar=dict(PILLAR, step={"limit": 3600}))
+    assert free["platform"]["sysconfig_ntpd"]["values"][0]["value"].split()[-1] == "-g"
+    assert "-g" not in bound["platform"]["sysconfig_ntpd"]["values"][0]["value"].split()
+    assert bound["options"] == ["tinker panic 3600"] and free["options"] == []
+
+
+def test_without_a_daemon_nobody_is_let_in():
+    assert plan("ntp189", pillar=PILLAR)["firewall"]["networks"] == ["10.0.0.0/24"]
+    assert plan("ntp189", pillar=dict(PILLAR, method="cron"))["firewall"]["networks"] == []

@@ -25,7 +25,12 @@ def packet(received, transmitted, stratum=2, first=0x24):
         seconds += ntpcluster_query.NTP_EPOCH
         return struct.pack("!II", int(seconds) % 2**32, int(seconds % 1 * 2**32))
 
-    return struct.pack("!BBbbII4s8x", first, stratum, 6, -20, 0, 0, bytes([10, 0, 0, 1])) + NONCE + stamp(received) + stamp(transmitted)
+    return (
+        struct.pack("!BBbbII4s8x", first, stratum, 6, -20, 0, 0, bytes([10, 0, 0, 1]))
+        + NONCE
+        + stamp(received)
+        + stamp(transmitted)
+    )
 
 
 def test_offset_and_delay_are_those_of_the_four_stamps():
@@ -46,7 +51,9 @@ def test_a_server_without_time_gives_no_offset():
     assert read(made(leap=3, stratum=2))["offset_s"] is None
 
 
-@pytest.mark.parametrize("spoil", [lambda p: p[:47], lambda p: b"", lambda p: p[:24] + b"87654321" + p[32:], lambda p: b"\x23" + p[1:]])
+@pytest.mark.parametrize(
+    "spoil", [lambda p: p[:47], lambda p: b"", lambda p: p[:24] + b"87654321" + p[32:], lambda p: b"\x23" + p[1:]]
+)
 def test_what_is_no_answer_to_this_request_is_none(spoil):
     assert read(spoil(made())) is None
 

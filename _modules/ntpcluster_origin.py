@@ -1,0 +1,239 @@
+# -*- coding: utf-8 -*-
+"""
+What a host was like before this tree, and what of it was last seen to work: kept, and given back.
+
+Kept in /var/lib/ntpcluster (0700): ``origin.json`` and copies of the files as they were before the first change;
+``proven/`` has copies of the configuration with which the daemon last came up with its sources.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import binascii
+import filecmp
+import json
+import os
+import shutil
+
+import salt.utils.files
+
+__virtualname__ = "ntpcluster"
+
+STORE = "/var/lib/ntpcluster"
+PROVEN = os.path.join(STORE, "proven")
+INDEX = os.path.join(STORE, "origin.json")
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def origin():
+    """
+    What is kept of this host's state before the first apply.
+
+    Returns a dict: ``files`` {path: {existed, mode, uid, gid, copy}}, ``packages`` (those that were installed by this
+    tree) and for each service ``service NAME`` {running, enabled}; each is missing until it is known.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.origin
+    """
+    if not os.path.isfile(INDEX):
+        return {}
+    with salt.utils.files.fopen(INDEX, "rb") as index:
+        return json.loads(index.read().decode("utf-8"))
+
+
+def remember(key, value):
+    """
+    Keep a fact about this host as it was before, unless one is kept already.
+
+    key
+        ``packages`` or ``service NAME``.
+    value
+        What it was.
+
+    Returns what is kept.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.remember packages '[ntp]'
+    """
+    kept = origin()
+    if key not in kept:
+        kept[key] = value
+        _write(kept)
+    return kept[key]
+
+
+def remember_file(path):
+    """
+    Keep a copy of a file, or the fact that there is none, unless that is known already.
+
+    path
+        The file, with its folder.
+
+    Returns {existed, mode, uid, gid, copy}.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.remember_file /etc/ntp.conf
+    """
+    kept = origin()
+    files = kept.setdefault("files", {})
+    if path not in files:
+        facts = {"existed": os.path.isfile(path), "mode": None, "uid": None, "gid": None, "copy": None}
+        if facts["existed"]:
+            found = os.stat(path)
+            facts.update(mode=found.st_mode & 0o7777, uid=found.st_uid, gid=found.st_gid)
+            facts["copy"] = _copy_name(path)
+            _folder(STORE)
+            _copy(path, os.path.join(STORE, facts["copy"]))
+        files[path] = facts
+        _write(kept)
+    return files[path]
+
+
+def differs_from_origin(path):
+    """
+    Whether a file is not what it was before. False for a file of which nothing is kept.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.differs_from_origin /etc/ntp.conf
+    """
+    facts = origin().get("files", {}).get(path)
+    if facts is None:
+        return False
+    if not facts["existed"]:
+        return os.path.lexists(path)
+    copy = os.path.join(STORE, facts["copy"])
+    return not os.path.isfile(path) or not filecmp.cmp(path, copy, shallow=False)
+
+
+def give_back(path):
+    """
+    Make a file what it was before: its content, owner and mode, or its absence.
+
+    Returns True if that changed anything. A file of which nothing is kept is left alone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.give_back /etc/ntp.conf
+    """
+    if not differs_from_origin(path):
+        return False
+    facts = origin()["files"][path]
+    if not facts["existed"]:
+        os.unlink(path)
+        return True
+    fresh = path + ".ntpcluster"
+    shutil.copyfile(os.path.join(STORE, facts["copy"]), fresh)
+    os.chmod(fresh, facts["mode"])
+    os.chown(fresh, facts["uid"], facts["gid"])
+    os.rename(fresh, path)
+    return True
+
+
+def forget():
+    """
+    Throw away all that is kept: the host is as it was before.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.forget
+    """
+    if os.path.isdir(STORE):
+        shutil.rmtree(STORE)
+    return True
+
+
+def keep_proven(paths):
+    """
+    Keep copies of a configuration that has been seen to work.
+
+    paths
+        List of files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.keep_proven '[/etc/ntp.conf]'
+    """
+    _folder(STORE)
+    _folder(PROVEN)
+    for path in paths:
+        copy = os.path.join(PROVEN, _copy_name(path))
+        if os.path.isfile(path) and not (os.path.isfile(copy) and filecmp.cmp(path, copy, shallow=False)):
+            _copy(path, copy)
+    return True
+
+
+def restore_proven(paths):
+    """
+    Put back the configuration that was last seen to work; where none was, what was there before this tree.
+
+    paths
+        List of files.
+
+    Returns the list of those that changed by it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.restore_proven '[/etc/ntp.conf]'
+    """
+    changed = []
+    for path in paths:
+        copy = os.path.join(PROVEN, _copy_name(path))
+        if not os.path.isfile(copy):
+            if give_back(path):
+                changed.append(path)
+        elif not os.path.isfile(path) or not filecmp.cmp(path, copy, shallow=False):
+            fresh = path + ".ntpcluster"
+            _copy(copy, fresh)
+            os.rename(fresh, path)
+            changed.append(path)
+    return changed
+
+
+def _copy_name(path):
+    """A file's name in the store: no folder in it, and no two alike."""
+    return "{0}-{1:08x}".format(os.path.basename(path), binascii.crc32(path.encode("utf-8")) & 0xFFFFFFFF)
+
+
+def _copy(source, target):
+    """Copy content, mode and owner; the target is whole or not there at all."""
+    fresh = target + ".new"
+    shutil.copy2(source, fresh)
+    found = os.stat(source)
+    os.chown(fresh, found.st_uid, found.st_gid)
+    os.rename(fresh, target)
+
+
+def _folder(path):
+    if not os.path.isdir(path):
+        os.makedirs(path)
+        os.chmod(path, 0o700)
+
+
+def _write(kept):
+    _folder(STORE)
+    fresh = INDEX + ".new"
+    with salt.utils.files.fopen(fresh, "wb") as index:
+        index.write(json.dumps(kept, indent=1, sort_keys=True).encode("utf-8"))
+    os.rename(fresh, INDEX)

@@ -1,0 +1,306 @@
+# -*- coding: utf-8 -*-
+"""
+What a host's tier needs on its disk and among its services
+===========================================================
+
+.. code-block:: yaml
+
+    ntp-is-installed:
+      ntpcluster.installed: []
+
+    /etc/ntp.conf:
+      ntpcluster.file:
+        - source: salt://ntp/files/ntp.conf.jinja
+
+    ntp-is-running:
+      ntpcluster.running:
+        - watch:
+          - ntpcluster: /etc/ntp.conf
+
+These states decide on the host, by its plan, what an SLS cannot know when it is rendered: the plan's functions may
+have reached the minion only a moment before.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _result(name, result=True, changes=None, comment=""):
+    return {"name": name, "result": result, "changes": changes or {}, "comment": comment}
+
+
+def installed(name):
+    """
+    The plan's packages are installed: from the platform's repositories, or from the pillar's files.
+
+    Packages that are there already are not looked for anywhere, so a repository that is down does no harm. Files
+    (``package:sources``) are fetched, their checksums compared, and installed in one transaction.
+
+    name
+        Of no meaning.
+    """
+    try:
+        package = __salt__["ntpcluster.plan"]()["package"]
+        missing = [one for one in package["names"] if not _is_there(one, package["version"])]
+        if not missing:
+            return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
+        if not __opts__["test"]:
+            __salt__["ntpcluster.remember"]("packages", _absent(package["names"]))
+        if package["sources"]:
+            ret = __states__["pkg.installed"](name, sources=_fetched(package["sources"]))
+        elif package["version"]:
+            ret = __states__["pkg.installed"](name, pkgs=[{one: package["version"]} for one in package["names"]])
+        else:
+            ret = __states__["pkg.installed"](name, pkgs=package["names"])
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    if ret["result"] is None and not ret["changes"]:
+        # Salt 3000 names the packages in the comment only.
+        ret["changes"] = dict((one, {"old": __salt__["pkg.version"](one), "new": package["version"] or "installed"}) for one in missing)
+    return dict(ret, name=name)
+
+
+def _is_there(package, version):
+    found = __salt__["pkg.version"](package)
+    return bool(found) and version in (None, found)
+
+
+def _absent(packages):
+    return [package for package in packages if not __salt__["pkg.version"](package)]
+
+
+def _fetched(sources):
+    """Local copies of the pillar's package files, each with the checksum that the pillar says."""
+    fetched = []
+    for source in sources:
+        path = __salt__["cp.cache_file"](source["source"])
+        if not path:
+            raise CommandExecutionError("package:sources: {0} cannot be fetched".format(source["source"]))
+        kind, _, wanted = source["source_hash"].partition("=")
+        found = __salt__["file.get_hash"](path, form=kind)
+        if found != wanted:
+            raise CommandExecutionError(
+                "package:sources: {0} has the {1} {2}, and the pillar says {3}: nothing is installed".format(
+                    source["source"], kind, found, wanted
+                )
+            )
+        fetched.append({source["name"]: path})
+    return fetched
+
+
+def file(name, source, method="ntpd", mode="0644", group=None, secret=False, only_with=None):
+    """
+    A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
+
+    name
+        Path of the file.
+    source
+        Its template.
+    method
+        Written if this is the plan's method: ``ntpd``, ``cron`` or ``any``.
+    mode, group
+        Of the file; the owner is root.
+    secret
+        Neither its content nor a difference is shown or logged.
+    only_with
+        A key of the plan: without anything there the file is not needed either.
+    """
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+        if method not in ("any", plan["method"]) or (only_with and not plan[only_with]):
+            return _given_back(name)
+        if not __opts__["test"]:
+            __salt__["ntpcluster.remember_file"](name)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return __states__["file.managed"](
+        name,
+        source=source,
+        template="jinja",
+        user="root",
+        group=group or "root",
+        mode=mode,
+        show_changes=not secret,
+        # A full disk or a killed minion leaves the old file whole: Salt writes beside it and renames.
+    )
+
+
+def _given_back(name):
+    if not __salt__["ntpcluster.differs_from_origin"](name):
+        return _result(name, comment="not needed here, and as it was before")
+    changes = {name: {"old": "written by ntpcluster", "new": "as it was before"}}
+    if __opts__["test"]:
+        return _result(name, None, changes, "would be given back as it was before")
+    __salt__["ntpcluster.give_back"](name)
+    return _result(name, True, changes, "has been given back as it was before")
+
+
+def running(name):
+    """
+    The daemon runs with the plan's sources, now and after a boot; or, with the cron method, not at all.
+
+    A configuration with which it does not come up with its sources is replaced by the last one that worked, and the
+    state is red with the reason.
+
+    name
+        Of no meaning.
+    """
+    return _running(name, False)
+
+
+def mod_watch(name, **kwargs):
+    """The configuration has changed: the daemon is restarted, and proven."""
+    if kwargs.get("sfun") == "running":
+        return _running(name, True)
+    return _result(name, comment="nothing to do")
+
+
+def _running(name, restart):
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+        service = plan["platform"]["service"]
+        now = __salt__["ntpcluster.daemon"](service)
+        if plan["method"] != "ntpd":
+            return _stopped(name, service, now)
+        proof = __salt__["ntpcluster.proof"]() if now["running"] and not restart else {"proven": False, "reason": ""}
+        changes = {}
+        if not now["running"]:
+            changes["running"] = {"old": False, "new": True}
+        elif not proof["proven"]:
+            changes["restarted"] = proof["reason"] or "the configuration has changed"
+        if not now["enabled"]:
+            changes["enabled"] = {"old": False, "new": True}
+        if not changes:
+            return _result(name, comment="{0} runs with the plan's sources".format(service))
+        if __opts__["test"]:
+            return _result(name, None, changes, "{0} would be brought up".format(service))
+        was = {"running": now["running"], "enabled": now["enabled"]}
+        __salt__["ntpcluster.remember"]("service {0}".format(service), was)
+        if not now["enabled"] and not __salt__["service.enable"](service):
+            return _result(name, False, comment="{0} cannot be enabled".format(service))
+        comment = "{0} has been enabled".format(service)
+        if not now["running"] or not proof["proven"]:
+            comment = __salt__["ntpcluster.bring_up"](restart=now["running"])
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return _result(name, True, changes, comment)
+
+
+def _stopped(name, service, now):
+    """The cron method: no daemon."""
+    if not now["running"] and not now["enabled"]:
+        return _result(name, comment="{0} does not run, as the method is cron".format(service))
+    changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
+    if __opts__["test"]:
+        return _result(name, None, changes, "{0} would be stopped and disabled".format(service))
+    __salt__["ntpcluster.remember"](
+        "service {0}".format(service), {"running": now["running"], "enabled": now["enabled"]}
+    )
+    return _result(name, True, changes, __salt__["ntpcluster.bring_down"]())
+
+
+def alone(name):
+    """
+    No other time daemon runs on this host, now or after a boot.
+
+    name
+        Of no meaning; the services are the plan's ``conflicts``.
+    """
+    try:
+        rivals = __salt__["ntpcluster.plan"]()["conflicts"]
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    changes = {}
+    for service in rivals:
+        if __salt__["service.available"](service):
+            now = {"running": bool(__salt__["service.status"](service)), "enabled": __salt__["service.enabled"](service)}
+            if now["running"] or now["enabled"]:
+                changes[service] = {"old": now, "new": {"running": False, "enabled": False}}
+    if not changes:
+        return _result(name, comment="no other time daemon is here")
+    if __opts__["test"]:
+        return _result(name, None, changes, "would be stopped and disabled: {0}".format(", ".join(sorted(changes))))
+    for service in changes:
+        __salt__["ntpcluster.remember"]("service {0}".format(service), changes[service]["old"])
+        __salt__["service.stop"](service)
+        __salt__["service.disable"](service)
+        if __salt__["service.status"](service):
+            return _result(name, False, changes, "{0} does not stop".format(service))
+    return _result(name, True, changes, "stopped and disabled: {0}".format(", ".join(sorted(changes))))
+
+
+def step_at_boot(name):
+    """
+    The platform's own ntpdate service steps the clock at every boot, before the daemon starts, if the pillar says so.
+
+    It is enabled only, never started: while the daemon runs it could but fail (and would take 30 s to).
+
+    name
+        Of no meaning; the service and the wish are the plan's.
+    """
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+        service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
+        now = __salt__["service.enabled"](service)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    if now == wanted:
+        return _result(name, comment="{0} is {1} at boot".format(service, "on" if now else "off"))
+    changes = {service: {"old": "on" if now else "off", "new": "on" if wanted else "off"}}
+    if __opts__["test"]:
+        return _result(name, None, changes, "{0} would be switched {1} at boot".format(service, changes[service]["new"]))
+    __salt__["ntpcluster.remember"]("service {0}".format(service), {"running": False, "enabled": now})
+    if not __salt__["service.enable" if wanted else "service.disable"](service):
+        return _result(name, False, comment="{0} cannot be switched".format(service))
+    return _result(name, True, changes, "{0} has been switched {1} at boot".format(service, changes[service]["new"]))
+
+
+def cleaned(name):
+    """
+    Files, services and packages of this deployment are as they were before it.
+
+    name
+        Of no meaning.
+    """
+    kept = __salt__["ntpcluster.origin"]()
+    if not kept:
+        return _result(name, comment="nothing of this deployment is here")
+    files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster.differs_from_origin"](path))
+    services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
+    changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    for service, was in services.items():
+        changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": was}
+    for package in kept.get("packages", []):
+        changes["package {0}".format(package)] = {"old": __salt__["pkg.version"](package), "new": ""}
+    if __opts__["test"]:
+        return _result(name, None, changes, "the host would be made what it was before")
+    try:
+        for service, was in services.items():
+            _restore_service(service, {"running": False, "enabled": was["enabled"]})
+        for path in files:
+            __salt__["ntpcluster.give_back"](path)
+        if kept.get("packages"):
+            remove = "pkg.purge" if "pkg.purge" in __salt__ and __grains__["os_family"] == "Debian" else "pkg.remove"
+            __salt__[remove](pkgs=kept["packages"])
+        for service, was in services.items():
+            if was["running"]:
+                _restore_service(service, was)
+        __salt__["ntpcluster.forget"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return _result(name, True, changes, "the host is what it was before")
+
+
+def _restore_service(service, was):
+    """Running and enabled as it was; a service that is gone needs nothing."""
+    if not __salt__["service.available"](service):
+        return
+    __salt__["service.enable" if was["enabled"] else "service.disable"](service)
+    __salt__["service.start" if was["running"] else "service.stop"](service)

@@ -1,0 +1,9 @@
+# Takes the deployment off this host again: files, service, firewall and crontab are what they were before.
+# The clock keeps running right, and the time zone stays.
+{% from 'ntp/platform.jinja' import platform with context %}
+
+firewall-is-as-before:
+  ntpcluster.firewall_absent: []
+
+deployment-is-gone:
+  ntpcluster.cleaned: []

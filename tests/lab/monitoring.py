@@ -1,0 +1,33 @@
+"""Debian's Prometheus and node_exporter, unpacked beside the lab's images: nothing is installed, nothing is started."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.lab.images import CACHE
+
+TOOLS = CACHE / "tools"
+PACKAGES = ("prometheus", "prometheus-node-exporter")
+
+
+def tool(name: str) -> Path:
+    """The full path of promtool, prometheus or prometheus-node-exporter; fetched once."""
+    if not (TOOLS / "usr" / "bin" / name).exists():
+        TOOLS.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
+            Path(folder).chmod(0o755)
+            try:
+                _apt("download", *PACKAGES, folder=folder)
+            except subprocess.CalledProcessError:
+                _apt("update", folder=folder)
+                _apt("download", *PACKAGES, folder=folder)
+            for package in Path(folder).glob("*.deb"):
+                subprocess.run(["dpkg-deb", "-x", str(package), str(TOOLS)], check=True)
+    return TOOLS / "usr" / "bin" / name
+
+
+def _apt(*words: str, folder: str) -> None:
+    subprocess.run(["apt-get", "-qq", *words], cwd=folder, check=True, capture_output=True)

@@ -1,0 +1,233 @@
+"""Stepping a clock: every refusal and every failure, made for real; afterwards ntpd runs as it ran before.
+
+Clocks are read from outside. What counts as a step is what the clock library counted, not what any program claims.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import pytest
+
+from tests.lab import solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.solo import PILLAR, call, refused, set_pillar
+from tests.lab.test_traps import CONFIG, SERVICE
+
+#: A program that takes ntpdate's place; what it stands for, each test says.
+DOUBLE = "/usr/local/sbin/ntpdate"
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("client", "10.0.0.50", request.param))
+        made.lab = lab
+        assert failed(solo.apply(made)) == []
+        made.right_config = made.read(CONFIG[made.platform])
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def ntpd_runs_again(host):
+    """Whatever a test does to the step, the daemon is up at its end, and its configuration is as it was."""
+    host.run(["service", SERVICE[host.platform], "start"])
+    yield
+    assert wait_until(lambda: running(host), 40), "ntpd was left stopped"
+    assert host.read(CONFIG[host.platform]) == host.right_config
+    host.lab.internet.behave()
+    host.time.allow_set(True)
+    host.time.rtc(True)
+    host.time.rtc_fault(None)
+    host.run(["rm", "-f", DOUBLE])
+    set_pillar(host, PILLAR)
+
+
+def running(host) -> bool:
+    return host.run(["service", SERVICE[host.platform], "status"]).rc == 0
+
+
+def steps(host) -> int:
+    return host.time.counters["steps"]
+
+
+def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
+    host.set_clock(-90)
+    host.set_rtc(300)
+    done = call(host, "ntpcluster.step")
+    assert done["stepped"] and done["daemon_restarted"] and done["passes"] == 1
+    assert done["offset_before_s"] == pytest.approx(90, abs=0.1)
+    assert done["moved_s"] == pytest.approx(90, abs=0.1)
+    assert abs(done["offset_after_s"]) < 0.1
+    assert abs(host.clock_error()) < 0.1
+    assert abs(host.rtc_error()) < 2 and done["hwclock"]["written"]
+
+
+def test_a_followed_clock_is_left_alone(host):
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
+    before = steps(host)
+    pid = host.run(["pidof", "ntpd"]).out
+    done = call(host, "ntpcluster.step")
+    assert not done["stepped"] and "never stepped" in done["comment"]
+    assert (steps(host), host.run(["pidof", "ntpd"]).out) == (before, pid)
+
+
+def test_a_small_offset_is_left_to_slewing(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.set_clock(0.05)
+    before = steps(host)
+    done = call(host, "ntpcluster.step")
+    assert not done["stepped"] and "left to slewing" in done["comment"]
+    assert steps(host) == before
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+
+
+def test_without_an_answer_nothing_is_touched(host):
+    host.set_clock(50)
+    host.lab.internet.behave(silent=True)
+    before = steps(host)
+    message = refused(host, "ntpcluster.step", "force=True")
+    assert "no server tells the time" in message and "no answer" in message
+    assert steps(host) == before
+
+
+def test_servers_without_time_are_not_believed(host):
+    host.set_clock(50)
+    host.lab.internet.behave(stratum=16, leap=3)
+    before = steps(host)
+    assert "not synchronised itself" in refused(host, "ntpcluster.step", "force=True")
+    assert steps(host) == before
+
+
+def test_when_two_servers_disagree_neither_is_believed(host):
+    host.set_clock(50)
+    host.lab.internet.behave(INTERNET[0], offset=5.0)
+    before = steps(host)
+    message = refused(host, "ntpcluster.step", f"servers=['{INTERNET[0]}', '{INTERNET[1]}']", "force=True")
+    assert "disagree" in message and INTERNET[0] in message and INTERNET[1] in message
+    assert steps(host) == before
+
+
+def test_one_liar_is_outvoted_by_two(host):
+    host.set_clock(50)
+    host.lab.internet.behave(INTERNET[0], offset=500.0)
+    done = call(host, "ntpcluster.step", "force=True")
+    assert done["stepped"] and done["server"] != INTERNET[0]
+    assert abs(host.clock_error()) < 0.1
+
+
+def test_a_jump_beyond_the_limit_is_refused_by_the_function_and_by_the_state(host):
+    set_pillar(host, {**PILLAR, "step": {"limit": 10}})
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.set_clock(50)
+    before = steps(host)
+    assert "step:limit allows 10 s" in refused(host, "ntpcluster.step")
+    state = call(host, "state.single", "ntpcluster.stepped", "clock")
+    assert [s["result"] for s in state.values()] == [False]
+    assert steps(host) == before
+    host.set_clock(0)
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+
+
+def test_a_dry_run_says_so_and_does_nothing(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.set_clock(50)
+    before = steps(host)
+    state = list(call(host, "state.single", "ntpcluster.stepped", "clock", "test=True").values())[0]
+    assert state["result"] is None and state["changes"]["clock"]["old"].startswith("+50.")
+    assert steps(host) == before and not running(host)
+    host.set_clock(0)
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+
+
+def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
+    host.set_clock(50)
+    host.time.allow_set(False)
+    assert "not permitted" in refused(host, "ntpcluster.step", "force=True").lower()
+    assert host.clock_error() == pytest.approx(50, abs=0.1)
+
+
+def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
+    # Stands for an ntpdate whose step is undone or never made, with exit code 0.
+    line = "22 Nov 10:00:00 ntpdate[1]: step time server 10.0.0.1 offset -50.000000 sec"
+    if host.platform == "modern":
+        line = (
+            "2026-11-22 10:00:00.0 (+0000) -50.000000 +/- 0.001 10.0.0.1 s1 no-leap\nCLOCK: time stepped by -50.000000"
+        )
+    host.write(DOUBLE, f"#!/bin/sh\nprintf '%s\\n' '{line}'\n", 0o755)
+    host.set_clock(50)
+    assert "but the clock moved by" in refused(host, "ntpcluster.step", "force=True")
+    assert host.clock_error() == pytest.approx(50, abs=0.1)
+
+
+def test_an_ntpdate_that_hangs_is_ended(host):
+    # Stands for an ntpdate that waits for a resolver for ever.
+    host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
+    host.set_clock(50)
+    assert "did not end within 30 s" in refused(host, "ntpcluster.step", "force=True")
+
+
+@pytest.mark.parametrize("fault", ["absent", "write", "hang"])
+def test_a_hardware_clock_that_fails_is_reported_and_does_not_undo_the_step(host, fault):
+    host.set_clock(50)
+    if fault == "absent":
+        host.time.rtc(False)
+    else:
+        host.time.rtc_fault(fault)
+    done = call(host, "ntpcluster.step", "force=True")
+    assert done["stepped"] and not done["hwclock"]["written"] and done["hwclock"]["problem"]
+    assert done["hwclock"]["present"] is {"absent": False, "write": True, "hang": None}[fault]
+    assert abs(host.clock_error()) < 0.1
+
+
+def test_another_program_on_port_123_is_named_as_the_reason(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    hold = (
+        "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 123)); time.sleep(40)"
+    )
+    python = "python2.7" if host.platform == "el6" else "python3"
+    holder = subprocess.Popen([*host.enter(), python, "-c", hold])
+    time.sleep(1)
+    host.set_clock(50)
+    before = steps(host)
+    assert "UDP port 123 is still in use" in refused(host, "ntpcluster.step", "force=True")
+    assert steps(host) == before
+    holder.kill()
+    holder.wait()
+    host.run(["pkill", "-f", "s.bind"])
+    host.set_clock(0)
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+
+
+def stopped_half_way(host):
+    """A step that is under way: the daemon is stopped, ntpdate (a double that takes its time) runs."""
+    host.write(DOUBLE, "#!/bin/sh\nexec sleep 15\n", 0o755)
+    host.set_clock(50)
+    call = subprocess.Popen(
+        [*host.enter(), "salt-call", "--local", "ntpcluster.step", "force=True"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    wait_until(lambda: host.run(["pgrep", "-f", "sleep 15"]).rc == 0, 60, 0.2)
+    assert not running(host)
+    return call
+
+
+def test_two_steps_at_once_are_one_step(host):
+    first = stopped_half_way(host)
+    assert "another step of this clock is under way" in refused(host, "ntpcluster.step", "force=True")
+    first.communicate()
+    assert first.returncode != 0
+
+
+def test_a_step_that_is_killed_half_way_leaves_the_daemon_running(host):
+    first = stopped_half_way(host)
+    killed = time.monotonic()
+    for pid in host.pids():
+        words = open(f"/proc/{pid}/cmdline").read().split("\0")
+        if any(word.endswith("salt-call") for word in words) and "ntpcluster.step" in words:
+            subprocess.run(["kill", "-9", str(pid)])
+    first.communicate()
+    wait_until(lambda: running(host), 40, 0.2)
+    print(f"{host.platform}: ntpd runs again {time.monotonic() - killed:.1f} s after the kill")
+    host.set_clock(0)
