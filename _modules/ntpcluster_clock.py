@@ -264,7 +264,7 @@ def trusted(servers):
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.trusted '[{name: a, address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0, reachable: true, kiss: null}]'
+        salt '*' ntpcluster.trusted '[{name: a, address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0}]'
     """
     usable = [server for server in servers if server["offset_s"] is not None]
     if not usable:

@@ -31,7 +31,7 @@ HOPELESS = ("invalid-pillar", "daemon-silent", "not-listed", "orphan")
 #: Problem codes, worst first, and what to do about each.
 REMEDIES = (
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
-    ("daemon-stopped", "start it: service {service} start; it ends at once if the offset is above 1000 s without -g, see the system log"),
+    ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
     ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
@@ -323,7 +323,9 @@ def _discipline(rv, rows, system, plan, settling):
         return found
     distance = (rv.get("rootdelay") or 0.0) / 2 + (rv.get("rootdisp") or 0.0)
     if distance > MAXDISTANCE_MS:
-        said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(distance, MAXDISTANCE_MS)
+        said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(
+            distance, MAXDISTANCE_MS
+        )
         found.append(problem("root-distance", said, root_distance_ms=distance))
     usable = [row for row in rows if row["condition"] in SURVIVORS and row["reach"] & LAST_FOUR]
     if len(usable) < limits["survivors"]:

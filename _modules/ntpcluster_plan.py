@@ -68,7 +68,7 @@ def plan(secrets=False):
         salt '*' ntpcluster.plan
     """
     errors = [
-        "  {}: {}".format(problem["key"], problem["message"])
+        "  {key} ({value}): {message}".format(**problem)
         for problem in __salt__["ntpcluster.validate"]()
         if problem["level"] == "error"
     ]
@@ -137,9 +137,7 @@ def facts():
         "platforms": sorted(platforms),
         "host": {
             "id": grains["id"],
-            "names": sorted(
-                {grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}
-            ),
+            "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
             "addresses": [_canonical(text) for text in (grains["ipv4"] or []) + (grains["ipv6"] or [])],
             "matches": matches,
         },
@@ -275,9 +273,7 @@ def doubts(pillar, defaults, platform, host):
         found.append(_problem(["tiers", rivals[1], "match"], tiers[rivals[1]]["match"], message, "warning"))
     names = [source["address"] for source in sources if not _family(source["address"])]
     if names and platform and not platform["grammar"]["restrict_source"]:
-        message = (
-            "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
-        )
+        message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
@@ -402,11 +398,7 @@ def _restrict(sources, serves, grammar):
     if closed:
         who = ["source"] if named else [source["address"] for source in sources]
         blocks.append(("Our servers may answer, and do nothing else.", who, grammar["refuse"]))
-    who = [
-        "{address} mask {netmask}".format(**served)
-        for served in serves
-        if not served["network"].endswith("/0")
-    ]
+    who = ["{address} mask {netmask}".format(**served) for served in serves if not served["network"].endswith("/0")]
     if who:
         blocks.append(("These may ask for the time, at a limited rate, and for nothing else.", who, client))
     return [
@@ -435,9 +427,7 @@ def _options(options):
         elif directive == "interface":
             lines += [[directive, action, rule[action]] for rule in value for action in rule]
         elif isinstance(value, dict):
-            lines.append(
-                [directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))]
-            )
+            lines.append([directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))])
         else:
             lines.append([directive] + (value if isinstance(value, list) else [value]))
     return [" ".join(words) for words in lines]

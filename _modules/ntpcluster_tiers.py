@@ -114,9 +114,7 @@ def _origin(found, name, tiers):
     tier = tiers[name]
     above = tier.get("follows")
     if tier.get("sources") is None and above is None:
-        found.append(
-            _problem([name], tier, "needs `sources` (a top tier) or `follows` (the name of the tier above)")
-        )
+        found.append(_problem([name], tier, "needs `sources` (a top tier) or `follows` (the name of the tier above)"))
     elif tier.get("sources") is not None and above is not None:
         found.append(_problem([name, "follows"], above, "cannot stand beside `sources`: one or the other"))
     if not _is_text(above):
@@ -126,9 +124,7 @@ def _origin(found, name, tiers):
         return
     if above not in tiers:
         near = difflib.get_close_matches(above, sorted(tiers), 1)
-        message = (
-            "did you mean `{}`?".format(near[0]) if near else "there are {}".format(", ".join(sorted(tiers)))
-        )
+        message = "did you mean `{}`?".format(near[0]) if near else "there are {}".format(", ".join(sorted(tiers)))
         found.append(_problem([name, "follows"], above, "is no tier; {}".format(message)))
         return
     way = [name]
@@ -205,9 +201,7 @@ def _followers(found, name, tiers, method):
         for text in _items(tiers[follower], "addresses"):
             address = _address(text)
             if address and not any(_inside(address, network) for network in networks):
-                message = "leaves out {}, an address of tier {}, which follows this one".format(
-                    text, follower
-                )
+                message = "leaves out {}, an address of tier {}, which follows this one".format(text, follower)
                 found.append(_problem([name, "serves"], tier["serves"], message))
 
 

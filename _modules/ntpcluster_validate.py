@@ -250,9 +250,7 @@ TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of letters, digits, - and _ that
 PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., blanks and odd signs")
 FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
 CARD = _text(r"[A-Za-z0-9][A-Za-z0-9.:@_-]*", "all, ipv4, ipv6, wildcard, a network card or an address", 45)
-MATCHER = _text(
-    r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*", "a compound matcher such as 'ntp*', in one line", 1000
-)
+MATCHER = _text(r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*", "a compound matcher such as 'ntp*', in one line", 1000)
 
 SETTINGS = {
     "timezone": _text(
@@ -437,9 +435,7 @@ def _keys(found, keys, platform):
             # A secret may stand here by mistake: not repeated.
             found.append(_problem(here + ["type"], None, "must be one of {}".format(", ".join(types))))
         if not _is_secret(key.get("secret")):
-            message = (
-                "must be text: 1 to 20 printable characters without blanks and #, or 40 hexadecimal digits"
-            )
+            message = "must be text: 1 to 20 printable characters without blanks and #, or 40 hexadecimal digits"
             found.append(_problem(here + ["secret"], None, message))
     return ids
 
@@ -506,9 +502,7 @@ def _tiers(found, tiers, keys):
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:
-        _refuse(
-            found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}"
-        )
+        _refuse(found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}")
         return
     for name in sorted(tiers, key=_step_name):
         here = path + [name]

@@ -63,7 +63,9 @@ def installed(name):
         return _result(name, False, comment="{0}".format(exc))
     if ret["result"] is None and not ret["changes"]:
         # Salt 3000 names the packages in the comment only.
-        ret["changes"] = dict((one, {"old": __salt__["pkg.version"](one), "new": package["version"] or "installed"}) for one in missing)
+        ret["changes"] = dict(
+            (one, {"old": __salt__["pkg.version"](one), "new": package["version"] or "installed"}) for one in missing
+        )
     return dict(ret, name=name)
 
 
@@ -220,7 +222,10 @@ def alone(name):
     changes = {}
     for service in rivals:
         if __salt__["service.available"](service):
-            now = {"running": bool(__salt__["service.status"](service)), "enabled": __salt__["service.enabled"](service)}
+            now = {
+                "running": bool(__salt__["service.status"](service)),
+                "enabled": __salt__["service.enabled"](service),
+            }
             if now["running"] or now["enabled"]:
                 changes[service] = {"old": now, "new": {"running": False, "enabled": False}}
     if not changes:
@@ -255,7 +260,9 @@ def step_at_boot(name):
         return _result(name, comment="{0} is {1} at boot".format(service, "on" if now else "off"))
     changes = {service: {"old": "on" if now else "off", "new": "on" if wanted else "off"}}
     if __opts__["test"]:
-        return _result(name, None, changes, "{0} would be switched {1} at boot".format(service, changes[service]["new"]))
+        return _result(
+            name, None, changes, "{0} would be switched {1} at boot".format(service, changes[service]["new"])
+        )
     __salt__["ntpcluster.remember"]("service {0}".format(service), {"running": False, "enabled": now})
     if not __salt__["service.enable" if wanted else "service.disable"](service):
         return _result(name, False, comment="{0} cannot be switched".format(service))

@@ -114,5 +114,8 @@ def firewall_absent(name):
         close-ntp-port:
           ntpcluster.firewall_absent
     """
-    plan, failed = _plan(name)
-    return failed or _settle(name, plan["platform"], [])
+    # Of the plan only the platform is needed: with a broken pillar, too, one can leave.
+    try:
+        return _settle(name, __salt__["ntpcluster.facts"]()["platform"] or {}, [])
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return {"name": name, "changes": {}, "result": False, "comment": err.strerror}

@@ -165,7 +165,8 @@ def in_order(minion: str, states: dict | list | str) -> list[dict]:
     """A minion's state results in the order they ran; an AssertionError if it has none."""
     assert isinstance(states, dict), f"{minion}: {states}"
     ordered = sorted(states.items(), key=lambda item: item[1]["__run_num__"])
-    return [{"state": key.split("_|-")[0] + "." + key.split("_|-")[-1], **value} for key, value in ordered]
+    words = [key.split("_|-") for key, _ in ordered]
+    return [{"state": f"{w[0]}.{w[-1]}", "__id__": w[1], **value} for w, (_, value) in zip(words, ordered, strict=True)]
 
 
 def failed(states: list[dict]) -> list[str]:

@@ -6,6 +6,7 @@ process tree, init, root file system, clock and hardware clock, on the machine's
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -211,10 +212,8 @@ class NamespaceHost(Host):
         """End init, and with it everything in its process namespace."""
         if self.process:
             if self.pid:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(self.pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
             else:
                 self.process.kill()
             self.process.wait()

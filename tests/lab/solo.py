@@ -26,12 +26,13 @@ def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None
     minion = {
         "master_type": "disable",
         "file_client": "local",
-        "file_roots": {"base": [str(PROJECT / "salt")]},
+        # A file in the first folder takes the place of the project's own: how tests spoil a template.
+        "file_roots": {"base": ["/srv/instead", str(PROJECT / "salt")]},
         "pillar_roots": {"base": ["/srv/pillar"]},
         "module_dirs": [str(PROJECT)],
     }
     host = lab.add(role, clock=clock, minion=minion, show=(PROJECT,), **how)
-    host.run(["mkdir", "-p", "/srv/pillar"]).check()
+    host.run(["mkdir", "-p", "/srv/pillar", "/srv/instead/ntp/files"]).check()
     host.write("/srv/pillar/top.sls", "base:\n  '*':\n    - ntp\n")
     set_pillar(host, pillar or PILLAR)
     return host

@@ -68,7 +68,9 @@ def test_both_platforms_are_what_they_claim_to_be(cluster):
 def test_a_dry_run_on_fresh_minions_fails_nothing_and_changes_nothing(cluster, predicted):
     before, applied, after = predicted
     assert {name: failed(states) for name, states in applied.items()} == {name: [] for name in cluster.hosts}
-    assert {name: set(before[name].items()) ^ set(after[name].items()) for name in before} == dict.fromkeys(before, set())
+    assert {name: set(before[name].items()) ^ set(after[name].items()) for name in before} == dict.fromkeys(
+        before, set()
+    )
     for name, host in cluster.hosts.items():
         assert host.clock_error() == pytest.approx(WRONG[name], abs=1)
         assert host.time.counters["steps"] == 0
@@ -121,7 +123,11 @@ def test_a_minion_cannot_read_the_pillar_of_others_through_the_file_server(clust
         listed = cluster.master.salt(name, "cp.list_master")[name]
         assert "ntp/init.sls" in listed
         assert not [path for path in listed if "pillar" in path]
-        for path in ("salt://pillar/ntp/init.sls", "salt://../pillar/ntp/init.sls", "salt://_modules/../../pillar/top.sls"):
+        for path in (
+            "salt://pillar/ntp/init.sls",
+            "salt://../pillar/ntp/init.sls",
+            "salt://_modules/../../pillar/top.sls",
+        ):
             assert cluster.master.salt(name, "cp.get_file_str", path)[name] in (False, "", None), path
 
 

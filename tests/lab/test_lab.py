@@ -19,11 +19,15 @@ from tests.lab.network import namespaces
 
 def machine() -> dict:
     """What must be the same on the machine before and after a lab."""
-    devices = sorted((str(p), p.lstat().st_mode, p.lstat().st_uid) for p in Path("/dev").iterdir() if not p.name.startswith("tty"))
+    devices = sorted(
+        (str(p), p.lstat().st_mode, p.lstat().st_uid) for p in Path("/dev").iterdir() if not p.name.startswith("tty")
+    )
     return {
         "devices": devices,
         "device file system": [line for line in Path("/proc/mounts").read_text().splitlines() if " /dev " in line],
-        "zone": os.readlink("/etc/localtime") if os.path.islink("/etc/localtime") else Path("/etc/localtime").read_bytes(),
+        "zone": os.readlink("/etc/localtime")
+        if os.path.islink("/etc/localtime")
+        else Path("/etc/localtime").read_bytes(),
         "firewall": subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.count("-A"),
         "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
         "lab mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(CACHE) in line],
@@ -59,7 +63,11 @@ def test_nothing_in_a_host_could_touch_the_machine(lab):
     assert host.pid in pids and len(pids) > 1
     for pid in pids:
         assert dangerous_rights(pid) == []
-    for argv in (["mount", "-t", "tmpfs", "x", "/mnt"], ["mknod", "/x", "b", "8", "0"], ["sysctl", "-w", "kernel.hostname=x"]):
+    for argv in (
+        ["mount", "-t", "tmpfs", "x", "/mnt"],
+        ["mknod", "/x", "b", "8", "0"],
+        ["sysctl", "-w", "kernel.hostname=x"],
+    ):
         assert host.run(argv).rc != 0, argv
     # Without the clock library there is no clock to set: the machine's own answers no.
     host.run(["mv", "/etc/ld.so.preload", "/etc/ld.so.preload.off"]).check()
@@ -109,7 +117,9 @@ def test_two_labs_at_once_do_not_see_each_other(lab):
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminated"])
 def test_a_lab_that_is_interrupted_leaves_nothing_behind(images, ending):
-    demo = subprocess.Popen([sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     prefix = f"ntplab{demo.pid}"
     wait_until(lambda: len(namespaces(prefix)) >= 5, 60, 0.1)
     demo.send_signal(ending)
@@ -121,7 +131,9 @@ def test_a_lab_that_is_interrupted_leaves_nothing_behind(images, ending):
 
 
 def test_a_lab_whose_owner_was_killed_is_removed_by_lab_down(images):
-    demo = subprocess.Popen([sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.demo"], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     prefix = f"ntplab{demo.pid}"
     wait_until(lambda: len(namespaces(prefix)) >= 5, 60, 0.1)
     demo.kill()

@@ -269,7 +269,7 @@ def test_damaged_captures_are_read_without_an_exception():
             pieces = list(text)
             for _ in range(dice.randint(1, 12)):
                 place, length = dice.randrange(len(pieces) + 1), dice.choice((1, 1, 3, 40))
-                other = dice.choice("\0\t\n =\",*x.-0123456789\u00a0\u0661\u2028")
+                other = dice.choice('\0\t\n =",*x.-0123456789\u00a0\u0661\u2028')
                 pieces[place : place + length] = dice.choice(("", other, "".join(pieces[:length])))
             read_everything("".join(pieces))
 

@@ -71,9 +71,7 @@ def lines(made):
 def test_a_server_asks_the_sources_of_the_pillar_and_prefers_none():
     made = plan("ntp189", "10.0.0.189")
     assert made["tier"] == "server" and made["level"] == 0 and made["follows"] is None
-    assert [source["line"] for source in made["sources"]] == [
-        f"server {n}.cn.pool.ntp.org iburst" for n in range(4)
-    ]
+    assert [source["line"] for source in made["sources"]] == [f"server {n}.cn.pool.ntp.org iburst" for n in range(4)]
 
 
 def test_a_client_follows_the_servers_and_prefers_the_first():
@@ -183,9 +181,7 @@ def test_a_tier_for_everyone_else_is_asked_last_however_high_it_is():
             },
         }
     }
-    tiers = {
-        name: plan(name, "10.9.9.9", pillar=pillar)["tier"] for name in ("ntp1", "rack1", "edge1", "web1")
-    }
+    tiers = {name: plan(name, "10.9.9.9", pillar=pillar)["tier"] for name in ("ntp1", "rack1", "edge1", "web1")}
     assert tiers == {"ntp1": "top", "rack1": "rack", "edge1": "deep", "web1": "a-rest"}
 
 
@@ -205,9 +201,7 @@ def test_a_host_never_lists_its_own_name():
 
 
 def test_only_a_tier_that_serves_is_an_orphan_parent():
-    orphans = {
-        name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")
-    }
+    orphans = {name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")}
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
 
 
@@ -267,8 +261,7 @@ def test_a_tier_can_have_a_method_of_its_own():
 def test_every_platform_says_the_same_things():
     def shape(entry):
         return {
-            key: shape(value) if key in ("grammar", "timezone", "ntpdate") else None
-            for key, value in entry.items()
+            key: shape(value) if key in ("grammar", "timezone", "ntpdate") else None for key, value in entry.items()
         }
 
     shapes = {name: shape(entry) for name, entry in PLATFORMS.items()}
@@ -291,18 +284,14 @@ def test_every_platform_says_the_same_things():
 )
 def test_what_does_not_fit_between_host_and_pillar_is_a_warning(name, addresses, platform, expected):
     found = ntpcluster_plan.doubts(PILLAR, DEFAULTS, PLATFORMS[platform], host(name, *addresses))
-    assert [(problem["key"], problem["level"]) for problem in found] == [
-        (key, "warning") for key, _ in expected
-    ]
+    assert [(problem["key"], problem["level"]) for problem in found] == [(key, "warning") for key, _ in expected]
     assert all(words in problem["message"] for problem, (_, words) in zip(found, expected, strict=True))
 
 
 def test_a_host_of_no_tier_is_told_its_name():
     pillar = copy.deepcopy(PILLAR)
     del pillar["tiers"]["client"]
-    (problem,) = ntpcluster_plan.doubts(
-        pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", pillar=pillar)
-    )
+    (problem,) = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", pillar=pillar))
     assert problem["level"] == "error" and problem["key"] == "ntp:tiers" and "node148" in problem["message"]
 
 
@@ -318,9 +307,7 @@ def test_a_host_that_could_ask_only_itself_is_an_error():
 def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
     pillar = copy.deepcopy(THREE_TIERS)
     pillar["tiers"]["rack"]["match"] = "*1"
-    found = ntpcluster_plan.doubts(
-        pillar, DEFAULTS, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar)
-    )
+    found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar))
     assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:rack:match", "warning")]
     assert "core is taken" in found[0]["message"]
 
@@ -415,9 +402,7 @@ def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):
 
 def test_another_pillar_can_be_judged_without_installing_it(minion):
     found = ntpcluster_validate.validate({"tiers": {"server": {"match": "ntp*", "follows": "server"}}})
-    assert [(problem["key"], problem["level"]) for problem in found] == [
-        ("ntp:tiers:server:follows", "error")
-    ]
+    assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:server:follows", "error")]
 
 
 def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):

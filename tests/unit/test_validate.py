@@ -466,14 +466,10 @@ def mutate(chance, pillar):
     if change == 0:
         del place[last]
     elif change == 1 and isinstance(place, dict):
-        place[chance.choice([str(last) + "s", "-x", "a b", "a\nb", 5, None, True, "server", "rack"])] = (
-            place.pop(last)
-        )
+        place[chance.choice([str(last) + "s", "-x", "a b", "a\nb", 5, None, True, "server", "rack"])] = place.pop(last)
     elif change == 2 and isinstance(place[last], str):
         at = chance.randrange(len(place[last]) + 1)
-        odd = chance.choice(
-            ["\n", " ", "\t", "\x00", "#", "-", "\n#", "\x7f", "é", "'", '"', "\\", "/", ".", "1", "a"]
-        )
+        odd = chance.choice(["\n", " ", "\t", "\x00", "#", "-", "\n#", "\x7f", "é", "'", '"', "\\", "/", ".", "1", "a"])
         place[last] = place[last][:at] + odd + place[last][at:]
     elif change == 3 and isinstance(place, list):
         place.append(copy.deepcopy(chance.choice(place)))
@@ -495,9 +491,7 @@ def check_lines(made):
             rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?", source["line"]
         ), source["line"]
     for line in (line for block in made["restrict"] for line in block["lines"]):
-        found = re.fullmatch(
-            rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line
-        )
+        found = re.fullmatch(rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line)
         assert found and set(found.group(1).split()) <= FLAGS, line
     for comment in (block["comment"] for block in made["restrict"]):
         assert comment.isprintable()
@@ -506,11 +500,7 @@ def check_lines(made):
     for line in made["options"]:
         assert line.isprintable() and line.isascii() and "#" not in line, line
         for word in line.split(" "):
-            assert (
-                word in WORDS
-                or is_path_or_number(word)
-                or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word)
-            ), line
+            assert word in WORDS or is_path_or_number(word) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word), line
         assert line.split(" ")[0] in ntpcluster_validate.OPTIONS, line
     for key in made["keys"]:
         assert isinstance(key["id"], int) and key["type"] in ("M", "MD5", "SHA1")
@@ -542,8 +532,7 @@ def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
         for platform in PLATFORMS.values():
             for name, address in (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("node148", "10.0.0.148")):
                 matches = {
-                    tier: fnmatch.fnmatch(name, keys["match"].split()[0])
-                    for tier, keys in pillar["tiers"].items()
+                    tier: fnmatch.fnmatch(name, keys["match"].split()[0]) for tier, keys in pillar["tiers"].items()
                 }
                 host = {"id": name, "names": [name], "addresses": [address], "matches": matches}
                 found = ntpcluster_plan.doubts(pillar, DEFAULTS, platform, host)

@@ -1,0 +1,372 @@
+"""The state tree on one host of each kind: every job with its bad input and its failure, and the way back.
+
+The tests of this file run in their order on one host, from a bare one to a deployed one and back again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.lab import solo
+from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
+from tests.lab.images import PROJECT
+from tests.lab.solo import call, set_pillar
+from tests.lab.test_deployment import NOT_OURS
+from tests.lab.test_traps import CONFIG, SERVICE
+
+SERVER = {
+    "timezone": "Asia/Shanghai",
+    "tiers": {
+        "server": {
+            "match": "*",
+            "sources": [{"address": a, "minpoll": 3, "maxpoll": 3} for a in INTERNET],
+            "addresses": ["10.0.0.60"],
+            "serves": ["10.0.0.0/25"],
+        },
+    },
+    "sync": {"timeout": 40},
+    "health": {"settle": 12},
+}
+KEYED = {**SERVER, "keys": {7: {"type": "SHA1", "secret": "0123456789abcdef0123456789abcdef01234567"}}}
+#: The same host as a client without a daemon.
+CRON = {
+    **SERVER,
+    "method": "cron",
+    "tiers": {"client": {"match": "*", "sources": INTERNET}},
+}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A bare host, 90 s fast, that shall become a server."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("server", "10.0.0.60", request.param), clock=90.0, pillar=SERVER)
+        made.lab = lab
+        made.before = system(made)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def as_the_tree_has_it(host):
+    """Each test ends with the project's own templates and the server's pillar."""
+    yield
+    host.run(["sh", "-c", "rm -f /srv/instead/ntp/files/*"]).check()
+    set_pillar(host, SERVER)
+
+
+def system(host) -> dict:
+    """The host as a whole: its files, its services at boot, its firewall, its crontabs, its packages."""
+    upper = host.folder / "upper"
+    files = {}
+    for path in upper.rglob("*"):
+        name = str(path.relative_to(upper))
+        if not path.is_dir() and not name.startswith(
+            (*NOT_OURS, "var/lib/rpm/", "var/lib/dpkg/", "var/lib/systemd/", "srv/", "usr/")
+        ):
+            files[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "removed"
+    listed = ["chkconfig", "--list"] if host.platform == "el6" else ["sh", "-c", "ls /etc/rc?.d"]
+    packages = ["rpm", "-qa"] if host.platform == "el6" else ["dpkg-query", "-W", "-f", "${Package} ${Status}\n"]
+    rules = host.run(["iptables-save", "-t", "filter"]).out
+    return {
+        "files": files,
+        "boot": host.run(listed).out,
+        "firewall": [line for line in rules.splitlines() if line.startswith("-A")],
+        "cron": host.run(["sh", "-c", "ls /etc/cron.d; crontab -l 2>/dev/null"]).out,
+        "packages": sorted(line for line in host.run(packages).out.splitlines() if "deinstall" not in line),
+    }
+
+
+def difference(before: dict, after: dict) -> dict:
+    """What is not the same, part by part."""
+    found = {}
+    for part in before:
+        old, new = (d[part].items() if isinstance(d[part], dict) else d[part] for d in (before, after))
+        old, new = (set(v.splitlines() if isinstance(v, str) else v) for v in (old, new))
+        if old != new:
+            found[part] = {"old": sorted(old - new), "new": sorted(new - old)}
+    return found
+
+
+def apply_predicted(host) -> list[str]:
+    """Ask test=True, then apply for real: the same states must change. Returns their ids."""
+    before = system(host)
+    predicted = solo.apply(host, "test=True")
+    assert failed(predicted) == []
+    assert difference(before, system(host)) == {}, "test=True has changed something"
+    done = solo.apply(host)
+    assert failed(done) == []
+    would = [state["__id__"] for state in predicted if state["result"] is None]
+    assert sorted(would) == sorted(changed(done))
+    return changed(done)
+
+
+def test_a_bare_host_becomes_a_server_as_predicted(host):
+    apply_predicted(host)
+    assert abs(host.clock_error()) < 0.1
+    seen = call(host, "ntpcluster.status")
+    assert seen["synchronized"], seen["problems"]
+
+
+def test_a_second_apply_changes_nothing(host):
+    done = solo.apply(host)
+    assert (changed(done), failed(done)) == ([], [])
+
+
+def test_the_configuration_reads_as_ntp_conf_and_denies_by_default(host):
+    text = host.read(CONFIG[host.platform])
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if line.startswith("server")] == [
+        f"server {a} iburst minpoll 3 maxpoll 3" for a in INTERNET
+    ]
+    assert any(re.match(r"restrict default ignore", line) for line in lines)
+    assert any(line.startswith("restrict 10.0.0.0 mask 255.255.255.128 kod limited") for line in lines)
+    if host.platform == "el6":
+        assert not [line for line in lines if re.match(r"restrict (source|-[46] .* mask)", line)]
+        tickers = host.read("/etc/ntp/step-tickers").splitlines()
+        assert [line for line in tickers if not line.startswith("#")] == INTERNET
+        assert "SYNC_HWCLOCK=yes" in host.read("/etc/sysconfig/ntpdate")
+        assert "SYNC_HWCLOCK" not in host.read("/etc/sysconfig/ntpd")
+
+
+def test_the_daemon_understands_every_line(host):
+    """ntpd drops a line it cannot read and goes on, so what it says at the start has to be looked at."""
+    binary = ["/usr/sbin/ntpd", "-n", "-d", "-c", CONFIG[host.platform]]
+    said = host.run(["timeout", "2", *binary])
+    assert "syntax error" not in said.out + said.err
+    assert "invalid" not in said.out + said.err
+
+
+def test_the_zone_is_recorded_and_shown_and_survives_an_update_of_tzdata(host):
+    assert host.run(["date", "+%Z"]).out.strip() == "CST"
+    if host.platform == "el6":
+        assert 'ZONE="Asia/Shanghai"' in host.read("/etc/sysconfig/clock")
+        assert host.run(["test", "-L", "/etc/localtime"]).rc != 0
+        host.run(["/usr/sbin/tzdata-update"]).check()
+    else:
+        assert host.read("/etc/timezone").strip() == "Asia/Shanghai"
+    assert host.run(["date", "+%Z"]).out.strip() == "CST"
+
+
+def from_outside(host, source: str, packet: str) -> subprocess.CompletedProcess:
+    """Send a packet (as Python writes it) to the host from an address on its network; the answer's bytes in hex."""
+    script = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1.5); "
+        f"s.bind(('{source}', 0)); s.sendto({packet}, ('{host.address}', 123)); print(s.recv(999).hex())"
+    )
+    asked = ["ip", "netns", "exec", f"{host.lab.prefix}-internet", sys.executable, "-c", script]
+    return subprocess.run(asked, capture_output=True, text=True)
+
+
+def ask_time(host, source: str) -> bool:
+    """Whether the host tells the time to this address: a server's packet, synchronised."""
+    answer = from_outside(host, source, "b'\\x23' + bytes(39) + b'12345678'").stdout.strip()
+    return len(answer) == 96 and int(answer[:2], 16) & 0xC7 == 4
+
+
+def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
+    namespace = f"{host.lab.prefix}-internet"
+    for address in ("10.0.0.70", "10.0.0.200"):
+        subprocess.run(["ip", "-n", namespace, "addr", "replace", f"{address}/24", "dev", "eth0"], check=True)
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
+    assert ask_time(host, "10.0.0.70"), "10.0.0.70 is within serves"
+    assert not ask_time(host, "10.0.0.200"), "10.0.0.200 is not"
+
+
+@pytest.mark.parametrize("open_firewall", [False, True], ids=["firewall", "daemon alone"])
+def test_nobody_but_the_host_itself_may_ask_more_than_the_time(host, open_firewall):
+    """Modes 6 (ntpq) and 7 (the monlist of CVE-2013-5211), through the firewall and without it."""
+    if open_firewall:
+        host.run(["iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
+    for packet in ("b'\\x16\\x02' + bytes(10)", "b'\\x17\\x00\\x03\\x2a' + bytes(44)"):
+        done = from_outside(host, "10.0.0.70", packet)
+        assert done.returncode != 0 and "timed out" in done.stderr, done.stdout
+    if open_firewall:
+        host.run(["iptables", "-D", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
+    assert "associd" in host.run(["ntpq", "-c", "rv 0", "127.0.0.1"]).out
+
+
+def test_keys_are_written_for_root_and_the_daemon_only_and_shown_nowhere(host):
+    set_pillar(host, KEYED)
+    secret = KEYED["keys"][7]["secret"]
+    keys_file = "/etc/ntp/keys" if host.platform == "el6" else "/etc/ntpsec/ntp.keys"
+    for arguments in (["test=True"], []):
+        done = host.run(
+            ["salt-call", "--local", "--out=json", "-l", "debug", "state.apply", "ntp", *arguments], timeout=200
+        )
+        assert secret not in done.out, "a secret is in the result"
+        log = [line for line in done.err.splitlines() if secret in line]
+        assert not [line for line in log if "ntp.keys" in line or "diff" in line.lower()], log[:3]
+    assert f"7 SHA1 {secret}" in host.read(keys_file)
+    assert host.run(["stat", "-c", "%a %U", keys_file]).out.split() == ["640", "root"]
+    assert "trustedkey 7" in host.read(CONFIG[host.platform])
+    assert call(host, "ntpcluster.status")["daemon"]["running"]
+    assert secret not in json.dumps(call(host, "ntpcluster.plan"))
+
+
+def spoil(host, name: str, old: str, new: str) -> None:
+    """Put a broken copy of one of the project's templates in its place."""
+    text = (PROJECT / "salt" / "ntp" / "files" / name).read_text()
+    assert old in text
+    host.write(f"/srv/instead/ntp/files/{name}", text.replace(old, new))
+
+
+def expect_rollback(host, good: str) -> str:
+    done = solo.apply(host)
+    red = {state["__id__"]: state["comment"] for state in done if state["result"] is False}
+    assert "Put back what worked before" in red["ntp-is-running"], red
+    assert host.read(CONFIG[host.platform]) == good
+    assert sorted(peer["address"] for peer in call(host, "ntpcluster.peers")) == INTERNET
+    return red["ntp-is-running"]
+
+
+def test_a_configuration_that_loses_a_source_is_rolled_back(host):
+    """ntpd logs a line it cannot read, drops it and runs on; the proof notices."""
+    good = host.read(CONFIG[host.platform])
+    spoil(
+        host, "ntp.conf.jinja", "{{ source.line }}", "{{ source.line | replace('server 10.0.0.2', 'sever 10.0.0.2') }}"
+    )
+    assert "does not have 10.0.0.2" in expect_rollback(host, good)
+
+
+def test_a_configuration_with_a_source_that_nobody_gave_it_is_rolled_back(host):
+    good = host.read(CONFIG[host.platform])
+    spoil(host, "ntp.conf.jinja", "# Whose time this host follows.", "server 10.0.0.99")
+    assert "10.0.0.99" in expect_rollback(host, good)
+
+
+def test_options_with_which_the_daemon_does_not_start_are_rolled_back(host):
+    good = host.read(CONFIG[host.platform])
+    options = "/etc/sysconfig/ntpd" if host.platform == "el6" else "/etc/default/ntpsec"
+    kept = host.read(options)
+    spoil(host, "sysconfig_ntpd.jinja", "{{ setting.value }}", "{{ setting.value }} --no-such-option")
+    assert "does not run" in expect_rollback(host, good)
+    assert host.read(options) == kept
+
+
+@pytest.mark.parametrize(
+    ("pillar", "expected"),
+    [
+        ({"tiers": {"server": {"match": "*", "sauces": INTERNET}}}, "sauces"),
+        ({**SERVER, "timezone": "../../etc/passwd"}, "timezone"),
+        ({**SERVER, "options": {"includefile": "/etc/shadow"}}, "includefile"),
+        ({"tiers": {"server": {**SERVER["tiers"]["server"], "sources": ["-oops"]}}}, "-oops"),
+    ],
+)
+def test_a_bad_pillar_changes_nothing(host, pillar, expected):
+    before = system(host)
+    set_pillar(host, pillar)
+    done = solo.apply(host)
+    assert done[0]["__id__"] == "pillar-is-valid" and done[0]["result"] is False
+    assert expected in done[0]["comment"]
+    assert changed(done) == []
+    assert difference(before, system(host)) == {}
+
+
+def test_a_repository_that_is_down_does_no_harm_to_what_is_installed(host):
+    away = ["mv", "/srv/yum", "/srv/yum.away"] if host.platform == "el6" else ["mv", "/srv/apt", "/srv/apt.away"]
+    host.run(away).check()
+    done = solo.apply(host)
+    host.run(["mv", away[2], away[1]]).check()
+    assert (changed(done), failed(done)) == ([], [])
+
+
+def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
+    set_pillar(host, CRON)
+    apply_predicted(host)
+    assert not call(host, "ntpcluster.status")["daemon"]["running"]
+    line = [
+        line for line in host.read("/etc/cron.d/ntpcluster").splitlines() if "ntpdate" in line and line[0].isdigit()
+    ]
+    assert len(line) == 1
+    assert "dport 123" not in host.run(["iptables-save"]).out
+    done = solo.apply(host)
+    assert (changed(done), failed(done)) == ([], [])
+    # What cron will run, run now.
+    host.set_clock(30)
+    host.run(["sh", "-c", line[0].split(" root ", 1)[1]], timeout=60)
+    assert abs(host.clock_error()) < 0.1
+    assert host.time.counters["rtc_sets"] >= 1
+    set_pillar(host, SERVER)
+    apply_predicted(host)
+    assert host.run(["test", "-e", "/etc/cron.d/ntpcluster"]).rc != 0
+    assert call(host, "ntpcluster.status")["synchronized"]
+
+
+def test_a_stopped_firewall_stays_stopped_and_keeps_its_rules(host):
+    if host.platform == "modern":
+        # Debian has no firewall service; the same law holds for rules that are not there.
+        assert host.run(["iptables-save"]).out.count("-A") == 0
+        return
+    saved = host.read("/etc/sysconfig/iptables")
+    host.run(["service", "iptables", "stop"]).check()
+    host.run(["sed", "-i", "/ntpcluster/d", "/etc/sysconfig/iptables"]).check()
+    done = solo.apply(host)
+    assert failed(done) == [] and changed(done) == ["served-networks-may-ask"]
+    assert host.read("/etc/sysconfig/iptables") == saved
+    assert host.run(["service", "iptables", "status"]).rc == 3
+    host.run(["service", "iptables", "start"]).check()
+    assert "--dport 123" in host.run(["iptables-save"]).out
+
+
+def test_a_kill_in_the_middle_is_healed_by_the_next_apply(host):
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.set_clock(200)
+    run = subprocess.Popen(
+        [*host.enter(), "salt-call", "--local", "state.apply", "ntp"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(4)
+    for pid in host.pids():
+        words = open(f"/proc/{pid}/cmdline").read().split("\0")
+        if any(word.endswith("salt-call") for word in words):
+            subprocess.run(["kill", "-9", str(pid)])
+    run.wait()
+    assert failed(solo.apply(host)) == []
+    assert abs(host.clock_error()) < 0.1
+    assert call(host, "ntpcluster.status")["daemon"]["running"]
+
+
+def test_what_an_apply_costs_when_nothing_changes(host):
+    done = solo.apply(host)
+    for state in done:
+        print(f"{host.platform} {state['__id__']:28} {state['duration']:8.1f} ms")
+    total = sum(state["duration"] for state in done)
+    print(f"{host.platform} {'all':28} {total:8.1f} ms")
+    assert changed(done) == []
+
+
+def test_clean_gives_back_what_was_there_before(host):
+    predicted = solo.apply(host, "test=True", sls="ntp.clean")
+    assert failed(predicted) == []
+    done = solo.apply(host, sls="ntp.clean")
+    assert failed(done) == []
+    after = system(host)
+    zone = ("etc/localtime", "etc/timezone", "etc/sysconfig/clock")
+    for name in set(host.before["files"]) | set(after["files"]):
+        if name not in zone and not name.startswith(
+            (
+                "etc/ntp",
+                "etc/adjtime",
+                "var/lib/ntp",
+                "etc/passwd",
+                "etc/group",
+                "etc/shadow",
+                "etc/gshadow",
+                "etc/subuid",
+                "etc/subgid",
+            )
+        ):
+            assert after["files"].get(name) == host.before["files"].get(name), name
+    left = difference(host.before, after)
+    left.pop("files", None)
+    assert left == {}
+    again = solo.apply(host, sls="ntp.clean")
+    assert (changed(again), failed(again)) == ([], [])
