@@ -1,7 +1,7 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
 # make test   every test; make lint   every check of form
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test unit lint ready
+.PHONY: help demo lab-down test unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -22,6 +22,9 @@ test: ready
 
 unit: $(VENV)/ready
 	$(PYTHON) -m pytest tests/unit $(PYTEST)
+
+bench: ready
+	@$(PYTHON) -m tests.bench
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -48,7 +48,7 @@ def origin():
 
 def remember(key, value):
     """
-    Keep a fact about this host as it was before, unless one is kept already.
+    Keep a fact about this host as it was before, unless one is kept already. A list grows instead.
 
     key
         ``packages`` or ``service NAME``.
@@ -64,10 +64,14 @@ def remember(key, value):
         salt '*' ntpcluster.remember packages '[ntp]'
     """
     kept = origin()
-    if key not in kept:
+    if isinstance(value, list):
+        value = sorted(set(kept.get(key, [])) | set(value))
+    elif key in kept:
+        return kept[key]
+    if kept.get(key) != value:
         kept[key] = value
         _write(kept)
-    return kept[key]
+    return value
 
 
 def remember_file(path):

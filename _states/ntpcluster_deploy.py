@@ -61,6 +61,10 @@ def installed(name):
             ret = __states__["pkg.installed"](name, pkgs=package["names"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
+    if ret["result"] is not None:
+        # What came along as a dependency goes again with the rest.
+        new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
+        __salt__["ntpcluster.remember"]("packages", new)
     if ret["result"] is None and not ret["changes"]:
         # Salt 3000 names the packages in the comment only.
         ret["changes"] = dict(
@@ -239,6 +243,27 @@ def alone(name):
         if __salt__["service.status"](service):
             return _result(name, False, changes, "{0} does not stop".format(service))
     return _result(name, True, changes, "stopped and disabled: {0}".format(", ".join(sorted(changes))))
+
+
+def dhcp_ignored(name):
+    """
+    No DHCP lease changes this host's NTP configuration.
+
+    name
+        Of no meaning.
+    """
+    try:
+        meddling = __salt__["ntpcluster.dhcp_meddles"]()
+        if not meddling:
+            return _result(name, comment="no lease can change the NTP configuration")
+        changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
+        if __opts__["test"]:
+            return _result(name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling)))
+        for path in meddling:
+            __salt__["ntpcluster.ignore_dhcp"](path)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return _result(name, True, changes, "told to ignore servers of leases: {0}".format(", ".join(meddling)))
 
 
 def step_at_boot(name):

@@ -1,6 +1,8 @@
 # Takes the deployment off this host again: files, service, firewall and crontab are what they were before.
 # The clock keeps running right, and the time zone stays.
-{% from 'ntp/platform.jinja' import platform with context %}
+
+include:
+  - ntp.modules
 
 firewall-is-as-before:
   ntpcluster.firewall_absent: []

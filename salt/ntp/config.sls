@@ -1,6 +1,9 @@
 # What the daemon and the boot-time step are told.
 {% from 'ntp/platform.jinja' import platform with context %}
 
+include:
+  - ntp.package
+
 {{ platform.ntp_conf }}:
   ntpcluster.file:
     - source: salt://ntp/files/ntp.conf.jinja
@@ -43,3 +46,8 @@
     - require:
       - ntpcluster: ntp-is-installed
 {% endif %}
+
+leases-leave-it-alone:
+  ntpcluster.dhcp_ignored:
+    - require:
+      - ntpcluster: pillar-is-valid

@@ -1,5 +1,8 @@
 # The other method: no daemon, a step by crontab. On hosts of the daemon's method this file is not there.
 
+include:
+  - ntp.package
+
 /etc/cron.d/ntpcluster:
   ntpcluster.file:
     - source: salt://ntp/files/cron.jinja

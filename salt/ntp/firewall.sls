@@ -1,5 +1,8 @@
 # UDP 123 is open to the networks this host serves, and to nobody else.
 
+include:
+  - ntp.valid
+
 served-networks-may-ask:
   ntpcluster.firewall:
     - require:

@@ -1,5 +1,8 @@
 # The daemon and its tools, and no other time daemon beside them.
 
+include:
+  - ntp.valid
+
 ntp-is-installed:
   ntpcluster.installed:
     - require:

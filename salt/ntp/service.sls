@@ -2,6 +2,9 @@
 # It does not wait for the step: a host whose servers are down for the moment must find them by itself later.
 {% from 'ntp/platform.jinja' import platform with context %}
 
+include:
+  - ntp.config
+
 ntp-is-running:
   ntpcluster.running:
     - watch:

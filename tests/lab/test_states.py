@@ -43,6 +43,12 @@ CRON = {
 }
 
 
+#: What comes and goes by itself on a running system, or is the package manager's own record.
+PASSING = ("etc/salt/", "var/lock/", "var/lib/rpm/", "var/lib/dpkg/", "etc/init.d/.depend", "srv/", "usr/", "tmp/",
+           "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/.pwd.lock",
+           "etc/adjtime", "etc/ntp", "var/lib/ntp", "var/lib/systemd/", "var/lib/apt/")  # fmt: skip
+
+
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def host(request, images):
     """A bare host, 90 s fast, that shall become a server."""
@@ -67,9 +73,7 @@ def system(host) -> dict:
     files = {}
     for path in upper.rglob("*"):
         name = str(path.relative_to(upper))
-        if not path.is_dir() and not name.startswith(
-            (*NOT_OURS, "var/lib/rpm/", "var/lib/dpkg/", "var/lib/systemd/", "srv/", "usr/")
-        ):
+        if not path.is_dir() and not name.startswith(NOT_OURS + PASSING):
             files[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "removed"
     listed = ["chkconfig", "--list"] if host.platform == "el6" else ["sh", "-c", "ls /etc/rc?.d"]
     packages = ["rpm", "-qa"] if host.platform == "el6" else ["dpkg-query", "-W", "-f", "${Package} ${Status}\n"]
@@ -79,6 +83,7 @@ def system(host) -> dict:
         "boot": host.run(listed).out,
         "firewall": [line for line in rules.splitlines() if line.startswith("-A")],
         "cron": host.run(["sh", "-c", "ls /etc/cron.d; crontab -l 2>/dev/null"]).out,
+        "ntp": host.run(["sh", "-c", "ls -d /etc/ntp* /var/lib/ntp* 2>/dev/null"]).out,
         "packages": sorted(line for line in host.run(packages).out.splitlines() if "deinstall" not in line),
     }
 
@@ -208,6 +213,9 @@ def test_keys_are_written_for_root_and_the_daemon_only_and_shown_nowhere(host):
     assert "trustedkey 7" in host.read(CONFIG[host.platform])
     assert call(host, "ntpcluster.status")["daemon"]["running"]
     assert secret not in json.dumps(call(host, "ntpcluster.plan"))
+    set_pillar(host, SERVER)
+    assert sorted(apply_predicted(host)) == sorted([keys_file, CONFIG[host.platform], "ntp-is-running"])
+    assert secret not in host.run(["cat", keys_file]).out
 
 
 def spoil(host, name: str, old: str, new: str) -> None:
@@ -315,6 +323,64 @@ def test_a_stopped_firewall_stays_stopped_and_keeps_its_rules(host):
     assert "--dport 123" in host.run(["iptables-save"]).out
 
 
+def test_another_time_daemon_is_stopped_and_stays_off(host):
+    # Stands for an installed chronyd: a service of that name that can be started, stopped and enabled.
+    name = {"el6": "chronyd", "modern": "chrony"}[host.platform]
+    script = f"""#!/bin/sh
+### BEGIN INIT INFO
+# Provides: {name}
+# Required-Start: $local_fs
+# Required-Stop: $local_fs
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+# chkconfig: 2345 58 74
+# description: stands for another time daemon
+case $1 in start) touch /var/run/rival;; stop) rm -f /var/run/rival;; status) test -e /var/run/rival || exit 3;; esac
+"""
+    host.write(f"/etc/init.d/{name}", script, 0o755)
+    enable = ["chkconfig", "--add", name] if host.platform == "el6" else ["update-rc.d", name, "defaults"]
+    host.run(enable).check()
+    host.run(["service", name, "start"]).check()
+    assert apply_predicted(host) == ["no-other-time-daemon"]
+    assert host.run(["service", name, "status"]).rc == 3
+    assert host.run(["sh", "-c", f"ls /etc/rc?.d/S*{name}"]).rc != 0
+    host.run(["rm", "-f", f"/etc/init.d/{name}"]).check()
+    host.run(["sh", "-c", f"rm -f /etc/rc?.d/*{name}"]).check()
+
+
+def test_leases_with_time_servers_are_ignored(host):
+    if host.platform == "modern":
+        assert 'IGNORE_DHCP="yes"' in host.read("/etc/default/ntpsec")
+        return
+    path = "/etc/sysconfig/network-scripts/ifcfg-eth7"
+    host.run(["mkdir", "-p", path.rpartition("/")[0]]).check()
+    host.write(path, 'DEVICE=eth7\nBOOTPROTO="dhcp"\nPEERNTP=yes\nONBOOT=no')
+    assert apply_predicted(host) == ["leases-leave-it-alone"]
+    assert host.read(path) == 'DEVICE=eth7\nBOOTPROTO="dhcp"\nONBOOT=no\nPEERNTP=no\n'
+    solo.apply(host, sls="ntp.config")
+    call(host, "ntpcluster.give_back", path)
+    assert host.read(path) == 'DEVICE=eth7\nBOOTPROTO="dhcp"\nPEERNTP=yes\nONBOOT=no'
+    host.run(["rm", "-r", "/etc/sysconfig/network-scripts"]).check()
+
+
+def test_the_boot_time_step_is_switched_on_by_the_pillar(host):
+    set_pillar(host, {**SERVER, "step": {"at_boot": True}})
+    if host.platform == "modern":
+        assert apply_predicted(host) == [], "Debian has no such service"
+        return
+    assert apply_predicted(host) == ["step-at-boot"]
+    assert "3:on" in host.run(["chkconfig", "--list", "ntpdate"]).out
+    host.set_rtc(-500)
+    host.reboot(clean=False)
+    assert host.clock_error() == pytest.approx(-500, abs=60) or abs(host.clock_error()) < 1
+    wait_until(lambda: abs(host.clock_error()) < 0.1, 60)
+    wait_until(lambda: host.run(["service", "ntpd", "status"]).rc == 0, 60)
+    assert host.run(["test", "-e", "/var/lock/subsys/ntpdate"]).rc == 0, "the ntpdate service has done it"
+    set_pillar(host, SERVER)
+    assert apply_predicted(host) == ["step-at-boot"]
+
+
 def test_a_kill_in_the_middle_is_healed_by_the_next_apply(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.set_clock(200)
@@ -349,24 +415,66 @@ def test_clean_gives_back_what_was_there_before(host):
     done = solo.apply(host, sls="ntp.clean")
     assert failed(done) == []
     after = system(host)
-    zone = ("etc/localtime", "etc/timezone", "etc/sysconfig/clock")
-    for name in set(host.before["files"]) | set(after["files"]):
-        if name not in zone and not name.startswith(
-            (
-                "etc/ntp",
-                "etc/adjtime",
-                "var/lib/ntp",
-                "etc/passwd",
-                "etc/group",
-                "etc/shadow",
-                "etc/gshadow",
-                "etc/subuid",
-                "etc/subgid",
-            )
-        ):
-            assert after["files"].get(name) == host.before["files"].get(name), name
-    left = difference(host.before, after)
-    left.pop("files", None)
-    assert left == {}
+    for zone in ("etc/localtime", "etc/timezone", "etc/sysconfig/clock"):
+        for system_then in (host.before, after):
+            system_then["files"].pop(zone, None)
+    assert difference(host.before, after) == {}
+    assert host.run(["date", "+%Z"]).out.strip() == "CST", "the time zone stays"
     again = solo.apply(host, sls="ntp.clean")
     assert (changed(again), failed(again)) == ([], [])
+    assert host.run(["test", "-e", "/var/lib/ntpcluster"]).rc != 0
+
+
+def offline(host) -> list[dict]:
+    """The platform's packages as files with their checksums, as a site without a repository would give them."""
+    folder, ending = ("/srv/yum", "rpm") if host.platform == "el6" else ("/srv/apt", "deb")
+    names = host.run(["sh", "-c", f"ls {folder}/*.{ending}"]).check().out.split()
+    if host.platform == "el6":
+        names = [name for name in names if "-1.el6" in name]
+    files = []
+    for name in names:
+        total = host.run(["sha256sum", name]).check().out.split()[0]
+        package = (
+            name.rpartition("/")[2].partition("_")[0]
+            if ending == "deb"
+            else re.match(r"[a-z]+", name.rpartition("/")[2]).group()
+        )
+        files.append(
+            {"name": package, "source": f"/srv/offline/{name.rpartition('/')[2]}", "source_hash": f"sha256={total}"}
+        )
+    host.run(["cp", "-a", folder, "/srv/offline"]).check()
+    return files
+
+
+def test_packages_come_from_files_when_there_is_no_repository_and_only_with_the_right_checksum(host):
+    files = offline(host)
+    host.run(
+        ["mv", *{"el6": ("/srv/yum", "/srv/yum.away"), "modern": ("/srv/apt", "/srv/apt.away")}[host.platform]]
+    ).check()
+    names = [one["name"] for one in files]
+    wrong = [{**files[0], "source_hash": "sha256=" + "0" * 64}, *files[1:]]
+    set_pillar(host, {**SERVER, "package": {"names": names, "sources": wrong}})
+    done = solo.apply(host, sls="ntp.package")
+    assert [s["__id__"] for s in done if s["result"] is False and "sha256" in s["comment"]] == ["ntp-is-installed"]
+    assert not any(call(host, "pkg.version", name) for name in names)
+    set_pillar(host, {**SERVER, "package": {"names": names, "sources": files}})
+    done = solo.apply(host, sls="ntp.package")
+    assert failed(done) == [] and all(call(host, "pkg.version", name) for name in names)
+    again = solo.apply(host, sls="ntp.package")
+    assert (changed(again), failed(again)) == ([], [])
+    host.run(
+        ["mv", *{"el6": ("/srv/yum.away", "/srv/yum"), "modern": ("/srv/apt.away", "/srv/apt")}[host.platform]]
+    ).check()
+
+
+def test_a_pinned_version_is_the_one_that_is_installed(host):
+    assert failed(solo.apply(host, sls="ntp.clean")) == []
+    newest = call(host, "pkg.latest_version", "ntp" if host.platform == "el6" else "ntpsec")
+    pinned = newest.replace("-2.el6", "-1.el6")
+    names = ["ntp", "ntpdate"] if host.platform == "el6" else ["ntpsec", "ntpsec-ntpdate"]
+    set_pillar(host, {**SERVER, "package": {"names": names, "version": pinned}})
+    assert failed(solo.apply(host, sls="ntp.package")) == []
+    assert call(host, "pkg.version", names[0]) == pinned
+    set_pillar(host, {**SERVER, "package": {"names": names, "version": "9.9.9-9"}})
+    assert failed(solo.apply(host, sls="ntp.package")) != []
+    assert call(host, "pkg.version", names[0]) == pinned

@@ -1,0 +1,79 @@
+# -*- coding: utf-8 -*-
+"""
+DHCP leases that name time servers: EL6's dhclient writes them into ntp.conf and restarts ntpd, at every renewal
+(/etc/dhcp/dhclient.d/ntp.sh), unless the interface's file says PEERNTP=no. Which files and words: platforms.yaml.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import glob
+import os
+import re
+
+import salt.utils.files
+
+__virtualname__ = "ntpcluster"
+
+#: What editors and rpm leave beside a file; the network scripts do not read them either.
+LEFT_OVERS = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".ntpcluster")
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def dhcp_meddles():
+    """
+    Files of interfaces whose leases would change this host's NTP configuration.
+
+    Returns a list of paths; empty where the platform has no such thing.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.dhcp_meddles
+    """
+    facts = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]
+    if not facts:
+        return []
+    found = [path for path in sorted(glob.glob(facts["files"])) if not path.endswith(LEFT_OVERS)]
+    return [path for path in found if _says(path, facts["where"]) and not _says(path, facts["say"])]
+
+
+def ignore_dhcp(path):
+    """
+    Make one interface's leases leave the NTP configuration alone. What else its file says stays.
+
+    path
+        One of ``ntpcluster.dhcp_meddles``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.ignore_dhcp /etc/sysconfig/network-scripts/ifcfg-eth0
+    """
+    say = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]["say"]
+    variable = say.partition("=")[0]
+    __salt__["ntpcluster.remember_file"](path)
+    lines = [line for line in _lines(path) if not re.match(r"\s*{0}=".format(variable), line)] + [say]
+    fresh = path + ".ntpcluster"
+    with salt.utils.files.fopen(fresh, "wb") as handle:
+        handle.write("\n".join(lines + [""]).encode("utf-8"))
+    os.chmod(fresh, os.stat(path).st_mode & 0o7777)
+    os.rename(fresh, path)
+    return True
+
+
+def _lines(path):
+    with salt.utils.files.fopen(path, "rb") as handle:
+        return handle.read().decode("utf-8", "replace").splitlines()
+
+
+def _says(path, setting):
+    """Whether a file of shell variables gives one this value, quoted or not; the last one counts."""
+    variable, _, value = setting.partition("=")
+    given = [re.match(r"\s*{0}=[\"']?([^\"'#\s]*)".format(variable), line) for line in _lines(path)]
+    given = [match.group(1) for match in given if match]
+    return bool(given) and given[-1].lower() == value.lower()

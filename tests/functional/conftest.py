@@ -1,0 +1,56 @@
+"""Salt's own loader over the project's tree, in this process: nothing is applied to this machine."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import yaml
+from saltfactories.utils.functional import Loaders
+
+from tests.lab.images import PROJECT
+
+
+@pytest.fixture(scope="session")
+def salt_factories_config():
+    return {"code_dir": str(PROJECT)}
+
+
+@pytest.fixture(scope="session")
+def minion_opts(salt_factories, tmp_path_factory):
+    """Options of a masterless minion that serves the real `salt/` and a pillar of the tests'."""
+    pillar = tmp_path_factory.mktemp("pillar")
+    (pillar / "top.sls").write_text((PROJECT / "pillar" / "top.sls").read_text())
+    (pillar / "ntp").mkdir()
+    cluster = {
+        "tiers": {
+            "server": {
+                "match": "ntp*",
+                "sources": ["10.0.0.1"],
+                "addresses": ["10.0.0.189"],
+                "serves": ["10.0.0.0/24"],
+            },
+            "client": {"match": "*", "follows": "server"},
+        }
+    }
+    (pillar / "ntp" / "init.sls").write_text(yaml.safe_dump({"ntp": cluster}))
+    factory = salt_factories.salt_minion_daemon(
+        "node1",
+        overrides={
+            "file_client": "local",
+            "file_roots": {"base": [str(PROJECT / "salt")]},
+            "pillar_roots": {"base": [str(pillar)]},
+            # The machine that runs the tests may be anything; the tree is asked what it makes of a platform it knows.
+            "grains": {"os_family": "Debian", "osmajorrelease": 12},
+        },
+    )
+    return factory.config.copy()
+
+
+@pytest.fixture(scope="session")
+def loaders(minion_opts):
+    yield Loaders(minion_opts)
+    # Salt leaves handlers behind that would complain of closed files when Python ends.
+    for handler in list(logging.root.handlers):
+        if type(handler).__module__.startswith("salt."):
+            logging.root.removeHandler(handler)

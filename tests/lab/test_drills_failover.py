@@ -1,0 +1,178 @@
+"""Drills 1 and 3: servers die one by one, then the whole internet; nobody is told, everybody goes on by himself.
+
+Four servers and six clients: for each way to die a pair of clients, one of either kind, that prefers a server of its own; the
+fourth server is everybody's second. So all three deaths are drilled at once, on the same daemons' real polls.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.drilling import Watch, daemons, follows, kill, service, sources, timed
+from tests.lab.images import PROJECT
+from tests.lab.solo import call, codes
+
+SECOND = "10.0.0.180"
+#: The way a server dies, and which one.
+PREFERRED = {"process": "10.0.0.181", "power": "10.0.0.182", "cable": "10.0.0.183"}
+SERVERS = {"ntp180": "modern", "ntp181": "el6", "ntp182": "modern", "ntp183": "el6"}
+#: These go on as orphans, the others do not.
+ORPHANS = ("ntp181", "ntp182")
+
+PILLAR = {
+    "tiers": {
+        "server": {
+            "match": "ntp*",
+            "sources": sources(*INTERNET[:2]),
+            "addresses": [SECOND, *PREFERRED.values()],
+            "serves": ["10.0.0.0/24"],
+        },
+        **{
+            death: {"match": f"{death}*", "sources": sources(server, SECOND, prefer=server)}
+            for death, server in PREFERRED.items()
+        },
+    },
+    "sync": {"timeout": 60},
+    "health": {"settle": 12},
+}
+
+
+@pytest.fixture(scope="module")
+def lab(images):
+    with Cluster(master=False) as lab:
+        for number, (name, kind) in enumerate(SERVERS.items()):
+            mine = {**PILLAR, "orphan": 10} if name in ORPHANS else PILLAR
+            host = solo.add(lab, Role(name, f"10.0.0.{180 + number}", kind), pillar=mine)
+            if name in ORPHANS:
+                # ntpd waits 300 s before it turns orphan; the lab, for the test's sake, 20 s.
+                conf = (PROJECT / "salt/ntp/files/ntp.conf.jinja").read_text()
+                host.write("/srv/instead/ntp/files/ntp.conf.jinja", conf + "\ntos orphanwait 20\n")
+        for number, death in enumerate(PREFERRED):
+            for kind in ("el6", "modern"):
+                role = Role(f"{death}-{kind}", f"10.0.0.{20 + 2 * number + (kind == 'modern')}", kind)
+                solo.add(lab, role, pillar=PILLAR)
+        for host in lab.hosts.values():
+            host.run(["service", "salt-minion", "stop"])
+        with ThreadPoolExecutor(2) as pool:
+            applied = dict(zip(lab.hosts, pool.map(solo.apply, lab.hosts.values()), strict=True))
+        assert {name: failed(states) for name, states in applied.items()} == {name: [] for name in lab.hosts}
+        lab.belongings = {name: drilling.belongings(host) for name, host in lab.hosts.items()}
+        yield lab
+
+
+def clients(lab, death=None):
+    return [host for name, host in lab.hosts.items() if name.partition("-")[0] in ([death] if death else PREFERRED)]
+
+
+def on(hosts, server_of) -> list[str]:
+    """Names of the hosts that follow the server they should."""
+    return [host.name for host in hosts if follows(host) == server_of(host)]
+
+
+def preferred(host):
+    return PREFERRED[host.name.partition("-")[0]]
+
+
+def when_each(hosts, what, timeout) -> dict[str, float]:
+    """Seconds until each host answers `what` with something true."""
+    began, seen = time.monotonic(), {}
+    while len(seen) < len(hosts):
+        for host in hosts:
+            if host.name not in seen and what(host):
+                seen[host.name] = round(time.monotonic() - began)
+        assert time.monotonic() < began + timeout, f"after {timeout} s only {seen} of {[h.name for h in hosts]}"
+        time.sleep(1)
+    return seen
+
+
+def test_clients_move_to_the_second_server_when_the_preferred_one_dies_in_whatever_way(lab):
+    hosts = clients(lab)
+    assert all(status["health"] in ("ok", "degraded") for status in [call(hosts[0], "ntpcluster.status")])
+    when_each(hosts, lambda host: follows(host) == preferred(host), 60)
+    # A server is needed as second that has been heard a few times.
+    when_each(hosts, lambda host: host.run(["ntpq", "-pn"]).out.count(" 377 ") == 2, 90)
+    with Watch(*hosts) as watch:
+        lab.network.cut("ntp183")
+        lab.hosts["ntp182"]._power_off()
+        kill(*drilling.processes(lab.hosts["ntp181"], "/ntpd"))
+        assert daemons(lab.hosts["ntp181"]) == []
+        seconds = when_each(hosts, lambda host: follows(host) == SECOND, 150)
+    print("on the second server after s:", seconds)
+    moved = {host.name: round(watch.moved(host) * 1000, 3) for host in hosts}
+    print("clocks moved by ms:", moved)
+    assert max(seconds.values()) < 100
+    assert max(moved.values()) < drilling.STILL_S * 1000
+
+
+def test_status_names_the_dead_server_and_is_not_ok(lab):
+    for host in clients(lab):
+        seen = call(host, "ntpcluster.status")
+        assert (seen["health"], seen["synchronized"], seen["source"]) == ("degraded", True, SECOND), host.name
+        assert [p["evidence"]["peer"] for p in seen["problems"] if p["code"] == "unreachable"] == [preferred(host)]
+
+
+def test_clients_return_when_the_preferred_server_is_back(lab):
+    hosts = clients(lab)
+    with Watch(*hosts) as watch:
+        lab.network.cut("ntp183", mend=True)
+        lab.hosts["ntp182"].boot()
+        service(lab.hosts["ntp181"], "start").check()
+        seconds = when_each(hosts, lambda host: follows(host) == preferred(host), 150)
+    print("back on the preferred server after s:", seconds)
+    moved = {host.name: round(watch.moved(host) * 1000, 3) for host in hosts}
+    print("clocks moved by ms:", moved)
+    assert max(moved.values()) < drilling.STILL_S * 1000
+    lab.hosts["ntp182"].run(["service", "salt-minion", "stop"])
+    for name, host in lab.hosts.items():
+        drilling.whole(host, lab.belongings[name])
+
+
+def test_when_every_upstream_vanishes_servers_and_clients_say_so_as_the_pillar_wants_it(lab):
+    lab.internet.behave(silent=True)
+    began = time.monotonic()
+    servers = [lab.hosts[name] for name in SERVERS]
+    with Watch(*clients(lab)) as watch:
+        said = {}
+        while len(said) < len(servers):
+            for host in servers:
+                if host.name not in said and call(host, "ntpcluster.status")["health"] == "unsynchronized":
+                    said[host.name] = round(time.monotonic() - began)
+            assert time.monotonic() < began + 150, said
+        print("servers are unsynchronized after s:", said)
+        orphans = [lab.hosts[name] for name in ORPHANS]
+        turned = when_each(orphans, lambda host: call(host, "ntpcluster.variables")["stratum"] == 10, 120)
+        print("orphans after further s:", turned)
+        for host in orphans:
+            assert "orphan" in codes(call(host, "ntpcluster.status")["problems"])
+        hosts = clients(lab)
+        late = {}
+        while len(late) < len(hosts) and time.monotonic() < began + 240:
+            for host in hosts:
+                seen = call(host, "ntpcluster.status")
+                print(f"{time.monotonic() - began:.0f}", host.name, seen["health"], seen["source"], codes(seen["problems"]))
+                if host.name not in late and seen["health"] != "ok":
+                    late[host.name] = (round(time.monotonic() - began), seen["health"], codes(seen["problems"]))
+    print("clients say so after s:", late)
+    print("clocks moved by ms:", {host.name: round(watch.moved(host) * 1000, 3) for host in hosts})
+    for host in lab.hosts.values():
+        print(host.name, host.run(["ntpq", "-pn"]).out, host.run(["ntpq", "-c", "rv"]).out)
+    for host in hosts:
+        assert watch.moved(host) < drilling.STILL_S, host.name
+    assert set(late) == {host.name for host in hosts}
+
+
+def test_when_the_internet_is_back_everybody_recovers_without_help(lab):
+    lab.internet.behave()
+    everybody = list(lab.hosts.values())
+    seconds = timed(lambda: all(follows(host) in INTERNET for host in everybody[:4]), 120)
+    print(f"servers follow the internet again after {seconds:.0f} s")
+    seconds += timed(lambda: all(follows(host) == preferred(host) for host in clients(lab)), 120)
+    print(f"clients follow their own server again after {seconds:.0f} s")
+    for host in everybody:
+        wait_until(lambda host=host: call(host, "ntpcluster.status")["synchronized"], 60, 1)
+        drilling.whole(host, lab.belongings[host.name])

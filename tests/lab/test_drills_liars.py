@@ -1,0 +1,162 @@
+"""Drills 2 and 4: servers that lie while they are followed, and packets that nobody asked for.
+
+Four clients of one kind, all drilled at the same time: with two servers and with three, one of which turns liar; it jumps by
+three seconds and claims stratum 1 above the honest ones' 2, or it drifts by 500 ppm.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.drilling import Watch, follows, sources
+from tests.lab.solo import PILLAR, call, codes
+from tests.lab.upstream import Upstream
+
+JUMPER, DRIFTER = "10.0.0.11", "10.0.0.12"
+ASKS = {
+    "two-jump": [INTERNET[0], JUMPER],
+    "three-jump": [*INTERNET[:2], JUMPER],
+    "two-drift": [INTERNET[0], DRIFTER],
+    "three-drift": [*INTERNET[:2], DRIFTER],
+}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """The lab of four clients; it is named for what its parameter groups."""
+    with Cluster(master=False) as lab:
+        lab.liars = Upstream(lab.network, "liars", [JUMPER, DRIFTER], lab.folder / "liars")
+        lab.closing.callback(lab.liars.close)
+        lab.internet.behave(stratum=2, refid="10.9.9.9")
+        for number, (name, asked) in enumerate(ASKS.items()):
+            pillar = {**PILLAR, "tiers": {"client": {"match": "*", "sources": sources(*asked)}}}
+            made = solo.add(lab, Role(name, f"10.0.0.{20 + number}", request.param), pillar=pillar)
+            made.run(["service", "salt-minion", "stop"])
+        with ThreadPoolExecutor(2) as pool:
+            applied = dict(zip(lab.hosts, pool.map(solo.apply, lab.hosts.values()), strict=True))
+        assert {name: failed(states) for name, states in applied.items()} == {name: [] for name in lab.hosts}
+        lab.belongings = {name: drilling.belongings(made) for name, made in lab.hosts.items()}
+        yield lab
+
+
+def settle(lab):
+    """Every source has been heard some times, and every client follows one."""
+    for made in lab.hosts.values():
+        wait_until(lambda made=made: made.run(["ntpq", "-pn"]).out.count(" 37") >= 2 and follows(made), 90, 1)
+
+
+def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
+    lab = host
+    settle(lab)
+    hosts = lab.hosts
+    liar = {name: asked[-1] for name, asked in ASKS.items()}
+    began = time.time()
+    seen = {name: {} for name in ASKS}
+    with Watch(*hosts.values()) as watch:
+        lab.liars.behave(JUMPER, offset=3.0, stratum=1)
+        lab.liars.behave(DRIFTER, drift_ppm=500.0, since=began, stratum=2)
+        while time.time() < began + 110:
+            for name, made in hosts.items():
+                status = call(made, "ntpcluster.status")
+                named = [p["evidence"]["peer"] for p in status["problems"] if p["code"] == "falseticker"]
+                key = (status["health"], status["source"], *named)
+                if key not in seen[name]:
+                    seen[name][key] = round(time.time() - began)
+    for name, made in hosts.items():
+        print(f"{made.platform} {name}: clock moved {watch.moved(made) * 1000:.1f} ms, now {made.clock_error() * 1000:+.1f} ms")
+        for key, seconds in seen[name].items():
+            print(f"    {seconds:4d} s  {key}")
+        print(made.run(["ntpq", "-pn"]).out)
+    for name in ("three-jump", "three-drift"):
+        status = call(hosts[name], "ntpcluster.status")
+        assert status["synchronized"] and status["health"] == "degraded", name
+        assert [p["evidence"]["peer"] for p in status["problems"] if p["code"] == "falseticker"] == [liar[name]]
+        assert status["source"] in INTERNET
+    assert watch.moved(hosts["three-jump"]) < drilling.STILL_S
+    assert watch.moved(hosts["three-drift"]) < 0.02
+    # Two servers that contradict each other: NTP cannot know who is right, so nobody is followed and the clock stands.
+    assert watch.moved(hosts["two-jump"]) < drilling.STILL_S
+    two = call(hosts["two-jump"], "ntpcluster.status")
+    assert two["health"] != "ok", two["problems"]
+
+
+def test_when_the_liar_is_honest_again_all_is_as_before(host):
+    lab = host
+    lab.liars.behave()
+    for name, made in lab.hosts.items():
+        wait_until(
+            lambda made=made: not {"falseticker", "unsynchronized"} & set(codes(call(made, "ntpcluster.status")["problems"])),
+            120,
+            1,
+        )
+        drilling.whole(made, lab.belongings[name])
+
+
+#: Sends answers that nobody asked for, in the name of a server: right in every field but the origin stamp, 3 s off; or rubbish.
+FLOOD = """
+import os, random, socket, struct, sys, time
+source, target, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+sent, until = 0, time.monotonic() + seconds
+while time.monotonic() < until:
+    now = time.time() + 2208988800 + 3
+    stamp = struct.pack("!II", int(now), int(now % 1 * 2**32))
+    packet = struct.pack("!BBBbII4s", 0x24, 2, 3, -20, 0, 66, b"LIAR") + stamp + os.urandom(8) + stamp + stamp
+    if sent % 4 == 3:
+        packet = os.urandom(random.randrange(1, 200))
+    udp = struct.pack("!HHHH", 123, 123, 8 + len(packet), 0) + packet
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                       socket.inet_aton(source), socket.inet_aton(target))
+    raw.sendto(head + udp, (target, 0))
+    sent += 1
+    time.sleep(0.001)
+print(sent)
+"""
+
+
+def test_a_flood_of_forged_and_broken_packets_moves_nothing(host):
+    lab = host
+    made = lab.hosts["three-jump"]
+    wait_until(lambda: follows(made), 60, 1)
+    with Watch(made) as watch:
+        flood = [
+            subprocess.Popen(
+                ["ip", "netns", "exec", f"{lab.prefix}-internet", sys.executable, "-c", FLOOD, address, made.address, "20"],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for address in INTERNET[:2]
+        ]
+        during = []
+        while any(each.poll() is None for each in flood):
+            during.append((follows(made), call(made, "ntpcluster.status")["health"]))
+    sent = sum(int(each.communicate()[0]) for each in flood)
+    print(f"{made.platform}: {sent} packets in 20 s; clock moved {watch.moved(made) * 1000:.3f} ms; seen {set(during)}")
+    assert sent > 5000
+    assert watch.moved(made) < drilling.STILL_S
+    assert {source for source, _ in during} <= set(ASKS["three-jump"])
+    drilling.whole(made, lab.belongings["three-jump"])
+
+
+def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(host):
+    lab = host
+    made = lab.hosts["two-jump"]
+    with Watch(made) as watch:
+        lab.internet.behave(garbage=True)
+        lab.liars.behave(garbage=True)
+        seconds = drilling.timed(lambda: not call(made, "ntpcluster.status")["synchronized"], 90, 1)
+        said = codes(call(made, "ntpcluster.status")["problems"])
+        lab.internet.behave(stratum=2, refid="10.9.9.9")
+        lab.liars.behave()
+        back = drilling.timed(lambda: call(made, "ntpcluster.status")["synchronized"], 90, 1)
+    print(f"{made.platform}: rubbish noticed after {seconds:.0f} s ({said}), over {back:.0f} s after it ended")
+    assert watch.moved(made) < drilling.STILL_S
+    for name, each in lab.hosts.items():
+        drilling.whole(each, lab.belongings[name])

@@ -1,0 +1,178 @@
+"""When a host tells of itself: on a change that lasts, once, and never in its first minute."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from _beacons import ntpcluster as beacon
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
+SETTINGS = {"confirm": 2, "offset_ms": 100.0, "calm": 0.5, "grace": 60}
+
+
+class Host:
+    """A host that is looked at every 10 s, long after its start; what it says changes as the test says."""
+
+    def __init__(self, young=False, **settings):
+        self.now, self.memory = 1000.0, {"since": 1000.0 if young else 0.0, "known": {}, "seen": {}}
+        self.settings = {**SETTINGS, **settings}
+        self.status = copy.deepcopy(RECORDED["node148"])
+        self.status["daemon"]["uptime_s"] = 0.0 if young else 5000.0
+
+    def looks(self, times=2, **change):
+        """Tags and new values of the events that so many looks sent."""
+        self.status.update(change)
+        sent = []
+        for _ in range(times):
+            self.now += 10
+            if self.status["daemon"]["uptime_s"] is not None:
+                self.status["daemon"]["uptime_s"] += 10
+            sent += beacon.look(self.memory, self.settings, copy.deepcopy(self.status), self.now)
+        return [(event["tag"], event["old"], event["new"]) for event in sent]
+
+    def offset(self, milliseconds, times=2):
+        for peer in self.status["peers"]:
+            peer["offset_ms"] = milliseconds
+        return self.looks(times, offset_ms=milliseconds)
+
+
+DOWN = {"health": "stopped", "synchronized": False, "source": None, "stratum": None, "offset_ms": None, "peers": []}
+
+
+def test_a_host_that_is_well_says_nothing():
+    assert Host().looks(100) == []
+
+
+def test_a_change_is_told_once_when_it_was_seen_twice():
+    host = Host()
+    host.looks(3)
+    assert host.looks(1, **DOWN) == []
+    assert host.looks(1) == [("health", "ok", "stopped")]
+    assert host.looks(50) == []
+
+
+def test_a_change_that_does_not_last_is_not_told():
+    host = Host()
+    host.looks(3)
+    well = copy.deepcopy(host.status)
+    for _ in range(10):
+        assert host.looks(1, **DOWN) == []
+        assert host.looks(1, **copy.deepcopy(well)) == []
+
+
+def test_recovery_is_told_as_well():
+    host = Host()
+    host.looks(3)
+    well = copy.deepcopy(host.status)
+    host.looks(2, **DOWN)
+    assert host.looks(2, **well) == [("health", "stopped", "ok")]
+
+
+def test_a_host_that_was_ill_before_anyone_looked_is_told():
+    assert Host().looks(2, **DOWN) == [("health", "ok", "stopped")]
+
+
+def test_nothing_is_news_while_the_daemon_settles():
+    host = Host()
+    host.looks(3)
+    assert host.looks(20, health="settling", synchronized=False, source=None, stratum=16) == []
+
+
+def test_a_fresh_start_is_left_in_peace_for_a_minute():
+    host = Host(young=True)
+    bad = {"health": "unsynchronized", "synchronized": False, "source": None}
+    assert host.looks(5, **bad) == []
+    assert host.looks(3) == [("health", "ok", "unsynchronized")]
+
+
+@pytest.mark.parametrize(("offset", "side"), [(150.0, "behind"), (-150.0, "ahead")])
+def test_an_offset_beyond_its_bound_is_told_for_both_signs(offset, side):
+    host = Host()
+    host.looks(3)
+    assert host.offset(offset) == [("offset", "inside", side)]
+    assert host.offset(offset * 0.6, 20) == []
+    assert host.offset(offset * 0.3) == [("offset", side, "inside")]
+
+
+def test_an_offset_that_swings_around_its_bound_is_told_once():
+    host = Host()
+    host.looks(3)
+    told = [event for swing in range(20) for event in host.offset(101.0 if swing % 2 else 99.0)]
+    assert told == [("offset", "inside", "behind")]
+
+
+def test_the_offset_of_the_followed_row_counts_while_the_daemons_own_stands_still():
+    host = Host()
+    host.looks(3)
+    for peer in host.status["peers"]:
+        peer["offset_ms"] = -118.0
+    assert host.looks(2, offset_ms=0.004) == [("offset", "inside", "ahead")]
+
+
+def test_a_switch_between_two_good_sources_is_no_news():
+    host = Host()
+    host.looks(3)
+    for source in ["10.0.0.180", "10.0.0.189"] * 3:
+        assert host.looks(3, source=source) == []
+
+
+def test_a_switch_away_from_a_dead_source_is_told():
+    host = Host()
+    host.looks(3, source="10.0.0.189")
+    for peer in host.status["peers"]:
+        if peer["address"] == "10.0.0.189":
+            peer.update(reach=0, condition="reject")
+    assert host.looks(2, source="10.0.0.180") == [("source", "10.0.0.189", "10.0.0.180")]
+
+
+def test_a_stratum_that_rises_is_told():
+    host = Host()
+    host.looks(3)
+    assert host.looks(2, stratum=6) == [("stratum", 3, 6)]
+
+
+def test_without_a_source_the_stratum_is_a_memory_and_no_news():
+    host = Host()
+    host.looks(3)
+    bad = {"health": "unsynchronized", "synchronized": False, "source": None, "stratum": 16, "peers": []}
+    assert [tag for tag, _, _ in host.looks(2, **bad)] == ["health", "source"]
+
+
+def test_an_event_says_what_a_reactor_needs():
+    host = Host()
+    host.looks(3)
+    host.status.update(DOWN, problems=[{"code": "daemon-stopped", "message": "", "remedy": ""}])
+    for _ in range(2):
+        host.now += 10
+        events = beacon.look(host.memory, host.settings, host.status, host.now)
+    assert events[0]["codes"] == ["daemon-stopped"]
+    assert set(events[0]) == {"tag", "what", "old", "new", "health", "tier", "source", "stratum", "offset_ms", "codes"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        "x",
+        [1],
+        [{"confirm": 0}],
+        [{"confirm": 1.5}],
+        [{"offset_ms": "many"}],
+        [{"calm": 2}],
+        [{"grace": -1}],
+        [{"grace": True}],
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_with_a_reason(config):
+    good, reason = beacon.validate(config)
+    assert not good and reason
+
+
+@pytest.mark.parametrize(
+    "config", [[], [{"interval": 60}], [{"confirm": 3}, {"offset_ms": 5}, {"_beacon_name": "ntpcluster"}]]
+)
+def test_sensible_settings_are_accepted(config):
+    assert beacon.validate(config)[0]
