@@ -319,8 +319,7 @@ def cleaned(name):
         for path in files:
             __salt__["ntpcluster.give_back"](path)
         if kept.get("packages"):
-            remove = "pkg.purge" if "pkg.purge" in __salt__ and __grains__["os_family"] == "Debian" else "pkg.remove"
-            __salt__[remove](pkgs=kept["packages"])
+            __salt__["pkg.purge"](pkgs=kept["packages"])
         for service, was in services.items():
             if was["running"]:
                 _restore_service(service, was)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import yaml
+from salt._logging import shutdown_temp_handler
 from saltfactories.utils.functional import Loaders
 
 from tests.lab.images import PROJECT
@@ -49,8 +48,6 @@ def minion_opts(salt_factories, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaders(minion_opts):
-    yield Loaders(minion_opts)
-    # Salt leaves handlers behind that would complain of closed files when Python ends.
-    for handler in list(logging.root.handlers):
-        if type(handler).__module__.startswith("salt."):
-            logging.root.removeHandler(handler)
+    # The handler that Salt starts with keeps what is logged until Python ends, and then writes to a closed file.
+    shutdown_temp_handler()
+    return Loaders(minion_opts)
