@@ -141,6 +141,8 @@ def give_back(path):
     if not facts["existed"]:
         os.unlink(path)
         return True
+    if not os.path.isdir(os.path.dirname(path)):
+        os.makedirs(os.path.dirname(path))
     fresh = path + ".ntpcluster"
     shutil.copyfile(os.path.join(STORE, facts["copy"]), fresh)
     os.chmod(fresh, facts["mode"])
@@ -184,6 +186,29 @@ def keep_proven(paths):
         if os.path.isfile(path) and not (os.path.isfile(copy) and filecmp.cmp(path, copy, shallow=False)):
             _copy(path, copy)
     return True
+
+
+def unproven(paths):
+    """
+    Those of these files that are not as they were when the daemon last proved its configuration.
+
+    A run that was killed between writing a file and restarting the daemon leaves such a file.
+
+    paths
+        List of files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.unproven '[/etc/ntp.conf]'
+    """
+    changed = []
+    for path in paths:
+        copy = os.path.join(PROVEN, _copy_name(path))
+        if not os.path.isfile(path) or not os.path.isfile(copy) or not filecmp.cmp(path, copy, shallow=False):
+            changed.append(path)
+    return changed
 
 
 def restore_proven(paths):

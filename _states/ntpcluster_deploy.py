@@ -175,7 +175,9 @@ def _running(name, restart):
         now = __salt__["ntpcluster.daemon"](service)
         if plan["method"] != "ntpd":
             return _stopped(name, service, now)
-        proof = __salt__["ntpcluster.proof"]() if now["running"] and not restart else {"proven": False, "reason": ""}
+        proof = {"proven": False, "reason": ""}
+        if now["running"] and not restart and not __salt__["ntpcluster.unproven"](__salt__["ntpcluster.config_files"]()):
+            proof = __salt__["ntpcluster.proof"]()
         changes = {}
         if not now["running"]:
             changes["running"] = {"old": False, "new": True}
@@ -324,7 +326,7 @@ def cleaned(name):
             if was["running"]:
                 _restore_service(service, was)
         __salt__["ntpcluster.forget"]()
-    except (CommandExecutionError, SaltInvocationError) as exc:
+    except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     return _result(name, True, changes, "the host is what it was before")
 
