@@ -197,7 +197,8 @@ def _running(name, restart):
         if not now["running"] or not proof["proven"]:
             comment = __salt__["ntpcluster.bring_up"](restart=now["running"])
     except (CommandExecutionError, SaltInvocationError) as exc:
-        return _result(name, False, comment="{0}".format(exc))
+        # Without this Salt would call mod_watch next, and a restart with what was put back would turn red into green.
+        return dict(_result(name, False, comment="{0}".format(exc)), skip_watch=True)
     return _result(name, True, changes, comment)
 
 
