@@ -54,7 +54,8 @@ def installed(name):
         if not __opts__["test"]:
             __salt__["ntpcluster.remember"]("packages", _absent(package["names"]))
         if package["sources"]:
-            ret = __states__["pkg.installed"](name, sources=_fetched(package["sources"]))
+            # yum looks into every repository even for a file of its own, and fails if one is out of reach.
+            ret = __states__["pkg.installed"](name, sources=_fetched(package["sources"]), disablerepo="*")
         elif package["version"]:
             ret = __states__["pkg.installed"](name, pkgs=[{one: package["version"]} for one in package["names"]])
         else:

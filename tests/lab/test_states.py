@@ -81,6 +81,8 @@ def system(host) -> dict:
         name = str(path.relative_to(upper))
         if not path.is_dir() and not name.startswith(NOT_OURS + PASSING):
             files[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "removed"
+            if path.is_file() and path.read_bytes() == shipped(host, name):
+                del files[name]
     listed = ["chkconfig", "--list"] if host.platform == "el6" else ["sh", "-c", "ls /etc/rc?.d"]
     packages = ["rpm", "-qa"] if host.platform == "el6" else ["dpkg-query", "-W", "-f", "${Package} ${Status}\n"]
     rules = host.run(["iptables-save", "-t", "filter"]).out
@@ -92,6 +94,14 @@ def system(host) -> dict:
         "ntp": host.run(["sh", "-c", "ls -d /etc/ntp* /var/lib/ntp* 2>/dev/null"]).out,
         "packages": sorted(line for line in host.run(packages).out.splitlines() if "deinstall" not in line),
     }
+
+
+def shipped(host, name: str) -> bytes | None:
+    """What the host's image has under this name."""
+    for layer in host.layers:
+        if (layer / name).is_file():
+            return (layer / name).read_bytes()
+    return None
 
 
 def difference(before: dict, after: dict) -> dict:
