@@ -1,12 +1,15 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test; make lint   every check of form
+# make test   every test but the two below; make lint   every check of form
+# make drills what can go wrong, made to go wrong
+# make e2e    virtual machines with real kernel clocks, reboots and power cuts
+# make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test unit bench lint ready
+.PHONY: help demo lab-down test drills e2e unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # What the lab needs of Debian, by the program that shows whether it is there.
-PROGRAMS := debootstrap:debootstrap iptables:iptables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux
+PROGRAMS := debootstrap:debootstrap iptables:iptables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chromium:chromium
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -17,8 +20,19 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
+# Labs run side by side, three at a time: their hosts mostly wait for each other.
+SIDE_BY_SIDE := -n 3 --dist loadgroup
+
 test: ready
-	$(PYTHON) -m pytest $(PYTEST)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) --ignore-glob='*/test_drills_*' tests/unit tests/functional tests/lab $(PYTEST)
+
+drills: ready
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
+
+e2e: ready
+	@command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null || { echo "Installing qemu-system-x86 qemu-utils"; \
+	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install qemu-system-x86 qemu-utils >/dev/null; }
+	E2E=1 $(PYTHON) -m pytest tests/e2e $(PYTEST)
 
 unit: $(VENV)/ready
 	$(PYTHON) -m pytest tests/unit $(PYTEST)

@@ -98,7 +98,8 @@ def judge(plan, process, table, problems=None):
             problem("daemon-silent", "ntpd runs but does not answer: {0}".format(table["message"]), pid=process["pid"])
         )
     else:
-        found += _listed(plan, rows)
+        # Of half a table nobody can say what is not in it.
+        found += _listed(plan, rows) if table["complete"] else []
         found += [trouble for trouble in (_trouble(row, settling) for row in rows) if trouble]
         free = _free_running(rv, system)
         found += free
@@ -257,10 +258,12 @@ def _trouble(row, settling):
         return problem("falseticker", said, offset_ms=row["offset_ms"], **facts)
     if row["heard"] and not row["reach"]:
         # A source whose packets are no use never counts as reached. Why, ntpsec does not tell; diagnose asks.
-        if not flash & FLASH_UNSYNCHRONIZED and row["when_s"] is not None:
+        if flash & FLASH_UNSYNCHRONIZED or row["when_s"] is None:
+            said = "{0} answers but gives no time: stratum {1}, refid {2}".format(name, row["stratum"], row["refid"])
+            return problem("upstream-unsynchronized", said, **facts)
+        # Only what came lately counts: a server that has died was heard as well, in its time.
+        if row["when_s"] <= 4 * (row["poll_s"] or 64):
             return problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
-        said = "{0} answers but gives no time: stratum {1}, refid {2}".format(name, row["stratum"], row["refid"])
-        return problem("upstream-unsynchronized", said, **facts)
     if not row["reach"] & LAST_FOUR and not settling:
         said = "{0} has not answered its last polls (reach {1:03o})".format(name, row["reach"])
         return problem("unreachable", said, **facts)

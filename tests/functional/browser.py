@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 QUIET = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
-KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}
+KEYS = {"ArrowRight": (39, ""), "Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}
 
 
 @contextlib.contextmanager

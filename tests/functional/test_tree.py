@@ -45,7 +45,10 @@ def test_functions_of_several_files_are_one_module(loaders):
 
 def test_the_plan_of_a_client_is_derived(loaders):
     plan = loaders.modules.ntpcluster.plan()
-    assert (plan["tier"], [source["line"] for source in plan["sources"]]) == ("client", ["server 10.0.0.189 iburst prefer"])
+    assert (plan["tier"], [source["line"] for source in plan["sources"]]) == (
+        "client",
+        ["server 10.0.0.189 iburst prefer"],
+    )
 
 
 def test_the_version_that_minions_compare_is_that_of_the_modules():

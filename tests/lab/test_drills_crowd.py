@@ -80,7 +80,9 @@ def test_sixteen_clients_applied_at_once_all_follow_their_servers(lab):
     before = {server.name: drilling.belongings(server) for server in servers}
     clients = []
     for number in range(CLIENTS):
-        client = solo.add(lab, Role(f"node{number}", f"10.0.0.{120 + number}", "el6"), (-1) ** number * (10.0 + number), PILLAR)
+        client = solo.add(
+            lab, Role(f"node{number}", f"10.0.0.{120 + number}", "el6"), (-1) ** number * (10.0 + number), PILLAR
+        )
         client.run(["service", "salt-minion", "stop"])
         clients.append(client)
     began = time.monotonic()

@@ -39,7 +39,7 @@ def host(request, images):
             pillar = {**PILLAR, "tiers": {"client": {"match": "*", "sources": sources(*asked)}}}
             made = solo.add(lab, Role(name, f"10.0.0.{20 + number}", request.param), pillar=pillar)
             made.run(["service", "salt-minion", "stop"])
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(4) as pool:
             applied = dict(zip(lab.hosts, pool.map(solo.apply, lab.hosts.values()), strict=True))
         assert {name: failed(states) for name, states in applied.items()} == {name: [] for name in lab.hosts}
         lab.belongings = {name: drilling.belongings(made) for name, made in lab.hosts.items()}
@@ -69,8 +69,11 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
                 key = (status["health"], status["source"], *named)
                 if key not in seen[name]:
                     seen[name][key] = round(time.time() - began)
+            time.sleep(3)
     for name, made in hosts.items():
-        print(f"{made.platform} {name}: clock moved {watch.moved(made) * 1000:.1f} ms, now {made.clock_error() * 1000:+.1f} ms")
+        print(
+            f"{made.platform} {name}: clock moved {watch.moved(made) * 1000:.1f} ms, now {made.clock_error() * 1000:+.1f} ms"
+        )
         for key, seconds in seen[name].items():
             print(f"    {seconds:4d} s  {key}")
         print(made.run(["ntpq", "-pn"]).out)
@@ -92,7 +95,9 @@ def test_when_the_liar_is_honest_again_all_is_as_before(host):
     lab.liars.behave()
     for name, made in lab.hosts.items():
         wait_until(
-            lambda made=made: not {"falseticker", "unsynchronized"} & set(codes(call(made, "ntpcluster.status")["problems"])),
+            lambda made=made: (
+                not {"falseticker", "unsynchronized"} & set(codes(call(made, "ntpcluster.status")["problems"]))
+            ),
             120,
             1,
         )
@@ -128,7 +133,18 @@ def test_a_flood_of_forged_and_broken_packets_moves_nothing(host):
     with Watch(made) as watch:
         flood = [
             subprocess.Popen(
-                ["ip", "netns", "exec", f"{lab.prefix}-internet", sys.executable, "-c", FLOOD, address, made.address, "20"],
+                [
+                    "ip",
+                    "netns",
+                    "exec",
+                    f"{lab.prefix}-internet",
+                    sys.executable,
+                    "-c",
+                    FLOOD,
+                    address,
+                    made.address,
+                    "20",
+                ],
                 stdout=subprocess.PIPE,
                 text=True,
             )

@@ -370,7 +370,7 @@ def test_leases_with_time_servers_are_ignored(host):
         assert 'IGNORE_DHCP="yes"' in host.read("/etc/default/ntpsec")
         return
     assert host.read(LEASED) == 'DEVICE=eth7\nBOOTPROTO="dhcp"\nONBOOT=no\nPEERNTP=no\n'
-    host.write(LEASED, 'DEVICE=eth7\nBOOTPROTO=dhcp\n')
+    host.write(LEASED, "DEVICE=eth7\nBOOTPROTO=dhcp\n")
     assert apply_predicted(host) == ["leases-leave-it-alone"]
     assert host.read(LEASED) == "DEVICE=eth7\nBOOTPROTO=dhcp\nPEERNTP=no\n"
 

@@ -49,8 +49,8 @@ def test_a_silent_host_is_down_and_has_no_other_figure():
 
 
 def test_an_unknown_figure_has_no_sample_instead_of_a_false_zero():
-    found = samples(view(node148={"offset_ms": None, "stratum": None}))
-    assert ("ntpcluster_host_offset_seconds", "node148") not in found
+    found = samples(view(node148={"root_delay_ms": None, "stratum": None}))
+    assert ("ntpcluster_host_root_delay_seconds", "node148") not in found
     assert ("ntpcluster_host_stratum", "node148") not in found
     assert found["ntpcluster_host_synchronized", "node148"] == 1
 

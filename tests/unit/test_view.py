@@ -427,13 +427,13 @@ for number in range(4998):
 del returns["node0007"]
 returns["node0008"] = "Traceback: no"
 expected = list(returns) + ["node0007"]
-begin = time.perf_counter()
+begin = time.process_time()
 view = ntpcluster_view.build(returns, expected, 1795341952.0, 1.0)
 text = ntpcluster_tree.draw(view)
 line = ntpcluster_tree.verdict(view)
 figures = ntpcluster_metrics.text(view)
 print(json.dumps({
-    "seconds": time.perf_counter() - begin,
+    "seconds": time.process_time() - begin,
     "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     "hosts": view["summary"]["hosts"],
     "codes": [p["code"] for p in view["problems"]],

@@ -1,0 +1,195 @@
+# -*- coding: utf-8 -*-
+"""
+Tells the master when this host's time gets worse, or better again
+==================================================================
+
+.. code-block:: yaml
+
+    beacons:
+      ntpcluster:
+        - interval: 60
+
+An event is sent when something has changed, not as long as it stays changed, and only after it has been seen several
+times running. What the daemon does just after its start is no news. The tags, below ``salt/beacon/HOST/ntpcluster/``:
+
+``health``
+    Another word of ``ntpcluster.status``: ok, degraded, unsynchronized, stopped.
+``source``
+    Another server is followed, or none, because the one before is of no use any more. A switch between two sources
+    that are both good is the daemon's own business and no news.
+``stratum``
+    This host is nearer to the outside time, or farther away.
+``offset``
+    The offset is beyond its bound, on either side, or it is well inside again.
+
+Each event carries ``what``, ``old``, ``new``, and, as they are now, ``health``, ``tier``, ``source``, ``stratum``,
+``offset_ms`` and ``codes`` (of the problems).
+
+The settings, all optional:
+
+``interval``
+    Seconds between two looks (Salt's own setting).
+``confirm``
+    A change counts when so many looks running have shown it; 2 by default.
+``offset_ms``
+    Bound of the offset; by default the pillar's ``sync:max_offset``.
+``calm``
+    The offset counts as inside again below this part of the bound; 0.5 by default.
+``grace``
+    Seconds after the daemon's or the minion's start in which nothing is news; 60 by default. While the daemon is
+    ``settling``, nothing is news anyway.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster"
+
+DEFAULTS = {"confirm": 2, "offset_ms": None, "calm": 0.5, "grace": 60}
+
+#: What is watched, in the order in which its events are sent.
+WATCHED = ("health", "source", "stratum", "offset")
+
+#: As in ``ntpcluster.judge``.
+SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
+LAST_FOUR = 0x0F
+
+#: Where the loader keeps what this beacon remembers from one look to the next.
+MEMORY = "ntpcluster.beacon"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def validate(config):
+    """
+    Whether the settings make sense: (bool, text), as Salt wants it of a beacon.
+    """
+    if not isinstance(config, list) or not all(isinstance(item, dict) for item in config):
+        return False, "Configuration for the ntpcluster beacon must be a list of settings."
+    settings = _settings(config)
+    for name in ("confirm", "offset_ms", "calm", "grace"):
+        value = settings[name]
+        if value is None and name == "offset_ms":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            return False, "ntpcluster beacon: {0} must be a number from 0 up, not {1!r}.".format(name, value)
+    if settings["confirm"] < 1 or settings["confirm"] != int(settings["confirm"]):
+        return False, "ntpcluster beacon: confirm must be a whole number from 1 up."
+    if settings["calm"] > 1:
+        return False, "ntpcluster beacon: calm is a part of the bound, from 0 to 1."
+    return True, "Valid beacon configuration"
+
+
+def beacon(config):
+    """
+    Look once; return the events to be sent.
+    """
+    settings = _settings(config)
+    now = __salt__["ntpcluster.monotonic"]()
+    memory = __context__.setdefault(MEMORY, {"since": now, "known": {}, "seen": {}})
+    status = __salt__["ntpcluster.status"]()
+    if settings["offset_ms"] is None:
+        settings["offset_ms"] = _bound()
+    return look(memory, settings, status, now)
+
+
+def _settings(config):
+    """The settings as one dict, the defaults filled in."""
+    settings = dict(DEFAULTS)
+    for item in config:
+        settings.update(item)
+    return settings
+
+
+def _bound():
+    """The offset that the pillar allows, in milliseconds; None without a valid pillar."""
+    try:
+        return __salt__["ntpcluster.plan"]()["sync"]["max_offset"] * 1000.0
+    except Exception:  # pylint: disable=broad-except
+        return None  # the status has an invalid pillar among its problems
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on everything is a pure function of its arguments, but for the memory.
+
+
+def look(memory, settings, status, now):
+    """
+    Compare a status with what was known before.
+
+    memory
+        ``since`` (when the first look was), ``known`` {what: what was told last}, ``seen`` {what: [value, looks]};
+        changed in place.
+    now
+        Seconds by a clock that no step moves.
+
+    Returns a list of events.
+    """
+    uptime = status["daemon"]["uptime_s"]
+    young = now - memory["since"] < settings["grace"] or (uptime is not None and uptime < settings["grace"])
+    if status["health"] == "settling" or (young and not status["synchronized"]):
+        memory["seen"].clear()
+        return []
+    events = []
+    for what, value in _values(memory["known"], settings, status):
+        last, looks = memory["seen"].get(what, (value, 0))
+        memory["seen"][what] = (value, looks + 1 if last == value else 1)
+        if memory["seen"][what][1] < settings["confirm"]:
+            continue
+        # Until now nothing has been told, and nobody is told that all is well.
+        old = memory["known"].get(what, {"health": "ok", "offset": "inside"}.get(what, value))
+        memory["known"][what] = value
+        if old != value and not (what == "source" and value and _usable(old, status)):
+            events.append(_event(what, old, value, status))
+    return events
+
+
+def _values(known, settings, status):
+    """What is watched, with its value now; what cannot be known now is left out."""
+    found = [("health", status["health"])]
+    if status["health"] != "stopped":
+        found.append(("source", status["source"]))
+    # Without a source the stratum is a memory of the daemon's.
+    if status["source"] and status["stratum"] is not None:
+        found.append(("stratum", status["stratum"]))
+        offset = _offset(status)
+        if settings["offset_ms"] is not None and offset is not None:
+            found.append(("offset", _side(known.get("offset"), settings, offset)))
+    return found
+
+
+def _usable(source, status):
+    """Whether a source could still be followed: chosen or nearly so, and one of its last four polls answered."""
+    for peer in status["peers"]:
+        if source in (peer["address"], peer["remote"]):
+            return peer["condition"] in SURVIVORS and bool((peer["reach"] or 0) & LAST_FOUR)
+    return False
+
+
+def _offset(status):
+    """
+    The offset in milliseconds, the daemon's own or that of the row it follows, whichever is larger: ntpd's own
+    figure stands still while it waits for a spike to pass, or measures the frequency after its first start.
+    """
+    rows = [peer["offset_ms"] for peer in status["peers"] if peer["condition"] in ("system_peer", "pps")]
+    known = [offset for offset in [status["offset_ms"]] + rows if offset is not None]
+    return max(known, key=abs) if known else None
+
+
+def _side(last, settings, offset):
+    """Where the offset is: ``inside``, ``ahead`` (this clock is fast, the offset negative) or ``behind``."""
+    side = "behind" if offset > 0 else "ahead"
+    if abs(offset) > settings["offset_ms"]:
+        return side
+    # Once told, it has to come well inside before it is told again.
+    if last == side and abs(offset) > settings["offset_ms"] * settings["calm"]:
+        return side
+    return "inside"
+
+
+def _event(what, old, new, status):
+    event = dict((key, status[key]) for key in ("health", "tier", "source", "stratum"))
+    codes = [problem["code"] for problem in status["problems"]]
+    event.update(offset_ms=_offset(status), tag=what, what=what, old=old, new=new, codes=codes)
+    return event

@@ -1,0 +1,52 @@
+"""
+Asking many minions one thing, for the other runners.
+"""
+
+import salt.client
+from salt.exceptions import SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
+    """
+    Run one function on minions and collect what they return. It does not judge: a traceback is a return as well.
+
+    fun, arg, kwarg
+        The function with its arguments.
+    tgt, tgt_type
+        Whom to ask, as for ``salt``.
+    timeout
+        Seconds to wait for those that show no sign of life; default: the master's ``timeout``. A minion that still
+        works at it is waited for.
+
+    Returns a dict: ``returns`` {minion: what it returned}, and ``expected``, the sorted names of all minions that
+    were asked.
+
+    Raises SaltInvocationError if the target matches no minion.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.ask ntpcluster.version
+        salt-run ntpcluster.ask ntpcluster.status tgt='ntp*' timeout=10
+    """
+    client = salt.client.get_local_client(__opts__["conf_file"])
+    try:
+        job = client.run_job(tgt, fun, list(arg), tgt_type, timeout=timeout, kwarg=kwarg, listen=True)
+        if not job or not job.get("minions"):
+            raise SaltInvocationError(f"no minion matches {tgt!r}: see salt-key --list=accepted")
+        returns = {}
+        answers = client.get_iter_returns(job["jid"], job["minions"], timeout=timeout, tgt=tgt, tgt_type=tgt_type)
+        for answer in answers:
+            for minion, value in (answer or {}).items():
+                if isinstance(value, dict) and "ret" in value:
+                    returns[minion] = value["ret"]
+        return {"returns": returns, "expected": sorted(job["minions"])}
+    finally:
+        client.destroy()

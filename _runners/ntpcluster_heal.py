@@ -1,0 +1,88 @@
+"""
+The cautious hand of the sample reactor (``contrib/reactor``): deploys a host again that needs it, not too often.
+"""
+
+import time
+
+import salt.cache
+from salt.exceptions import SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+# The loader offers this alone; ``refusal`` stays a plain function for the tests.
+__load__ = ["heal"]
+
+#: What a fresh deployment mends. Everything else needs a human, or just time.
+CURABLE = ("not-listed", "daemon-stopped")
+
+#: Where the master remembers when a host was deployed last.
+BANK = "ntpcluster/heal"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def heal(minion, codes=None, every=3600, at_once=3):
+    """
+    Apply ``ntp`` to a host whose daemon has stopped or runs with other sources than configured.
+
+    The event only says where to look: the host is asked first, and is left alone unless it says the same itself.
+
+    minion
+        The host.
+    codes
+        Codes of the problems in the event; without a curable one nothing is done.
+    every
+        Seconds that must have passed since this host was healed last.
+    at_once
+        Hosts that may be healed within ``every``, in the whole cluster; more than these have one common cause.
+
+    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.heal node148 codes='[daemon-stopped]'
+    """
+    if not isinstance(minion, str) or not minion:
+        raise SaltInvocationError(f"minion: {minion!r} is no minion")
+    if codes is not None and not set(codes) & set(CURABLE):
+        return _done(minion, False, "nothing that a deployment would mend: {}".format(", ".join(codes) or "no problem"))
+    cache = salt.cache.factory(__opts__)
+    healed = {name: cache.fetch(BANK, name).get("time", 0) for name in cache.list(BANK)}
+    reason = refusal(minion, healed, time.time(), every, at_once)
+    if reason:
+        return _done(minion, False, reason)
+    host = _look(minion)
+    found = [problem["code"] for problem in host["problems"] if problem["code"] in CURABLE]
+    if not found:
+        return _done(minion, False, "it is {} and does not say so itself".format(host["health"]))
+    # Written before the work: an attempt that never returns counts as well.
+    cache.store(BANK, minion, {"time": time.time(), "codes": found})
+    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], tgt=[minion], tgt_type="list")
+    after = _look(minion)
+    return _done(
+        minion, True, "applied for {}; it is {} now".format(", ".join(found), after["health"]), after["synchronized"]
+    )
+
+
+def _look(minion):
+    """The host's row of the view."""
+    return __salt__["ntpcluster.view"](tgt=[minion], tgt_type="list")["hosts"][minion]
+
+
+def _done(minion, applied, comment, synchronized=None):
+    return {"minion": minion, "applied": applied, "comment": comment, "synchronized": synchronized}
+
+
+def refusal(minion, healed, now, every, at_once):
+    """
+    Why a host must not be healed now, or None. ``healed`` is when each host was healed last.
+    """
+    recent = {name: when for name, when in healed.items() if 0 <= now - when < every}
+    if minion in recent:
+        return f"it was healed {now - recent[minion]:.0f} s ago; not again within {every:g} s"
+    if len(recent) >= at_once:
+        return f"{len(recent)} hosts have been healed within {every:g} s: look for what they have in common"
+    return None

@@ -1,0 +1,162 @@
+"""
+The order in which a cluster is deployed: from the top tier down, within a tier a few hosts at a time.
+
+``salt-run state.orchestrate orch.ntp`` asks ``ntpcluster.rollout`` and does what it says; all decisions are here.
+"""
+
+import salt.utils.minions
+from salt.exceptions import SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+# The loader offers these alone; ``batches`` and ``objections`` stay plain functions for the tests.
+__load__ = ["rollout", "stopped"]
+
+#: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
+PART = 3
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def rollout(target="*", resume=False, timeout=None):
+    """
+    Work out a rollout: who is deployed in which order, and what speaks against it. The hosts get this tree's
+    modules for that (``saltutil.sync_all``); nothing else is changed on them.
+
+    target
+        Compound matcher: whom to deploy; everyone by default. Tiers and their sizes are always the whole cluster's.
+    resume
+        True leaves out the hosts that follow their tier already and for which ``state.apply ntp test=True`` would
+        change nothing, so that a rollout which was stopped goes on where it stopped.
+    timeout
+        Seconds to wait for minions that show no sign of life; default: the master's ``timeout``.
+
+    Returns a dict: ``batches`` [{``name``, ``tier``, ``hosts``}] in order, ``skipped`` (hosts left out by
+    ``resume``), ``problems`` (texts; with any, nothing may be deployed) and ``warnings`` (texts).
+
+    Never more than a third of a tier is in one batch, and never a whole tier that has more than one host.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.rollout
+        salt-run ntpcluster.rollout target='node* and not node148' resume=True
+    """
+    plan = {"batches": [], "skipped": [], "problems": [], "warnings": []}
+    found = salt.utils.minions.CkMinions(__opts__).check_minions(target, "compound")
+    targets = sorted(found["minions"])
+    if not targets:
+        plan["problems"].append(f"no minion matches {target!r}: see salt-key --list=accepted")
+        return plan
+    try:
+        ask = __salt__["ntpcluster.ask"]
+        ask("saltutil.sync_all", tgt=targets, tgt_type="list", timeout=timeout)
+        view = __salt__["ntpcluster.view"](timeout=timeout)
+    except SaltInvocationError as exc:
+        plan["problems"].append(str(exc))
+        return plan
+    plan["problems"], plan["warnings"] = objections(view, targets)
+    if resume and not plan["problems"]:
+        dry = ask("state.apply", ["ntp"], kwarg={"test": True}, tgt=targets, tgt_type="list", timeout=timeout)
+        plan["skipped"] = [name for name in targets if finished(view["hosts"][name], dry["returns"].get(name))]
+    if not plan["problems"]:
+        plan["batches"] = batches(view, [name for name in targets if name not in plan["skipped"]])
+    return plan
+
+
+def stopped(batches, timeout=None):
+    """
+    Why a rollout stopped: the first batch that does not follow its tier, its hosts and what is wrong with them.
+    ``orch.ntp`` asks this after a failure.
+
+    batches
+        As in ``ntpcluster.rollout``.
+    timeout
+        As for ``ntpcluster.rollout``.
+
+    Returns a dict with one key, ``Error``, which is how a runner tells ``salt.runner`` that something is wrong.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.stopped '[{name: server 1 of 2, hosts: [ntp180]}]'
+    """
+    names = [name for batch in batches for name in batch["hosts"]]
+    view = __salt__["ntpcluster.view"](tgt=names, tgt_type="list", timeout=timeout)
+    return {"Error": reason(view, batches)}
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on everything is a pure function of its arguments.
+
+
+def objections(view, targets):
+    """What speaks against deploying these hosts of the cluster now: (problems, warnings), as lists of texts."""
+    hosts, wanted = view["hosts"], set(targets)
+    problems, warnings = [], []
+    for name in targets:
+        host = hosts.get(name)
+        if host is None or host["health"] in ("silent", "unreadable"):
+            why = host["why"] if host else "it was not asked"
+            problems.append(f"{name}: {why}; repair it, or leave it out: target='* and not {name}'")
+    faults = {}
+    for name in targets:
+        for item in hosts[name]["problems"] if name in hosts else ():
+            if item["code"] == "invalid-pillar":
+                faults.setdefault(item["message"], []).append(name)
+    problems += ["{}: {}".format(", ".join(names), message) for message, names in faults.items()]
+    members = {tier["name"]: [hosts[name] for name in tier["hosts"]] for tier in view["tiers"]}
+    for tier, below in members.items():
+        follows = {host["follows"] for host in below if host["id"] in wanted and host["follows"]}
+        for above in sorted(follows):
+            servers = members.get(above, [])
+            if not servers:
+                problems.append(f"tier {tier} follows tier {above}, to which no minion belongs")
+            elif not any(host["synchronized"] or host["id"] in wanted for host in servers):
+                states = ", ".join("{} is {}".format(host["id"], host["health"]) for host in servers)
+                problems.append(f"tier {tier} has nobody to follow in tier {above}: {states}")
+            known = {address for host in servers for address in host["addresses"]}
+            planned = {
+                address for host in below for address in host["planned"] if ":" in address or address[-1:].isdigit()
+            }
+            for address in sorted(planned - known) if servers and known else ():
+                warnings.append(f"{address}, which tier {tier} asks, is no address of a minion of tier {above}")
+    return problems, warnings
+
+
+def finished(host, states):
+    """Whether a host needs nothing: it follows its tier, and a dry run found nothing to change and nothing wrong."""
+    if not host["synchronized"] or not isinstance(states, dict) or not states:
+        return False
+    return all(isinstance(state, dict) and state.get("result") is True for state in states.values())
+
+
+def reason(view, order):
+    """Host and cause for the first batch that is not as it should be, as text."""
+    for batch in order:
+        sick = [view["hosts"][name] for name in batch["hosts"] if not view["hosts"][name]["synchronized"]]
+        if not sick:
+            continue
+        lines = ["stopped at {}; the batches after it have not been touched".format(batch["name"])]
+        for host in sick:
+            causes = ["{code}: {message}. Remedy: {remedy}".format(**item) for item in host["problems"]]
+            lines += ["{}: {}".format(host["id"], cause) for cause in causes or [host["why"] or host["health"]]]
+        return "\n".join(lines + ["then go on: salt-run state.orchestrate orch.ntp pillar='{rollout: {resume: true}}'"])
+    return "every host follows its tier; what failed is in the states of the first red batch"
+
+
+def batches(view, targets):
+    """The hosts in the order of their tiers, in batches of at most a third of a tier, but one host at least."""
+    wanted, found = set(targets), []
+    for tier in view["tiers"]:
+        names = [name for name in tier["hosts"] if name in wanted]
+        size = max(1, len(tier["hosts"]) // PART)
+        parts = [names[start : start + size] for start in range(0, len(names), size)]
+        for number, part in enumerate(parts, 1):
+            found.append(
+                {"name": "{} {} of {}".format(tier["name"], number, len(parts)), "tier": tier["name"], "hosts": part}
+            )
+    return found

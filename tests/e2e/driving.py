@@ -1,0 +1,74 @@
+"""What the scenarios on virtual machines have in common."""
+
+from __future__ import annotations
+
+import time
+
+from tests.e2e.channels import ChannelDown
+from tests.e2e.cluster import VirtualCluster
+from tests.e2e.vm import VirtualHost
+from tests.lab.cluster import CAST, failed, in_order, wait_until
+
+#: Seconds. Emulated machines answer late, so their clocks are held by some milliseconds, and seen from outside by some more.
+CLOCK_BOUND = 0.5
+RTC_BOUND = 2.0
+#: Seconds for a host to boot, start its minion, apply its highstate and follow its tier, beside other busy machines.
+RECOVERY = 420
+
+CONFIG = {"el6": "/etc/ntp.conf", "modern": "/etc/ntpsec/ntp.conf"}
+SERVICE = {"el6": "ntpd", "modern": "ntpsec"}
+BY_HAND = "# by hand\n"
+
+
+def bring_up(cluster: VirtualCluster, clocks: dict[str, float], rtcs: dict[str, float] | None = None) -> None:
+    """These hosts of the cast, their clocks so far off (and their hardware clocks, if they differ)."""
+    for role in CAST:
+        if role.name in clocks:
+            cluster.add(role, clock=clocks[role.name], rtc=(rtcs or {}).get(role.name))
+    cluster.master.wait_for(list(clocks), timeout=RECOVERY)
+
+
+def deploy(cluster: VirtualCluster) -> dict[str, list[str]]:
+    """`salt HOST state.apply ntp.boot`, tier by tier from the top; what failed on each minion."""
+    failures = {}
+    for tier in ("ntp*", "node*"):
+        start = time.monotonic()
+        answer = cluster.master.salt(tier, "state.apply", "ntp.boot", timeout=1000)
+        print(f"state.apply on {tier}: {time.monotonic() - start:.0f} s", flush=True)
+        failures.update({minion: failed(in_order(minion, result)) for minion, result in answer.items()})
+    return failures
+
+
+def follows(host: VirtualHost) -> bool:
+    """The daemon has a source, and the clock is right as seen from outside."""
+    try:
+        peers = host.run(["ntpq", "-pn"]).out.splitlines()
+        return any(line.startswith("*") for line in peers) and abs(host.clock_error()) < CLOCK_BOUND
+    except (ChannelDown, RuntimeError):
+        return False
+
+
+def change_by_hand(host: VirtualHost) -> None:
+    """Leave a mark in a managed file: it is gone as soon as a highstate has run."""
+    host.run(["tee", "-a", CONFIG[host.platform]], stdin=BY_HAND).check()
+    host.run(["sync"]).check()
+
+
+def highstate_has_run(host: VirtualHost) -> bool:
+    try:
+        seen = host.run(["cat", CONFIG[host.platform]])
+        return seen.rc == 0 and "Written by Salt" in seen.out and BY_HAND not in seen.out
+    except (ChannelDown, RuntimeError):
+        return False
+
+
+def recovers(host: VirtualHost, what: str) -> None:
+    """Nobody touches the host, and it comes back: highstate, daemon, both clocks."""
+    start = time.monotonic()
+    for name, test in (
+        ("highstate", highstate_has_run),
+        ("follows its tier", follows),
+        ("hardware clock", lambda host: abs(host.rtc_error()) < RTC_BOUND),
+    ):
+        wait_until(lambda test=test: test(host), RECOVERY, 2)
+        print(f"{what}: {host.name}: {name} {time.monotonic() - start:.0f} s after the agent was back", flush=True)

@@ -1,0 +1,328 @@
+"""The report in a real Chromium: what a reader sees and can do with it, on a screen, on a phone, on paper."""
+
+import struct
+import zlib
+
+import pytest
+import salt.config
+import salt.loader
+
+from tests.functional.browser import Browser, chromium
+from tests.unit.test_report import ROOT, changed, many, render, view
+
+#: What assistive technology is told of the table, in the order of the rows.
+HEADS = (
+    "[...document.querySelectorAll('#table thead th')].map(th => [th.innerText.trim(), th.getAttribute('aria-sort')])"
+)
+COLUMN = "[...document.querySelectorAll('#table tbody tr:not([hidden])')].map(tr => tr.cells[{}].innerText.trim())"
+SICK = {
+    "node148": {
+        "health": "degraded",
+        "offset_ms": -42.5,
+        "problems": [
+            {"code": "reach-gaps", "message": "10.0.0.189 missed a poll", "remedy": "see ntpcluster.diagnose"}
+        ],
+    },
+    "node149": {"offset_ms": 7.25},
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A sick small cluster, a hostile one, a large one, and one that is well."""
+    folder = tmp_path_factory.mktemp("pages")
+    hostile = changed(**SICK)
+    hostile["<script>alert(1)</script>"] = dict(hostile["node148"], tier="<img src=//x.test/a onerror=alert(1)>")
+    for name, found in (("small", changed(**SICK)), ("hostile", hostile), ("large", many(5000)), ("well", changed())):
+        (folder / f"{name}.html").write_text(render(view(found, expected=["node150"])), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def small(browser, pages):
+    browser.screen(1200, 900)
+    browser.open(pages / "small.html")
+    return browser
+
+
+def heads(browser: Browser) -> dict[str, str | None]:
+    return {text.split("\n")[0]: order for text, order in browser.run(HEADS)}
+
+
+def picture(png: bytes) -> tuple[int, int, bytes]:
+    """Width, height and the first line's pixels of an 8-bit PNG without interlacing (PNG, 5 and 7.2)."""
+    width, height, depth, colour = struct.unpack(">IIBB", png[16:26])
+    assert (depth, colour) in ((8, 2), (8, 6))
+    data, spot = b"", 8
+    while spot < len(png):
+        size, kind = struct.unpack(">I4s", png[spot : spot + 8])
+        data += png[spot + 8 : spot + 8 + size] if kind == b"IDAT" else b""
+        spot += 12 + size
+    size = 3 if colour == 2 else 4
+    line = zlib.decompress(data)[1 : 1 + size * width]
+    return width, height, line[:size]
+
+
+@pytest.mark.parametrize("name", ["small", "hostile", "large"])
+def test_a_page_opens_without_complaint_and_loads_nothing(browser, pages, name):
+    browser.screen(1200, 900)
+    seconds = browser.open(pages / f"{name}.html")
+    print(f"{name}: {seconds:.2f} s")
+    assert browser.complaints() == []
+    assert seconds < 10
+
+
+def test_the_reader_sees_the_truth(small):
+    text = small.run("document.body.innerText")
+    assert "1 of 5 hosts does not have the right time" in text
+    assert "2026-11-22 10:05:52 UTC" in text
+    assert "10.0.0.189 missed a poll" in text and "see ntpcluster.diagnose" in text
+    for name in ("ntp180", "ntp189", "node148", "node149", "node150"):
+        assert name in text
+    assert "ago" in small.run("document.getElementById('age').textContent") or "future" in small.run(
+        "document.getElementById('age').textContent"
+    )
+
+
+def test_the_age_of_old_figures_stands_out(browser, pages):
+    clock = "Date.now = () => Date.parse('2026-11-22T15:05:52Z');"
+    script = browser.ask("Page.addScriptToEvaluateOnNewDocument", source=clock)["identifier"]
+    browser.open(pages / "small.html")
+    browser.ask("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
+    assert "5 hours ago" in browser.run("document.querySelector('#age.old').textContent")
+
+
+def test_a_hostile_name_is_shown_as_it_is_and_runs_nothing(browser, pages):
+    browser.open(pages / "hostile.html")
+    assert "<script>alert(1)</script>" in browser.run("document.body.innerText")
+    assert "<img src=//x.test/a onerror=alert(1)>" in browser.run("document.body.innerText")
+    assert browser.run("document.images.length + document.scripts.length") == 1
+    assert not [event for event in browser.events if event["method"] == "Page.javascriptDialogOpening"]
+
+
+def test_the_policy_of_the_page_stops_a_script_that_would_slip_through(small):
+    small.run("document.body.insertAdjacentHTML('beforeend', '<p onclick=\"window.hit=1\" id=bad>x</p>')")
+    small.click("#bad")
+    assert small.run("window.hit === undefined")
+    assert any("Content Security Policy" in complaint for complaint in small.complaints())
+
+
+def test_a_click_on_a_head_sorts_by_value_and_a_second_one_the_other_way(small):
+    small.click("#table thead th:nth-child(6) button")
+    figures = small.run(COLUMN.format(5))
+    assert [figure[:5] for figure in figures][0] == "\u221242.5" and figures[-2] == "+7.250"
+    assert figures[-1] == "\u2013"
+    assert heads(small)["Offset ms"] == "ascending"
+    small.click("#table thead th:nth-child(6) button")
+    figures = small.run(COLUMN.format(5))
+    assert figures[0] == "+7.250" and figures[-1] == "\u2013"
+    assert [order for order in heads(small).values() if order] == ["descending"]
+
+
+def test_the_table_is_sorted_by_keyboard_alone(small):
+    small.run("document.getElementById('sick').focus()")
+    for _ in range(2):
+        small.press("Tab")
+    assert small.run("document.activeElement.textContent") == "Host"
+    assert small.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    small.press("Enter")
+    assert small.run(COLUMN.format(1)) == ["node148", "node149", "node150", "ntp180", "ntp189"]
+    small.press(" ")
+    assert small.run(COLUMN.format(1)) == ["ntp189", "ntp180", "node150", "node149", "node148"]
+    assert "sorted by Host, descending" in small.run("document.getElementById('shown').textContent")
+
+
+def test_everything_that_can_be_used_is_reached_by_tab(small):
+    reached = set()
+    wanted = small.run(
+        "[...document.querySelectorAll('a[href],button,input,summary')].filter(e => e.checkVisibility())"
+        ".map((e, n) => (e.dataset.n = n)).length"
+    )
+    small.run("document.activeElement.blur()")
+    for _ in range(wanted + 2):
+        small.press("Tab")
+        reached.add(small.run("document.activeElement.dataset && document.activeElement.dataset.n"))
+    # Of the scale's two buttons the arrow keys choose; Tab stops at one.
+    assert len(reached - {None}) >= wanted - 1
+
+
+def test_finding_leaves_the_hosts_that_fit(small):
+    small.run("document.getElementById('text').focus()")
+    small.write("client ntp1")
+    assert small.run(COLUMN.format(1)) == ["node148", "node149"]
+    assert small.run("document.getElementById('shown').textContent") == "2 hosts"
+    small.click("#sick")
+    assert small.run(COLUMN.format(1)) == ["node148"]
+
+
+def test_a_box_in_the_picture_leads_to_all_of_its_host(small):
+    small.run("document.querySelector('.tree.wide a[aria-label^=node148]').focus()")
+    small.press("Enter")
+    small.run("new Promise((done) => setTimeout(done, 200))")
+    assert small.run("document.querySelector('details:target').open")
+    text = small.run("document.querySelector('details:target').innerText")
+    assert "node148" in text and "see ntpcluster.diagnose" in text and "10.0.0.189" in text
+
+
+def test_the_close_up_is_chosen_without_a_mouse_and_only_one_scale_is_shown(browser, pages):
+    browser.open(pages / "well.html")
+    shown = "[...document.querySelectorAll('.scale')].map(e => e.checkVisibility())"
+    assert browser.run(shown) == [True, False]
+    browser.run("document.getElementById('scale1').focus()")
+    browser.press("ArrowRight")
+    assert browser.run(shown) == [False, True]
+
+
+def test_health_is_told_by_words_and_shapes_and_not_by_colour_alone(small):
+    cells = small.run(
+        "[...document.querySelectorAll('#table tbody tr')].map(tr => [tr.cells[0].innerText.trim(),"
+        " tr.cells[0].querySelector('use').getAttribute('href')])"
+    )
+    assert {tuple(cell) for cell in cells} == {("ok", "#i-ok"), ("degraded", "#i-degraded"), ("silent", "#i-silent")}
+    shapes = small.run("[...document.querySelectorAll('symbol')].map(e => e.innerHTML)")
+    assert len(set(shapes)) == len(shapes) == 7
+
+
+@pytest.mark.parametrize("name", ["small", "hostile", "large"])
+@pytest.mark.parametrize("width", [320, 390, 768, 1024])
+def test_no_screen_has_to_be_scrolled_sideways(browser, pages, name, width):
+    browser.screen(width, 800, phone=True)
+    browser.open(pages / f"{name}.html")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    wide = "[...document.querySelectorAll('main *')].filter(e => e.checkVisibility() && !e.closest('svg, .hush')"
+    wide += " && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 90))"
+    assert browser.run(wide) == []
+
+
+def test_text_on_a_phone_is_large_enough_to_read(browser, pages):
+    browser.screen(390, 844, phone=True)
+    browser.open(pages / "small.html")
+    sizes = browser.run(
+        "[...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.childNodes.length === 1 &&"
+        " e.firstChild.nodeType === 3).map(e => parseFloat(getComputedStyle(e).fontSize) * "
+        "(e.closest('.tree') ? e.closest('.tree').getBoundingClientRect().width / 360 : 1))"
+    )
+    assert len(sizes) > 50 and min(sizes) >= 10.5
+    assert browser.run("document.querySelector('.tree.narrow').checkVisibility()")
+    assert not browser.run("document.querySelector('.tree.wide').checkVisibility()")
+
+
+CONTRAST = """(() => {
+  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = (c) => { const [r, g, b] = c.map((v) => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b };
+  const ground = (e) => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] > 0) return c.slice(0, 3) } return [255, 255, 255] };
+  const poor = [];
+  for (const e of document.querySelectorAll("body *")) {
+    if (!e.checkVisibility() || e.closest("svg") || ![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+      continue;
+    const [a, b] = [light(parse(getComputedStyle(e).color).slice(0, 3)), light(ground(e))].sort((x, y) => y - x);
+    if ((a + .05) / (b + .05) < 4.5) poor.push(e.outerHTML.slice(0, 80));
+  }
+  return poor;
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_the_contrast_that_wcag_wants(browser, pages, scheme):
+    browser.screen(1200, 900)
+    browser.open(pages / "small.html", prefers_color_scheme=scheme)
+    # WCAG 2.2, 1.4.3: 4.5 to 1.
+    assert browser.run(CONTRAST) == []
+
+
+def test_dark_mode_is_dark_and_light_mode_light(browser, pages, tmp_path):
+    browser.screen(1200, 900)
+    corners = {}
+    for scheme in ("light", "dark"):
+        browser.open(pages / "small.html", prefers_color_scheme=scheme)
+        width, height, corner = picture(browser.photograph(tmp_path / f"{scheme}.png"))
+        assert (width, height) == (1200, 900)
+        corners[scheme] = sum(corner[:3]) / 3
+    assert corners["light"] > 230 and corners["dark"] < 40
+
+
+def test_the_page_is_printed_with_every_host_in_full(small):
+    paper = small.paper()
+    assert paper.startswith(b"%PDF") and paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") >= 2
+    small.run("dispatchEvent(new Event('beforeprint'))")
+    assert small.run("document.querySelectorAll('details:not([open])').length") == 0
+    small.run("dispatchEvent(new Event('afterprint'))")
+    assert small.run("document.querySelectorAll('details[open]').length") == 0
+
+
+def test_without_its_script_the_page_still_shows_every_host(browser, pages):
+    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.screen(1200, 900)
+        browser.open(pages / "large.html")
+        shown = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
+        assert browser.run(shown) == 5000
+        assert not browser.run("document.getElementById('find').checkVisibility()")
+    finally:
+        browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
+    browser.screen(1200, 900)
+    browser.open(pages / "large.html")
+    assert len(browser.run(COLUMN.format(1))) == 200
+    took = browser.run(
+        "(() => { const t = performance.now(); document.querySelector('#table thead th:nth-child(6) button').click();"
+        " document.body.offsetHeight; return performance.now() - t })()"
+    )
+    print(f"sorted in {took:.0f} ms")
+    assert took < 5000
+    browser.click("#text")
+    browser.write("node4997")
+    assert browser.run(COLUMN.format(1)) == ["node4997"]
+
+
+#: Stands where the view would ask minions; everything else is the real thing.
+VIEW = """
+import json
+from _runners import ntpcluster_view
+__virtualname__ = "ntpcluster"
+__load__ = ["view"]
+def __virtual__():
+    return __virtualname__
+def view(tgt, tgt_type, timeout):
+    with open({recorded!r}) as returns:
+        return ntpcluster_view.build(json.load(returns), None, 1795341952.0, 1.25)
+"""
+
+
+@pytest.fixture(scope="module")
+def runners(tmp_path_factory):
+    """The report's runners as a Salt master's own loader finds them."""
+    folder = tmp_path_factory.mktemp("master")
+    (folder / "runners").mkdir()
+    for path in (ROOT / "_runners").glob("ntpcluster_*.py"):
+        if path.stem in ("ntpcluster_report", "ntpcluster_picture", "ntpcluster_template"):
+            (folder / "runners" / path.name).write_text(path.read_text())
+    recorded = str(ROOT / "tests/corpus/standing/four-hosts.json")
+    (folder / "runners" / "ntpcluster_recorded.py").write_text(VIEW.format(recorded=recorded))
+    opts = salt.config.master_config(None)
+    opts.update(cachedir=str(folder), extension_modules=str(folder / "none"), runner_dirs=[str(folder / "runners")])
+    return salt.loader.runner(opts)
+
+
+def test_salt_loads_the_public_functions_and_no_others(runners):
+    ours = {name for name in runners if name.startswith("ntpcluster.")}
+    assert ours == {"ntpcluster." + name for name in ("report", "report_picture", "report_template", "view")}
+
+
+def test_salt_writes_a_page_that_a_browser_opens(runners, browser, tmp_path):
+    done = runners["ntpcluster.report"](path=str(tmp_path / "ntp.html"))
+    assert done["hosts"] == 4
+    browser.screen(1200, 900)
+    browser.open(tmp_path / "ntp.html")
+    assert browser.complaints() == []
+    assert sorted(browser.run(COLUMN.format(1))) == ["node148", "node149", "ntp180", "ntp189"]

@@ -1,0 +1,175 @@
+"""What the drills share: clocks watched from outside, and the proof that nothing was lost.
+
+A check here reads files, packets, processes and the lab's own clock; it never asks the tool that is being drilled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+import time
+
+from tests.lab.host import NamespaceHost
+from tests.lab.test_traps import CONFIG, DRIFT, SERVICE
+
+KEYS = {"el6": "/etc/ntp/keys", "modern": "/etc/ntpsec/ntp.keys"}
+OPTIONS = {"el6": "/etc/sysconfig/ntpd", "modern": "/etc/default/ntpsec"}
+SAVED_RULES = {"el6": "/etc/sysconfig/iptables", "modern": "/etc/iptables/rules.v4"}
+
+#: How far a clock may be from the true time where a drill says that it is right.
+RIGHT_S = 0.1
+
+#: How far a clock may move while its servers come and go.
+STILL_S = 0.005
+
+
+def sources(*addresses: str, prefer: str | None = None) -> list[dict]:
+    """Sources for a pillar, asked every 8 seconds: a fault is noticed after a few polls, and a test lasts no longer."""
+    asked = [{"address": address, "minpoll": 3, "maxpoll": 3} for address in addresses]
+    return [{**one, "prefer": True} if one["address"] == prefer else one for one in asked]
+
+
+def follows(host: NamespaceHost) -> str | None:
+    """The server that the daemon itself marks as the one it follows."""
+    starred = re.search(r"^\*(\S+)", host.run(["ntpq", "-pn"]).out, re.M)
+    return starred.group(1) if starred else None
+
+
+def daemons(host: NamespaceHost) -> list[int]:
+    """Process ids of ntpd, by its program and not by what any script says."""
+    return [int(pid) for pid in host.run(["pgrep", "-x", "ntpd"]).out.split()]
+
+
+def crash(host: NamespaceHost) -> None:
+    """The daemon ends without a word."""
+    for pid in daemons(host):
+        host.run(["kill", "-9", str(pid)]).check()
+    timed(lambda: not daemons(host), 5, 0.05)
+
+
+def service(host: NamespaceHost, action: str):
+    return host.run(["service", SERVICE[host.platform], action])
+
+
+class Watch:
+    """The clocks of some hosts, read from outside ten times a second until the block ends."""
+
+    def __init__(self, *hosts: NamespaceHost) -> None:
+        self.errors: dict[str, list[float]] = {host.name: [] for host in hosts}
+        self.hosts = hosts
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._look, daemon=True)
+
+    def _look(self) -> None:
+        while not self.over.wait(0.1):
+            for host in self.hosts:
+                self.errors[host.name].append(host.clock_error())
+
+    def __enter__(self) -> Watch:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def moved(self, host: NamespaceHost) -> float:
+        """The distance in seconds between the clock's extremes."""
+        seen = self.errors[host.name]
+        return max(seen) - min(seen)
+
+
+def belongings(host: NamespaceHost) -> dict:
+    """What must not be lost: the configuration, the keys, the drift file, the firewall as it is and as it is saved."""
+    kept = [files[host.platform] for files in (CONFIG, KEYS, OPTIONS, SAVED_RULES)]
+    found = {}
+    for path in kept:
+        facts = host.run(["stat", "-c", "%a %U %G", path])
+        found[path] = (host.read(path), facts.out.split()) if facts.rc == 0 else None
+    found["drift"] = host.run(["test", "-s", DRIFT[host.platform]]).rc == 0
+    found["firewall"] = rules(host)
+    return found
+
+
+def rules(host: NamespaceHost) -> list[str]:
+    """The rules of the firewall that is in force."""
+    saved = host.run(["iptables-save", "-t", "filter"]).out.splitlines()
+    return [line.strip() for line in saved if line.startswith("-A")]
+
+
+def lost(host: NamespaceHost, before: dict) -> list[str]:
+    """What a host no longer has as it was, and what was left behind in its folders: empty if all is well."""
+    now = belongings(host)
+    gone = [name for name in before if name != "drift" and now[name] != before[name]]
+    if before["drift"]:
+        text = host.run(["cat", DRIFT[host.platform]]).out.split()
+        gone += [] if text and re.fullmatch(r"-?\d+\.\d+", text[0]) else ["drift"]
+    litter = ["find", "/etc/ntp", "/etc/ntpsec", "/etc/sysconfig", "/etc/iptables", "/var/lib/ntpcluster",
+              "(", "-name", "*.ntpcluster", "-o", "-name", "*.new", "-o", "-name", ".ntpcluster-*", ")"]  # fmt: skip
+    return gone + [f"left behind: {path}" for path in host.run(litter).out.split()]
+
+
+def stopped(host: NamespaceHost) -> list[str]:
+    """What is wrong with the daemon as a process: empty if exactly one runs and the service knows of it."""
+    wrong = []
+    if len(daemons(host)) != 1:
+        wrong.append(f"{len(daemons(host))} ntpd processes")
+    if service(host, "status").rc != 0:
+        wrong.append("the service says that it does not run")
+    return wrong
+
+
+def unread(host: NamespaceHost) -> list[str]:
+    """Files of the daemon's configuration that are younger than the daemon: it does not know what is in them."""
+    pid = next(pid for pid in host.pids() if open(f"/proc/{pid}/comm").read().strip() == "ntpd")
+    ticks = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19])
+    began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
+    files = [
+        (path, host.folder / "upper" / path.lstrip("/"))
+        for path in (files[host.platform] for files in (CONFIG, KEYS, OPTIONS))
+    ]
+    return [path for path, file in files if file.exists() and file.stat().st_mtime > began + 0.1]
+
+
+def wrong_clock(host: NamespaceHost, within: float = RIGHT_S) -> list[str]:
+    """Empty if the clock is right."""
+    error = host.clock_error()
+    return [] if abs(error) < within else [f"the clock is {error:+.6f} s off"]
+
+
+def whole(host: NamespaceHost, before: dict) -> None:
+    """The end of every drill: nothing is lost, ntpd runs with its present configuration, the clock is right."""
+    assert lost(host, before) == [], host.name
+    assert stopped(host) == [], host.name
+    assert unread(host) == [], host.name
+    assert wrong_clock(host) == [], host.name
+
+
+def processes(host: NamespaceHost, *words: str) -> list[int]:
+    """Machine process ids in the host whose command line has all these words, each a word or the end of one."""
+    found = []
+    for pid in host.pids():
+        try:
+            line = open(f"/proc/{pid}/cmdline").read().split("\0")
+        except OSError:
+            continue
+        if all(any(each.endswith(word) for each in line) for word in words):
+            found.append(pid)
+    return found
+
+
+def kill(*pids: int) -> None:
+    """SIGKILL to processes of a host, by their machine process ids."""
+    if pids:
+        subprocess.run(["kill", "-9", *map(str, pids)], capture_output=True)
+
+
+def timed(what, timeout: float, interval: float = 0.5) -> float:
+    """Seconds until `what` returns something true; an AssertionError after `timeout`."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() < began + timeout, f"not within {timeout:g} s: {what}"
+        time.sleep(interval)
+    return time.monotonic() - began

@@ -1,0 +1,300 @@
+"""Drills 5, 6, 10, 13 and 14: what is around the daemon fails: names, firewall, its own program, the program that tells of it.
+
+A firewall that is stopped, and one that drops the answers on the client's side, are in test_states and test_traps; a daemon
+with options it cannot read, and hardware clocks that fail, in test_states and test_step.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
+from tests.lab.drilling import Watch, daemons, follows, kill, service, sources, timed
+from tests.lab.solo import call, codes, set_pillar
+from tests.lab.test_traps import CONFIG, DRIFT
+
+NAMES = ["time1.lab", "time2.lab", "time3.lab", "time4.lab"]
+#: Of a resolver that is dead nobody answers, not even to refuse.
+DEAD_RESOLVER = "nameserver 10.0.0.254\noptions timeout:2 attempts:1\n"
+
+SERVER = {
+    "tiers": {
+        "server": {
+            "match": "*",
+            "sources": sources(*INTERNET),
+            "addresses": ["10.0.0.60"],
+            "serves": ["10.0.0.0/25"],
+        },
+    },
+    "sync": {"timeout": 25},
+    "health": {"settle": 12},
+}
+NAMED = {**SERVER, "tiers": {"server": {**SERVER["tiers"]["server"], "sources": sources(*NAMES)}}}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A server behind a firewall that lets nobody in but ssh."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("server", "10.0.0.60", request.param), pillar=SERVER)
+        made.lab = lab
+        made.run(["service", "salt-minion", "stop"])
+        if request.param == "modern":
+            # EL6 brings such rules along.
+            made.run(["iptables", "-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"]).check()
+            made.run(["iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]).check()
+            made.run(["iptables", "-A", "INPUT", "-j", "REJECT"]).check()
+        asker = f"{lab.prefix}-internet"
+        subprocess.run(["ip", "-n", asker, "addr", "add", "10.0.0.70/24", "dev", "eth0"], check=True)
+        assert failed(solo.apply(made)) == []
+        made.belongings = drilling.belongings(made)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def whole(host):
+    """After each drill the tree's own pillar is applied, and nothing is lost."""
+    yield
+    host.lab.internet.behave()
+    hosts_file(host, [])
+    host.write("/etc/resolv.conf", "")
+    set_pillar(host, SERVER)
+    assert failed(solo.apply(host)) == []
+    drilling.whole(host, host.belongings)
+
+
+def told(host) -> bool:
+    """Whether the host tells the time to a neighbour: a packet from outside, answered as by a synchronised server."""
+    script = (
+        "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1.5); s.bind(('10.0.0.70', 0)); "
+        f"s.sendto(b'\\x23' + bytes(39) + b'12345678', ('{host.address}', 123)); print(s.recv(99)[0] & 0xc7)"
+    )
+    asked = ["ip", "netns", "exec", f"{host.lab.prefix}-internet", sys.executable, "-c", script]
+    return subprocess.run(asked, capture_output=True, text=True).stdout.strip() == "4"
+
+
+# -- 14: the checks themselves ----------------------------------------------------------------------------------------
+
+
+def test_the_checks_of_these_drills_notice_what_they_are_for(host):
+    """Each is broken once on purpose: a check that stays quiet now would have stayed quiet in every drill."""
+    config, keep = CONFIG[host.platform], host.read(CONFIG[host.platform])
+    assert (
+        drilling.lost(host, host.belongings) == [] and drilling.stopped(host) == [] and drilling.wrong_clock(host) == []
+    )
+
+    with Watch(host) as watch:
+        time.sleep(0.5)
+        host.set_clock(host.clock_error() + 0.006)
+        time.sleep(0.5)
+    assert watch.moved(host) > drilling.STILL_S, "a clock that moved by 6 ms"
+    host.set_clock(0.2)
+    assert drilling.wrong_clock(host), "a clock left wrong"
+    host.set_clock(0)
+
+    service(host, "stop").check()
+    assert drilling.stopped(host), "a daemon left stopped"
+    service(host, "start").check()
+    host.run(["sh", "-c", "/usr/sbin/ntpd -n -I none >/dev/null 2>&1 & sleep 1"])
+    second = len(daemons(host))
+    if second == 2:
+        assert drilling.stopped(host), "two daemons"
+    kill(*drilling.processes(host, "/usr/sbin/ntpd", "none"))
+
+    assert wait_until(lambda: told(host), 40), "the firewall is open to its neighbours"
+    ours = [line for line in drilling.rules(host) if "--dport 123" in line]
+    assert len(ours) == 1
+    host.run(["iptables", *ours[0].replace("-A", "-D", 1).replace('"', "").split()]).check()
+    assert "firewall" in drilling.lost(host, host.belongings), "a rule left out"
+    assert not told(host), "a closed firewall, seen from outside"
+    host.run(["iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
+    assert "firewall" in drilling.lost(host, host.belongings), "a rule left open"
+    host.run(["iptables", "-D", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
+
+    host.write(config, keep + "# one line more\n")
+    assert drilling.lost(host, host.belongings) == [config], "another configuration"
+    host.write(config, keep, 0o600)
+    assert drilling.lost(host, host.belongings) == [config], "another mode"
+    host.write(config, keep)
+    host.write(config + ".ntpcluster", "half")
+    assert drilling.lost(host, host.belongings) == [f"left behind: {config}.ntpcluster"], "a file left behind"
+    host.run(["rm", config + ".ntpcluster"]).check()
+
+    host.write(DRIFT[host.platform], "")
+    assert drilling.lost(host, {**host.belongings, "drift": True}) == ["drift"], "an empty drift file"
+    host.run(["rm", DRIFT[host.platform]]).check()
+
+    assert drilling.unread(host) == [config], "a configuration that the daemon has not read"
+    service(host, "restart").check()
+    assert drilling.unread(host) == []
+
+
+# -- 5: names ----------------------------------------------------------------------------------------------------
+
+
+def hosts_file(host, names: list[str]) -> None:
+    """What the resolver knows: these names, and the host's own."""
+    known = "".join(f"10.0.0.{name[4]} {name}\n" for name in names)
+    host.write("/etc/hosts", f"127.0.0.1 localhost\n{host.address} {host.name}\n{known}")
+
+
+def test_one_name_of_four_that_nobody_knows_does_not_keep_the_others_from_serving(host):
+    set_pillar(host, NAMED)
+    hosts_file(host, NAMES[:3])
+    done = solo.apply(host)
+    seen = call(host, "ntpcluster.status")
+    print(f"{host.platform}: {failed(done)} {seen['health']} {codes(seen['problems'])}")
+    assert failed(done) == []
+    assert seen["synchronized"] and follows(host) in INTERNET
+    found = call(host, "ntpcluster.diagnose")
+    assert [p["evidence"].get("peer", p["message"]) for p in found if p["code"] == "unresolvable"] == ["time4.lab"]
+
+
+def test_a_resolver_that_dies_does_not_disturb_a_host_that_is_right(host):
+    set_pillar(host, NAMED)
+    hosts_file(host, NAMES[:3])
+    assert failed(solo.apply(host)) == []
+    hosts_file(host, [])
+    host.write("/etc/resolv.conf", DEAD_RESOLVER)
+    pid, began = daemons(host), time.monotonic()
+    done = solo.apply(host)
+    print(f"{host.platform}: apply with a dead resolver {time.monotonic() - began:.0f} s")
+    assert (failed(done), changed(done)) == ([], [])
+    assert daemons(host) == pid
+
+
+def test_names_that_are_unknown_at_the_apply_are_found_when_the_resolver_is_back(host):
+    set_pillar(host, NAMED)
+    host.write("/etc/resolv.conf", DEAD_RESOLVER)
+    service(host, "stop").check()
+    began = time.monotonic()
+    done = solo.apply(host)
+    took = time.monotonic() - began
+    print(f"{host.platform}: apply without any name {took:.0f} s: {failed(done)}")
+    assert {s["__id__"] for s in done if s["result"] is False} <= {"clock-is-stepped", "tier-is-followed"}
+    assert "unknown name" in " ".join(failed(done))
+    assert len(daemons(host)) == 1, "the daemon must be there to find its servers later"
+    hosts_file(host, NAMES[:3])
+    back = timed(lambda: follows(host), 200, 1)
+    print(f"{host.platform}: follows its servers {back:.0f} s after the resolver came back")
+
+
+def test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back(host):
+    set_pillar(host, NAMED)
+    hosts_file(host, NAMES[:3])
+    assert failed(solo.apply(host)) == []
+    rules = drilling.rules(host)
+    hosts_file(host, [])
+    host.write("/etc/resolv.conf", DEAD_RESOLVER)
+    host.reboot()
+    host.run(["service", "salt-minion", "stop"])
+    if host.platform == "modern":  # what a service for it would restore at boot
+        for line in rules:
+            host.run(["iptables", *line.replace('"', "").split()]).check()
+    wait_until(lambda: daemons(host), 30)
+    seen = call(host, "ntpcluster.status")
+    assert not seen["synchronized"]
+    hosts_file(host, NAMES[:3])
+    back = timed(lambda: follows(host), 200, 1)
+    print(f"{host.platform}: after a boot without a resolver follows its servers {back:.0f} s after it came back")
+
+
+# -- 6: firewall -----------------------------------------------------------------------------------------------------
+
+
+def test_a_ban_in_front_of_our_rule_is_left_alone_and_named(host):
+    ban = ["INPUT", "-s", "10.0.0.0/25", "-p", "udp", "--dport", "123", "-j", "DROP"]
+    host.run(["iptables", "-I", *ban]).check()
+    assert not told(host)
+    done = solo.apply(host)
+    said = next(s for s in done if s["__id__"] == "served-networks-may-ask")
+    assert (failed(done), changed(done)) == ([], [])
+    assert "may keep them out" in said["comment"] and "DROP" in said["comment"]
+    assert drilling.rules(host)[0].endswith("DROP"), "somebody else's ban stays"
+    host.run(["iptables", "-D", *ban]).check()
+    assert told(host)
+
+
+def test_a_rule_that_somebody_has_changed_is_put_right(host):
+    ours = next(line for line in drilling.rules(host) if "--dport 123" in line)
+    words = ours.replace('"', "").split()[1:]
+    host.run(["iptables", "-D", *words]).check()
+    narrower = [word.replace("10.0.0.0/25", "10.0.0.96/27") for word in words]
+    host.run(["iptables", "-I", *narrower]).check()
+    assert not told(host)
+    done = solo.apply(host)
+    assert (failed(done), changed(done)) == ([], ["served-networks-may-ask"])
+    assert told(host)
+    assert not [line for line in drilling.rules(host) if "10.0.0.96/27" in line]
+
+
+def test_a_policy_of_drop_needs_no_more_than_our_rule(host):
+    ours = next(line for line in drilling.rules(host) if "--dport 123" in line)
+    host.run(["iptables", "-D", *ours.replace('"', "").split()[1:]]).check()
+    host.run(["iptables", "-P", "INPUT", "DROP"]).check()
+    assert not told(host)
+    done = solo.apply(host)
+    assert (failed(done), changed(done)) == ([], ["served-networks-may-ask"])
+    assert told(host) and wait_until(lambda: follows(host), 30)
+    host.run(["iptables", "-P", "INPUT", "ACCEPT"]).check()
+
+
+# -- 10: the daemon's program ------------------------------------------------------------------------------------
+
+
+def test_a_daemon_that_dies_a_moment_after_its_start_is_not_taken_for_running(host):
+    service(host, "stop").check()
+    host.run(["mv", "/usr/sbin/ntpd", "/usr/sbin/ntpd.real"]).check()
+    # Stands for an ntpd that crashes: its service has said OK by then.
+    host.write("/usr/sbin/ntpd", "#!/bin/sh\n(sleep 1; kill -SEGV $$) &\nexec sleep 5\n", 0o755)
+    began = time.monotonic()
+    done = solo.apply(host)
+    took = time.monotonic() - began
+    host.run(["mv", "-f", "/usr/sbin/ntpd.real", "/usr/sbin/ntpd"]).check()
+    red = {s["__id__"]: s["comment"] for s in done if s["result"] is False}
+    print(f"{host.platform}: {took:.0f} s, {red}")
+    assert "ntp-is-running" in red
+    assert "does not run" in red["ntp-is-running"]
+
+
+# -- 13: what ntpq says ------------------------------------------------------------------------------------------
+
+DOUBLE = "/usr/local/sbin/ntpq"
+#: Programs in ntpq's place, and what they stand for.
+NTPQ = {
+    "half a table": '#!/bin/sh\n/usr/bin/ntpq "$@" 2>&1 | head -c 700\n',  # an answer that breaks off
+    "garbage": "#!/bin/sh\nhead -c 3000 /dev/urandom\n",  # a broken program, or another protocol
+    "ten megabytes": "#!/bin/sh\nyes '*10.0.0.1 .LAB. 1 u 1 8 377 0.1 0.2 0.3' | head -c 10000000\n",  # one that does not end
+    "a minute of nothing": "#!/bin/sh\nexec sleep 60\n",  # a daemon so busy that nothing comes
+}
+
+
+@pytest.mark.parametrize("saying", NTPQ)
+def test_status_neither_hangs_nor_believes_an_ntpq_that_tells_no_truth(host, saying):
+    wait_until(lambda: follows(host), 40)
+    assert call(host, "ntpcluster.status")["synchronized"]
+    began = time.monotonic()
+    call(host, "ntpcluster.status")
+    usual = time.monotonic() - began
+    real = host.run(["sh", "-c", "command -v ntpq"]).out.strip()
+    host.write(DOUBLE, NTPQ[saying].replace("/usr/bin/ntpq", real), 0o755)
+    steps, pid = host.time.counters["steps"], daemons(host)
+    try:
+        began = time.monotonic()
+        seen = call(host, "ntpcluster.status")
+        took = time.monotonic() - began
+        stepped = list(call(host, "state.single", "ntpcluster.stepped", "clock", "wait=5").values())[0]
+    finally:
+        host.run(["rm", "-f", DOUBLE])
+    print(
+        f"{host.platform}, {saying}: {took - usual:+.1f} s, {seen['health']}, {codes(seen['problems'])}; {stepped['comment']}"
+    )
+    assert took - usual < 8
+    assert seen["health"] != "ok"
+    assert seen["problems"]
+    assert host.time.counters["steps"] == steps and daemons(host) == pid

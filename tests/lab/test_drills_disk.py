@@ -1,0 +1,249 @@
+"""Drills 8 and 9: packages that do not come, or come by half; disks that are full, folders and files nobody may write.
+
+The tests of this file run in their order on one host, from a bare one. Full and read-only folders are mounts in the host's own
+mount namespace, made from outside, as nothing in a host may mount.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import subprocess
+import time
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
+from tests.lab.drilling import belongings, daemons, follows, kill, processes, sources
+from tests.lab.images import FORBIDDEN
+from tests.lab.solo import set_pillar
+from tests.lab.test_states import difference, system
+from tests.lab.test_traps import CONFIG, SERVICE
+
+REPOSITORY = {"el6": "/srv/yum", "modern": "/srv/apt"}
+PACKAGES = {"el6": ["ntp", "ntpdate"], "modern": ["ntpsec", "ntpsec-ntpdate", "ntpsec-ntpdig"]}
+STORE = "/var/lib/ntpcluster"
+
+
+def pillar(maxpoll: int = 3, **more) -> dict:
+    tier = {
+        "match": "*",
+        "sources": [{**one, "maxpoll": maxpoll} for one in sources(*INTERNET)],
+        "addresses": ["10.0.0.60"],
+        "serves": ["10.0.0.0/25"],
+    }
+    return {"tiers": {"server": tier}, "sync": {"timeout": 40}, "health": {"settle": 12}, **more}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A bare host, 20 s slow."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("server", "10.0.0.60", request.param), clock=-20.0, pillar=pillar())
+        made.lab = lab
+        made.run(["service", "salt-minion", "stop"])
+        made.bare = system(made)
+        yield made
+
+
+# -- 9: packages ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def without_repository(host):
+    place = REPOSITORY[host.platform]
+    host.run(["mv", place, f"{place}.away"]).check()
+    try:
+        yield
+    finally:
+        host.run(["mv", f"{place}.away", place]).check()
+
+
+def red(states) -> dict[str, str]:
+    return {s["__id__"]: s["comment"] for s in states if s["result"] is False}
+
+
+def nothing_has_changed(host) -> None:
+    """But the firewall, which is opened to the neighbours before the daemon is there: that asks for no package."""
+    left = difference(host.bare, system(host))
+    left.pop("firewall", None)
+    new = [name for name, _ in left.pop("files", {}).get("new", [])]
+    ours = ("var/lib/ntpcluster", "etc/sysconfig/iptables")
+    assert [name for name in new if not name.startswith(ours)] == []
+    assert left == {}
+    assert host.clock_error() == pytest.approx(-20, abs=0.1)
+
+
+def test_a_bare_host_without_a_repository_stays_as_it_is_and_says_why(host):
+    with without_repository(host):
+        done = solo.apply(host)
+    print(f"{host.platform}: {red(done)}")
+    assert "ntp-is-installed" in red(done)
+    nothing_has_changed(host)
+
+
+def as_files(host, spoil: bool) -> list[dict]:
+    """The pillar's `package:sources`: the repository's packages as files of the tree, one checksum wrong or none."""
+    found, place = [], REPOSITORY[host.platform]
+    host.run(["mkdir", "-p", "/srv/instead/ntp/packages"]).check()
+    for name in PACKAGES[host.platform]:
+        listed = host.run(
+            ["sh", "-c", f"ls {place}*/{name}[-_][0-9]* {place}*/*/{name}[-_][0-9]* 2>/dev/null"]
+        ).out.split()
+        path = listed[0]
+        host.run(["cp", path, "/srv/instead/ntp/packages/"]).check()
+        file = path.rpartition("/")[2]
+        total = host.run(["sha256sum", path]).check().out.split()[0]
+        if spoil and name == PACKAGES[host.platform][-1]:
+            total = hashlib.sha256(b"another file").hexdigest()
+        found.append({"name": name, "source": f"salt://ntp/packages/{file}", "source_hash": f"sha256={total}"})
+    return found
+
+
+def test_a_package_with_a_wrong_checksum_is_not_installed_nor_are_the_others(host):
+    set_pillar(host, pillar(package={"sources": as_files(host, spoil=True)}))
+    with without_repository(host):
+        done = solo.apply(host)
+    assert (
+        "the pillar says" in red(done)["ntp-is-installed"] and "nothing is installed" in red(done)["ntp-is-installed"]
+    )
+    nothing_has_changed(host)
+
+
+def test_packages_as_files_need_no_repository(host):
+    set_pillar(host, pillar(package={"sources": as_files(host, spoil=False)}))
+    with without_repository(host):
+        done = solo.apply(host)
+    assert failed(done) == []
+    assert wait_until(lambda: follows(host), 30)
+    assert drilling.wrong_clock(host) == [] and drilling.stopped(host) == []
+
+
+@pytest.mark.parametrize("ending", ["package manager killed", "power cut"])
+def test_half_a_transaction_is_made_whole_by_the_next_apply(host, ending):
+    set_pillar(host, pillar())
+    assert failed(solo.apply(host)) == []
+    remove = ["rpm", "-e"] if host.platform == "el6" else ["dpkg", "--purge", "--force-depends"]
+    host.run([*remove, *PACKAGES[host.platform]]).check()
+    run = subprocess.Popen(
+        [*host.enter(), "salt-call", "--local", "state.apply", "ntp"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    # yum does it all itself; the first of its files on the disk shows that it is at it. apt leaves it to dpkg.
+    half = "/usr/sbin/ntpd" if host.platform == "el6" else "/usr/sbin/ntpd.dpkg-new"
+    until = time.monotonic() + 60
+    upper = host.folder / "upper"
+    while not (upper / half.lstrip("/")).is_file() and time.monotonic() < until and run.poll() is None:
+        time.sleep(0.002)
+    assert run.poll() is None, "too late"
+    if ending == "power cut":
+        host.reboot(clean=False)
+        host.run(["service", "salt-minion", "stop"])
+    else:
+        kill(
+            *processes(host, "yum"),
+            *processes(host, "dpkg"),
+            *processes(host, "apt-get"),
+            *processes(host, "salt-call"),
+        )
+    run.wait()
+    listed = ["rpm", "-q", *PACKAGES["el6"]] if host.platform == "el6" else ["sh", "-c", "dpkg -l | grep ntpsec"]
+    print(f"{host.platform}, {ending}: {host.run(listed).out.split(chr(10))}")
+    done = solo.apply(host)
+    assert failed(done) == []
+    assert wait_until(lambda: follows(host), 30)
+    assert drilling.wrong_clock(host) == [] and drilling.stopped(host) == []
+    check = ["rpm", "-V", *PACKAGES["el6"]] if host.platform == "el6" else ["dpkg", "--audit"]
+    assert [line for line in host.run(check).out.splitlines() if " c /" not in line] == []
+
+
+# -- 8: disks ---------------------------------------------------------------------------------------------------------
+
+
+def mounted(host, script: str) -> None:
+    """Run mounts in the host's mount namespace with the driver's rights; they concern nobody else."""
+    subprocess.run(
+        ["nsenter", "-t", str(host.pid), "-m", "-r", "-w", "setpriv", f"--bounding-set={FORBIDDEN}", "sh", "-ec", script],
+        check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def full(host, folder: str):
+    """The folder on a disk of its own, without a byte left."""
+    mounted(
+        host,
+        f"mkdir -p {folder} /run/full; cp -a {folder}/. /run/full; mount -t tmpfs -o size=64m,mode=755 tmpfs {folder};"
+        f"cp -a /run/full/. {folder}; rm -r /run/full; cat /dev/zero > {folder}/.filler 2>/dev/null || true",
+    )
+    try:
+        yield
+    finally:
+        mounted(host, f"umount -l {folder}")
+
+
+@contextlib.contextmanager
+def read_only(host, folder: str):
+    mounted(host, f"mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}")
+    try:
+        yield
+    finally:
+        mounted(host, f"umount -l {folder}")
+
+
+@contextlib.contextmanager
+def immutable(host, path: str):
+    """`chattr +i`, set on the disk below the host."""
+    file = str(host.folder / "upper" / path.lstrip("/"))
+    if subprocess.run(["chattr", "+i", file], capture_output=True).returncode:
+        pytest.skip("this machine's disk has no immutable files")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", file], check=True)
+
+
+FAULTS = {
+    "etc is full": lambda host: full(host, "/etc"),
+    "our folder is full": lambda host: full(host, STORE),
+    "etc is read-only": lambda host: read_only(host, "/etc"),
+    "the configuration is immutable": lambda host: immutable(host, CONFIG[host.platform]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_cannot_be_written_is_red_and_leaves_the_old_whole(host, fault):
+    set_pillar(host, pillar())
+    assert failed(solo.apply(host)) == []
+    before, pid = belongings(host), daemons(host)
+    wanted = pillar(maxpoll=4, keys={7: {"type": "SHA1", "secret": "0123456789abcdef0123456789abcdef01234567"}})
+    wanted["tiers"]["server"]["serves"] = ["10.0.0.0/25", "10.0.1.0/24"]
+    set_pillar(host, wanted)
+    with FAULTS[fault](host):
+        done = solo.apply(host)
+        during = belongings(host)
+        print(f"{host.platform}, {fault}: {red(done)}; changed {changed(done)}")
+        assert red(done)
+        assert drilling.stopped(host) == []
+        assert follows(host) or wait_until(lambda: follows(host), 30)
+        assert drilling.wrong_clock(host) == []
+        if fault != "our folder is full":
+            assert during[CONFIG[host.platform]] == before[CONFIG[host.platform]], "a file was left in half"
+            assert daemons(host) == pid, "there was no reason to restart"
+    now = solo.apply(host)
+    assert failed(now) == []
+    assert drilling.stopped(host) == []
+    after = belongings(host)
+    assert "maxpoll 4" in after[CONFIG[host.platform]][0]
+    set_pillar(host, pillar())
+    assert failed(solo.apply(host)) == []
+    assert wait_until(lambda: follows(host), 30)
+    at_the_end = {**before, drilling.KEYS[host.platform]: belongings(host)[drilling.KEYS[host.platform]]}
+    drilling.whole(host, at_the_end)
+
+
+def test_the_service_is_on_at_boot_after_all_of_that(host):
+    host.reboot(clean=False)
+    assert wait_until(lambda: follows(host), 60), SERVICE[host.platform]
+    assert drilling.stopped(host) == [] and drilling.wrong_clock(host) == []

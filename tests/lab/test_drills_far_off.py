@@ -1,0 +1,121 @@
+"""Drill 11: clocks that are far off, before the daemon runs and while it does; hosts that were born after 2036.
+
+That a clock is stepped, or not, is what the lab's clock counted; where it stands is read from outside.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.drilling import daemons, follows, service, sources, timed
+from tests.lab.solo import call, codes
+
+PILLAR = {
+    "tiers": {
+        "server": {"match": "*", "sources": sources(*INTERNET), "addresses": ["10.0.0.60"], "serves": ["10.0.0.0/25"]}
+    },
+    "sync": {"timeout": 60},
+    "health": {"settle": 12},
+}
+YEAR = 365.25 * 86400
+#: 2036-02-07 06:28:16 UTC: the 32 bits of NTP's seconds begin again at 0.
+ROLLOVER = 2**32 - 2208988800
+
+OFF = {
+    "just beyond the panic limit": 1000.1,
+    "eighteen minutes slow": -1114.672613,
+    "a century of milliseconds": 0.2,
+    "8.7 years slow": -274474780.0,
+    "5 years fast": 5 * YEAR,
+    "a clock that starts in 1970": None,
+}
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("server", "10.0.0.60", request.param), pillar=PILLAR)
+        made.lab = lab
+        made.run(["service", "salt-minion", "stop"])
+        assert failed(solo.apply(made)) == []
+        made.belongings = drilling.belongings(made)
+        yield made
+
+
+@pytest.mark.parametrize("off", OFF)
+def test_a_clock_that_is_off_is_right_after_one_apply(host, off):
+    service(host, "stop").check()
+    if OFF[off] is None:
+        host.time.set(epoch=86400.0)
+    else:
+        host.set_clock(OFF[off])
+    host.set_rtc(host.clock_error())
+    steps = host.time.counters["steps"]
+    began = time.monotonic()
+    done = solo.apply(host)
+    print(f"{host.platform}: {off}: {time.monotonic() - began:.1f} s, now {host.clock_error() * 1000:+.3f} ms")
+    assert failed(done) == []
+    assert host.time.counters["steps"] == steps + 1
+    assert abs(host.rtc_error()) < 2
+    drilling.whole(host, host.belongings)
+
+
+def test_a_clock_beyond_2036_comes_back_as_far_as_the_programs_can(host):
+    """Classic ntp takes the era nearest to its own clock and finds back; ntpsec 1.2.2's ntpdig cannot read such a time."""
+    service(host, "stop").check()
+    host.time.set(epoch=ROLLOVER + 3 * YEAR)
+    done = solo.apply(host)
+    red = {s["__id__"]: s["comment"] for s in done if s["result"] is False}
+    print(f"{host.platform}: {red}, now {host.clock_error():+.3f} s")
+    assert drilling.stopped(host) == [] or "ntp-is-running" in red
+    if red:
+        assert drilling.wrong_clock(host), "red, although the clock is right"
+        host.set_clock(0)
+        service(host, "stop")
+        assert failed(solo.apply(host)) == []
+    drilling.whole(host, host.belongings)
+
+
+@pytest.mark.parametrize("jump", [-5.0, 5.0, -400.0])
+def test_a_clock_that_somebody_sets_while_the_daemon_runs_is_noticed_and_put_right(host, jump):
+    wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
+    host.run(["date", "-s", f"@{host.clock() + jump:.3f}"]).check()
+    noticed = timed(lambda: not call(host, "ntpcluster.status")["synchronized"], 60)
+    seen = call(host, "ntpcluster.status")
+    done = solo.apply(host)
+    print(f"{host.platform}: set by {jump:+g} s, noticed after {noticed:.1f} s ({codes(seen['problems'])}), "
+          f"after the apply {host.clock_error() * 1000:+.3f} ms")  # fmt: skip
+    assert failed(done) == []
+    drilling.whole(host, host.belongings)
+
+
+def test_a_jump_beyond_the_panic_limit_ends_the_daemon_and_an_apply_brings_both_back(host):
+    """ntpd ends itself when its clock is suddenly more than 1000 s off: it cannot know which side is mad."""
+    wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
+    host.run(["date", "-s", f"@{host.clock() + 1000.1:.3f}"]).check()
+    ended = timed(lambda: not daemons(host), 120)
+    seen = call(host, "ntpcluster.status")
+    print(f"{host.platform}: ntpd has ended itself after {ended:.0f} s; {seen['health']}, {codes(seen['problems'])}")
+    assert seen["health"] == "stopped"
+    assert failed(solo.apply(host)) == []
+    drilling.whole(host, host.belongings)
+
+
+def test_a_server_that_jumps_while_clients_run_takes_nobody_with_it_at_once(host):
+    """The step back of one upstream of three: its followers go to the others."""
+    wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
+    leader = follows(host)
+    with drilling.Watch(host) as watch:
+        host.lab.internet.behave(leader, offset=-30.0)
+        seconds = timed(lambda: follows(host) not in (leader, None), 90)
+    print(
+        f"{host.platform}: left the server that stepped back by 30 s after {seconds:.0f} s; moved {watch.moved(host) * 1000:.3f} ms"
+    )
+    assert watch.moved(host) < drilling.STILL_S
+    host.lab.internet.behave()
+    assert failed(solo.apply(host)) == []
+    drilling.whole(host, host.belongings)
