@@ -1,10 +1,11 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test but the two below; make lint   every check of form
+# make test   every test but those of the next three; make lint   every check of form
 # make drills what can go wrong, made to go wrong
+# make operating  rollout, beacon and monitoring on a whole cluster
 # make e2e    virtual machines with real kernel clocks, reboots and power cuts
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test drills e2e unit bench lint ready
+.PHONY: help demo lab-down test drills operating e2e unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -24,10 +25,14 @@ lab-down: ready
 SIDE_BY_SIDE := -n 3 --dist loadgroup
 
 test: ready
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE) --ignore-glob='*/test_drills_*' tests/unit tests/functional tests/lab $(PYTEST)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(foreach slow,drills_* operating,--ignore-glob='*/test_$(slow)*') \
+	    tests/unit tests/functional tests/lab $(PYTEST)
 
 drills: ready
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
+
+operating: ready
+	$(PYTHON) -m pytest tests/lab/test_operating.py $(PYTEST)
 
 e2e: ready
 	@command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null || { echo "Installing qemu-system-x86 qemu-utils"; \

@@ -6,7 +6,7 @@ import json
 
 import yaml
 
-from tests.lab.cluster import INTERNET, Cluster, Role, in_order
+from tests.lab.cluster import INTERNET, Cluster, Role, in_order, wait_until
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 
@@ -32,6 +32,8 @@ def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None
         "module_dirs": [str(PROJECT)],
     }
     host = lab.add(role, clock=clock, minion=minion, show=(PROJECT,), **how)
+    # The minion is the last that init starts: what comes before it, the firewall for one, is there as well then.
+    wait_until(lambda: host.run(["pgrep", "-f", "salt-minion"]).rc == 0, 60, 0.2)
     host.run(["mkdir", "-p", "/srv/pillar", "/srv/instead/ntp/files"]).check()
     host.write("/srv/pillar/top.sls", "base:\n  '*':\n    - ntp\n")
     set_pillar(host, pillar or PILLAR)
