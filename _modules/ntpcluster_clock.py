@@ -317,6 +317,7 @@ def _step(plan, best, threshold, passes, result):
         result["stepped"] = True
         if plan["hwclock"]["manage"]:
             result["hwclock"] = systohc(plan["hwclock"]["utc"])
+        __salt__["ntpcluster.pace"]()  # the daemon asks as soon as it runs
     result["daemon_restarted"] = running
     result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
     return result
@@ -324,11 +325,13 @@ def _step(plan, best, threshold, passes, result):
 
 def _jump(server, platform):
     """Run ntpdate once to step the clock; returns how far it was seen to move, in seconds."""
+    __salt__["ntpcluster.pace"]()
     before = time.time() - __salt__["ntpcluster.monotonic"]()
     # Two packets, the better one counts, and the result is measured again afterwards.
     samples = ["-p", "2"] if platform["ntpdate"]["flavour"] == "classic" else []
     answer = _ntpdate(["-b"] + samples + [server], platform, timeout=30)
     moved = time.time() - __salt__["ntpcluster.monotonic"]() - before
+    __context__["ntpcluster.asked"] = __salt__["ntpcluster.monotonic"]()
     if answer["errors"]:
         raise CommandExecutionError("; ".join("ntpdate: {0}".format(error["message"]) for error in answer["errors"]))
     if answer["action"] is None:

@@ -121,7 +121,7 @@ def judge(plan, process, table, problems=None):
         "expected_stratum": system["stratum"] + 1 if system and system["stratum"] < 15 else None,
         "leap": rv.get("leap"),
         "refid": rv.get("refid"),
-        "offset_ms": rv.get("offset"),
+        "offset_ms": _offset(rv, system) if system else rv.get("offset"),
         "jitter_ms": rv.get("sys_jitter"),
         "root_delay_ms": rv.get("rootdelay"),
         "root_dispersion_ms": rv.get("rootdisp"),
@@ -276,7 +276,12 @@ def _free_running(rv, system):
         if rv.get("refid") not in ("127.0.0.1", "LOCL", "LOCAL", "ORPH"):
             return []
         said = "it goes on as an orphan, without any source"
-    elif system["refid_kind"] == "local" or _name(system).startswith(("127.127.1.", "LOCAL(")):
+    # An orphan tells its clients the loopback address as its source (LOOPBACKADR in ntp_proto.c).
+    elif (
+        system["refid_kind"] == "local"
+        or system["refid"] == "127.0.0.1"
+        or _name(system).startswith(("127.127.1.", "LOCAL("))
+    ):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
         if not _name(system).startswith(("127.127.1.", "LOCAL(")):
             said = "its source {0} follows nothing but its own clock".format(_name(system))
@@ -291,7 +296,15 @@ def _follows(plan, rv, system):
         return False
     if len(_numeric(plan)) == len(plan["sources"]) and _name(system) not in _numeric(plan):
         return False
-    return bool(system["reach"] & LAST_FOUR) and abs(rv.get("offset") or 0.0) <= plan["sync"]["max_offset"] * 1000.0
+    return bool(system["reach"] & LAST_FOUR) and abs(_offset(rv, system)) <= plan["sync"]["max_offset"] * 1000.0
+
+
+def _offset(rv, system):
+    """
+    The worse of two offsets in ms: the system variable keeps its value until the daemon updates the clock again, so
+    after a clock was moved by hand the source's own row knows of it first.
+    """
+    return max((rv.get("offset") or 0.0, system["offset_ms"] or 0.0), key=abs)
 
 
 def _selection(rv, system, synchronized, settling):
@@ -312,7 +325,7 @@ def _selection(rv, system, synchronized, settling):
 def _discipline(rv, rows, system, plan, settling):
     """What is wrong with the clock's discipline as a whole."""
     found, limits, max_offset = [], plan["health"], plan["sync"]["max_offset"] * 1000.0
-    offset = rv.get("offset") if system else next((row["offset_ms"] for row in rows if row["reach"]), None)
+    offset = _offset(rv, system) if system else next((row["offset_ms"] for row in rows if row["reach"]), None)
     if offset is not None and abs(offset) > PANIC_S * 1000.0:
         found.append(problem("panic", "the clock is {0:+.3f} s off".format(-offset / 1000.0), offset_ms=offset))
     elif system and offset is not None and abs(offset) > max_offset:

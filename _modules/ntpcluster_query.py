@@ -20,6 +20,10 @@ __virtualname__ = "ntpcluster"
 
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
+
+#: A server with `limited` drops what comes sooner than 2 s after the packet before (`discard minimum`, its default),
+#: and answers RATE with `kod`. So packets of ours keep this distance, the daemon's first one included.
+PACE_S = 2.2
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 
@@ -63,12 +67,30 @@ def query(servers=None, timeout=2, samples=1):
             raise SaltInvocationError("{0}: {1!r} is not a number above 0 and up to {2}".format(what, value, most))
     found = [dict(_nothing(name), address=_address(name)) for name in names]
     for _ in range(int(samples)):
+        pace()
         for server, answer in zip(found, _exchange([server["address"] for server in found], timeout)):
             if answer and (server["delay_s"] is None or (answer["delay_s"] or timeout) < server["delay_s"]):
                 server.update(answer)
     usable = [server for server in found if server["offset_s"] is not None]
     best = min(usable, key=lambda server: (server["stratum"], server["delay_s"])) if usable else None
     return {"servers": found, "best": best}
+
+
+def pace():
+    """
+    Wait until a server may be asked again, and count that as done: a packet is about to be sent.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.pace
+    """
+    last = __context__.get("ntpcluster.asked")
+    if last is not None:
+        time.sleep(max(0.0, last + PACE_S - __salt__["ntpcluster.monotonic"]()))
+    __context__["ntpcluster.asked"] = __salt__["ntpcluster.monotonic"]()
+    return True
 
 
 def _servers(servers):
