@@ -398,7 +398,8 @@ def _stopped(service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
-            started = __salt__["service.start"](service)
+            # Debian's script waits three minutes for a lock if the daemon runs already.
+            started = __salt__["ntpcluster.daemon"](service)["running"] or __salt__["service.start"](service)
     except BaseException:
         _dismiss(guard)
         raise
