@@ -9,12 +9,14 @@ Kept in /var/lib/ntpcluster (0700): ``origin.json`` and copies of the files as t
 from __future__ import absolute_import, print_function, unicode_literals
 
 import binascii
+import contextlib
 import filecmp
 import json
 import os
 import shutil
 
 import salt.utils.files
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster"
 
@@ -247,11 +249,10 @@ def _copy_name(path):
 
 def _copy(source, target):
     """Copy content, mode and owner; the target is whole or not there at all."""
-    fresh = target + ".new"
-    shutil.copy2(source, fresh)
-    found = os.stat(source)
-    os.chown(fresh, found.st_uid, found.st_gid)
-    os.rename(fresh, target)
+    with _whole(target) as fresh:
+        shutil.copy2(source, fresh)
+        found = os.stat(source)
+        os.chown(fresh, found.st_uid, found.st_gid)
 
 
 def _folder(path):
@@ -261,8 +262,22 @@ def _folder(path):
 
 
 def _write(kept):
-    _folder(STORE)
-    fresh = INDEX + ".new"
-    with salt.utils.files.fopen(fresh, "wb") as index:
+    with _whole(INDEX) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
         index.write(json.dumps(kept, indent=1, sort_keys=True).encode("utf-8"))
-    os.rename(fresh, INDEX)
+
+
+@contextlib.contextmanager
+def _whole(path):
+    """A name to write to, which becomes the path when all is written; a full disk leaves nothing but what was there."""
+    fresh = path + ".new"
+    try:
+        if path.startswith(STORE):
+            _folder(STORE)
+        yield fresh
+        os.rename(fresh, path)
+    except (IOError, OSError) as exc:
+        if os.path.exists(fresh):
+            os.unlink(fresh)
+        raise CommandExecutionError(
+            "{0} cannot be written: {1}. Look for a full disk, a read-only file system or an attribute (lsattr)".format(path, exc)
+        )

@@ -83,6 +83,8 @@ _NTPDIG = re.compile(
     r" \+/- [0-9]{1,9}\.[0-9]{1,9} (?:\S+ )?\(?([0-9A-Za-z.:%_-]{1,255})\)? s([0-9]{1,2}) \S+$"
 )
 _STEPPED = re.compile(r"^CLOCK: time stepped by ([+-]?[0-9]{1,12}\.[0-9]{1,9})$")
+# ntpsec's libraries say so after a step that changes the date, on top of the line above.
+_DATE_CHANGED = re.compile(r"^CLOCK: time changed from [0-9-]{10} to [0-9-]{10}$")
 
 _ISO = re.compile(
     r"^([0-9]{4})-([0-9]{2})-([0-9]{2}) ([0-9]{2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]{1,6}))?"
@@ -206,7 +208,7 @@ def parse_ntpdate(stdout, stderr="", retcode=0):
             result["server"], result["offset_s"] = address, offset
         elif stepped:
             result["action"], result["offset_s"] = "step", float(stepped.group(1))
-        else:
+        elif not _DATE_CHANGED.match(piece):
             _complaint(result, piece, is_complaint)
     for error in result["errors"]:
         if error["code"] in ("rate", "kiss"):

@@ -47,12 +47,15 @@ def installed(name):
         Of no meaning.
     """
     try:
-        package = __salt__["ntpcluster.plan"]()["package"]
+        plan = __salt__["ntpcluster.plan"]()
+        package, mend = plan["package"], plan["platform"]["package_mend"]
         missing = [one for one in package["names"] if not _is_there(one, package["version"])]
         if not missing:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         if not __opts__["test"]:
             __salt__["ntpcluster.remember"]("packages", _absent(package["names"]))
+            if mend:
+                __salt__["ntpcluster.program"](mend[0], mend[0], mend[1:], timeout=300)
         if package["sources"]:
             # yum looks into every repository even for a file of its own, and fails if one is out of reach.
             ret = __states__["pkg.installed"](name, sources=_fetched(package["sources"]), disablerepo="*")

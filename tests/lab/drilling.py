@@ -106,7 +106,7 @@ def lost(host: NamespaceHost, before: dict) -> list[str]:
     if before["drift"]:
         text = host.run(["cat", DRIFT[host.platform]]).out.split()
         gone += [] if text and re.fullmatch(r"-?\d+\.\d+", text[0]) else ["drift"]
-    litter = ["find", "/etc/ntp", "/etc/ntpsec", "/etc/sysconfig", "/etc/iptables", "/var/lib/ntpcluster",
+    litter = ["find", "/etc", "/var/lib/ntpcluster", "-maxdepth", "2",
               "(", "-name", "*.ntpcluster", "-o", "-name", "*.new", "-o", "-name", ".ntpcluster-*", ")"]  # fmt: skip
     return gone + [f"left behind: {path}" for path in host.run(litter).out.split()]
 
@@ -152,7 +152,8 @@ def processes(host: NamespaceHost, *words: str) -> list[int]:
     found = []
     for pid in host.pids():
         try:
-            line = open(f"/proc/{pid}/cmdline").read().split("\0")
+            # A program that names itself, as Salt does, leaves blanks between its words.
+            line = open(f"/proc/{pid}/cmdline").read().replace("\0", " ").split()
         except OSError:
             continue
         if all(any(each.endswith(word) for each in line) for word in words):

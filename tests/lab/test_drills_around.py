@@ -109,12 +109,14 @@ def test_the_checks_of_these_drills_notice_what_they_are_for(host):
     assert wait_until(lambda: told(host), 40), "the firewall is open to its neighbours"
     ours = [line for line in drilling.rules(host) if "--dport 123" in line]
     assert len(ours) == 1
+    kept = host.run(["iptables-save", "-t", "filter"]).check().out
     host.run(["iptables", *ours[0].replace("-A", "-D", 1).replace('"', "").split()]).check()
     assert "firewall" in drilling.lost(host, host.belongings), "a rule left out"
     assert not told(host), "a closed firewall, seen from outside"
     host.run(["iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
     assert "firewall" in drilling.lost(host, host.belongings), "a rule left open"
-    host.run(["iptables", "-D", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
+    host.run(["iptables-restore"], stdin=kept).check()
+    assert drilling.lost(host, host.belongings) == []
 
     host.write(config, keep + "# one line more\n")
     assert drilling.lost(host, host.belongings) == [config], "another configuration"
@@ -152,7 +154,7 @@ def test_one_name_of_four_that_nobody_knows_does_not_keep_the_others_from_servin
     assert failed(done) == []
     assert seen["synchronized"] and follows(host) in INTERNET
     found = call(host, "ntpcluster.diagnose")
-    assert [p["evidence"].get("peer", p["message"]) for p in found if p["code"] == "unresolvable"] == ["time4.lab"]
+    assert "time4.lab" in [p["evidence"].get("peer") for p in found if p["code"] == "unresolvable"]
 
 
 def test_a_resolver_that_dies_does_not_disturb_a_host_that_is_right(host):

@@ -148,27 +148,24 @@ def test_when_every_upstream_vanishes_servers_and_clients_say_so_as_the_pillar_w
         print("orphans after further s:", turned)
         for host in orphans:
             assert "orphan" in codes(call(host, "ntpcluster.status")["problems"])
-        hosts = clients(lab)
-        late = {}
-        while len(late) < len(hosts) and time.monotonic() < began + 240:
-            for host in hosts:
-                seen = call(host, "ntpcluster.status")
-                print(
-                    f"{time.monotonic() - began:.0f}",
-                    host.name,
-                    seen["health"],
-                    seen["source"],
-                    codes(seen["problems"]),
-                )
-                if host.name not in late and seen["health"] != "ok":
-                    late[host.name] = (round(time.monotonic() - began), seen["health"], codes(seen["problems"]))
-    print("clients say so after s:", late)
-    print("clocks moved by ms:", {host.name: round(watch.moved(host) * 1000, 3) for host in hosts})
-    for host in lab.hosts.values():
-        print(host.name, host.run(["ntpq", "-pn"]).out, host.run(["ntpq", "-c", "rv"]).out)
-    for host in hosts:
-        assert watch.moved(host) < drilling.STILL_S, host.name
-    assert set(late) == {host.name for host in hosts}
+        below = [host for host in clients(lab) if preferred(host) != PREFERRED["cable"]]
+        late = when_each(below, lambda host: call(host, "ntpcluster.status")["health"] == "unsynchronized", 60)
+        print("clients of orphans say so after further s:", late)
+        for host in below:
+            # An orphan claims to know its own time exactly, so beside a server that is 1 ms off it may look like a liar.
+            assert {"orphan", "falseticker"} & set(codes(call(host, "ntpcluster.status")["problems"])), host.name
+    # A server that is no orphan goes on at stratum 2 and says nothing but that it is a little less certain every second
+    # (15 us): that is NTP. Its own status tells, and so does the master's view; its clients cannot know.
+    for name in ("ntp180", "ntp183"):
+        claims = call(lab.hosts[name], "ntpcluster.variables")
+        assert (claims["leap"], claims["stratum"]) == ("none", 2), name
+    for host in clients(lab, "cable"):
+        seen = call(host, "ntpcluster.status")
+        print(f"{host.name}: {seen['health']}, root dispersion {seen['root_dispersion_ms']} ms")
+        assert seen["synchronized"]
+    moved = {host.name: round(watch.moved(host) * 1000, 3) for host in clients(lab)}
+    print("clocks moved by ms:", moved)
+    assert max(moved.values()) < drilling.STILL_S * 1000
 
 
 def test_when_the_internet_is_back_everybody_recovers_without_help(lab):

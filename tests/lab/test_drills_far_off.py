@@ -5,6 +5,7 @@ That a clock is stepped, or not, is what the lab's clock counted; where it stand
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -93,25 +94,30 @@ def test_a_clock_that_somebody_sets_while_the_daemon_runs_is_noticed_and_put_rig
     drilling.whole(host, host.belongings)
 
 
-def test_a_jump_beyond_the_panic_limit_ends_the_daemon_and_an_apply_brings_both_back(host):
-    """ntpd ends itself when its clock is suddenly more than 1000 s off: it cannot know which side is mad."""
+def test_a_jump_beyond_the_panic_limit_is_noticed_and_an_apply_puts_it_right(host):
+    """Classic ntpd ends itself when its clock is suddenly more than 1000 s off: it cannot know which side is mad."""
     wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
     host.run(["date", "-s", f"@{host.clock() + 1000.1:.3f}"]).check()
-    ended = timed(lambda: not daemons(host), 120)
+    noticed = timed(lambda: not call(host, "ntpcluster.status")["synchronized"], 90)
+    if host.platform == "el6":
+        noticed += timed(lambda: not daemons(host), 90)
+        assert call(host, "ntpcluster.status")["health"] == "stopped"
     seen = call(host, "ntpcluster.status")
-    print(f"{host.platform}: ntpd has ended itself after {ended:.0f} s; {seen['health']}, {codes(seen['problems'])}")
-    assert seen["health"] == "stopped"
+    print(
+        f"{host.platform}: after {noticed:.0f} s {seen['health']}, {codes(seen['problems'])}; {len(daemons(host))} ntpd"
+    )
     assert failed(solo.apply(host)) == []
     drilling.whole(host, host.belongings)
 
 
 def test_a_server_that_jumps_while_clients_run_takes_nobody_with_it_at_once(host):
-    """The step back of one upstream of three: its followers go to the others."""
+    """The step back of one upstream of three: its followers are with the others, and never went with it."""
     wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
     leader = follows(host)
     with drilling.Watch(host) as watch:
         host.lab.internet.behave(leader, offset=-30.0)
-        seconds = timed(lambda: follows(host) not in (leader, None), 90)
+        out = re.compile(rf"^[x -]{re.escape(leader)} ", re.M)
+        seconds = timed(lambda: follows(host) and out.search(host.run(["ntpq", "-pn"]).out), 150)
     print(
         f"{host.platform}: left the server that stepped back by 30 s after {seconds:.0f} s; moved {watch.moved(host) * 1000:.3f} ms"
     )

@@ -87,9 +87,10 @@ def course(host):
     run = begin(host)
     last, began = None, time.monotonic()
     for name in states(run):
-        if last:
+        if last and name != last:  # the restart by `watch` is a second part of the same state
             yield last, time.monotonic() - began
-        last, began = name, time.monotonic()
+        if name != last:
+            last, began = name, time.monotonic()
     assert run.wait() == 0
     yield last, time.monotonic() - began
 
@@ -100,11 +101,11 @@ def victims(host) -> list[tuple[str, float]]:
     # The step and the restart are where a clock or a daemon could be left in between: they are hit in any case.
     always = [one for one in host.course if one[0] in ("clock-is-stepped", "ntp-is-running")]
     others = chance.sample([one for one in host.course if one not in always], RUNS - 2 * len(always))
-    return [(name, chance.uniform(0.0, seconds)) for name, seconds in 2 * always + others]
+    return [(name, chance.uniform(0.0, 0.8 * seconds)) for name, seconds in 2 * always + others]
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_after_a_kill_the_daemon_runs_by_itself_and_the_next_apply_is_green(host, number):
+def test_after_a_kill_the_next_apply_is_green_and_only_a_restart_can_leave_the_daemon_down_till_then(host, number):
     victim, delay = victims(host)[number]
     spoil(host)
     steps = host.time.counters["steps"]
@@ -112,15 +113,18 @@ def test_after_a_kill_the_daemon_runs_by_itself_and_the_next_apply_is_green(host
     assert any(name == victim for name in states(run)), f"{victim} was never reached"
     time.sleep(delay)
     kill(*processes(host, "salt-call", "state.apply"))
-    run.wait()
+    assert run.wait() != 0, "the apply ended before it was killed"
     killed = time.monotonic()
     time.sleep(2)  # a program that the dead minion had started may still be about to stop the daemon
-    timed(lambda: daemons(host), 40, 0.1)
-    down = time.monotonic() - killed
+    if victim != "ntp-is-running":
+        timed(lambda: daemons(host), 40, 0.1)
+    # A service script that is just restarting the daemon dies with the minion, at its first word into a pipe that nobody
+    # reads any more: then the next apply starts what was stopped.
+    down = f"{time.monotonic() - killed:.1f} s later" if daemons(host) else "only by the next apply"
     done = solo.apply(host)
     print(
         f"{host.platform} run {number}: killed {delay:.1f} s into {victim}, steps {host.time.counters['steps'] - steps}, "
-        f"ntpd there {down:.1f} s later; the next apply changed {changed(done)}"
+        f"ntpd there {down}; the next apply changed {changed(done)}"
     )
     assert failed(done) == []
     drilling.whole(host, host.belongings)
