@@ -21,8 +21,8 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
-# Labs run side by side, three at a time: their hosts mostly wait for each other.
-SIDE_BY_SIDE := -n 3 --dist loadgroup
+# Three files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 
 test: ready
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(foreach slow,drills_* operating,--ignore-glob='*/test_$(slow)*') \
