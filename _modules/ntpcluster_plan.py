@@ -68,7 +68,7 @@ def plan(secrets=False):
         salt '*' ntpcluster.plan
     """
     errors = [
-        "  {key} ({value}): {message}".format(**problem)
+        "  {}".format(problem["text"])
         for problem in __salt__["ntpcluster.validate"]()
         if problem["level"] == "error"
     ]

@@ -60,6 +60,10 @@ def validate(pillar=None):
         found.append(_problem(["platforms.yaml", known["platform_name"]], None, message))
     if own and not any(problem["level"] == "error" for problem in found):
         found += __salt__["ntpcluster.misfits"]()
+    for problem in found:
+        value = "{}".format(problem["value"])
+        told = problem["value"] is None or value in problem["message"]
+        problem["text"] = "{}{}: {}".format(problem["key"], "" if told else " ({})".format(value), problem["message"])
     return sorted(found, key=lambda problem: problem["level"])
 
 

@@ -43,13 +43,13 @@ def valid(name):
     problems = __salt__["ntpcluster.validate"]()
     errors = [problem for problem in problems if problem["level"] == "error"]
     if errors:
-        lines = ["{key} ({value}): {message}".format(**problem) for problem in errors]
+        lines = [problem["text"] for problem in errors]
         return _result(name, False, comment="the pillar is not valid, so nothing is changed:\n" + "\n".join(lines))
     try:
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
-    warnings = ["{key} ({value}): {message}".format(**problem) for problem in problems]
+    warnings = [problem["text"] for problem in problems]
     comment = "the pillar is valid; this host is of tier {0}".format(plan["tier"])
     return _result(name, comment="\n".join([comment] + warnings))
 

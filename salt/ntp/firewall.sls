@@ -1,9 +1,9 @@
 # UDP 123 is open to the networks this host serves, and to nobody else.
 
 include:
-  - ntp.valid
+  - ntp.package
 
 served-networks-may-ask:
   ntpcluster.firewall:
     - require:
-      - ntpcluster: pillar-is-valid
+      - ntpcluster: ntp-is-installed

@@ -16,6 +16,7 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
+from tests.lab.drilling import processes
 from tests.lab.images import PROJECT
 from tests.lab.solo import call, set_pillar
 from tests.lab.test_deployment import NOT_OURS
@@ -401,10 +402,10 @@ def test_a_kill_in_the_middle_is_healed_by_the_next_apply(host):
         stderr=subprocess.DEVNULL,
     )
     time.sleep(4)
-    for pid in host.pids():
-        words = open(f"/proc/{pid}/cmdline").read().split("\0")
-        if any(word.endswith("salt-call") for word in words):
-            subprocess.run(["kill", "-9", str(pid)])
+    calls = processes(host, "salt-call", "state.apply")
+    assert calls, "the apply is over already"
+    for pid in calls:
+        subprocess.run(["kill", "-9", str(pid)])
     run.wait()
     assert failed(solo.apply(host)) == []
     assert abs(host.clock_error()) < 0.1

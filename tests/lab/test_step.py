@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.drilling import processes
 from tests.lab.solo import PILLAR, call, refused, set_pillar
 from tests.lab.test_traps import CONFIG, SERVICE
 
@@ -224,10 +225,10 @@ def test_two_steps_at_once_are_one_step(host):
 def test_a_step_that_is_killed_half_way_leaves_the_daemon_running(host):
     first = stopped_half_way(host)
     killed = time.monotonic()
-    for pid in host.pids():
-        words = open(f"/proc/{pid}/cmdline").read().split("\0")
-        if any(word.endswith("salt-call") for word in words) and "ntpcluster.step" in words:
-            subprocess.run(["kill", "-9", str(pid)])
+    calls = processes(host, "salt-call", "ntpcluster.step")
+    assert calls
+    for pid in calls:
+        subprocess.run(["kill", "-9", str(pid)])
     first.communicate()
     wait_until(lambda: running(host), 40, 0.2)
     print(f"{host.platform}: ntpd runs again {time.monotonic() - killed:.1f} s after the kill")

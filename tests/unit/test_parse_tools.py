@@ -168,3 +168,13 @@ def test_ntpstat_may_be_starting():
 @pytest.mark.parametrize("parse", [tools.parse_ntpdate, tools.parse_ntpstat])
 def test_more_text_than_a_program_prints_is_cut_and_said_so(parse):
     assert parse("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
+
+
+def test_a_step_that_changes_the_date_is_a_step_and_no_error():
+    """ntpsec says so on top, as its libraries do when the day is another after the step."""
+    text = (
+        "2026-11-22 07:24:16.752541 (+0000) -274469780.001479 +/- 0.001819 10.77.1.1 s1 no-leap\n"
+        "CLOCK: time stepped by -274469780.001479\nCLOCK: time changed from 2035-08-05 to 2026-11-22\n"
+    )
+    seen = tools.parse_ntpdate(text)
+    assert (seen["action"], seen["errors"]) == ("step", [])
