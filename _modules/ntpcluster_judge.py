@@ -106,7 +106,7 @@ def judge(plan, process, table, problems=None):
         synchronized = not free and plan is not None and _follows(plan, rv, system)
         found += _selection(rv, system, synchronized, settling)
         if plan:
-            found += _discipline(rv, rows, system, plan, settling)
+            found += _discipline(rv, rows, system, plan, settling, process["uptime_s"])
         if not table["complete"]:
             message = "ntpq's table is not whole: {0}".format(table["message"] or "rows are missing")
             found.append(problem("incomplete", message, rows=len(rows)))
@@ -322,7 +322,7 @@ def _selection(rv, system, synchronized, settling):
     return []
 
 
-def _discipline(rv, rows, system, plan, settling):
+def _discipline(rv, rows, system, plan, settling, uptime):
     """What is wrong with the clock's discipline as a whole."""
     found, limits, max_offset = [], plan["health"], plan["sync"]["max_offset"] * 1000.0
     offset = _offset(rv, system) if system else next((row["offset_ms"] for row in rows if row["reach"]), None)
@@ -348,7 +348,9 @@ def _discipline(rv, rows, system, plan, settling):
         said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"])
         found.append(problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in usable:
-        if row["reach"] != 0xFF:
+        # Polls that a young daemon has not made yet are not missing.
+        polls = min(8, int((uptime or 0) // (row["poll_s"] or 64)))
+        if ~row["reach"] & ((1 << polls) - 1):
             said = "{0} has not answered all of its last eight polls (reach {1:03o})".format(_name(row), row["reach"])
             found.append(problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found

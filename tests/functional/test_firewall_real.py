@@ -159,6 +159,7 @@ def host(request, tmp_path, monkeypatch):
             "ntpcluster.firewall_edit": rules.firewall_edit,
             "ntpcluster.firewall": firewall.firewall,
             "ntpcluster.firewall_apply": firewall.firewall_apply,
+            "ntpcluster.facts": lambda: {"platform": host.platform},
             "ntpcluster.plan": lambda: {
                 "platform": host.platform,
                 "firewall": {"manage": True, "networks": LAN},
