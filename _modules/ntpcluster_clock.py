@@ -167,7 +167,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     wait
         Seconds to wait for a server that tells the time: the tier above may be coming up just now.
     force
-        Step even if the daemon follows a source and the offset is small.
+        Step even if the daemon follows a source and the offset is small. The daemon's word is as old as its last
+        poll: right after a clock was moved by hand it is believed wrongly.
     test
         Measure and judge, but change nothing.
 

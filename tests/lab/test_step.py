@@ -57,7 +57,8 @@ def steps(host) -> int:
 def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     host.set_clock(-90)
     host.set_rtc(300)
-    done = call(host, "ntpcluster.step")
+    # Until its next poll the daemon does not know that its clock was moved.
+    done = call(host, "ntpcluster.step", "force=True")
     assert done["stepped"] and done["daemon_restarted"] and done["passes"] == 1
     assert done["offset_before_s"] == pytest.approx(90, abs=0.1)
     assert done["moved_s"] == pytest.approx(90, abs=0.1)
