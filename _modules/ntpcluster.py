@@ -119,41 +119,46 @@ def _ntpq(commands):
     return program("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=3)
 
 
-def _table():
+def _table(sources=0):
     """
-    What the daemon says of itself and its associations, as ``ntpcluster.parse_ntpq`` returns it: at most two runs
-    of ntpq.
+    What the daemon says of itself and its associations, as ``ntpcluster.parse_ntpq`` returns it.
 
-    The second run asks for what the first cannot tell: values that ntpq's columns cut short, and why a source that
-    was never reached is refused (``flash``, the daemon's own list of failed tests).
+    ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
+    refused (``flash``, the daemon's own list of failed tests), and when it was itself set last. So many as there should
+    be ``sources`` are asked in the same run, by their place in the table (``&1`` ...); if another one is unclear, it
+    takes a second run.
     """
-    done = _ntpq(["rv 0", "lpeers", "lassoc"])
+    done = _ntpq(["rv 0", "lpeers", "lassoc"] + ["rv &{0}".format(place) for place in range(1, sources + 1)])
     if done["timed_out"]:
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
         return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
-    table = __salt__["ntpcluster.parse_ntpq"](done["stdout"], done["stderr"], done["retcode"])
-    for peer in table["peers"]:
-        peer["flash"] = None
-        peer["heard"] = bool(peer["reach"])
-    unclear = [p for p in table["peers"] if p["assid"] is not None and (p["inexact"] or p["condition"] == "reject")]
+    head, answers = _associations(done["stdout"])
+    # That there are fewer than there should be, the table itself shows.
+    complaints = [line for line in done["stderr"].splitlines() if "association index" not in line.lower()]
+    table = __salt__["ntpcluster.parse_ntpq"](head, "\n".join(complaints), done["retcode"])
+    known = [peer for peer in table["peers"] if peer["assid"] is not None]
+    unclear = [p["assid"] for p in known if p["assid"] not in answers and (p["inexact"] or p["condition"] == "reject")]
     if unclear:
-        answers = _associations([peer["assid"] for peer in unclear])
-        for peer in unclear:
-            _complete(peer, answers.get(peer["assid"], {}))
-        table["complete"] = table["complete"] and len(answers) == len(unclear)
+        more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
+        answers.update(more)
+        table["complete"] = table["complete"] and len(more) == len(unclear)
+    for peer in table["peers"]:
+        _complete(peer, answers.get(peer["assid"], {}))
     return table
 
 
-def _associations(assids):
-    """``rv ASSOCIATION`` of each, in one run of ntpq: {association: variables}. One that is gone by now is missing."""
-    text = _ntpq(["rv {0}".format(assid) for assid in assids])["stdout"]
+def _associations(text):
+    """
+    What ntpq printed before the first ``rv ASSOCIATION``, and the answers to those: {association: variables}. One that
+    is gone by now is missing.
+    """
     # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
-    starts = [found.start() for found in re.finditer(r"associd=", text)] + [len(text)]
+    starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
     answers = {}
     for start, end in zip(starts, starts[1:]):
         variables = __salt__["ntpcluster.parse_variables"](text[start:end])
         answers[variables.get("associd")] = variables
-    return answers
+    return text[: starts[0]], answers
 
 
 def _complete(peer, variables):
@@ -164,9 +169,12 @@ def _complete(peer, variables):
             peer["inexact"] = [other for other in peer["inexact"] if other != key]
     flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
     peer["flash"] = int(flash.group(), 16) if flash else None
-    received = re.match(r"(?!00000000)[0-9a-f]{8}\.", "{0}".format(variables.get("rec", "")))
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
-    peer["heard"] = peer["heard"] or bool(received) or bool(int(variables.get("status", "0"), 16) & 0x2000)
+    heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
+    peer["heard"] = bool(peer["reach"]) or heard
+    peer["reference_age_s"] = None
+    if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
+        peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
 
 
 def _answered(table):
@@ -195,8 +203,9 @@ def peers():
     - ``tally`` ntpq's character and ``condition`` its meaning: system_peer, pps, candidate, outlier, backup,
       excess, falseticker, reject
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
-    - ``flash`` for a rejected source: the daemon's failed tests as bits (ntp.h, TEST1 ...), else None
+    - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not
+    - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -332,7 +341,7 @@ def status():
     if plan and plan["method"] == "cron":
         return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"]())
     try:
-        table = _table()
+        table = _table(len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:
         table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster.judge"](plan, process, table, problems)

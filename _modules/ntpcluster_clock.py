@@ -10,12 +10,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import contextlib
 import fcntl
-import os
-import subprocess
 import time
 
 import salt.utils.files
-import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
@@ -28,18 +25,6 @@ AGREEMENT_S = 1.0
 
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
-
-#: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
-#: close, unless it is told before that all is done, and then for a left-over ntpdate to let go of port 123. The text is
-#: fixed; the command is in its arguments.
-GUARD = """
-read -r done_ && exit
-for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-    grep -qs ":007B " /proc/net/udp /proc/net/udp6 || break
-    sleep 1
-done
-exec "$@"
-"""
 
 _TIMED_OUT = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S)
 
@@ -386,22 +371,9 @@ def _alone():
 @contextlib.contextmanager
 def _stopped(service):
     """
-    The daemon is stopped inside, and started again on every way out.
-
-    `finally` is not enough: a minion can be killed. So a tiny process of its own session waits for this one's end of
-    a pipe, and starts the service if the pipe closes before the word is given that all is done.
+    The daemon is stopped inside, and started again on every way out, even if this very process is killed.
     """
-    guard = subprocess.Popen(
-        ["/bin/sh", "-c", GUARD, "ntpcluster-guard", _service_program(), service, "start"],
-        stdin=subprocess.PIPE,
-        stdout=_devnull(),
-        stderr=_devnull(),
-        preexec_fn=os.setsid,  # noqa: PLW1509 (Python 2.7 has no start_new_session)
-        close_fds=True,
-    )
-    # No other child of ours may hold this end open, or the guard would wait for that one as well.
-    flags = fcntl.fcntl(guard.stdin, fcntl.F_GETFD)
-    fcntl.fcntl(guard.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
+    __salt__["ntpcluster.guard"](service)
     try:
         try:
             if not __salt__["service.stop"](service):
@@ -410,32 +382,12 @@ def _stopped(service):
         finally:
             # Debian's script waits three minutes for a lock if the daemon runs already.
             started = __salt__["ntpcluster.daemon"](service)["running"] or __salt__["service.start"](service)
-    except BaseException:
-        _dismiss(guard)
-        raise
-    _dismiss(guard)
+    finally:
+        __salt__["ntpcluster.dismiss"]()
     if not started:
         raise CommandExecutionError(
             "the clock was stepped, but service {0} does not start again: see the system log".format(service)
         )
-
-
-def _dismiss(guard):
-    """The daemon has been started again: the guard may go."""
-    guard.stdin.write(b"done\n")
-    guard.stdin.close()
-    guard.wait()
-
-
-def _service_program():
-    found = salt.utils.path.which("service")
-    if not found:
-        raise CommandExecutionError("not stepped: this host has no `service` program to start the daemon again with")
-    return found
-
-
-def _devnull():
-    return os.open(os.devnull, os.O_RDWR)
 
 
 def _wait_for_port(seconds=10):

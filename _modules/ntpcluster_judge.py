@@ -319,6 +319,13 @@ def _selection(rv, system, synchronized, settling):
             rv.get("stratum"), rv.get("refid")
         )
         return [problem("unsynchronized", said, **claims)]
+    if rv.get("leap") == "alarm":
+        # ntp_loopfilter.c, state FREQ: without a drift file, and after a jump at its start.
+        said = (
+            "{0} is selected, but the daemon says itself that it has no time yet: it may be measuring its frequency "
+            "still, for up to 15 minutes".format(_name(system))
+        )
+        return [problem("unsynchronized", said, **claims)]
     return []
 
 
@@ -348,6 +355,12 @@ def _discipline(rv, rows, system, plan, settling, uptime):
         said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"])
         found.append(problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in usable:
+        age = row.get("reference_age_s")
+        if plan["reference_age"] and age is not None and age > plan["reference_age"]:
+            said = "{0} answers, but has lost its own sources: nothing has set its clock for {1:.0f} s".format(
+                _name(row), age
+            )
+            found.append(problem("upstream-unsynchronized", said, peer=_name(row), reference_age_s=age))
         # Polls that a young daemon has not made yet are not missing.
         polls = min(8, int((uptime or 0) // (row["poll_s"] or 64)))
         if ~row["reach"] & ((1 << polls) - 1):

@@ -30,41 +30,13 @@ TALLIES = " x.-+#*o"
 CONDITIONS = ["reject", "falseticker", "excess", "outlier", "candidate", "backup", "system_peer", "pps"]
 # The index is the low four bits of a status word; the words are those of ntpq and of its manual.
 PEER_EVENTS = [
-    None,
-    "mobilize",
-    "demobilize",
-    "unreachable",
-    "reachable",
-    "restart",
-    "no_reply",
-    "rate_exceeded",
-    "access_denied",
-    "leap_armed",
-    "sys_peer",
-    "clock_alarm",
-    "bad_auth",
-    "popcorn",
-    "interleave_mode",
-    "interleave_error",
-]
+    None, "mobilize", "demobilize", "unreachable", "reachable", "restart", "no_reply", "rate_exceeded",
+    "access_denied", "leap_armed", "sys_peer", "clock_alarm", "bad_auth", "popcorn", "interleave_mode", "interleave_error",
+]  # fmt: skip
 SYSTEM_EVENTS = [
-    None,
-    "freq_not_set",
-    "freq_set",
-    "spike_detect",
-    "freq_mode",
-    "clock_sync",
-    "restart",
-    "panic_stop",
-    "no_sys_peer",
-    "leap_armed",
-    "leap_disarmed",
-    "leap_event",
-    "clock_step",
-    "kern",
-    "tai",
-    "stale_leapsecond_values",
-]
+    None, "freq_not_set", "freq_set", "spike_detect", "freq_mode", "clock_sync", "restart", "panic_stop",
+    "no_sys_peer", "leap_armed", "leap_disarmed", "leap_event", "clock_step", "kern", "tai", "stale_leapsecond_values",
+]  # fmt: skip
 SOURCES = ["unspec", "pps", "lf_radio", "hf_radio", "uhf_radio", "local", "ntp", "other", "wristwatch", "telephone"]
 LEAPS = {"00": "none", "01": "add", "10": "del", "11": "alarm", "0": "none", "1": "add", "2": "del", "3": "alarm"}
 
@@ -124,29 +96,14 @@ _TIMESTAMP = re.compile(r"^(?:0x)?([0-9a-f]{8})\.([0-9a-f]{8})\b")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?$")
 # Text, even if it looks like a number.
 _TEXTS = (
-    "refid",
-    "version",
-    "processor",
-    "system",
-    "srcadr",
-    "dstadr",
-    "srchost",
-    "status",
-    "flash",
-    "host",
-    "ident",
-    "reftime",
-    "clock",
-    "rec",
-    "xmt",
-    "org",
-)
+    "refid", "version", "processor", "system", "srcadr", "dstadr", "srchost", "status", "flash", "host",
+    "ident", "reftime", "clock", "rec", "xmt", "org",
+)  # fmt: skip
 _FILTERS = ("filtdelay", "filtoffset", "filtdisp")
 _NOISE = re.compile(r"^(?:=+|(?:primary )?timeout [0-9]+ ms|Output set to (?:raw|cooked))$")
 
 
 def __virtual__():
-    """Loads everywhere: it needs nothing but Python."""
     return __virtualname__
 
 

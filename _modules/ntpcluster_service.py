@@ -9,8 +9,13 @@ that worked is put back.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import fcntl
+import os
+import subprocess
 import time
 
+import salt.utils.files
+import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster"
@@ -20,6 +25,20 @@ ALIVE_S = 2
 
 #: Time for a daemon to read its configuration and to resolve the names in it.
 PROOF_S = 15
+
+#: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
+#: close, unless it is told before that all is done. A service script or an ntpdate that outlives the dead process may
+#: still be at work, so only a port 123 that is free twice in a row means that nobody will start the daemon. The text
+#: is fixed; the command is in its arguments.
+GUARD = """
+read -r done_ && exit
+free=0
+for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+    sleep 1
+    if grep -qs ":007B " /proc/net/udp /proc/net/udp6; then free=0; else free=$((free + 1)); fi
+    [ $free = 2 ] && exec "$@"
+done
+"""
 
 
 def __virtual__():
@@ -96,15 +115,20 @@ def bring_up(restart=False):
     """
     service = __salt__["ntpcluster.plan"]()["platform"]["service"]
     files = config_files()
-    reason = _try(service, restart)
-    if not reason:
-        __salt__["ntpcluster.keep_proven"](files)
-        return "{0} has been {1} and has the sources of the plan".format(service, "restarted" if restart else "started")
-    changed = __salt__["ntpcluster.restore_proven"](files)
-    if not changed:
-        raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
-    __salt__["service.restart"](service)
-    time.sleep(ALIVE_S)
+    guard(service)
+    try:
+        reason = _try(service, restart)
+        if not reason:
+            __salt__["ntpcluster.keep_proven"](files)
+            done = "restarted" if restart else "started"
+            return "{0} has been {1} and has the sources of the plan".format(service, done)
+        changed = __salt__["ntpcluster.restore_proven"](files)
+        if not changed:
+            raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
+        __salt__["service.restart"](service)
+        time.sleep(ALIVE_S)
+    finally:
+        dismiss()
     alive = __salt__["ntpcluster.daemon"](service)["running"]
     raise CommandExecutionError(
         "{0}. Put back what worked before ({1}); {2} {3}".format(
@@ -151,3 +175,54 @@ def bring_down():
     if __salt__["ntpcluster.daemon"](service)["running"]:
         raise CommandExecutionError("{0} does not stop".format(service))
     return "{0} has been stopped and disabled".format(service)
+
+
+def guard(service):
+    """
+    Have the daemon started again if this process is killed before ``ntpcluster.dismiss``. For the other functions.
+
+    `finally` is not enough: a minion can be killed. So a tiny process in a session of its own waits for this one's end
+    of a pipe, and starts the service if the pipe closes before the word is given that all is done.
+
+    service
+        Name of the service.
+
+    Raises CommandExecutionError if this host has no ``service`` program.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.guard ntpd
+    """
+    program = salt.utils.path.which("service")
+    if not program:
+        raise CommandExecutionError("this host has no `service` program to start the daemon again with")
+    with salt.utils.files.fopen(os.devnull, "r+b") as nowhere:
+        watcher = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "ntpcluster-guard", program, service, "start"],
+            stdin=subprocess.PIPE,
+            stdout=nowhere,
+            stderr=nowhere,
+            preexec_fn=os.setsid,  # noqa: PLW1509 (Python 2.7 has no start_new_session)
+            close_fds=True,
+        )
+    # No other child of ours may hold this end open, or the guard would wait for that one as well.
+    flags = fcntl.fcntl(watcher.stdin, fcntl.F_GETFD)
+    fcntl.fcntl(watcher.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
+    __context__["ntpcluster.guard"] = watcher
+
+
+def dismiss():
+    """
+    The daemon has been started again: its guard may go. For the other functions.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.dismiss
+    """
+    watcher = __context__.pop("ntpcluster.guard", None)
+    if watcher:
+        watcher.communicate(b"done\n")

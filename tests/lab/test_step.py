@@ -188,8 +188,10 @@ def test_a_hardware_clock_written_seconds_off_is_written_again(host):
     """The stand-in is the real program, whose first write misses its moment, as it does on a busy machine."""
     path = host.run(["sh", "-c", "command -v hwclock"], timeout=10).check().out.strip()
     host.run(["mv", path, f"{path}.real"]).check()
-    missed = '[ "$1" = --systohc ] && [ ! -e /run/missed ] && touch /run/missed && set -- --set --date="+2 seconds" --utc'
-    host.write(path, f"#!/bin/sh\n{missed}\nexec {path}.real \"$@\"\n", 0o755)
+    missed = (
+        '[ "$1" = --systohc ] && [ ! -e /run/missed ] && touch /run/missed && set -- --set --date="+2 seconds" --utc'
+    )
+    host.write(path, f'#!/bin/sh\n{missed}\nexec {path}.real "$@"\n', 0o755)
     done = call(host, "ntpcluster.systohc")
     host.run(["mv", f"{path}.real", path]).check()
     assert host.run(["rm", "/run/missed"]).rc == 0
