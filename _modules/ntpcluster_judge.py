@@ -355,12 +355,12 @@ def _discipline(rv, rows, system, plan, settling, uptime):
         said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"])
         found.append(problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in usable:
+        # ntpd tells nobody that its sources are gone, but its packets say when its clock was set last (RFC 5905).
         age = row.get("reference_age_s")
-        if plan["reference_age"] and age is not None and age > plan["reference_age"]:
-            said = "{0} answers, but has lost its own sources: nothing has set its clock for {1:.0f} s".format(
-                _name(row), age
-            )
-            found.append(problem("upstream-unsynchronized", said, peer=_name(row), reference_age_s=age))
+        if age is not None and age > limits["reference_age"]:
+            said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s"
+            evidence = {"peer": _name(row), "reference_age_s": age}
+            found.append(problem("upstream-unsynchronized", said.format(_name(row), age), **evidence))
         # Polls that a young daemon has not made yet are not missing.
         polls = min(8, int((uptime or 0) // (row["poll_s"] or 64)))
         if ~row["reach"] & ((1 << polls) - 1):

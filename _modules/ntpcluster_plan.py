@@ -53,12 +53,11 @@ def plan(secrets=False):
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
     ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
-    ``reference_age`` (of a source's clock, by which it was set last by its own; None at the top),
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``orphan`` (stratum or None), ``options`` [line], ``conflicts`` [service],
-    ``health`` {settle, frequency_ppm, survivors}.
+    ``health`` {settle, frequency_ppm, survivors, reference_age}.
 
     Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
 
@@ -199,7 +198,6 @@ def build(pillar, defaults, platform, host):
         "platform": platform if limit is None else _without_first_jump(platform),
         "package": dict(package, names=package["names"] or platform["packages"]),
         "sources": sources,
-        "reference_age": _reference_age(tier, tiers, host),
         "serves": serves,
         "restrict": _restrict(sources, serves, platform["grammar"]),
         "step_tickers": [source["address"] for source in sources],
@@ -371,20 +369,6 @@ def _sources(tier, tiers, host):
         source["line"] = " ".join(words)
         sources.append(source)
     return sources
-
-
-def _reference_age(tier, tiers, host):
-    """
-    Return the seconds for which the tier above may be without time from its own sources until this tier calls it lost.
-
-    ntpd tells nobody that its sources are gone, but its packets say when its clock was last set (RFC 5905, reference
-    timestamp). That happens at each poll, or if the newest sample is not the best one, within the eight of the clock
-    filter; polls are at most 2^maxpoll seconds apart, and maxpoll is 10 unless the pillar says otherwise.
-    """
-    if not tier.get("follows"):
-        return None
-    above = _sources(tiers[tier["follows"]], tiers, host)
-    return 10 * 2 ** max([10 if source["maxpoll"] is None else source["maxpoll"] for source in above] or [10])
 
 
 def _restrict(sources, serves, grammar):

@@ -294,6 +294,7 @@ SETTINGS = {
         "settle": _number(0, 86400, " of seconds"),
         "frequency_ppm": _number(1, 500),
         "survivors": _whole(1, 10),
+        "reference_age": _number(30, 1000000, " of seconds"),
     },
 }
 

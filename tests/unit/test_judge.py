@@ -15,7 +15,7 @@ SERVERS = ["10.0.0.189", "10.0.0.180"]
 @pytest.fixture
 def plan():
     platform = dict(PLATFORMS["RedHat-6"], name="RedHat-6")
-    return dict(ntpcluster_plan.build(PILLAR, DEFAULTS, platform, host("node148")), reference_age=10240)
+    return ntpcluster_plan.build(PILLAR, DEFAULTS, platform, host("node148"))
 
 
 def row(address, condition, **changes):
@@ -213,10 +213,6 @@ def test_a_start_is_settling_unless_no_waiting_will_help(plan, hopeless, health)
         hopeless(table)
 
     assert judge(plan, change)["health"] == health
-
-
-def test_at_the_top_nobody_knows_how_often_a_source_is_set(plan):
-    assert codes(judge(dict(plan, reference_age=None), alter(0, reference_age_s=1e6))) == []
 
 
 def test_a_host_without_a_good_pillar_is_not_called_synchronized():

@@ -74,19 +74,6 @@ def test_a_server_asks_the_sources_of_the_pillar_and_prefers_none():
     assert [source["line"] for source in made["sources"]] == [f"server {n}.cn.pool.ntp.org iburst" for n in range(4)]
 
 
-def test_how_long_the_tier_above_may_be_without_time_follows_from_its_polls():
-    ages = {}
-    for name in ("core1", "rack1", "node1"):
-        facts = host(name, pillar=THREE_TIERS)
-        ages[name] = ntpcluster_plan.build(THREE_TIERS, DEFAULTS, PLATFORMS["RedHat-6"], facts)["reference_age"]
-    # One of the core's sources may be asked every 1024 s (2^10) only, and so may those of a rack.
-    assert ages == {"core1": None, "rack1": 10240, "node1": 10240}
-    swift = copy.deepcopy(THREE_TIERS)
-    swift["tiers"]["core"]["sources"] = [{"address": "192.0.2.1", "maxpoll": 3}, {"address": "192.0.2.2", "maxpoll": 4}]
-    facts = host("rack1", pillar=swift)
-    assert ntpcluster_plan.build(swift, DEFAULTS, PLATFORMS["RedHat-6"], facts)["reference_age"] == 160
-
-
 def test_a_client_follows_the_servers_and_prefers_the_first():
     made = plan("node148", "10.0.0.148")
     assert made["tier"] == "client" and made["level"] == 1 and made["follows"] == "server"

@@ -56,7 +56,7 @@ GOOD = {
         "interface": [{"listen": "eth0"}, {"ignore": "wildcard"}],
     },
     "conflicts": ["chronyd"],
-    "health": {"settle": 600, "frequency_ppm": 490, "survivors": 1},
+    "health": {"settle": 600, "frequency_ppm": 490, "survivors": 1, "reference_age": 10240},
     "tiers": {
         "server": {
             "match": "ntp* or G@role:time",
@@ -181,6 +181,7 @@ BAD = [
     (("orphan",), True, "ntp:orphan", "not true"),
     (("conflicts",), ["chronyd; reboot"], "ntp:conflicts", "the name of a service"),
     (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts", "without doubles"),
+    (("health", "reference_age"), 0, "ntp:health:reference_age", "a number of seconds from 30 to 1000000"),
     (("health", "survivors"), 0, "ntp:health:survivors", "a whole number from 1 to 10"),
     (("health", "settle"), datetime.date(2026, 1, 1), "ntp:health:settle", "not a date"),
     # keys
