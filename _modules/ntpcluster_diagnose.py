@@ -80,7 +80,12 @@ def _asked(sources, known):
             code, said = "panic", "by {0}, the clock is {1:+.3f} s off".format(name, -server["offset_s"])
         else:
             continue
-        known[:] = [one for one in known if one["evidence"].get("peer") != name]
+        # The daemon knows a nameless source by its number or not at all.
+        known[:] = [
+            one
+            for one in known
+            if one["evidence"].get("peer") != name and (one["code"], code) != ("unresolvable", "unresolvable")
+        ]
         found.append(_problem(code, said, peer=name, answer=server))
     return found
 

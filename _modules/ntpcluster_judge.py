@@ -233,7 +233,14 @@ def _listed(plan, rows):
     listed = [_name(row) for row in rows]
     missing = [address for address in _numeric(plan) if address not in listed]
     if not missing and rows:
-        return []
+        names = [source["address"] for source in plan["sources"] if source["address"] not in _numeric(plan)]
+        if len(rows) >= len(plan["sources"]) or not names:
+            return []
+        # ntpd 4.2 has no row for a name until the resolver knows it.
+        said = "the daemon has {0} of {1} sources: no address for one of {2}, or the same for two of them".format(
+            len(rows), len(plan["sources"]), ", ".join(names)
+        )
+        return [problem("unresolvable", said, names=names, listed=listed)]
     message = "the running daemon does not have {0}; it has {1}".format(
         ", ".join(missing) or "any source", ", ".join(listed) or "none at all"
     )

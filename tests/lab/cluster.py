@@ -81,10 +81,16 @@ def python_folders() -> tuple[Path, ...]:
 class Cluster:
     """A running lab. `with Cluster() as cluster:` leaves nothing behind, whatever happens inside."""
 
-    def __init__(self, prefix: str | None = None, pillar: dict | None = None, master: bool = True) -> None:
+    def __init__(
+        self,
+        prefix: str | None = None,
+        pillar: dict | None = None,
+        master: bool = True,
+        master_options: dict | None = None,
+    ) -> None:
         self.prefix = prefix or f"ntplab{os.getpid()}"
         self.folder = CACHE / "run" / self.prefix
-        self.pillar, self.with_master = pillar or PILLAR, master
+        self.pillar, self.with_master, self.master_options = pillar or PILLAR, master, master_options
         self.hosts: dict[str, NamespaceHost] = {}
         self.closing = contextlib.ExitStack()
 
@@ -113,7 +119,7 @@ class Cluster:
         self.internet = Upstream(self.network, "internet", INTERNET, self.folder / "internet")
         self.closing.callback(self.internet.close)
         if self.with_master:
-            self.master = Master(self.network, MASTER, self.folder / "master", self.pillar)
+            self.master = Master(self.network, MASTER, self.folder / "master", self.pillar, self.master_options)
             self.closing.callback(self.master.close)
 
     def add(

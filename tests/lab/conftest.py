@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.lab.cluster import CAST, Cluster, Role, ready
+from tests.lab.cluster import CAST, Cluster, Role, failed, ready, wait_until
+from tests.lab.operating import Listener, run, view
 
 # A test run that is told to end cleans up like one that fails.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -39,12 +40,57 @@ def modern(lab):
 
 
 @pytest.fixture(scope="module")
-def cluster(images):
-    """The whole cast with its master, every clock wrong, nothing applied yet."""
+def cluster(request, images):
+    """The whole cast with its master (with the module's MASTER_OPTIONS), every clock wrong, nothing applied yet."""
     from tests.lab.demo import WRONG
 
-    with Cluster() as running:
+    with Cluster(master_options=getattr(request.module, "MASTER_OPTIONS", None)) as running:
         for role in CAST:
             running.add(role, clock=WRONG[role.name])
         running.wait_for_minions()
         yield running
+
+
+@pytest.fixture(scope="module")
+def runners(cluster):
+    """The master has the runners, as a site brings them there."""
+    run(cluster, "saltutil.sync_runners")
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def deployed(runners):
+    """The cluster after its first apply."""
+    assert {name: failed(states) for name, states in runners.apply().items()} == {name: [] for name in runners.hosts}
+    return runners
+
+
+@pytest.fixture
+def hosts(deployed):
+    """The hosts, all well before and after."""
+
+    def well():
+        return all(host["synchronized"] for host in view(deployed)["hosts"].values())
+
+    wait_until(well, 90, 2)
+    yield deployed.hosts
+    wait_until(well, 180, 2)
+
+
+@pytest.fixture(scope="module")
+def listener(deployed):
+    """All hosts with their beacon, looking every two seconds."""
+    # Salt on Python 2.7 times its loops by the system clock: after a step backwards they stand still for as long.
+    deployed.hosts["ntp189"].run(["service", "salt-minion", "restart"])
+    deployed.wait_for_minions()
+    heard = Listener(deployed.master)
+    try:
+        applied = deployed.master.salt(
+            "*", "state.apply", "ntp.beacon", 'pillar={"ntp_beacon": {"interval": 2, "grace": 3}}'
+        )
+        for name, states in applied.items():
+            assert all(state["result"] for state in states.values()), (name, states)
+        yield heard
+    finally:
+        heard.process.terminate()
+        heard.process.wait(20)

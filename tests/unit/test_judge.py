@@ -187,6 +187,14 @@ def test_a_source_outside_the_tier_does_not_count_as_followed(plan):
     assert not seen["synchronized"] and codes(seen) == ["not-listed"]
 
 
+def test_a_name_that_the_daemon_has_no_row_for_is_unresolvable(plan):
+    plan["sources"] = [dict(plan["sources"][0]), dict(plan["sources"][1], address="time2.example")]
+    assert codes(judge(plan)) == []
+    seen = judge(plan, lambda process, table: table["peers"].pop())
+    assert (seen["health"], codes(seen)) == ("degraded", ["unresolvable"])
+    assert seen["problems"][0]["evidence"]["names"] == ["time2.example"]
+
+
 def test_few_sources_are_a_matter_of_the_pillar(plan):
     plan["health"] = dict(plan["health"], survivors=3)
     assert codes(judge(plan)) == ["few-sources"]

@@ -1,0 +1,103 @@
+"""What the tests share that look at a whole cluster through its master: runners, events, and faults made on purpose."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import threading
+import time
+
+from tests.lab.cluster import wait_until
+
+
+def run(cluster, *words, timeout=600):
+    """`salt-run ...`: what it returned, as JSON, and its exit code."""
+    done = cluster.master.run("salt-run", "--out=json", "-l", "error", *words, timeout=timeout)
+    try:
+        return json.loads(done.stdout), done.returncode
+    except ValueError:
+        raise AssertionError(f"{words}: exit {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}") from None
+
+
+def view(cluster, *words):
+    return run(cluster, "ntpcluster.view", *words)[0]
+
+
+def rollout(cluster, *words, **settings):
+    """`salt-run state.orchestrate orch.ntp`: {id: state}, exit code, seconds."""
+    began = time.monotonic()
+    answer, code = run(cluster, "state.orchestrate", "orch.ntp", "pillar=" + json.dumps({"rollout": settings}), *words)
+    states = next(iter(answer["data"].values()))
+    assert isinstance(states, dict), states
+    return {state["__id__"]: state for state in states.values()}, code, time.monotonic() - began
+
+
+def steps(cluster):
+    return {name: host.time.counters["steps"] for name, host in cluster.hosts.items()}
+
+
+def services(host, action):
+    host.run(["service", "ntpd" if host.platform == "el6" else "ntpsec", action]).check()
+
+
+def codes(cluster, *words):
+    return {problem["code"]: problem for problem in view(cluster, *words)["problems"]}
+
+
+@contextlib.contextmanager
+def following(host, *servers, clock=None):
+    """A host whose daemon has these servers alone, polls them often and answers everybody, until the block ends."""
+    path = "/etc/ntp.conf" if host.platform == "el6" else "/etc/ntpsec/ntp.conf"
+    before = host.read(path)
+    lines = [line for line in before.splitlines() if not line.startswith(("server", "restrict 10."))]
+    lines += ["restrict 10.0.0.0 mask 255.255.255.0 nomodify notrap nopeer noquery"]
+    lines += [f"server {server} iburst minpoll 4 maxpoll 4" for server in servers]
+    host.write(path, "\n".join([*lines, ""]))
+    if clock is not None:
+        host.set_clock(clock)
+    services(host, "restart")
+    try:
+        yield
+    finally:
+        host.write(path, before)
+        if clock is not None:
+            host.set_clock(0.0)
+        services(host, "restart")
+
+
+def found(cluster, code, timeout=90):
+    """The cluster's problem of this code, as soon as there is one."""
+    return wait_until(lambda: codes(cluster).get(code), timeout, 2)
+
+
+class Listener:
+    """What the master's event bus says of the beacons."""
+
+    def __init__(self, master):
+        self.events = []
+        argv = master._argv("salt-run", "-l", "error", "state.event", "salt/beacon/*", "count=-1")
+        self.process = subprocess.Popen(
+            argv,
+            cwd=master.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            tag, _, data = line.strip().partition("\t")
+            with contextlib.suppress(ValueError):
+                self.events.append((tag, json.loads(data)))
+
+    def wait(self, name, what, new, timeout=60):
+        """The first event of this kind from this host, as soon as there is one."""
+
+        def look():
+            tag = f"salt/beacon/{name}/ntpcluster/{what}"
+            return next((data for seen, data in self.events if seen == tag and data["new"] == new), None)
+
+        return wait_until(look, timeout)

@@ -1,0 +1,128 @@
+"""What a cluster tells of itself: figures and alerts by way of a real Prometheus, events by the minions' beacons."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import urllib.request
+
+import pytest
+import yaml
+
+from tests.lab.cluster import wait_until
+from tests.lab.images import PROJECT
+from tests.lab.monitoring import tool
+from tests.lab.operating import following, run, services, view
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def monitor(deployed, tmp_path_factory):
+    """A real node exporter and a real Prometheus on the loopback; the alerts' waits are cut to a second."""
+    folder = tmp_path_factory.mktemp("monitor")
+    ports = free_port(), free_port()
+    rules = (PROJECT / "contrib/prometheus/rules.yml").read_text()
+    (folder / "rules.yml").write_text(re.sub(r"for: \d+m", "for: 1s", rules))
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(folder / "rules.yml")],
+        "scrape_configs": [{"job_name": "node", "static_configs": [{"targets": [f"127.0.0.1:{ports[0]}"]}]}],
+    }
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+    programs = (
+        [tool("prometheus-node-exporter"), "--collector.disable-defaults", "--collector.textfile",
+         f"--collector.textfile.directory={folder}", f"--web.listen-address=127.0.0.1:{ports[0]}"],
+        [tool("prometheus"), f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+         f"--web.listen-address=127.0.0.1:{ports[1]}"],
+    )  # fmt: skip
+    running = []
+    try:
+        for number, argv in enumerate(programs):
+            log = open(folder / f"log{number}", "wb")  # noqa: SIM115
+            running.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+        def alerts():
+            run(deployed, "ntpcluster.metrics", f"path={folder}/ntpcluster.prom")
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/api/v1/alerts", timeout=5) as answer:
+                    firing = json.load(answer)["data"]["alerts"]
+            except OSError:
+                return None
+            return {(a["labels"]["alertname"], a["labels"].get("host")) for a in firing if a["state"] == "firing"}
+
+        wait_until(lambda: alerts() is not None, 30)
+        yield alerts
+    finally:
+        for process in running:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_clock_that_is_ahead_fires_the_alert_and_others_do_not(deployed, hosts, monitor):
+    with following(hosts["node148"], "10.0.0.189", "10.0.0.180"):
+        wait_until(lambda: view(deployed)["summary"]["synchronized"] == 4, 60, 2)
+        hosts["node148"].set_clock(0.12)
+        wait_until(lambda: ("NtpOffsetHigh", "node148") in monitor(), 90, 2)
+        firing = monitor()
+        hosts["node148"].set_clock(0.0)
+    assert {host for name, host in firing if name == "NtpOffsetHigh"} == {"node148"}
+    assert not {name for name, _ in firing} & {"NtpHostSilent", "NtpFiguresStale", "NtpClusterProblem"}
+
+
+def test_a_stopped_daemon_fires_the_alert_and_the_alert_ends_with_the_fault(deployed, hosts, monitor):
+    services(hosts["node149"], "stop")
+    wait_until(lambda: ("NtpNotSynchronized", "node149") in monitor(), 60, 1)
+    services(hosts["node149"], "start")
+    wait_until(lambda: ("NtpNotSynchronized", "node149") not in monitor(), 60, 1)
+
+
+@pytest.mark.parametrize("name", ["ntp189", "ntp180"])
+def test_a_daemon_that_stops_and_comes_back_is_told_by_both_kinds_of_host(deployed, hosts, listener, name):
+    listener.events.clear()
+    services(hosts[name], "stop")
+    event = listener.wait(name, "health", "stopped")
+    assert event["codes"] == ["daemon-stopped"]
+    services(hosts[name], "start")
+    listener.wait(name, "health", "ok")
+
+
+@pytest.mark.parametrize(("name", "clock", "side"), [("node148", 0.12, "ahead"), ("node149", -0.12, "behind")])
+def test_an_offset_of_either_sign_is_told_and_its_end_as_well(deployed, hosts, listener, name, clock, side):
+    listener.events.clear()
+    with following(hosts[name], "10.0.0.189", "10.0.0.180"):
+        wait_until(lambda: view(deployed)["hosts"][name]["synchronized"], 60, 2)
+        hosts[name].set_clock(clock)
+        event = listener.wait(name, "offset", side, 90)
+        hosts[name].set_clock(0.0)
+        listener.wait(name, "offset", "inside", 90)
+    assert (event["offset_ms"] < 0) is (side == "ahead")
+
+
+def test_a_worse_stratum_is_told(deployed, hosts, listener):
+    listener.events.clear()
+    deployed.internet.behave(stratum=4)
+    try:
+        with following(hosts["ntp180"], "10.0.0.1", "10.0.0.2"), following(hosts["ntp189"], "10.0.0.1", "10.0.0.2"):
+            for name in ("ntp180", "ntp189"):
+                assert listener.wait(name, "stratum", 5, 90)["old"] == 2
+    finally:
+        deployed.internet.behave()
+
+
+def test_a_dead_source_is_told(deployed, hosts, listener):
+    with following(hosts["node148"], "10.0.0.189"), following(hosts["node149"], "10.0.0.189"):
+        wait_until(lambda: view(deployed)["summary"]["synchronized"] == 4, 60, 2)
+        listener.events.clear()
+        services(hosts["ntp189"], "stop")
+        try:
+            for name in ("node148", "node149"):
+                assert listener.wait(name, "source", None, 240)["old"] == "10.0.0.189"
+        finally:
+            services(hosts["ntp189"], "start")
