@@ -12,7 +12,7 @@ import sys
 from tests.lab.cluster import require_root
 from tests.lab.host import enter
 from tests.lab.images import CACHE, FORBIDDEN
-from tests.lab.master import SCRIPTS
+from tests.lab.master import MASTER_SCRIPTS
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     if name == "master":
         folder = labs[-1].parent
         argv = argv or ["bash"]
-        environment = ["env", f"PATH={SCRIPTS}:{os.environ['PATH']}", f"SALT_CONFIG_DIR={folder}/master/etc"]
+        environment = ["env", f"PATH={MASTER_SCRIPTS}:{os.environ['PATH']}", f"SALT_CONFIG_DIR={folder}/master/etc"]
         confined = ["setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all"]
         os.execvp("ip", ["ip", "netns", "exec", f"{folder.name}-master", *confined, *environment, *argv])
     if name not in hosts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ import yaml
 from tests.lab.images import FORBIDDEN, PROJECT
 from tests.lab.network import Network
 
+#: Where the programs of Salt are: the hosts', and the master's, which may be of another release (LAB_MASTER=FOLDER).
 SCRIPTS = Path(sys.executable).parent
+MASTER_SCRIPTS = Path(os.environ.get("LAB_MASTER", SCRIPTS))
 
 
 class Master:
@@ -57,7 +60,7 @@ class Master:
     def _argv(self, program: str, *words: str) -> list[str]:
         return [
             "ip", "netns", "exec", self.namespace, "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
-            str(SCRIPTS / program), "-c", str(self.folder / "etc"), *words,
+            str(MASTER_SCRIPTS / program), "-c", str(self.folder / "etc"), *words,
         ]  # fmt: skip
 
     def run(self, program: str, *words: str, timeout: float = 600) -> subprocess.CompletedProcess:
