@@ -1,11 +1,10 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test but those of the next three; make lint   every check of form
-# make drills what can go wrong, made to go wrong
-# make operating  rollout, beacon and monitoring on a whole cluster
+# make test   every test but those on virtual machines; make lint   every check of form
+# make drills of these, what can go wrong made to go wrong
 # make e2e    virtual machines with real kernel clocks, reboots and power cuts
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test drills operating e2e unit bench lint ready
+.PHONY: help demo lab-down test drills e2e unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -21,18 +20,14 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
-# Three files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# Five files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
+SIDE_BY_SIDE := -n 5 --dist loadfile --no-loadscope-reorder
 
 test: ready
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(foreach slow,drills_* operating,--ignore-glob='*/test_$(slow)*') \
-	    tests/unit tests/functional tests/lab $(PYTEST)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/functional tests/lab $(PYTEST)
 
 drills: ready
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
-
-operating: ready
-	$(PYTHON) -m pytest tests/lab/test_operating.py $(PYTEST)
 
 e2e: ready
 	@command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null || { echo "Installing qemu-system-x86 qemu-utils"; \
