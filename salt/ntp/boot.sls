@@ -1,8 +1,7 @@
-# After a reboot this host puts itself right: its minion starts at boot and begins with a highstate. Where the system has a
-# service that steps the clock before the daemon starts, that is on as well.
+# After a reboot this host puts itself right: its minion starts at boot and begins with a highstate. A service that steps the
+# clock before the daemon starts is the pillar's matter (step:at_boot), as every highstate asks the pillar again.
 # Not part of `ntp`: a site that wants it names ntp.boot in its top file, or applies it once: state.apply ntp.boot.
 # The minion that runs now goes on undisturbed; what is written here counts from its next start.
-{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp
@@ -16,11 +15,3 @@ include:
 minion-starts-at-boot:
   service.enabled:
     - name: salt-minion
-
-{% if platform.ntpdate_service %}
-clock-is-stepped-at-boot:
-  service.enabled:
-    - name: {{ platform.ntpdate_service }}
-    - require:
-      - pkg: ntp-is-installed
-{% endif %}
