@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab import images
-from tests.lab.images import CACHE, FORBIDDEN, IMAGES, jail, remove
+from tests.lab.images import CACHE, FORBIDDEN, IMAGES, PROJECT, jail, remove
 
 GUEST = Path(__file__).resolve().parent / "guest"
 MACHINES = CACHE / "machines"
@@ -45,14 +46,18 @@ def kernel() -> Path:
 def disk(platform: str) -> Path:
     """Folder of `disk.ext4`."""
     files = [path for path in sorted(GUEST.iterdir()) if path.name not in ("kernel.sh", "first-init")]
-    packages = [(path.name, path.stat().st_mtime) for path in salt_versions()] if platform == "modern" else []
-    return MACHINES / f"{platform}-{digest(IMAGES[platform].digest(), kernel().name, packages, FREE, files=files)}"
+    if platform == "modern":
+        # What decides which packages this environment has, and so the guest: checkouts of one project share a cache.
+        files += [PROJECT / "requirements.txt", PROJECT / "constraints.txt"]
+    return MACHINES / f"{platform}-{digest(IMAGES[platform].digest(), kernel().name, FREE, files=files)}"
 
 
 def golden(platform: str) -> Path:
     """Folder of `disk.qcow2`, which holds the saved machine and refers to the disk."""
-    files = [GUEST.parent / "vm.py"]
-    return MACHINES / f"golden-{platform}-{digest(disk(platform).name, MEMORY[platform], qemu(), files=files)}"
+    from tests.e2e.vm import Machine, save_golden
+
+    recipe = (MEMORY[platform], qemu(), *map(inspect.getsource, (Machine.on, save_golden)))
+    return MACHINES / f"golden-{platform}-{digest(disk(platform).name, *recipe)}"
 
 
 def qemu() -> str:
@@ -67,10 +72,6 @@ def python_packages() -> Path:
             "the modern guest runs Debian 12's Python 3.11, and so must this environment, whose Salt it gets"
         )
     return Path(sysconfig.get_path("purelib"))
-
-
-def salt_versions() -> list[Path]:
-    return sorted(python_packages().glob("salt-*.dist-info"))
 
 
 def ensure(say: Callable[[str], None] = print) -> None:
