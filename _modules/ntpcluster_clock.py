@@ -294,7 +294,7 @@ def _why_not(server):
 def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
-    running = __salt__["ntpcluster.daemon"](service)["running"]
+    running = __salt__["ntpcluster.relieve"]() or __salt__["ntpcluster.daemon"](service)["running"]
     with _stopped(service) if running else _nothing():
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
@@ -376,7 +376,7 @@ def _stopped(service):
     __salt__["ntpcluster.guard"](service)
     try:
         try:
-            if not __salt__["service.stop"](service):
+            if __salt__["ntpcluster.daemon"](service)["running"] and not __salt__["service.stop"](service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:

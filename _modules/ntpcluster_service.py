@@ -11,6 +11,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import fcntl
 import os
+import signal
 import subprocess
 import time
 
@@ -28,17 +29,24 @@ PROOF_S = 15
 
 #: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
 #: close, unless it is told before that all is done. A service script or an ntpdate that outlives the dead process may
-#: still be at work, so only a port 123 that is free twice in a row means that nobody will start the daemon. The text
-#: is fixed; the command is in its arguments.
+#: still be at work, so a daemon must be seen for five seconds, or nobody on port 123 for two. The text is fixed; the
+#: command is in its arguments.
 GUARD = """
 read -r done_ && exit
-free=0
-for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
+second=0 up=0 free=0
+while [ $second -lt 40 ]; do
     sleep 1
-    if grep -qs ":007B " /proc/net/udp /proc/net/udp6; then free=0; else free=$((free + 1)); fi
+    second=$((second + 1))
+    if pidof ntpd >/dev/null; then up=$((up + 1)) free=0
+    elif grep -qs ":007B " /proc/net/udp /proc/net/udp6; then up=0 free=0
+    else up=0 free=$((free + 1)); fi
+    [ $up = 5 ] && exit
     [ $free = 2 ] && exec "$@"
 done
 """
+
+#: Who that is: the next run takes over from the guard of one that was killed.
+GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
 
 def __virtual__():
@@ -117,6 +125,9 @@ def bring_up(restart=False):
     files = config_files()
     guard(service)
     try:
+        # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
+        # lock if it shall start what runs already.
+        restart = restart or __salt__["ntpcluster.daemon"](service)["running"]
         reason = _try(service, restart)
         if not reason:
             __salt__["ntpcluster.keep_proven"](files)
@@ -170,6 +181,7 @@ def bring_down():
         salt '*' ntpcluster.bring_down
     """
     service = __salt__["ntpcluster.plan"]()["platform"]["service"]
+    relieve()
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
     if __salt__["ntpcluster.daemon"](service)["running"]:
@@ -198,6 +210,7 @@ def guard(service):
     program = salt.utils.path.which("service")
     if not program:
         raise CommandExecutionError("this host has no `service` program to start the daemon again with")
+    relieve()
     with salt.utils.files.fopen(os.devnull, "r+b") as nowhere:
         watcher = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "ntpcluster-guard", program, service, "start"],
@@ -210,6 +223,8 @@ def guard(service):
     # No other child of ours may hold this end open, or the guard would wait for that one as well.
     flags = fcntl.fcntl(watcher.stdin, fcntl.F_GETFD)
     fcntl.fcntl(watcher.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
+    with salt.utils.files.fopen(GUARD_PID, "w") as record:
+        record.write("{0}\n".format(watcher.pid))
     __context__["ntpcluster.guard"] = watcher
 
 
@@ -226,3 +241,42 @@ def dismiss():
     watcher = __context__.pop("ntpcluster.guard", None)
     if watcher:
         watcher.communicate(b"done\n")
+        os.unlink(GUARD_PID)
+
+
+def relieve():
+    """
+    Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
+    this run does. One that is starting it already is waited for. For the other functions.
+
+    Returns whether there was one: the daemon ran before, and whoever takes over has to see that it runs again.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.relieve
+    """
+    try:
+        with salt.utils.files.fopen(GUARD_PID) as record:
+            pid = int(record.read())
+    except (IOError, OSError, ValueError):
+        return False
+    until = __salt__["ntpcluster.monotonic"]() + PROOF_S
+    words = _words(pid)
+    if "ntpcluster-guard" in words:
+        os.kill(pid, signal.SIGKILL)
+    # Both the guard and the script that it becomes end in this word.
+    while _words(pid)[-1:] == ["start"] and __salt__["ntpcluster.monotonic"]() < until:
+        time.sleep(0.1)
+    salt.utils.files.safe_rm(GUARD_PID)
+    return words[-1:] == ["start"]
+
+
+def _words(pid):
+    """The command line of a process; empty if it has ended."""
+    try:
+        with salt.utils.files.fopen("/proc/{0}/cmdline".format(pid), "rb") as line:
+            return line.read().decode("utf-8", "replace").split("\0")[:-1]
+    except (IOError, OSError):
+        return []

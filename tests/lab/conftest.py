@@ -60,8 +60,9 @@ def runners(cluster):
 
 @pytest.fixture(scope="module")
 def deployed(runners):
-    """The cluster after its first apply."""
+    """The cluster after its first apply, and when every client can choose between both servers."""
     assert {name: failed(states) for name, states in runners.apply().items()} == {name: [] for name in runners.hosts}
+    wait_until(lambda: view(runners)["summary"]["healthy"], 180, 2)
     return runners
 
 
