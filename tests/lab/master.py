@@ -35,7 +35,8 @@ class Master:
             # EL6 minions speak the oldest form of the protocol, which current masters refuse by default.
             "minimum_auth_version": 0,
             "worker_threads": 3,
-            "timeout": 60,
+            # So long does `salt` wait before it asks whether a job still runs: on a crowded machine the answer would come late.
+            "timeout": 300,
             "log_level": "warning",
             # 3008 masters read an old minion's request twice, the first time with the wrong key, and log that as critical.
             "log_granular_levels": {"salt.payload": "quiet"},
