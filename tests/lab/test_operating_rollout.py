@@ -89,7 +89,7 @@ def test_a_rollout_puts_four_wrong_clocks_right_in_the_order_of_the_tiers(rolled
         assert abs(host.rtc_error()) < 2, name
     seen = view(rolled_out)
     assert seen["summary"]["healthy"], seen["problems"]
-    assert seen["summary"]["spread_ms"] < 5
+    assert seen["summary"]["spread_ms"] < 50
 
 
 def test_going_on_leaves_out_the_hosts_that_need_nothing(rolled_out):
