@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.cluster import VirtualCluster
-from tests.e2e.driving import CLOCK_BOUND, RTC_BOUND, bring_up, deploy
-from tests.lab.cluster import PILLAR, wait_until
+from tests.e2e.driving import CLOCK_BOUND, ONE_SERVER, RTC_BOUND, bring_up, deploy
+from tests.lab.cluster import wait_until
 
 CLOCKS = {"ntp189": 1114.672613, "node149": -3600.0}
 RTCS = {"ntp189": -86400.0, "node149": 37.0}
@@ -14,9 +14,7 @@ RTCS = {"ntp189": -86400.0, "node149": 37.0}
 
 @pytest.fixture(scope="module")
 def cluster(machines):
-    server = {**PILLAR["tiers"]["server"], "addresses": ["10.0.0.189"]}
-    pillar = {**PILLAR, "tiers": {**PILLAR["tiers"], "server": server}}
-    with VirtualCluster(pillar=pillar) as running:
+    with VirtualCluster(pillar=ONE_SERVER) as running:
         bring_up(running, CLOCKS, RTCS)
         yield running
 
@@ -25,7 +23,7 @@ def test_a_server_and_a_client_with_wrong_clocks_are_put_right_by_one_apply(clus
     for name, host in cluster.hosts.items():
         assert host.clock_error() == pytest.approx(CLOCKS[name], abs=1)
         assert host.rtc_error() == pytest.approx(RTCS[name], abs=RTC_BOUND)
-    assert deploy(cluster) == {name: [] for name in cluster.hosts}
+    assert deploy(cluster, "*") == {name: [] for name in cluster.hosts}
     for host in cluster.hosts.values():
         assert abs(host.clock_error()) < CLOCK_BOUND, host.name
         wait_until(lambda host=host: abs(host.rtc_error()) < RTC_BOUND, 10)
