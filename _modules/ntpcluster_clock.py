@@ -126,11 +126,14 @@ def systohc(utc=None):
     return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
 
 
-def hwclock_error():
+def hwclock_error(utc=None):
     """
     How far the hardware clock is ahead of the system time, in seconds, to one second; None where the kernel shows none.
 
     It starts no program and waits for nothing, unlike ``ntpcluster.hwclock``.
+
+    utc
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
 
     CLI Example:
 
@@ -144,7 +147,7 @@ def hwclock_error():
     except (IOError, OSError, ValueError):
         return None
     now = time.time()
-    if not _utc(None):
+    if not _utc(utc):
         time.tzset()  # this process may be older than the host's time zone
         now += calendar.timegm(time.localtime(now)) - int(now)
     return round(seconds + 0.5 - now, 1)
