@@ -8,6 +8,7 @@ been seen to move: ntpdate exits 0 when it was not allowed to set anything.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import calendar
 import contextlib
 import fcntl
 import time
@@ -36,6 +37,10 @@ HWCLOCK_CLOSE_S = 2.0
 #: what is further off than this is written again, so many times in all.
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
+
+
+#: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. It costs no program.
+SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
 
 
 def __virtual__():
@@ -119,6 +124,33 @@ def systohc(utc=None):
     if not close and not problem:
         problem = "the hardware clock is {0} s off although hwclock reported no error".format(seen["error_s"])
     return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
+
+
+def hwclock_error(utc=None):
+    """
+    How far the hardware clock is ahead of the system time, in seconds, to one second; None where the kernel shows none.
+
+    It starts no program and waits for nothing, unlike ``ntpcluster.hwclock``.
+
+    utc
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.hwclock_error
+    """
+    try:
+        with salt.utils.files.fopen(SINCE_EPOCH) as shown:
+            seconds = int(shown.read())
+    except (IOError, OSError, ValueError):
+        return None
+    now = time.time()
+    if not _utc(utc):
+        time.tzset()  # this process may be older than the host's time zone
+        now += calendar.timegm(time.localtime(now)) - int(now)
+    return round(seconds + 0.5 - now, 1)
 
 
 def _utc(utc):

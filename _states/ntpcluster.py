@@ -24,6 +24,9 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 
+#: Kernels that keep the hardware clock write it every 11 minutes; it drifts by far less than this meanwhile.
+HARDWARE_CLOCK_BOUND_S = 10
+
 
 def __virtual__():
     return __virtualname__
@@ -111,6 +114,37 @@ def synchronized(name, timeout=None):
     lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]
     comment = "this host does not follow its tier after {0:.0f} s ({1})".format(done["waited_s"], seen["health"])
     return _result(name, False, comment="\n".join([comment] + lines))
+
+
+def hardware_clock(name):
+    """
+    The hardware clock has the right time too, so that the next boot begins with it.
+
+    A daemon that steps the clock leaves the hardware's alone. A kernel writes it when it is told that the clock is
+    followed, current ones after some minutes, that of EL 6 the minutes and seconds only: a wrong day stays for ever.
+
+    name
+        Of no meaning; whether it is managed, and keeps UTC, is the pillar's ``hwclock``.
+    """
+    try:
+        if not __salt__["ntpcluster.plan"]()["hwclock"]["manage"]:
+            return _result(name, comment="the pillar leaves the hardware clock alone")
+        off = __salt__["ntpcluster.hwclock_error"]()
+        if off is None:
+            return _result(name, comment="the kernel shows no hardware clock")
+        if abs(off) <= HARDWARE_CLOCK_BOUND_S:
+            return _result(name, comment="the hardware clock is right")
+        if __opts__["test"] and not __salt__["ntpcluster.synchronized"](timeout=0)["synchronized"]:
+            return _result(name, comment="the hardware clock is compared when this host follows its tier")
+        changes = {"hardware clock": {"old": "{0:+.0f} s off".format(off), "new": "the system time"}}
+        if __opts__["test"]:
+            return _result(name, None, changes, "the hardware clock would be set by the system time")
+        done = __salt__["ntpcluster.systohc"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    if not done["written"]:
+        return _result(name, False, comment="the hardware clock was not written: {0}".format(done["problem"]))
+    return _result(name, True, changes, "the hardware clock has been set by the system time")
 
 
 def timezone(name):

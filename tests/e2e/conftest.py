@@ -21,9 +21,7 @@ def pytest_collection_modifyitems(config, items):
     if os.environ.get("E2E"):
         return
     long = [
-        item
-        for item in items
-        if item.path.parent == config.rootpath / "tests" / "e2e" and "smoke" not in item.path.name
+        item for item in items if item.path.parent == config.rootpath / "tests" / "e2e" and "smoke" not in item.name
     ]
     items[:] = [item for item in items if item not in long]
     config.hook.pytest_deselected(items=long)

@@ -21,7 +21,7 @@ def test_four_hosts_with_wrong_clocks_have_the_right_time_after_one_apply_a_tier
     for name, host in cluster.hosts.items():
         assert host.clock_error() == pytest.approx(WRONG[name], abs=1)
         assert host.rtc_error() == pytest.approx(WRONG[name], abs=RTC_BOUND)
-    assert deploy(cluster) == {name: [] for name in cluster.hosts}
+    assert deploy(cluster, "ntp*", "node*") == {name: [] for name in cluster.hosts}
     for host in cluster.hosts.values():
         assert abs(host.clock_error()) < CLOCK_BOUND, host.name
         wait_until(lambda host=host: abs(host.rtc_error()) < RTC_BOUND, RECOVERY, 2)

@@ -165,11 +165,13 @@ class VirtualHost(Host):
     def _on(self, saved: str = "", rtc: float | None = None) -> None:
         cable = f"tap,ifname={self.network.ports[self.name]},script=no,downscript=no"
         self.machine.on(cable, self.hardware, ("ip", "netns", "exec", self.network.switch), rtc, saved)
+        self.powered = time.monotonic()
         self.boot_id = self.machine.wait_for_agent()
 
     def reboot(self, clean: bool = True, rtc: float | None = None) -> None:
         """Boot again; with clean=False the power fails. `rtc`: the hardware clock is this far off afterwards (a bad battery)."""
         if clean and rtc is None:
+            self.powered = time.monotonic()
             self.run(["shutdown", "-r", "now"])
             self.boot_id = self.machine.wait_for_agent(unlike=self.boot_id)
             return
