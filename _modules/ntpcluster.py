@@ -26,8 +26,8 @@ __virtualname__ = "ntpcluster"
 VERSION = "0.1.0"
 
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
-#: 30 s here, and the daemon is on this host.
-NTPQ_TIMEOUT_MS = 300
+#: a minute here, and the daemon is on this host.
+NTPQ_TIMEOUT_MS = 200
 
 #: And all of it must end within this. ntpsec's ntpq is Python: a slow machine that has just booted needs more than 3 s
 #: to start it, and took its daemon for a silent one, which is restarted.
