@@ -90,6 +90,8 @@ def judge(plan, process, table, problems=None):
     system = next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
     limits = plan["health"] if plan else {}
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < limits["settle"]
+    # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
+    waiting = settling and (system is None or rv.get("leap") == "alarm")
     synchronized = False
     if not process["running"]:
         found.append(problem("daemon-stopped", "no ntpd process is running", service=process["name"]))
@@ -104,7 +106,7 @@ def judge(plan, process, table, problems=None):
         free = _free_running(rv, system)
         found += free
         synchronized = not free and plan is not None and _follows(plan, rv, system)
-        found += _selection(rv, system, synchronized, settling)
+        found += _selection(rv, system, synchronized, waiting)
         if plan:
             found += _discipline(rv, rows, system, plan, settling, process["uptime_s"])
         if not table["complete"]:
@@ -113,7 +115,7 @@ def judge(plan, process, table, problems=None):
 
     return {
         "synchronized": synchronized,
-        "health": _health(process, synchronized, settling, found),
+        "health": _health(process, synchronized, waiting, found),
         "tier": plan["tier"] if plan else None,
         "daemon": dict(process, version=rv.get("version")),
         "source": _name(system) if system else None,
@@ -271,7 +273,7 @@ def _trouble(row, settling):
         # Only what came lately counts: a server that has died was heard as well, in its time.
         if row["when_s"] <= 4 * (row["poll_s"] or 64):
             return problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
-    if not row["reach"] & LAST_FOUR and not settling:
+    if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls (reach {1:03o})".format(name, row["reach"])
         return problem("unreachable", said, **facts)
     return None
@@ -314,12 +316,12 @@ def _offset(rv, system):
     return max((rv.get("offset") or 0.0, system["offset_ms"] or 0.0), key=abs)
 
 
-def _selection(rv, system, synchronized, settling):
+def _selection(rv, system, synchronized, waiting):
     """Why no source is followed, as far as the daemon itself knows."""
     if synchronized:
         return []
     claims = {"stratum": rv.get("stratum"), "refid": rv.get("refid"), "leap": rv.get("leap")}
-    if settling:
+    if waiting:
         return [problem("settling", "the daemon has started a short while ago", **claims)]
     if system is None:
         said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
@@ -376,14 +378,14 @@ def _discipline(rv, rows, system, plan, settling, uptime):
     return found
 
 
-def _health(process, synchronized, settling, found):
+def _health(process, synchronized, waiting, found):
     """One word for all of it."""
     if not process["running"]:
         return "stopped"
     if synchronized:
         return "degraded" if found else "ok"
     # Asleep at the start and broken look alike for a while; a fault that no waiting mends is not settling.
-    if settling and not [one for one in found if one["code"] in HOPELESS]:
+    if waiting and not [one for one in found if one["code"] in HOPELESS]:
         return "settling"
     return "unsynchronized"
 

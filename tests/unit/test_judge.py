@@ -223,6 +223,27 @@ def test_a_start_is_settling_unless_no_waiting_will_help(plan, hopeless, health)
     assert judge(plan, change)["health"] == health
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [(alter(0, offset_ms=-120.0), "offset-high"), (alter(0, reach=0o20), "unreachable")],
+)
+def test_what_goes_wrong_after_a_source_was_chosen_is_no_settling(plan, change, found):
+    def both(process, table):
+        young(process, table)
+        change(process, table)
+
+    seen = judge(plan, both)
+    assert (seen["synchronized"], seen["health"], codes(seen)[0]) == (False, "unsynchronized", found)
+
+
+def test_a_daemon_that_has_chosen_but_measures_its_frequency_is_settling(plan):
+    def both(process, table):
+        young(process, table)
+        table["variables"]["leap"] = "alarm"
+
+    assert judge(plan, both)["health"] == "settling"
+
+
 def test_a_host_without_a_good_pillar_is_not_called_synchronized():
     known = [{"code": "invalid-pillar", "message": "what this host should follow is unknown", "evidence": {}}]
     seen = judge(None, problems=known)
