@@ -147,7 +147,7 @@ def _table(sources=0):
         answers.update(more)
         table["complete"] = table["complete"] and len(more) == len(unclear)
     for peer in table["peers"]:
-        _complete(peer, answers.get(peer["assid"], {}))
+        _complete(peer, answers.get(peer["assid"], {}), table["variables"].get("clock_s"))
     return table
 
 
@@ -165,8 +165,8 @@ def _associations(text):
     return text[: starts[0]], answers
 
 
-def _complete(peer, variables):
-    """Put the exact values of its association into a row of the table."""
+def _complete(peer, variables, clock):
+    """Put the exact values of its association into a row of the table; `clock` is the daemon's time."""
     for key, name in (("offset_ms", "offset"), ("delay_ms", "delay"), ("jitter_ms", "jitter"), ("address", "srcadr")):
         if key in peer["inexact"] and variables.get(name) is not None:
             peer[key] = variables[name]
@@ -176,6 +176,9 @@ def _complete(peer, variables):
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
     heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
     peer["heard"] = bool(peer["reach"]) or heard
+    # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
+    if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
+        peer["when_s"] = 0
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)

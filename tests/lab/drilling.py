@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 
+from tests.lab.cluster import PATIENCE
 from tests.lab.host import NamespaceHost
 from tests.lab.test_traps import CONFIG, DRIFT, SERVICE
 
@@ -168,9 +169,9 @@ def kill(*pids: int) -> None:
 
 
 def timed(what, timeout: float, interval: float = 0.5) -> float:
-    """Seconds until `what` returns something true; an AssertionError after `timeout`."""
+    """Seconds until `what` returns something true; an AssertionError after PATIENCE times `timeout`."""
     began = time.monotonic()
     while not what():
-        assert time.monotonic() < began + timeout, f"not within {timeout:g} s: {what}"
+        assert time.monotonic() < began + PATIENCE * timeout, f"not within {timeout:g} s: {what}"
         time.sleep(interval)
     return time.monotonic() - began

@@ -66,7 +66,7 @@ def following(host, *servers, clock=None):
         services(host, "restart")
 
 
-def found(cluster, code, timeout=90):
+def found(cluster, code, timeout=180):
     """The cluster's problem of this code, as soon as there is one."""
     return wait_until(lambda: codes(cluster).get(code), timeout, 2)
 

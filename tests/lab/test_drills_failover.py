@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.cluster import INTERNET, PATIENCE, Cluster, Role, failed, wait_until
 from tests.lab.drilling import Watch, crash, follows, service, sources, timed
 from tests.lab.images import PROJECT
 from tests.lab.solo import call, codes
@@ -86,7 +86,9 @@ def when_each(hosts, what, timeout) -> dict[str, float]:
         for host in hosts:
             if host.name not in seen and what(host):
                 seen[host.name] = round(time.monotonic() - began)
-        assert time.monotonic() < began + timeout, f"after {timeout} s only {seen} of {[h.name for h in hosts]}"
+        assert time.monotonic() < began + PATIENCE * timeout, (
+            f"after {timeout} s only {seen} of {[h.name for h in hosts]}"
+        )
         time.sleep(1)
     return seen
 

@@ -59,7 +59,7 @@ def test_hosts_that_follow_each_other_in_a_circle_are_found(deployed, hosts):
         following(hosts["node149"], "10.0.0.189"),
         following(hosts["ntp180"], "10.0.0.149"),
     ):
-        problem = found(deployed, "loop", 120)
+        problem = found(deployed, "loop", 300)
     assert problem["hosts"] == ["node149", "ntp180", "ntp189"]
 
 
