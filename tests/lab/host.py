@@ -182,7 +182,7 @@ class NamespaceHost(Host):
             ]
         )
 
-    def _wait_for_init(self, timeout: float = 15) -> None:
+    def _wait_for_init(self, timeout: float = 60) -> None:
         """Find init's process id on the machine; it is known by its program, so no earlier step is taken for it."""
         until = time.monotonic() + timeout
         while time.monotonic() < until and self.process.poll() is None:

@@ -144,7 +144,7 @@ def test_when_every_upstream_vanishes_servers_and_clients_say_so_as_the_pillar_w
             for host in servers:
                 if host.name not in said and call(host, "ntpcluster.status")["health"] == "unsynchronized":
                     said[host.name] = round(time.monotonic() - began)
-            assert time.monotonic() < began + 150, said
+            assert time.monotonic() < began + 300, said
         print("servers are unsynchronized after s:", said)
         orphans = [lab.hosts[name] for name in ORPHANS]
         turned = when_each(orphans, lambda host: call(host, "ntpcluster.variables")["stratum"] == 10, 120)
