@@ -48,6 +48,8 @@ def deploy(cluster: VirtualCluster, *targets: str) -> dict[str, list[str]]:
         answer = cluster.master.salt(target, "state.apply", "ntp.boot", timeout=1000)
         print(f"state.apply on {target}: {time.monotonic() - start:.0f} s", flush=True)
         failures.update({minion: failed(in_order(minion, result)) for minion, result in answer.items()})
+    for minion, said in failures.items():
+        print(*(f"{minion}: {line}" for line in said), sep="\n", flush=True)
     return failures
 
 
