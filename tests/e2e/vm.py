@@ -39,7 +39,7 @@ class Machine:
         base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() if rtc is None else rtc))
         argv = [
             *wrapper,
-            # The emulator must not outlive this process, however that ends; it needs no right over the clock.
+            # The emulator must not outlive this process (nor does it its thread), and needs no right over the clock.
             "setpriv", "--pdeathsig", "KILL", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "pc,usb=off,vmport=off", "-accel", "tcg,tb-size=128", "-cpu", "qemu64",
@@ -197,6 +197,8 @@ class VirtualHost(Host):
     # -- driving ------------------------------------------------------------------------------------------------
 
     def run(self, argv: list[str], timeout: float = 300, stdin: str | None = None) -> Done:
+        if not self.machine.process or self.machine.process.poll() is not None:
+            raise AssertionError(f"{self.name} is off: {(self.folder / 'errors').read_text()}")
         start = time.monotonic()
         words = ["/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", *argv]
         rc, out, err = self.machine.agent.run(words, stdin, timeout)
