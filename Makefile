@@ -1,10 +1,10 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
 # make test   every test but those on virtual machines; make lint   every check of form
 # make drills of these, what can go wrong made to go wrong
-# make e2e    virtual machines with real kernel clocks, reboots and power cuts
+# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is its first three minutes
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test drills e2e unit bench lint ready
+.PHONY: help demo lab-down test drills e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -29,10 +29,17 @@ test: ready
 drills: ready
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
 
-e2e: ready
+e2e: ready qemu
+	E2E=1 $(PYTHON) -m pytest tests/e2e $(PYTEST)
+
+# Its least part, for every change; says so where there can be no virtual machines.
+smoke: ready
+	-@$(MAKE) -s qemu
+	$(PYTHON) -m pytest tests/e2e $(PYTEST)
+
+qemu:
 	@command -v qemu-system-x86_64 >/dev/null && command -v qemu-img >/dev/null || { echo "Installing qemu-system-x86 qemu-utils"; \
 	    apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install qemu-system-x86 qemu-utils >/dev/null; }
-	E2E=1 $(PYTHON) -m pytest tests/e2e $(PYTEST)
 
 unit: $(VENV)/ready
 	$(PYTHON) -m pytest tests/unit $(PYTEST)

@@ -48,13 +48,19 @@ def deploy(cluster: VirtualCluster, *targets: str) -> dict[str, list[str]]:
         answer = cluster.master.salt(target, "state.apply", "ntp.boot", timeout=1000)
         print(f"state.apply on {target}: {time.monotonic() - start:.0f} s", flush=True)
         failures.update({minion: failed(in_order(minion, result)) for minion, result in answer.items()})
+    for minion, said in failures.items():
+        print(*(f"{minion}: {line}" for line in said), sep="\n", flush=True)
     return failures
 
 
 def together(cluster: VirtualCluster, do: Callable[[VirtualHost], None]) -> None:
-    """Do it with all hosts at once; what fails on any fails here."""
-    with ThreadPoolExecutor() as pool:
+    """Do it with all hosts at once; what fails on any fails here. Not for power: an emulator ends with its thread."""
+    pool = ThreadPoolExecutor()
+    try:
         list(pool.map(do, cluster.hosts.values()))
+    finally:
+        # Who is told to end does not wait for a host to recover.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def follows(host: VirtualHost) -> bool:

@@ -39,7 +39,7 @@ class Machine:
         base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() if rtc is None else rtc))
         argv = [
             *wrapper,
-            # The emulator must not outlive this process, however that ends; it needs no right over the clock.
+            # The emulator must not outlive this process (nor does it its thread), and needs no right over the clock.
             "setpriv", "--pdeathsig", "KILL", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "pc,usb=off,vmport=off", "-accel", "tcg,tb-size=128", "-cpu", "qemu64",
@@ -72,7 +72,7 @@ class Machine:
                 boot = self.agent.run(["cat", "/proc/sys/kernel/random/boot_id"], None, 20)[1]
                 if boot and boot != unlike:
                     return boot
-            except (ChannelDown, RuntimeError):
+            except (ChannelDown, RuntimeError, subprocess.TimeoutExpired):
                 pass
             time.sleep(0.2)
         console = (self.folder / "console").read_text(errors="replace")[-2000:]
@@ -169,21 +169,19 @@ class VirtualHost(Host):
         self.boot_id = self.machine.wait_for_agent()
 
     def reboot(self, clean: bool = True, rtc: float | None = None) -> None:
-        """Boot again; with clean=False the power fails. `rtc`: the hardware clock is this far off afterwards (a bad battery)."""
-        if clean and rtc is None:
-            self.powered = time.monotonic()
-            self.run(["shutdown", "-r", "now"])
-            self.boot_id = self.machine.wait_for_agent(unlike=self.boot_id)
+        """Boot again; with clean=False the power fails, and the hardware clock is `rtc` off afterwards (a bad battery)."""
+        if not clean:
+            self.power_off()
+            self.power_on(rtc)
             return
-        self.power_off(clean)
-        self.power_on(rtc)
+        self.powered = time.monotonic()
+        # Nobody can be asked how this ended: the agent ends with it.
+        self.machine.agent.call("guest-exec", path="/sbin/shutdown", arg=["-r", "now"])
+        self.boot_id = self.machine.wait_for_agent(unlike=self.boot_id)
 
-    def power_off(self, clean: bool = False) -> None:
-        """Off, and off it stays; clean=False: the plug is pulled."""
+    def power_off(self) -> None:
+        """The plug is pulled, and off it stays."""
         self.battery = self.rtc_error()
-        if clean:
-            self.run(["shutdown", "-h", "now"])
-            self.machine.process.wait(BOOT_TIMEOUT)
         self.machine.off()
 
     def power_on(self, rtc: float | None = None) -> None:
@@ -197,6 +195,8 @@ class VirtualHost(Host):
     # -- driving ------------------------------------------------------------------------------------------------
 
     def run(self, argv: list[str], timeout: float = 300, stdin: str | None = None) -> Done:
+        if not self.machine.process or self.machine.process.poll() is not None:
+            raise AssertionError(f"{self.name} is off: {(self.folder / 'errors').read_text()}")
         start = time.monotonic()
         words = ["/usr/bin/env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", *argv]
         rc, out, err = self.machine.agent.run(words, stdin, timeout)
