@@ -29,7 +29,7 @@ def build():
     for tool in ("gcc", "make", "readelf", "unshare", "setpriv"):
         if not shutil.which(tool):
             pytest.fail(f"{tool} is missing: apt-get install gcc make libc6-dev binutils util-linux", pytrace=False)
-    subprocess.run(["make", "-s", "-C", str(LIBRARY.parent)], check=True)
+    subprocess.run(["flock", str(LIBRARY.parent / "Makefile"), "make", "-s", "-C", str(LIBRARY.parent)], check=True)
 
 
 @contextlib.contextmanager
