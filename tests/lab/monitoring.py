@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import tempfile
 from pathlib import Path
@@ -14,19 +15,26 @@ PACKAGES = ("prometheus", "prometheus-node-exporter")
 
 def tool(name: str) -> Path:
     """The full path of promtool, prometheus or prometheus-node-exporter; fetched once."""
-    if not (TOOLS / "usr" / "bin" / name).exists():
-        TOOLS.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as folder:
-            # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
-            Path(folder).chmod(0o755)
-            try:
-                _apt("download", *PACKAGES, folder=folder)
-            except subprocess.CalledProcessError:
-                _apt("update", folder=folder)
-                _apt("download", *PACKAGES, folder=folder)
-            for package in Path(folder).glob("*.deb"):
-                subprocess.run(["dpkg-deb", "-x", str(package), str(TOOLS)], check=True)
+    TOOLS.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "tools.lock", "w") as lock:
+        # Tests that run beside each other fetch it once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (TOOLS / "usr" / "bin" / name).exists():
+            _fetch()
     return TOOLS / "usr" / "bin" / name
+
+
+def _fetch() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
+        Path(folder).chmod(0o755)
+        try:
+            _apt("download", *PACKAGES, folder=folder)
+        except subprocess.CalledProcessError:
+            _apt("update", folder=folder)
+            _apt("download", *PACKAGES, folder=folder)
+        for package in Path(folder).glob("*.deb"):
+            subprocess.run(["dpkg-deb", "-x", str(package), str(TOOLS)], check=True)
 
 
 def _apt(*words: str, folder: str) -> None:
