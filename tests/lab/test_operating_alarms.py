@@ -48,16 +48,18 @@ def monitor(deployed, tmp_path_factory):
             log = open(folder / f"log{number}", "wb")  # noqa: SIM115
             running.append(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
-        def alerts():
-            run(deployed, "ntpcluster.metrics", f"path={folder}/ntpcluster.prom")
+        def answer():
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/api/v1/alerts", timeout=5) as answer:
-                    firing = json.load(answer)["data"]["alerts"]
+                with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/api/v1/alerts", timeout=5) as page:
+                    return json.load(page)
             except OSError:
                 return None
+
+        def alerts():
+            run(deployed, "ntpcluster.metrics", f"path={folder}/ntpcluster.prom")
+            firing = wait_until(answer, 30)["data"]["alerts"]
             return {(a["labels"]["alertname"], a["labels"].get("host")) for a in firing if a["state"] == "firing"}
 
-        wait_until(lambda: alerts() is not None, 30)
         yield alerts
     finally:
         for process in running:
