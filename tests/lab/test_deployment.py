@@ -82,7 +82,8 @@ def test_one_apply_puts_every_host_right(cluster, first):
         assert abs(host.clock_error()) < 0.1, name
         assert abs(host.rtc_error()) < 2, name
         assert host.time.counters["steps"] == 1, name
-        assert host.time.counters["rtc_sets"] == 1, name
+        # A write that missed its second is made again.
+        assert 1 <= host.time.counters["rtc_sets"] <= 3, name
 
 
 def test_the_dry_run_had_named_exactly_the_states_that_changed(predicted, first):
