@@ -1,10 +1,11 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test but those on virtual machines; make lint   every check of form
-# make drills of these, what can go wrong made to go wrong
+# make test   every test but those of the next three; make lint   every check of form
+# make drills what can go wrong, made to go wrong
+# make operating  rollout, view, alarms and ten quiet minutes on whole clusters
 # make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is its first three minutes
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test drills e2e smoke qemu unit bench lint ready
+.PHONY: help demo lab-down test drills operating e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -20,14 +21,18 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
-# Five files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
-SIDE_BY_SIDE := -n 5 --dist loadfile --no-loadscope-reorder
+# Some files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 test: ready
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/unit tests/functional tests/lab $(PYTEST)
+	$(PYTHON) -m pytest -n 3 $(SIDE_BY_SIDE) $(foreach apart,drills operating,--ignore-glob='*/test_$(apart)_*') \
+	    tests/unit tests/functional tests/lab $(PYTEST)
 
 drills: ready
-	$(PYTHON) -m pytest $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
+	$(PYTHON) -m pytest -n 4 $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
+
+operating: ready
+	$(PYTHON) -m pytest -n 3 $(SIDE_BY_SIDE) tests/lab/test_operating_*.py $(PYTEST)
 
 e2e: ready qemu
 	E2E=1 $(PYTHON) -m pytest tests/e2e $(PYTEST)
