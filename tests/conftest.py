@@ -7,7 +7,7 @@ MINUTES = {
     "test_drills_failover": 9,
     "test_drills_kill": 9,
     "test_operating_view": 8,
-    "test_operating_alarms": 8,
+    "test_operating_alarms": 7,
     "test_states": 8,
     "test_drills_around": 7,
     "test_drills_far_off": 7,
@@ -18,6 +18,7 @@ MINUTES = {
     "test_operating_rollout": 5,
     "test_step": 5,
     "test_deployment": 3,
+    "test_monitoring": 3,
 }
 
 
