@@ -26,11 +26,11 @@ __virtualname__ = "ntpcluster"
 VERSION = "0.1.0"
 
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
-#: a minute here; the daemon is on this host, and nine commands must end within 3 s.
-NTPQ_TIMEOUT_MS = 150
+#: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
+NTPQ_TIMEOUT_MS = 120
 
 #: So many associations are asked for in the first run of ntpq; of more, only those that are unclear, in a second one.
-ASKED_AT_ONCE = 6
+ASKED_AT_ONCE = 4
 
 #: And all of it must end within this. ntpsec's ntpq is Python: a slow machine that has just booted needs more than 3 s
 #: to start it, and took its daemon for a silent one, which is restarted.
