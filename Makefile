@@ -2,15 +2,17 @@
 # make test   every test but those of the next three; make lint   every check of form
 # make drills what can go wrong, made to go wrong
 # make operating  rollout, view, alarms and ten quiet minutes on whole clusters
-# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is its first three minutes
+# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is its first test
 # make bench  figures
 .DEFAULT_GOAL := help
 .PHONY: help demo lab-down test drills operating e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# `su` without `-` leaves root without the folders of root's programs.
+export PATH := $(PATH):/usr/sbin:/sbin
 # What the lab needs of Debian, by the program that shows whether it is there.
-PROGRAMS := debootstrap:debootstrap iptables:iptables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chromium:chromium
+PROGRAMS := debootstrap:debootstrap iptables:iptables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chattr:e2fsprogs chromium:chromium
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -61,7 +63,7 @@ lint: $(VENV)/ready
 
 ready: $(VENV)/ready
 	@missing=; for pair in $(PROGRAMS); do \
-	    PATH=$$PATH:/usr/sbin:/sbin command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; done; \
+	    command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair#*:}"; done; \
 	if [ -n "$$missing" ]; then \
 	    [ "$$(id -u)" = 0 ] || { echo "Missing:$$missing. Run as root to have them installed."; exit 1; }; \
 	    echo "Installing$$missing"; \

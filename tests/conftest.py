@@ -1,6 +1,6 @@
 """The order of the test files: those that take longest begin first, so that the others fill the time beside them."""
 
-#: Minutes on two cores, beside four others; a file that is not named takes one or less.
+#: Minutes on two cores, beside two to four others; a file that is not named takes one or less.
 MINUTES = {
     "test_operating_quiet": 13,
     "test_drills_liars": 10,

@@ -213,8 +213,10 @@ def read_only(host, folder: str):
 def immutable(host, path: str):
     """`chattr +i`, set on the disk below the host."""
     file = str(host.folder / "upper" / path.lstrip("/"))
-    if subprocess.run(["chattr", "+i", file], capture_output=True).returncode:
-        pytest.skip("this machine's disk has no immutable files")
+    assert os.path.isfile(file)
+    done = subprocess.run(["chattr", "+i", file], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no file can be made immutable where the labs' disks are: {done.stderr.strip()}")
     try:
         yield
     finally:
