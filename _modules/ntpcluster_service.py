@@ -45,7 +45,7 @@ while [ $second -lt 40 ]; do
 done
 """
 
-#: Who that is: the next run takes over from the guard of one that was killed.
+#: Who that is, and for whom: the next run takes over from the guard of one that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
 
@@ -224,7 +224,7 @@ def guard(service):
     flags = fcntl.fcntl(watcher.stdin, fcntl.F_GETFD)
     fcntl.fcntl(watcher.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
     with salt.utils.files.fopen(GUARD_PID, "w") as record:
-        record.write("{0}\n".format(watcher.pid))
+        record.write("{0} {1}\n".format(watcher.pid, os.getpid()))
     __context__["ntpcluster.guard"] = watcher
 
 
@@ -241,7 +241,7 @@ def dismiss():
     watcher = __context__.pop("ntpcluster.guard", None)
     if watcher:
         watcher.communicate(b"done\n")
-        os.unlink(GUARD_PID)
+        salt.utils.files.safe_rm(GUARD_PID)
 
 
 def relieve():
@@ -249,7 +249,8 @@ def relieve():
     Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
     this run does. One that is starting it already is waited for. For the other functions.
 
-    Returns whether there was one: the daemon ran before, and whoever takes over has to see that it runs again.
+    Returns whether there was one: the daemon is to run, and whoever takes over has to see to that. The guard of a run
+    that is still alive is left alone.
 
     CLI Example:
 
@@ -259,8 +260,10 @@ def relieve():
     """
     try:
         with salt.utils.files.fopen(GUARD_PID) as record:
-            pid = int(record.read())
+            pid, owner = [int(word) for word in record.read().split()]
     except (IOError, OSError, ValueError):
+        return False
+    if owner != os.getpid() and os.path.exists("/proc/{0}".format(owner)):
         return False
     until = __salt__["ntpcluster.monotonic"]() + PROOF_S
     words = _words(pid)
