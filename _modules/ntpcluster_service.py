@@ -263,7 +263,7 @@ def relieve():
             pid, owner = [int(word) for word in record.read().split()]
     except (IOError, OSError, ValueError):
         return False
-    if owner != os.getpid() and os.path.exists("/proc/{0}".format(owner)):
+    if owner != os.getpid() and _words(owner):
         return False
     until = __salt__["ntpcluster.monotonic"]() + PROOF_S
     words = _words(pid)
