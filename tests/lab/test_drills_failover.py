@@ -21,6 +21,10 @@ SECOND = "10.0.0.180"
 #: The way a server dies, and which one.
 PREFERRED = {"process": "10.0.0.181", "power": "10.0.0.182", "cable": "10.0.0.183"}
 SERVERS = {"ntp180": "modern", "ntp181": "el6", "ntp182": "modern", "ntp183": "el6"}
+#: At worst the last answer came just before the death, eight polls go unanswered until the reach is 0, and then the second
+#: server's best sample of eight is its oldest: nothing is chosen anew before a newer one is the best (clock_filter() in
+#: ntp_proto.c: "the maximum interval between minimum samples is eight packets"). A poll of 8 s may be stretched to 9.
+CHANGE_S = (8 + 1 + 8) * 9
 #: These go on as orphans, the others do not.
 ORPHANS = ("ntp181", "ntp182")
 
@@ -103,11 +107,11 @@ def test_clients_move_to_the_second_server_when_the_preferred_one_dies_in_whatev
         lab.network.cut("ntp183")
         lab.hosts["ntp182"]._power_off()
         crash(lab.hosts["ntp181"])
-        seconds = when_each(hosts, lambda host: follows(host) == SECOND, 150)
+        seconds = when_each(hosts, lambda host: follows(host) == SECOND, CHANGE_S)
     print("on the second server after s:", seconds)
     moved = {host.name: round(watch.moved(host) * 1000, 3) for host in hosts}
     print("clocks moved by ms:", moved)
-    assert max(seconds.values()) < 100
+    assert max(seconds.values()) < CHANGE_S
     assert max(moved.values()) < drilling.STILL_S * 1000
 
 
@@ -124,7 +128,7 @@ def test_clients_return_when_the_preferred_server_is_back(lab):
         lab.network.cut("ntp183", mend=True)
         lab.hosts["ntp182"].boot()
         service(lab.hosts["ntp181"], "start").check()
-        seconds = when_each(hosts, lambda host: follows(host) == preferred(host), 150)
+        seconds = when_each(hosts, lambda host: follows(host) == preferred(host), CHANGE_S)
     print("back on the preferred server after s:", seconds)
     moved = {host.name: round(watch.moved(host) * 1000, 3) for host in hosts}
     print("clocks moved by ms:", moved)
