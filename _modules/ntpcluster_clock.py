@@ -38,6 +38,12 @@ HWCLOCK_CLOSE_S = 2.0
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
 
+#: A server that has no time yet is asked again after so many seconds at most; one that refuses, or is silent, after so
+#: many (see REFUSED_S of ntpcluster_query).
+AGAIN_S, PEACE_S = 8, 18
+
+#: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
+DAEMON_PACKETS = 8
 
 #: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. It costs no program.
 SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
@@ -267,15 +273,27 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
 
 def _await_time(servers, wait):
-    """The server to set the clock by, as soon as there is one; the last refusal if there is none in time."""
+    """
+    The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
+
+    It asks at longer and longer intervals. Who asks every few seconds is refused by a server that limits its clients,
+    and is refused for ever if it goes on: so one that answers nothing but RATE, or nothing, is left in peace.
+    """
     until = __salt__["ntpcluster.monotonic"]() + wait
+    pause = 1
     while True:
+        found = __salt__["ntpcluster.query"](servers)["servers"]
         try:
-            return trusted(__salt__["ntpcluster.query"](servers)["servers"])
+            return trusted(found)
         except CommandExecutionError:
-            if __salt__["ntpcluster.monotonic"]() >= until:
+            left = until - __salt__["ntpcluster.monotonic"]()
+            if left <= 0:
                 raise
-        time.sleep(1)
+        if any(server["kiss"] == "RATE" for server in found):
+            __salt__["ntpcluster.asked"](refused=True)
+        answered = any(server["reachable"] for server in found)
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, AGAIN_S if answered else PEACE_S)
 
 
 def trusted(servers):
@@ -344,21 +362,27 @@ def _step(plan, best, threshold, passes, result):
         result["stepped"] = True
         if plan["hwclock"]["manage"]:
             result["hwclock"] = systohc(plan["hwclock"]["utc"])
-        __salt__["ntpcluster.pace"]()  # the daemon asks as soon as it runs
+        __salt__["ntpcluster.pace"](DAEMON_PACKETS)  # the daemon asks as soon as it runs
     result["daemon_restarted"] = running
     result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
     return result
 
 
 def _jump(server, platform):
-    """Run ntpdate once to step the clock; returns how far it was seen to move, in seconds."""
-    __salt__["ntpcluster.pace"]()
-    before = time.time() - __salt__["ntpcluster.monotonic"]()
+    """Run ntpdate to step the clock; returns how far it was seen to move, in seconds."""
     # Two packets, the better one counts, and the result is measured again afterwards.
-    samples = ["-p", "2"] if platform["ntpdate"]["flavour"] == "classic" else []
-    answer = _ntpdate(["-b"] + samples + [server], platform, timeout=30)
-    moved = time.time() - __salt__["ntpcluster.monotonic"]() - before
-    __context__["ntpcluster.asked"] = __salt__["ntpcluster.monotonic"]()
+    packets, samples = (2, ["-p", "2"]) if platform["ntpdate"]["flavour"] == "classic" else (1, [])
+    for last in (False, True):
+        __salt__["ntpcluster.pace"](packets)
+        before = time.time() - __salt__["ntpcluster.monotonic"]()
+        answer = _ntpdate(["-b"] + samples + [server], platform, timeout=30)
+        moved = time.time() - __salt__["ntpcluster.monotonic"]() - before
+        __salt__["ntpcluster.asked"](packets)
+        said = [error["code"] for error in answer["errors"]]
+        if last or not set(said) & set(["rate", "kiss", "no-server"]):
+            break
+        # It told the time a moment ago. What it has counted are the daemon's packets as well.
+        __salt__["ntpcluster.asked"](refused=True)
     if answer["errors"]:
         raise CommandExecutionError("; ".join("ntpdate: {0}".format(error["message"]) for error in answer["errors"]))
     if answer["action"] is None:

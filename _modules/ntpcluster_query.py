@@ -21,9 +21,13 @@ __virtualname__ = "ntpcluster"
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
 
-#: A server with `limited` drops what comes sooner than 2 s after the packet before (`discard minimum`, its default),
-#: and answers RATE with `kod`. So packets of ours keep this distance, the daemon's first one included.
+#: What a server with `limited` bears of one address (ntp_monitor() in ntp_monitor.c, with the defaults of `discard`).
+#: A packet within 2 s of the one before is refused: packets of ours keep this distance, the daemon's first one included.
 PACE_S = 2.2
+#: Each packet adds 6 s to an account that a second lowers by one; from 56 s on it refuses (RATE with `kod`, or nothing),
+BURST_S, PACKET_S, FULL_S = 2, 6, 56
+#: and raises the account to 72 s again whenever the next one comes before it is quite down: only silence helps.
+REFUSED_S = 72
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 
@@ -68,6 +72,7 @@ def query(servers=None, timeout=2, samples=1):
     found = [dict(_nothing(name), address=_address(name)) for name in names]
     for _ in range(int(samples)):
         pace()
+        asked()
         for server, answer in zip(found, _exchange([server["address"] for server in found], timeout)):
             if answer and (server["delay_s"] is None or (answer["delay_s"] or timeout) < server["delay_s"]):
                 server.update(answer)
@@ -76,9 +81,12 @@ def query(servers=None, timeout=2, samples=1):
     return {"servers": found, "best": best}
 
 
-def pace():
+def pace(packets=1):
     """
-    Wait until a server may be asked again, and count that as done: a packet is about to be sent.
+    Wait until servers that limit their clients will bear more packets of this host.
+
+    packets
+        So many will be sent in a row: ntpd begins with eight.
 
     CLI Example:
 
@@ -86,11 +94,38 @@ def pace():
 
         salt '*' ntpcluster.pace
     """
-    last = __context__.get("ntpcluster.asked")
-    if last is not None:
-        time.sleep(max(0.0, last + PACE_S - __salt__["ntpcluster.monotonic"]()))
-    __context__["ntpcluster.asked"] = __salt__["ntpcluster.monotonic"]()
+    passed, account = _account()
+    room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
+    time.sleep(max(0.0, PACE_S - passed, account - room))
     return True
+
+
+def asked(packets=1, refused=False):
+    """
+    Keep account of the packets that this host has sent, for ``ntpcluster.pace``.
+
+    packets
+        So many were sent, the last one just now.
+    refused
+        A server has answered that they were too many, or not at all.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.asked
+    """
+    account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
+    __context__["ntpcluster.asked"] = (__salt__["ntpcluster.monotonic"](), account)
+    return True
+
+
+def _account():
+    """Seconds since the last packet, and what is left of the servers' account of this host."""
+    last, account = __context__.get("ntpcluster.asked", (-1e6, 0))
+    passed = __salt__["ntpcluster.monotonic"]() - last
+    # Servers count whole seconds from packet to packet.
+    return passed, max(0.0, account - passed // 1)
 
 
 def _servers(servers):

@@ -122,6 +122,7 @@ def hardware_clock(name):
 
     A daemon that steps the clock leaves the hardware's alone. A kernel writes it when it is told that the clock is
     followed, current ones after some minutes, that of EL 6 the minutes and seconds only: a wrong day stays for ever.
+    It is written only by a system time that is known to be right: followed, or compared with the servers just now.
 
     name
         Of no meaning; whether it is managed, and keeps UTC, is the pillar's ``hwclock``.
@@ -134,9 +135,12 @@ def hardware_clock(name):
             return _result(name, comment="the kernel shows no hardware clock")
         if abs(off) <= HARDWARE_CLOCK_BOUND_S:
             return _result(name, comment="the hardware clock is right")
-        # A step writes the hardware clock as well; for a clock that is followed already this asks nobody.
-        if __opts__["test"] and __salt__["ntpcluster.step"](test=True)["needed"] is not False:
-            return _result(name, comment="the hardware clock is written with the step, if there is one")
+        # For a clock that is followed this asks nobody.
+        if __salt__["ntpcluster.step"](test=True)["needed"] is not False:
+            if __opts__["test"]:
+                return _result(name, comment="the hardware clock is written with the step, if there is one")
+            said = "the hardware clock is {0:+.0f} s off, and the system time is not known to be right"
+            return _result(name, False, comment=said.format(off))
         changes = {"hardware clock": {"old": "{0:+.0f} s off".format(off), "new": "the system time"}}
         if __opts__["test"]:
             return _result(name, None, changes, "the hardware clock would be set by the system time")

@@ -8,8 +8,8 @@ tier-is-followed:
     - require:
       - ntpcluster: ntp-is-running
 
-# What the next boot begins with. By now the system time is right.
+# What the next boot begins with. A daemon that takes its time to follow is no reason to leave it wrong.
 hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:
-      - ntpcluster: tier-is-followed
+      - ntpcluster: ntp-is-installed

@@ -3,6 +3,8 @@
 import struct
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from _modules import ntpcluster_query
 from tests.lab.upstream import HONEST, answer
@@ -76,3 +78,58 @@ def test_random_bytes_are_never_more_than_no_answer():
         if len(noise) >= 48:
             seen = read(noise[:24] + NONCE + noise[32:])
             assert seen is None or seen["reachable"]
+
+
+class Monitor:
+    """What a server with `limited` thinks of one client: a model of ntp_monitor(), in ntp_monitor.c, in seconds."""
+
+    def __init__(self):
+        self.last, self.leak, self.refused = float("-inf"), 0, 0
+
+    def packet(self, now):
+        interval, self.last = int(now - self.last + 0.5) if self.leak else 10**6, now
+        self.leak = max(0, self.leak - interval)
+        if interval + 1 >= 2 and self.leak + 8 < 64:
+            self.leak += 8 - 2
+            return
+        self.refused += 1
+        if self.leak < 64:
+            self.leak = 64 + 8
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that moves when somebody sleeps."""
+    now = [1000.0]
+    monkeypatch.setattr(ntpcluster_query, "__salt__", {"ntpcluster.monotonic": lambda: now[0]}, raising=False)
+    monkeypatch.setattr(ntpcluster_query, "__context__", {}, raising=False)
+    monkeypatch.setattr(ntpcluster_query.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 8]), st.floats(0, 20)), max_size=40))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_packets_at_our_pace_are_never_too_many(clock, turns):
+    ntpcluster_query.__context__.clear()
+    server = Monitor()
+    for packets, pause in turns:
+        ntpcluster_query.pace(packets)
+        for number in range(packets):
+            clock[0] += 2 if number else 0
+            server.packet(clock[0])
+        ntpcluster_query.asked(packets)
+        clock[0] += pause
+    assert server.refused == 0
+
+
+def test_after_a_refusal_the_pace_is_such_that_the_server_answers_again(clock):
+    server = Monitor()
+    for _ in range(100):
+        server.packet(clock[0])
+        clock[0] += 1
+    assert server.refused > 20
+    ntpcluster_query.asked(refused=True)
+    before = server.refused
+    ntpcluster_query.pace()
+    server.packet(clock[0])
+    assert server.refused == before
