@@ -315,9 +315,12 @@ def _process(name):
     return pid, max(0.0, round(now - started / float(os.sysconf(str("SC_CLK_TCK"))), 1))
 
 
-def status():
+def status(age=0):
     """
     Whether this host has the right time, from whom, and what is wrong if not. Never raises for a sick host.
+
+    age
+        Seconds: what was seen so long ago will do, if it was in this very run and the daemon was not touched since.
 
     Returns a dict:
 
@@ -342,6 +345,15 @@ def status():
 
         salt 'ntp*' ntpcluster.status
     """
+    looked, seen = __context__.get("ntpcluster.seen", (0, None))
+    if seen and monotonic() - looked < age:
+        return seen
+    seen = _status()
+    __context__["ntpcluster.seen"] = (monotonic(), seen)
+    return seen
+
+
+def _status():
     problems, plan = [], None
     try:
         plan = __salt__["ntpcluster.plan"]()
@@ -358,7 +370,7 @@ def status():
     return __salt__["ntpcluster.judge"](plan, process, table, problems)
 
 
-def synchronized(timeout=None, interval=1):
+def synchronized(timeout=None, interval=1, age=0):
     """
     Wait until this host follows its tier.
 
@@ -366,6 +378,8 @@ def synchronized(timeout=None, interval=1):
         Seconds to wait at most; 0 looks once. Default: the pillar's ``sync:timeout``.
     interval
         Seconds between two looks.
+    age
+        How old the first look may be, as for ``ntpcluster.status``.
 
     Returns a dict: ``synchronized`` (bool), ``waited_s``, and ``status`` as the last look saw it.
 
@@ -379,8 +393,8 @@ def synchronized(timeout=None, interval=1):
         timeout = __salt__["ntpcluster.plan"]()["sync"]["timeout"]
     started = monotonic()
     while True:
-        seen = status()
-        waited = monotonic() - started
+        seen = status(age)
+        age, waited = 0, monotonic() - started
         if seen["synchronized"] or waited + interval > timeout:
             return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
         time.sleep(interval)

@@ -73,9 +73,12 @@ def config_files():
     return files
 
 
-def proof():
+def proof(age=0):
     """
     Whether the running daemon has exactly the sources of this host's plan.
+
+    age
+        How old the look at the daemon may be, as for ``ntpcluster.status``.
 
     Returns a dict: ``proven`` (bool), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven).
     A source given by name may be there under any address, or not yet: the resolver may be down.
@@ -87,7 +90,7 @@ def proof():
         salt '*' ntpcluster.proof
     """
     plan = __salt__["ntpcluster.plan"]()
-    seen = __salt__["ntpcluster.status"]()
+    seen = __salt__["ntpcluster.status"](age)
     sources = [source["address"] for source in plan["sources"]]
     names = [source for source in sources if ":" not in source and not source.replace(".", "").isdigit()]
     listed = [peer["address"] or peer["remote"] for peer in seen["peers"]]
@@ -182,6 +185,7 @@ def bring_down():
     """
     service = __salt__["ntpcluster.plan"]()["platform"]["service"]
     relieve()
+    __context__.pop("ntpcluster.seen", None)
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
     if __salt__["ntpcluster.daemon"](service)["running"]:
@@ -211,6 +215,7 @@ def guard(service):
     if not program:
         raise CommandExecutionError("this host has no `service` program to start the daemon again with")
     relieve()
+    __context__.pop("ntpcluster.seen", None)
     with salt.utils.files.fopen(os.devnull, "r+b") as nowhere:
         watcher = subprocess.Popen(
             ["/bin/sh", "-c", GUARD, "ntpcluster-guard", program, service, "start"],

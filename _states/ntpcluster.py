@@ -27,6 +27,9 @@ __virtualname__ = "ntpcluster"
 #: Kernels that keep the hardware clock write it every 11 minutes; it drifts by far less than this meanwhile.
 HARDWARE_CLOCK_BOUND_S = 10
 
+#: The state before has looked at the daemon a moment before this one asks about it.
+LOOK_S = 2
+
 
 def __virtual__():
     return __virtualname__
@@ -100,7 +103,7 @@ def synchronized(name, timeout=None):
         Seconds to wait; default: the pillar's ``sync:timeout``. Test mode looks once.
     """
     try:
-        done = __salt__["ntpcluster.synchronized"](timeout=0 if __opts__["test"] else timeout)
+        done = __salt__["ntpcluster.synchronized"](timeout=0 if __opts__["test"] else timeout, age=LOOK_S)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     seen = done["status"]

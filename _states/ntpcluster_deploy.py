@@ -27,6 +27,9 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 
+#: The step has looked at the daemon a moment before this asks about it.
+LOOK_S = 2
+
 
 def __virtual__():
     return __virtualname__
@@ -183,12 +186,12 @@ def _running(name, restart):
     try:
         plan = __salt__["ntpcluster.plan"]()
         service = plan["platform"]["service"]
-        now = __salt__["ntpcluster.daemon"](service)
         if plan["method"] != "ntpd":
-            return _stopped(name, service, now)
+            return _stopped(name, service, __salt__["ntpcluster.daemon"](service))
+        now = __salt__["ntpcluster.status"](LOOK_S)["daemon"]
         proof = {"proven": False, "reason": ""}
         if now["running"] and not restart and not __salt__["ntpcluster.unproven"](__salt__["ntpcluster.config_files"]()):
-            proof = __salt__["ntpcluster.proof"]()
+            proof = __salt__["ntpcluster.proof"](LOOK_S)
         changes = {}
         if not now["running"]:
             changes["running"] = {"old": False, "new": True}

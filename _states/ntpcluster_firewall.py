@@ -40,13 +40,23 @@ def _remarks(report, changes):
     return remarks
 
 
+def _settled(report):
+    """Nothing is to be done, and nothing stands in the way of knowing that."""
+    return not any(
+        found["error"] or found["missing"] or found["stale"] or found["saved"]["missing"] or found["saved"]["stale"]
+        for found in report.values()
+    )
+
+
 def _settle(name, platform, networks):
     """Brings the firewall in line with ``networks`` and reports."""
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     test = __opts__["test"]
     try:
-        ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
         report = __salt__["ntpcluster.firewall"](platform, networks)
+        if not _settled(report):
+            ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
+            report = __salt__["ntpcluster.firewall"](platform, networks)
     except (CommandExecutionError, SaltInvocationError) as err:
         ret["result"] = False
         ret["changes"] = (getattr(err, "info", None) or {}).get("changes", {})
