@@ -38,9 +38,8 @@ HWCLOCK_CLOSE_S = 2.0
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
 
-#: A server that has no time yet is asked again after so many seconds at most; one that refuses, or is silent, after so
-#: many (see REFUSED_S of ntpcluster_query).
-AGAIN_S, PEACE_S = 8, 18
+#: A server that has no time yet is asked again after so many seconds at most: more than PACKET_S of ntpcluster_query.
+AGAIN_S = 8
 
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
@@ -276,11 +275,11 @@ def _await_time(servers, wait):
     """
     The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
 
-    It asks at longer and longer intervals. Who asks every few seconds is refused by a server that limits its clients,
-    and is refused for ever if it goes on: so one that answers nothing but RATE, or nothing, is left in peace.
+    It asks at longer and longer intervals: who asks every few seconds is refused by a server that limits its clients,
+    and is refused for ever if he goes on. One that says so, or is silent all at once, is left in peace for a while.
     """
     until = __salt__["ntpcluster.monotonic"]() + wait
-    pause = 1
+    pause, heard = 1, set()
     while True:
         found = __salt__["ntpcluster.query"](servers)["servers"]
         try:
@@ -289,11 +288,12 @@ def _await_time(servers, wait):
             left = until - __salt__["ntpcluster.monotonic"]()
             if left <= 0:
                 raise
-        if any(server["kiss"] == "RATE" for server in found):
+        answered = set(server["name"] for server in found if server["reachable"] and server["kiss"] != "RATE")
+        if heard - answered or any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster.asked"](refused=True)
-        answered = any(server["reachable"] for server in found)
+        heard |= answered
         time.sleep(min(pause, left))
-        pause = min(2 * pause, AGAIN_S if answered else PEACE_S)
+        pause = min(2 * pause, AGAIN_S)
 
 
 def trusted(servers):
