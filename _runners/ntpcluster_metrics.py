@@ -6,7 +6,6 @@ is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml
 """
 
 import os
-import tempfile
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -76,27 +75,8 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
         )
     view = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
     data = text(view)
-    try:
-        replace(path, data)
-    except OSError as exc:
-        raise CommandExecutionError(f"{path} cannot be written: {exc.strerror}") from exc
+    __salt__["ntpcluster.publish"](path, data)
     return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
-
-
-def replace(path, data):
-    """
-    Give a file this content in one step: a reader sees the old one or the new one. node_exporter runs as another
-    user, so everyone may read it, whatever the umask.
-    """
-    handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            os.fchmod(stream.fileno(), 0o644)
-        os.replace(fresh, path)
-    except OSError:
-        os.unlink(fresh)
-        raise
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -10,12 +10,11 @@ import base64
 import functools
 import hashlib
 import os
-import tempfile
 import time
 
 import jinja2
 from markupsafe import Markup
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers this alone; ``render`` stays a plain function for the tests.
@@ -72,24 +71,8 @@ def report(path, tgt="*", tgt_type="compound", timeout=None):
     view = clean(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
     page = render(view, __salt__["ntpcluster.report_picture"](view), __salt__["ntpcluster.report_template"]())
     data = page.encode("utf-8")
-    try:
-        _replace(path, data)
-    except OSError as exc:
-        raise CommandExecutionError(f"{path} cannot be written: {exc.strerror}") from exc
+    __salt__["ntpcluster.publish"](path, data)
     return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
-
-
-def _replace(path, data):
-    """Give a file this content in one step; a reader sees the old page or the new one. Whatever the umask, 0644."""
-    handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            os.fchmod(stream.fileno(), 0o644)
-        os.replace(fresh, path)
-    except OSError:
-        os.unlink(fresh)
-        raise
 
 
 # ---------------------------------------------------------------------------------------------------------

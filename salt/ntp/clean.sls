@@ -1,5 +1,5 @@
 # Takes the deployment off this host again: files, service, firewall and crontab are what they were before.
-# The clock keeps running right, and the time zone stays.
+# The clock keeps running right, the time zone stays, and the minion still starts at boot.
 
 include:
   - ntp.modules
@@ -9,3 +9,7 @@ firewall-is-as-before:
 
 deployment-is-gone:
   ntpcluster.cleaned: []
+
+# Or the next boot would deploy it again.
+/etc/salt/minion.d/highstate-on-boot.conf:
+  file.absent: []

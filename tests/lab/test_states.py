@@ -47,6 +47,9 @@ CRON = {
 #: An interface of EL6 that gets its address by DHCP.
 LEASED = "/etc/sysconfig/network-scripts/ifcfg-eth7"
 
+#: What makes a minion begin with a highstate.
+BEGINNING = "/etc/salt/minion.d/highstate-on-boot.conf"
+
 #: What comes and goes by itself on a running system, or is the package manager's own record.
 PASSING = ("etc/salt/", "var/lock/", "var/lib/rpm/", "var/lib/dpkg/", "etc/init.d/.depend", "srv/", "usr/", "tmp/",
            "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/.pwd.lock",
@@ -116,13 +119,13 @@ def difference(before: dict, after: dict) -> dict:
     return found
 
 
-def apply_predicted(host) -> list[str]:
+def apply_predicted(host, sls: str = "ntp") -> list[str]:
     """Ask test=True, then apply for real: the same states must change. Returns their ids."""
     before = system(host)
-    predicted = solo.apply(host, "test=True")
+    predicted = solo.apply(host, "test=True", sls=sls)
     assert failed(predicted) == []
     assert difference(before, system(host)) == {}, "test=True has changed something"
-    done = solo.apply(host)
+    done = solo.apply(host, sls=sls)
     assert failed(done) == []
     would = [state["__id__"] for state in predicted if state["result"] is None]
     assert sorted(would) == sorted(changed(done))
@@ -421,6 +424,12 @@ def test_what_an_apply_costs_when_nothing_changes(host):
     assert changed(done) == []
 
 
+def test_a_host_is_told_to_begin_with_a_highstate(host):
+    assert apply_predicted(host, "ntp.boot") == [BEGINNING]
+    assert host.read(BEGINNING) == "startup_states: highstate\n"
+    assert apply_predicted(host, "ntp.boot") == []
+
+
 def test_clean_gives_back_what_was_there_before(host):
     predicted = solo.apply(host, "test=True", sls="ntp.clean")
     assert failed(predicted) == []
@@ -434,7 +443,8 @@ def test_clean_gives_back_what_was_there_before(host):
     assert host.run(["date", "+%Z"]).out.strip() == "CST", "the time zone stays"
     again = solo.apply(host, sls="ntp.clean")
     assert (changed(again), failed(again)) == ([], [])
-    assert host.run(["test", "-e", "/var/lib/ntpcluster"]).rc != 0
+    for ours in ("/var/lib/ntpcluster", BEGINNING):
+        assert host.run(["test", "-e", ours]).rc != 0, ours
 
 
 def offline(host) -> list[dict]:

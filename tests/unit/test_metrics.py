@@ -2,15 +2,14 @@
 
 import copy
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import SaltInvocationError
 
-from _runners import ntpcluster_metrics, ntpcluster_view
+from _runners import ntpcluster_metrics, ntpcluster_publish, ntpcluster_view
 from tests.lab.monitoring import tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,36 +107,15 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are():
         assert asked <= names, path
 
 
-def test_the_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
-    path = tmp_path / "ntpcluster.prom"
-    path.write_text("old")
-    reader = path.open()
-    mask = os.umask(0o077)
-    try:
-        ntpcluster_metrics.replace(str(path), b"new\n")
-    finally:
-        os.umask(mask)
-    assert reader.read() == "old"
-    assert path.read_text() == "new\n"
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_that_fails_leaves_no_half_file(tmp_path):
-    (tmp_path / "taken.prom").mkdir()
-    with pytest.raises(OSError):
-        ntpcluster_metrics.replace(str(tmp_path / "taken.prom"), b"new\n")
-    assert list(tmp_path.iterdir()) == [tmp_path / "taken.prom"]
-
-
 @pytest.mark.parametrize("path", ["figures.prom", "/tmp/figures.txt", "", None, 3])
 def test_a_path_that_node_exporter_would_pass_over_is_refused(path):
     with pytest.raises(SaltInvocationError, match="prom"):
         ntpcluster_metrics.metrics(path)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path, monkeypatch):
-    runners = {"ntpcluster.view": lambda **_: view()}
+def test_the_figures_are_published_at_the_path(tmp_path, monkeypatch):
+    runners = {"ntpcluster.view": lambda **_: view(), "ntpcluster.publish": ntpcluster_publish.publish}
     monkeypatch.setattr(ntpcluster_metrics, "__salt__", runners, raising=False)
-    with pytest.raises(CommandExecutionError, match="No such file"):
-        ntpcluster_metrics.metrics(str(tmp_path / "none" / "x.prom"))
+    path = tmp_path / "x.prom"
+    assert ntpcluster_metrics.metrics(str(path)) == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
+    assert path.read_bytes() == ntpcluster_metrics.text(view())

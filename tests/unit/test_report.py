@@ -2,7 +2,6 @@
 
 import copy
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import SaltInvocationError
 
-from _runners import ntpcluster_picture, ntpcluster_report, ntpcluster_template, ntpcluster_view
+from _runners import ntpcluster_picture, ntpcluster_publish, ntpcluster_report, ntpcluster_template, ntpcluster_view
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
@@ -341,6 +340,7 @@ def runners(monkeypatch):
     asked = []
     table = {
         "ntpcluster.view": lambda **how: asked.append(how) or view(),
+        "ntpcluster.publish": ntpcluster_publish.publish,
         "ntpcluster.report_picture": ntpcluster_picture.report_picture,
         "ntpcluster.report_template": ntpcluster_template.report_template,
     }
@@ -348,27 +348,9 @@ def runners(monkeypatch):
     return asked
 
 
-def test_the_page_is_replaced_whole_and_everyone_may_read_it(tmp_path, runners):
+def test_the_page_is_published_at_the_path(tmp_path, runners):
     path = tmp_path / "ntp.html"
-    path.write_text("old")
-    reader = path.open()
-    mask = os.umask(0o077)
-    try:
-        done = ntpcluster_report.report(str(path), tgt="ntp*", timeout=3)
-    finally:
-        os.umask(mask)
-    assert reader.read() == "old"
+    done = ntpcluster_report.report(str(path), tgt="ntp*", timeout=3)
     assert done == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
-    assert path.stat().st_mode & 0o777 == 0o644
-    assert list(tmp_path.iterdir()) == [path]
     assert runners == [{"tgt": "ntp*", "tgt_type": "compound", "timeout": 3}]
     Page(path.read_text(encoding="utf-8"))
-
-
-def test_a_page_that_cannot_be_written_is_told_and_leaves_nothing_behind(tmp_path, runners):
-    (tmp_path / "taken.html").mkdir()
-    with pytest.raises(CommandExecutionError, match="directory"):
-        ntpcluster_report.report(str(tmp_path / "taken.html"))
-    assert list(tmp_path.iterdir()) == [tmp_path / "taken.html"]
-    with pytest.raises(CommandExecutionError, match="No such file"):
-        ntpcluster_report.report(str(tmp_path / "none" / "x.html"))

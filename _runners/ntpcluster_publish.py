@@ -1,0 +1,42 @@
+"""
+Writing the files that others read while they are written anew.
+"""
+
+import os
+import tempfile
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def publish(path, data):
+    """
+    Give a file this content in one step: a reader sees the old one or the new one. For the other runners.
+
+    path
+        Full path of the file; its folder must be there. Everyone may read it, whatever the umask: web servers and
+        node_exporter are not root.
+    data
+        Its content, in bytes.
+
+    Raises CommandExecutionError if it cannot be written; the old file is whole then, and nothing lies beside it.
+
+    CLI Example: none; it takes bytes.
+    """
+    try:
+        handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                os.fchmod(stream.fileno(), 0o644)
+            os.replace(fresh, path)
+        except OSError:
+            os.unlink(fresh)
+            raise
+    except OSError as exc:
+        raise CommandExecutionError(f"{path} cannot be written: {exc.strerror}") from exc
