@@ -30,6 +30,8 @@ def main() -> int:
     require_root()
     # Ctrl-C and a plain kill both run the clean-up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell has what it starts in the background ignore this one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 150)
     start = time.monotonic()
 
