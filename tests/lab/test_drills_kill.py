@@ -107,14 +107,19 @@ def victims(host) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("number", range(RUNS))
 def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_is_green(host, number):
     victim, delay = victims(host)[number]
-    spoil(host)
-    steps = host.time.counters["steps"]
-    run = begin(host)
-    assert any(name == victim for name in states(run)), f"{victim} was never reached"
-    time.sleep(delay)
-    kill(*processes(host, "salt-call", "state.apply"))
-    assert run.wait() != 0, "the apply ended before it was killed"
-    killed = time.monotonic()
+    for _ in range(5):
+        spoil(host)
+        steps = host.time.counters["steps"]
+        run = begin(host)
+        assert any(name == victim for name in states(run)), f"{victim} was never reached"
+        time.sleep(delay)
+        kill(*processes(host, "salt-call", "state.apply"))
+        killed = time.monotonic()
+        if run.wait() != 0:
+            break
+        delay /= 2  # this apply was quicker than the one whose course was measured, and over before it was killed
+    else:
+        raise AssertionError(f"no apply was killed in {victim}")
     time.sleep(2)  # a program that the dead minion had started may still be about to stop the daemon
     timed(lambda: daemons(host), 40, 0.1)
     down = time.monotonic() - killed
