@@ -60,8 +60,8 @@ def installed(name):
             __salt__["ntpcluster.remember"]("packages", _absent(package["names"]))
         ret = _install(name, package)
         if ret["result"] is False and mend and mend["when"] in ret["comment"] and not __opts__["test"]:
-            program = mend["argv"][0]
-            __salt__["ntpcluster.program"](program, program, mend["argv"][1:], timeout=300)
+            for argv in mend["run"]:
+                __salt__["ntpcluster.program"](argv[0], argv[0], argv[1:], timeout=300)
             ret = _install(name, package)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
