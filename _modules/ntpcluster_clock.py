@@ -276,10 +276,10 @@ def _await_time(servers, wait):
     The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
 
     It asks at longer and longer intervals: who asks every few seconds is refused by a server that limits its clients,
-    and is refused for ever if he goes on. One that says so, or is silent all at once, is left in peace for a while.
+    and is refused for ever if he goes on. One that says so is left in peace for a while.
     """
     until = __salt__["ntpcluster.monotonic"]() + wait
-    pause, heard = 1, set()
+    pause = 1
     while True:
         found = __salt__["ntpcluster.query"](servers)["servers"]
         try:
@@ -288,10 +288,8 @@ def _await_time(servers, wait):
             left = until - __salt__["ntpcluster.monotonic"]()
             if left <= 0:
                 raise
-        answered = set(server["name"] for server in found if server["reachable"] and server["kiss"] != "RATE")
-        if heard - answered or any(server["kiss"] == "RATE" for server in found):
+        if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster.asked"](refused=True)
-        heard |= answered
         time.sleep(min(pause, left))
         pause = min(2 * pause, AGAIN_S)
 
