@@ -2,7 +2,7 @@
 # make test   every test but those of the next three; make lint   every check of form
 # make drills what can go wrong, made to go wrong
 # make operating  rollout, view, alarms and ten quiet minutes on whole clusters
-# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is its first test
+# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is one apply on two of them
 # make bench  figures
 .DEFAULT_GOAL := help
 .PHONY: help demo lab-down test drills operating e2e smoke qemu unit bench lint ready
