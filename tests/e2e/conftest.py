@@ -33,7 +33,9 @@ def machines():
     missing = [program for program in NEEDED if not shutil.which(program)]
     if missing:
         leave = pytest.fail if os.environ.get("E2E") else pytest.skip
-        leave(f"no virtual machines here: {', '.join(missing)} not found (Debian: qemu-system-x86, qemu-utils)")
+        leave(
+            f"no virtual machines here: {', '.join(missing)} not found (Debian: qemu-system-x86, qemu-utils, e2fsprogs)"
+        )
     require_root()
     from tests.e2e import images
 

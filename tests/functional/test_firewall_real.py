@@ -22,7 +22,7 @@ NEEDED = ["ip", "iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6table
 MISSING = [program for program in NEEDED if not shutil.which(program)]
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and iptables need root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (packages iproute2, iptables)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not in the PATH: {', '.join(MISSING)} (packages iproute2, iptables)"),
 ]
 
 LAN = ["10.123.0.0/24"]
