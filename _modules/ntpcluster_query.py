@@ -174,20 +174,20 @@ def _address(name):
 def _exchange(addresses, timeout):
     """Send one packet to each address and gather the answers: a list in their order, None where none came."""
     answers = [None] * len(addresses)
-    asked = {}
+    waiting = {}
     try:
         for number, address in enumerate(addresses):
             sock = _ask(address)
             if sock:
-                asked[sock[0]] = (number,) + sock[1:]
+                waiting[sock[0]] = (number,) + sock[1:]
         until = __salt__["ntpcluster.monotonic"]() + timeout
-        while asked:
+        while waiting:
             left = until - __salt__["ntpcluster.monotonic"]()
-            ready = select.select(list(asked), [], [], max(0.0, left))[0]
+            ready = select.select(list(waiting), [], [], max(0.0, left))[0]
             if not ready:
                 break
             for sock in ready:
-                number, nonce, sent, sent_at = asked[sock]
+                number, nonce, sent, sent_at = waiting[sock]
                 try:
                     packet = sock.recv(2048)
                 except (socket.error, OSError):  # refused: nobody listens there
@@ -196,10 +196,10 @@ def _exchange(addresses, timeout):
                 answer = read_answer(packet, nonce, sent, trip) if packet else None
                 if answer or packet is None:
                     answers[number] = answer
-                    del asked[sock]
+                    del waiting[sock]
                     sock.close()
     finally:
-        for sock in asked:
+        for sock in waiting:
             sock.close()
     return answers
 

@@ -56,6 +56,7 @@ def _settle(name, platform, networks):
         report = __salt__["ntpcluster.firewall"](platform, networks)
         if not _settled(report):
             ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
+        if ret["changes"] and not test:
             report = __salt__["ntpcluster.firewall"](platform, networks)
     except (CommandExecutionError, SaltInvocationError) as err:
         ret["result"] = False
