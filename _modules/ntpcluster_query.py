@@ -14,6 +14,7 @@ import socket
 import struct
 import time
 
+import salt.utils.files
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
@@ -28,6 +29,8 @@ PACE_S = 2.2
 BURST_S, PACKET_S, FULL_S = 2, 6, 56
 #: and raises the account to 72 s again whenever the next one comes before it is quite down: only silence helps.
 REFUSED_S = 72
+#: Where the account is kept: the next process of this host has to know of it. In ticks since the boot, like monotonic().
+ACCOUNT = "/var/run/ntpcluster.asked"
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 
@@ -102,7 +105,7 @@ def pace(packets=1):
 
 def asked(packets=1, refused=False):
     """
-    Keep account of the packets that this host has sent, for ``ntpcluster.pace``.
+    Keep account of the packets that this host has sent, for ``ntpcluster.pace`` of this process and of later ones.
 
     packets
         So many were sent, the last one just now.
@@ -116,16 +119,30 @@ def asked(packets=1, refused=False):
         salt '*' ntpcluster.asked
     """
     account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
-    __context__["ntpcluster.asked"] = (__salt__["ntpcluster.monotonic"](), account)
+    entry = (__salt__["ntpcluster.monotonic"](), account)
+    __context__["ntpcluster.asked"] = entry
+    try:
+        with salt.utils.files.fopen(ACCOUNT, "w") as record:
+            record.write("{0:.2f} {1:.2f}\n".format(*entry))
+    except (IOError, OSError):
+        pass  # not root: this process alone knows
     return True
 
 
 def _account():
-    """Seconds since the last packet, and what is left of the servers' account of this host."""
-    last, account = __context__.get("ntpcluster.asked", (-1e6, 0))
-    passed = __salt__["ntpcluster.monotonic"]() - last
+    """Seconds since the last packet of any process of this host, and what is left of the servers' account of it."""
+    entries = [(-1e6, 0), __context__.get("ntpcluster.asked", (-1e6, 0))]
+    try:
+        with salt.utils.files.fopen(ACCOUNT) as record:
+            last, account = [float(word) for word in record.read().split()]
+        entries.append((last, min(max(account, 0), REFUSED_S)))
+    except (IOError, OSError, ValueError):
+        pass
+    now = __salt__["ntpcluster.monotonic"]()
+    # An entry from the future was made before the last boot.
+    last, account = max(entry for entry in entries if entry[0] <= now)
     # Servers count whole seconds from packet to packet.
-    return passed, max(0.0, account - passed // 1)
+    return now - last, max(0.0, account - (now - last) // 1)
 
 
 def _servers(servers):

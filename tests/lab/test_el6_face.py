@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.lab.cluster import wait_until
+from tests.lab.cluster import Role, wait_until
 from tests.lab.el6_driving import changed, lines, reboot, service, wait_for_boot
 
 CHKCONFIG_LINE = "{:<15}\t0:{}\t1:{}\t2:{}\t3:{}\t4:{}\t5:{}\t6:{}\n"
@@ -346,13 +346,13 @@ def test_empty_step_tickers_mean_the_servers_of_ntp_conf_without_local_clocks(cl
     with changed(clerk, "/etc/ntp.conf", conf):
         rc, said = service(clerk, "ntpdate", "start")
     assert (rc, said.split("\n")[0]) == (0, "ntpdate: Synchronizing with time server: [  OK  ]")
-    assert clerk.read("/root/clerk") == "-s -b 10.0.0.1 10.0.0.2\n"
+    assert clerk.read("/root/clerk") == "-U ntp -s -b 10.0.0.1 10.0.0.2\n"
 
 
 def test_each_word_of_step_tickers_is_taken_for_a_host(clerk):
     with changed(clerk, "/etc/ntp/step-tickers", "# ours\nserver 10.0.0.1 prefer\n10.0.0.2 # second\n"):
         assert service(clerk, "ntpdate", "start")[0] == 0
-    assert clerk.read("/root/clerk") == "-s -b server 10.0.0.1 prefer 10.0.0.2\n"
+    assert clerk.read("/root/clerk") == "-U ntp -s -b server 10.0.0.1 prefer 10.0.0.2\n"
 
 
 def test_ntpdate_without_any_server_says_so_and_returns_6(clerk):
@@ -381,6 +381,24 @@ def test_ntpdate_writes_the_hardware_clock_only_when_asked(clerk, wanted, said):
         done = service(clerk, "ntpdate", "start")
     assert done[0] == 0
     assert ("Syncing hardware clock to system time" in done[1]) is said
+
+
+def test_ntpdate_sends_its_samples_without_a_pause_and_steps_although_the_server_refuses_the_others(lab, ntp):
+    """As 4.2.6p5 was seen to do with a server that has `restrict default kod limited`."""
+    server = lab.add(Role("limiting", "10.0.0.7", "el6"))
+    wait_for_boot(server)
+    server.run(["yum", "-q", "-y", "install", "ntp"]).check()
+    server.write("/etc/ntp.conf", "restrict default kod limited\nrestrict 127.0.0.1\nserver 10.0.0.1 iburst\n")
+    server.run(["service", "iptables", "stop"]).check()
+    server.run(["service", "ntpd", "start"]).check()
+    wait_until(lambda: "stratum=2" in server.run(["ntpq", "-c", "rv 0 stratum"]).out, 60, 1)
+    time.sleep(3)
+    ntp.set_clock(-90)
+    done = ntp.run(["ntpdate", "-b", "-p", "2", server.address])
+    assert (done.rc, "step time server 10.0.0.7 offset +9" in done.out) == (0, True), done
+    assert done.err.endswith("10.0.0.7 rate limit response from server.\n"), done
+    assert done.seconds < 2
+    assert abs(ntp.clock_error()) < 0.1
 
 
 @pytest.mark.parametrize(("path", "rc"), [("/usr/sbin/ntpdate", 5), ("/etc/sysconfig/ntpdate", 6)])

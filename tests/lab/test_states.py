@@ -313,6 +313,8 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
         line for line in host.read("/etc/cron.d/ntpcluster").splitlines() if "ntpdate" in line and line[0].isdigit()
     ]
     assert len(line) == 1
+    # One packet for each server, one run for each: a server that limits its clients refuses the second one within 2 s.
+    assert "ntpdate -p 1 $server" in line[0] or host.platform == "modern"
     assert "dport 123" not in host.run(["iptables-save"]).out
     done = solo.apply(host)
     assert (changed(done), failed(done)) == ([], [])
@@ -321,6 +323,13 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
     host.run(["sh", "-c", line[0].split(" root ", 1)[1]], timeout=60)
     assert abs(host.clock_error()) < 0.1
     assert host.time.counters["rtc_sets"] >= 1
+    # Nobody can resolve the first source; the next one is asked all the same.
+    set_pillar(host, {**CRON, "tiers": {"client": {"match": "*", "sources": ["nobody.example", INTERNET[0]]}}})
+    assert "/etc/cron.d/ntpcluster" in apply_predicted(host)
+    line = [each for each in host.read("/etc/cron.d/ntpcluster").splitlines() if " root " in each]
+    host.set_clock(30)
+    host.run(["sh", "-c", line[0].split(" root ", 1)[1]], timeout=60)
+    assert abs(host.clock_error()) < 0.1
     set_pillar(host, SERVER)
     apply_predicted(host)
     assert host.run(["test", "-e", "/etc/cron.d/ntpcluster"]).rc != 0
@@ -391,6 +400,9 @@ def test_the_boot_time_step_is_switched_on_by_the_pillar(host):
     assert host.clock_error() == pytest.approx(-500, abs=60) or abs(host.clock_error()) < 1
     wait_until(lambda: abs(host.clock_error()) < 0.1, 60)
     wait_until(lambda: host.run(["service", "ntpd", "status"]).rc == 0, 60)
+    assert "-p 1" in host.read("/etc/sysconfig/ntpdate"), (
+        "four samples at once would fill the servers' account of this host"
+    )
     assert host.run(["test", "-e", "/var/lock/subsys/ntpdate"]).rc == 0, "the ntpdate service has done it"
     set_pillar(host, SERVER)
     assert apply_predicted(host) == ["step-at-boot"]

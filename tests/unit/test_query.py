@@ -1,6 +1,7 @@
 """Answers of NTP servers, byte by byte."""
 
 import struct
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -98,8 +99,9 @@ class Monitor:
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that moves when somebody sleeps."""
+def clock(monkeypatch, tmp_path):
+    """A clock that moves when somebody sleeps, and an account of this host's packets that nobody else has."""
+    monkeypatch.setattr(ntpcluster_query, "ACCOUNT", str(tmp_path / "asked"))
     now = [1000.0]
     monkeypatch.setattr(ntpcluster_query, "__salt__", {"ntpcluster.monotonic": lambda: now[0]}, raising=False)
     monkeypatch.setattr(ntpcluster_query, "__context__", {}, raising=False)
@@ -107,10 +109,15 @@ def clock(monkeypatch):
     return now
 
 
+def begin_anew():
+    ntpcluster_query.__context__.clear()
+    Path(ntpcluster_query.ACCOUNT).unlink(missing_ok=True)
+
+
 @given(st.lists(st.tuples(st.sampled_from([1, 2, 8]), st.floats(0, 20)), max_size=40))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_packets_at_our_pace_are_never_too_many(clock, turns):
-    ntpcluster_query.__context__.clear()
+    begin_anew()
     server = Monitor()
     for packets, pause in turns:
         ntpcluster_query.pace(packets)
@@ -133,3 +140,27 @@ def test_after_a_refusal_the_pace_is_such_that_the_server_answers_again(clock):
     ntpcluster_query.pace()
     server.packet(clock[0])
     assert server.refused == before
+
+
+def test_the_next_process_knows_what_this_one_has_sent(clock):
+    ntpcluster_query.asked(refused=True)
+    ntpcluster_query.__context__.clear()
+    before = clock[0]
+    ntpcluster_query.pace()
+    assert clock[0] - before == pytest.approx(72 - 55, abs=1)
+
+
+@pytest.mark.parametrize("left", ["", "x y", "1", "99999999 72", "nan nan"])
+def test_an_account_that_cannot_be_read_or_is_of_another_boot_is_none(clock, left):
+    Path(ntpcluster_query.ACCOUNT).write_text(left)
+    before = clock[0]
+    ntpcluster_query.pace()
+    assert clock[0] == before
+
+
+def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, monkeypatch):
+    monkeypatch.setattr(ntpcluster_query, "ACCOUNT", "/proc/version")
+    ntpcluster_query.asked()
+    before = clock[0]
+    ntpcluster_query.pace()
+    assert clock[0] - before == pytest.approx(ntpcluster_query.PACE_S)
