@@ -266,8 +266,8 @@ def daemon(service=None):
     service
         Name of the service; default: the platform's.
 
-    Returns a dict: ``name`` of the service, ``running`` (a process is there), ``enabled`` (starts at boot),
-    ``pid``, ``uptime_s`` since its start (None if not running).
+    Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
+    ``ntpcluster.daemon_process`` tells them.
 
     CLI Example:
 
@@ -277,42 +277,8 @@ def daemon(service=None):
     """
     if service is None:
         service = __salt__["ntpcluster.facts"]()["platform"]["service"]
-    pid, uptime = _process("ntpd")
-    return {
-        "name": service,
-        "running": pid is not None,
-        "enabled": __salt__["service.enabled"](service),
-        "pid": pid,
-        "uptime_s": uptime,
-    }
-
-
-def _process(name):
-    """
-    Process id and age in seconds of the oldest process of this name, or (None, None).
-
-    The age comes from /proc, in ticks since the boot: a step of the clock does not change it (proc(5)).
-    """
-    found = []
-    for pid in os.listdir("/proc"):
-        if not pid.isdigit():
-            continue
-        try:
-            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
-                text = stat.read().decode("utf-8", "replace")
-        except (IOError, OSError):
-            continue  # it ended meanwhile
-        head, _, tail = text.rpartition(")")
-        fields = tail.split()
-        # Field 3 is the state; a zombie is a daemon that has died. Field 22 is the start.
-        if head.partition("(")[2] == name and fields[0] not in ("Z", "X"):
-            found.append((int(fields[19]), int(pid)))
-    if not found:
-        return None, None
-    started, pid = min(found)
-    with salt.utils.files.fopen("/proc/uptime") as uptime:
-        now = float(uptime.read().split()[0])
-    return pid, max(0.0, round(now - started / float(os.sysconf(str("SC_CLK_TCK"))), 1))
+    process = __salt__["ntpcluster.daemon_process"]()
+    return dict(process, name=service, enabled=__salt__["service.enabled"](service))
 
 
 def status(age=0):

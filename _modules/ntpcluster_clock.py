@@ -345,7 +345,8 @@ def _why_not(server):
 def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
-    running = __salt__["ntpcluster.relieve"]() or __salt__["ntpcluster.daemon"](service)["running"]
+    # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
+    running = __salt__["ntpcluster.relieve"]() or __salt__["ntpcluster.daemon"](service)["running"] is not False
     offset = best["offset_s"]
     with _stopped(service) if running else _nothing():
         _wait_for_port()
@@ -447,7 +448,8 @@ def _stopped(service):
     __salt__["ntpcluster.guard"](service)
     try:
         try:
-            if __salt__["ntpcluster.daemon"](service)["running"] and not __salt__["service.stop"](service):
+            running = __salt__["ntpcluster.daemon"](service)["running"] is not False
+            if running and not __salt__["service.stop"](service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
@@ -464,26 +466,12 @@ def _stopped(service):
 def _wait_for_port(seconds=10):
     """
     Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
-
-    /proc/net/udp lists sockets as hexadecimal address:port (proc(5)); reading it starts no program.
     """
     until = __salt__["ntpcluster.monotonic"]() + seconds
-    while _port_taken():
+    while __salt__["ntpcluster.port_sockets"]():
         if __salt__["ntpcluster.monotonic"]() > until:
             raise CommandExecutionError(
                 "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped: another NTP program "
                 "runs here (ntpcluster.diagnose names it)".format(seconds)
             )
         time.sleep(0.1)
-
-
-def _port_taken():
-    for table in ("/proc/net/udp", "/proc/net/udp6"):
-        try:
-            with salt.utils.files.fopen(table) as sockets:
-                lines = sockets.read().splitlines()[1:]
-        except (IOError, OSError):
-            continue  # a kernel without IPv6
-        if any(line.split()[1].endswith(":007B") for line in lines):
-            return True
-    return False

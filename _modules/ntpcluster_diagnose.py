@@ -14,7 +14,10 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster"
 
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
-RIVALS = ("chronyd", "systemd-timesyn", "openntpd", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+
+#: OpenNTPD's processes are called ntpd as well; this is the command line of the one that talks to servers.
+OPENNTPD = "ntpd: ntp engine"
 
 #: Bit of CAP_SYS_TIME in /proc/PID/status (linux/capability.h).
 CAP_SYS_TIME = 25
@@ -91,19 +94,13 @@ def _asked(sources, known):
 
 
 def _rivals():
-    """Other programs that discipline this clock."""
-    running = []
-    for pid in os.listdir("/proc"):
-        try:
-            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
-                name = stat.read().decode("utf-8", "replace").partition("(")[2].rpartition(")")[0]
-        except (IOError, OSError):
-            continue  # not a process, or one that has ended meanwhile
-        if name in RIVALS:
-            running.append((name, int(pid)))
+    """Other programs of this host that discipline this clock."""
+    running = __salt__["ntpcluster.processes"](RIVALS + ("ntpd",))
+    found = [(one["name"], one["pid"]) for one in running if one["name"] != "ntpd"]
+    found += [("openntpd", one["pid"]) for one in running if one["title"] == OPENNTPD]
     return [
         _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
-        for name, pid in sorted(running)
+        for name, pid in sorted(found)
     ]
 
 

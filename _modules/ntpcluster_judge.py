@@ -25,6 +25,9 @@ PANIC_S = 1000.0
 #: ntpd takes no source whose root distance is larger (MAXDISTANCE in ntp.h).
 MAXDISTANCE_MS = 1500.0
 
+#: A daemon's first packets to all its sources are over by then: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
+BURST_S = 16
+
 #: What no waiting mends.
 HOPELESS = ("invalid-pillar", "daemon-silent", "not-listed", "orphan")
 
@@ -51,7 +54,7 @@ REMEDIES = (
     ("root-distance", "without a source the error bound grows by 15 us a second: restore one"),
     ("frequency-limit", "the oscillator is beyond what ntpd can correct (500 ppm): remove a bad drift file, check the hypervisor"),
     ("reach-gaps", "packets are lost: look at the network and at the source's load"),
-    ("few-sources", "add sources: with one there is no check, with two no majority (RFC 8633, 3.2)"),
+    ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
     ("incomplete", "ask again; if it stays, the daemon answers in part only"),
 )  # fmt: skip
 
@@ -87,18 +90,20 @@ def judge(plan, process, table, problems=None):
     """
     found = list(problems or [])
     rv, rows = table["variables"], table["peers"]
+    # Who answers runs, even where this process may not see whose port 123 is.
+    process = dict(process, running=True) if process["running"] is None and rv else process
     system = next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
     limits = plan["health"] if plan else {}
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < limits["settle"]
     # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
     waiting = settling and (system is None or rv.get("leap") == "alarm")
     synchronized = False
-    if not process["running"]:
-        found.append(problem("daemon-stopped", "no ntpd process is running", service=process["name"]))
+    if process["running"] is False:
+        said = "no process of this host is an NTP daemon: none holds UDP port 123 or is named by ntpd's pid file"
+        found.append(problem("daemon-stopped", said, service=process["name"]))
     elif table["error"] and not rv:
-        found.append(
-            problem("daemon-silent", "ntpd runs but does not answer: {0}".format(table["message"]), pid=process["pid"])
-        )
+        who = "ntpd runs but" if process["running"] else "whether ntpd runs cannot be seen, and it"
+        found.append(problem("daemon-silent", "{0} does not answer: {1}".format(who, table["message"]), pid=process["pid"]))
     else:
         # Of half a table nobody can say what is not in it.
         found += _listed(plan, rows) if table["complete"] else []
@@ -157,6 +162,8 @@ def judge_without_daemon(plan, process, answers):
     if process["running"]:
         said = "ntpd runs (pid {0}) although the method is cron".format(process["pid"])
         found.append(problem("rival-daemon", said, pid=process["pid"]))
+    elif process["running"] is None:
+        found.append(problem("incomplete", "whether ntpd runs cannot be seen: the minion has to run as root"))
     for server in answers["servers"]:
         if not server["reachable"]:
             said = "{0} does not answer".format(server["name"])
@@ -351,6 +358,8 @@ def _discipline(rv, rows, system, plan, settling, uptime):
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
         said = "{0:+.3f} ppm, and ntpd corrects 500 at most".format(frequency)
         found.append(problem("frequency-limit", said, frequency_ppm=frequency))
+    few = _too_few(rows, system, plan, uptime)
+    found += few
     if settling:
         return found
     distance = (rv.get("rootdelay") or 0.0) / 2 + (rv.get("rootdisp") or 0.0)
@@ -360,7 +369,7 @@ def _discipline(rv, rows, system, plan, settling, uptime):
         )
         found.append(problem("root-distance", said, root_distance_ms=distance))
     usable = [row for row in rows if row["condition"] in SURVIVORS and row["reach"] & LAST_FOUR]
-    if len(usable) < limits["survivors"]:
+    if len(usable) < limits["survivors"] and not few:
         said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), limits["survivors"])
         found.append(problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in usable:
@@ -378,9 +387,19 @@ def _discipline(rv, rows, system, plan, settling, uptime):
     return found
 
 
+def _too_few(rows, system, plan, uptime):
+    """Whether ntpd follows nobody because too few sources are alive to agree."""
+    alive = [_name(row) for row in rows if row["reach"] & LAST_FOUR and row["condition"] != "falseticker"]
+    if system is not None or not alive or len(alive) >= plan["minsane"] or (uptime or 0) < BURST_S:
+        return []
+    said = "{0} of {1} sources answers ({2}), and `tos minsane {3}` wants {3} to agree: the clock runs free until more return"
+    told = said.format(len(alive), len(plan["sources"]), ", ".join(alive), plan["minsane"])
+    return [problem("few-sources", told, usable=alive, minsane=plan["minsane"])]
+
+
 def _health(process, synchronized, waiting, found):
     """One word for all of it."""
-    if not process["running"]:
+    if process["running"] is False:
         return "stopped"
     if synchronized:
         return "degraded" if found else "ok"

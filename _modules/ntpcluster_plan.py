@@ -33,6 +33,14 @@ __load__ = ["facts", "misfits", "plan"]
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"
 
+# ntpd follows the first source from which it has enough packets: if that one lies, a daemon that has just started steps
+# a right clock (measured: 3 s wrong within 8 s). So where there are three, two have to agree. Of two, one may fail.
+MAJORITY = 3
+MINSANE = 2
+
+# ntpd's own `tos minclock`: of so many survivors the clock is made (NTP_MINCLOCK in ntp.h).
+MINCLOCK = 3
+
 
 def __virtual__():
     return __virtualname__
@@ -56,7 +64,8 @@ def plan(secrets=False):
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
-    ``orphan`` (stratum or None), ``options`` [line], ``conflicts`` [service],
+    ``minsane`` (so many sources have to agree before the clock follows), ``orphan`` (stratum or None),
+    ``options`` [line], ``conflicts`` [service],
     ``health`` {settle, frequency_ppm, survivors, reference_age}.
 
     Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
@@ -213,9 +222,10 @@ def build(pillar, defaults, platform, host):
             }
             for number in sorted(settings["keys"], key=int)
         ],
+        "minsane": _minsane(settings["options"].get("tos") or {}, sources),
         # A host that nobody may ask has no business in being an orphan parent.
         "orphan": settings["orphan"] if serves else None,
-        "options": _options(_limited(settings["options"], limit)),
+        "options": _options(_limited(_without_minsane(settings["options"]), limit)),
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
@@ -226,6 +236,23 @@ def _open_to(serves, method):
     Return the networks the firewall lets in: without a daemon nobody is served.
     """
     return [served["network"] for served in serves] if method == "ntpd" else []
+
+
+def _minsane(tos, sources):
+    """
+    Return how many sources have to agree before the clock follows: the pillar's word, or what the sources allow. It is
+    never more than the survivors that ntpd keeps, or it would follow nobody.
+    """
+    default = MINSANE if len(sources) >= MAJORITY else 1
+    return tos.get("minsane", min(default, tos.get("minclock", MINCLOCK)))
+
+
+def _without_minsane(options):
+    """
+    Return the directives without ``tos minsane``, which has a line of its own.
+    """
+    tos = {name: value for name, value in (options.get("tos") or {}).items() if name != "minsane"}
+    return {name: value for name, value in dict(options, tos=tos).items() if name != "tos" or value}
 
 
 def _limited(options, limit):

@@ -194,7 +194,7 @@ def _running(name, restart):
             proof = __salt__["ntpcluster.proof"](LOOK_S)
         changes = {}
         if not now["running"]:
-            changes["running"] = {"old": False, "new": True}
+            changes["running"] = {"old": now["running"], "new": True}
         elif not proof["proven"]:
             changes["restarted"] = proof["reason"] or "the configuration has changed"
         if not now["enabled"]:
@@ -218,7 +218,7 @@ def _running(name, restart):
 
 def _stopped(name, service, now):
     """The cron method: no daemon."""
-    if not now["running"] and not now["enabled"]:
+    if now["running"] is False and not now["enabled"]:
         return _result(name, comment="{0} does not run, as the method is cron".format(service))
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
     if __opts__["test"]:
