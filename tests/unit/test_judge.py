@@ -200,6 +200,80 @@ def test_few_sources_are_a_matter_of_the_pillar(plan):
     assert codes(judge(plan)) == ["few-sources"]
 
 
+def three(plan):
+    """The plan of a host with three sources, two of which have to agree."""
+    third = dict(plan["sources"][0], address="10.0.0.181", prefer=False)
+    return dict(plan, sources=[*plan["sources"], third], minsane=2)
+
+
+def one_left(process, table):
+    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last one is a candidate, and nobody is followed."""
+    table["peers"] = [
+        row(SERVERS[0], "candidate"),
+        row(SERVERS[1], "reject", reach=0, when_s=1050),
+        row("10.0.0.181", "reject", reach=0, when_s=1040),
+    ]
+
+
+def test_one_source_of_three_is_not_followed_and_the_reason_is_told(plan):
+    seen = judge(three(plan), one_left)
+    assert (seen["synchronized"], seen["health"], seen["source"]) == (False, "unsynchronized", None)
+    assert codes(seen) == ["unreachable", "unreachable", "unsynchronized", "few-sources"]
+    few = seen["problems"][-1]
+    assert few["message"] == (
+        "1 of 3 sources answers (10.0.0.189), and `tos minsane 2` wants 2 to agree: the clock runs free until more return"
+    )
+    assert "restore the silent sources" in few["remedy"]
+
+
+def test_one_source_of_three_is_named_as_too_few_while_the_daemon_is_young_but_not_at_once(plan):
+    def aged(seconds):
+        def change(process, table):
+            one_left(process, table)
+            process["uptime_s"] = seconds
+
+        return change
+
+    assert "few-sources" in codes(judge(three(plan), aged(40.0)))
+    assert "few-sources" not in codes(judge(three(plan), aged(5.0)))
+
+
+def test_the_last_source_is_no_problem_of_its_own_where_it_may_be_followed(plan):
+    def followed(process, table):
+        one_left(process, table)
+        table["peers"][0] = row(SERVERS[0], "system_peer")
+
+    assert codes(judge(dict(three(plan), minsane=1), followed)) == ["unreachable", "unreachable"]
+
+
+def test_a_liar_is_not_counted_among_those_that_could_agree(plan):
+    def change(process, table):
+        one_left(process, table)
+        table["peers"][1] = row(SERVERS[1], "falseticker", offset_ms=3000.0)
+
+    assert codes(judge(three(plan), change))[-1] == "few-sources"
+
+
+def unseen(process, _):
+    """The minion may not look whose port 123 is."""
+    process.update(running=None, pid=None, uptime_s=None)
+
+
+def test_a_daemon_that_cannot_be_seen_but_answers_runs(plan):
+    seen = judge(plan, unseen)
+    assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (True, "ok", [])
+
+
+def test_a_daemon_that_cannot_be_seen_and_is_silent_is_neither_stopped_nor_well(plan):
+    def change(process, table):
+        unseen(process, table)
+        table.update(error="timeout", message="no answer", complete=False, variables={}, peers=[])
+
+    seen = judge(plan, change)
+    assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (None, "unsynchronized", ["daemon-silent"])
+    assert "cannot be seen" in seen["problems"][0]["message"]
+
+
 def young(process, table):
     process["uptime_s"] = 70.0
     for peer in table["peers"]:

@@ -205,6 +205,35 @@ def test_only_a_tier_that_serves_is_an_orphan_parent():
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
 
 
+@pytest.mark.parametrize(
+    ("count", "tos", "minsane", "lines"),
+    [
+        (1, None, 1, []),
+        (2, None, 1, []),
+        (3, None, 2, []),
+        (4, None, 2, []),
+        (3, {"maxdist": 3}, 2, ["tos maxdist 3"]),
+        (3, {"minsane": 1}, 1, []),
+        (4, {"minsane": 3, "minclock": 4}, 3, ["tos minclock 4"]),
+        (2, {"minsane": 2}, 2, []),
+        # ntpd keeps one survivor: two could never agree.
+        (3, {"minclock": 1}, 1, ["tos minclock 1"]),
+    ],
+)
+def test_of_three_sources_two_have_to_agree_unless_the_pillar_says_otherwise(count, tos, minsane, lines):
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["sources"] = [f"192.0.2.{number}" for number in range(count)]
+    pillar["options"] = {"tos": tos} if tos else {}
+    made = plan("ntp189", "10.0.0.189", pillar=pillar)
+    assert (made["minsane"], made["options"]) == (minsane, lines)
+
+
+def test_a_host_that_leaves_itself_out_counts_the_others():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["sources"] = ["10.0.0.189", "192.0.2.1", "192.0.2.2"]
+    assert plan("ntp189", "10.0.0.189", pillar=pillar)["minsane"] == 1
+
+
 def test_options_become_finished_lines_without_exponents():
     options = {
         "tinker": {"panic": 0, "step": 0.128, "dispersion": 1.5e-05},
