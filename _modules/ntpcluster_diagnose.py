@@ -97,7 +97,7 @@ def _rivals():
     """Other programs of this host that discipline this clock."""
     running = __salt__["ntpcluster.processes"](RIVALS + ("ntpd",))
     found = [(one["name"], one["pid"]) for one in running if one["name"] != "ntpd"]
-    found += [("openntpd", one["pid"]) for one in running if one["title"] == OPENNTPD]
+    found += [("openntpd", one["pid"]) for one in running if one["title"].startswith(OPENNTPD)]
     return [
         _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
         for name, pid in sorted(found)

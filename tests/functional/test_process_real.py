@@ -143,6 +143,22 @@ def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
     assert titles[0].startswith("ntpd: ntp engine")
 
 
+def test_rivals_are_named_once_each_and_a_container_s_are_not():
+    """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
+    code = """
+from _modules import ntpcluster_diagnose as diagnose, ntpcluster_judge as judge
+diagnose.__salt__ = {"ntpcluster.processes": process.processes, "ntpcluster.problem": judge.problem}
+become()
+become(name="chronyd")
+titled("ntpd: ntp engine")
+subprocess.Popen(["unshare", "--pid", "--fork", sys.executable, "-c",
+                  "import time; open('/proc/self/comm','w').write('ptp4l'); print(1, flush=True); time.sleep(60)"],
+                 stdout=subprocess.PIPE).stdout.read(1)
+answer = [[one["code"], one["evidence"]["name"]] for one in diagnose._rivals()]
+"""
+    assert inside(code) == [["rival-daemon", "chronyd"], ["rival-daemon", "openntpd"]]
+
+
 def test_a_daemon_that_dropped_root_is_seen_by_root():
     holder, found = inside("become(); holder = become(port=4, user=65534); answer = [holder, seen()]")
     assert found == [True, holder]
