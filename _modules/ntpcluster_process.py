@@ -32,9 +32,9 @@ def daemon_process():
     """
     The process of this host's NTP daemon, found without starting any program.
 
-    Returns a dict: ``running`` (bool; None: a process called ntpd is there and somebody holds port 123, but this process
-    may not look whose it is), ``pid`` and ``uptime_s`` since its start (None unless running). A step of the clock does
-    not change the uptime: /proc counts it in ticks since the boot (proc(5)).
+    Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
+    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
+    ticks since the boot (proc(5)).
 
     CLI Example:
 
@@ -43,12 +43,14 @@ def daemon_process():
         salt '*' ntpcluster.daemon_process
     """
     called = [one for one in processes(["ntpd"]) if not one["title"].startswith(OPENNTPD)]
-    sockets = port_sockets() if called else []
+    sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
     named = _read(PID_FILE).strip()
     found = [one for one in called if holds[one["pid"]]] or [one for one in called if "{0}".format(one["pid"]) == named]
     if not found:
-        return {"running": None if None in holds.values() else False, "pid": None, "uptime_s": None}
+        # Only root sees every process: /proc may be mounted with `hidepid`.
+        unseen = None in holds.values() or (sockets and os.geteuid() != 0)
+        return {"running": None if unseen else False, "pid": None, "uptime_s": None}
     now = float(_read("/proc/uptime").split()[0])
     uptime = now - found[0]["started"] / float(os.sysconf(str("SC_CLK_TCK")))
     return {"running": True, "pid": found[0]["pid"], "uptime_s": max(0.0, round(uptime, 1))}
@@ -75,7 +77,9 @@ def processes(names):
     """
     found = []
     for pid in os.listdir("/proc"):
-        head, _, tail = _read("/proc/{0}/stat".format(pid)).rpartition(")") if pid.isdigit() else ("", "", "")
+        if not pid.isdigit():
+            continue
+        head, _, tail = _read("/proc/{0}/stat".format(pid)).rpartition(")")
         name, fields = head.partition("(")[2], tail.split()
         # Field 3 is the state: a zombie has died. Field 22 is the start.
         if name in names and fields[0] not in ("Z", "X") and _ours(pid):

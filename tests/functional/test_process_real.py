@@ -174,6 +174,20 @@ def test_what_may_not_be_looked_into_is_unknown_unless_its_pid_file_names_it():
     assert inside("become(user=65534); answer = seen()", *blind) == [False, None]
 
 
+def test_who_holds_the_port_is_unknown_to_one_who_does_not_see_every_process():
+    """A minion that is not root, on a host that hides the processes of others: the port alone is seen."""
+    code = """
+subprocess.check_call(["mount", "-o", "remount,hidepid=2", "/proc"])
+{holder}
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+answer = [process.processes(["ntpd"]), seen()]
+"""
+    assert inside(code.format(holder="become(port=4)")) == [[], [None, None]]
+    assert inside(code.format(holder="")) == [[], [False, None]]
+
+
 def test_the_daemon_of_a_container_is_not_ours_even_on_our_network():
     """A process in a pid namespace below ours is in our /proc, with the port; so is a rival."""
     code = """
