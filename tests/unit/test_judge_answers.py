@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from _modules import ntpcluster_query
+from _modules import ntpcluster_diagnose, ntpcluster_query
 from tests.unit.test_query import made, packet, read
 from tests.unit.test_status import codes, consistent, host, plan  # noqa: F401  (host is a fixture)
 
@@ -98,6 +98,25 @@ def test_one_bad_server_is_named_and_the_clock_is_still_right(status, third, fou
 def test_the_servers_wanted_are_counted_as_for_a_daemon(status):
     seen = status(says(A, 0.001), silent(B), health=dict(plan()["health"], survivors=2))
     assert codes(seen) == ["unreachable", "few-sources"]
+
+
+def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, monkeypatch):  # noqa: F811
+    """A name has a number to the daemon or none at all; of this host there is one clock."""
+    monkeypatch.setattr(ntpcluster_diagnose, "__salt__", host.salt, raising=False)
+    host.answers = [says(A, 2000.0), timeless(B), silent("time.example", address=None)]
+    known = [
+        {"code": code, "message": code, "evidence": evidence}
+        for code, evidence in [
+            ("panic", {"offset_ms": 2e6}),
+            ("unreachable", {"peer": B}),
+            ("unresolvable", {"names": ["time.example"]}),
+            ("unreachable", {"peer": C}),
+            ("settling", {}),
+        ]
+    ]
+    found = ntpcluster_diagnose._asked(plan(), known)
+    assert [one["code"] for one in found] == ["upstream-unsynchronized", "unresolvable", "panic"]
+    assert [(one["code"], one["evidence"]) for one in known] == [("unreachable", {"peer": C}), ("settling", {})]
 
 
 @pytest.mark.parametrize("word", ["INIT", "STEP"])
