@@ -33,13 +33,18 @@ def judge_answers(plan, servers):
     agreed = __salt__["ntpcluster.majority"](servers)
     found = [_trouble(plan, server, agreed) for server in servers]
     if agreed:
-        best = __salt__["ntpcluster.trusted"](servers)
-        found.append(
-            __salt__["ntpcluster.too_far"](
-                best["offset_s"] * 1000.0, best["address"], plan["sync"]["max_offset"] * 1000.0
-            )
-        )
+        middle, allowed = _middle(agreed), plan["sync"]["max_offset"] * 1000.0
+        found.append(__salt__["ntpcluster.too_far"](middle["offset_s"] * 1000.0, middle["address"], allowed))
     return [problem for problem in found if problem]
+
+
+def _middle(agreed):
+    """
+    The server in the middle of those that agree to a second: a clock that is close to it is close to half of them at
+    least. Of two in the middle the one further off.
+    """
+    ordered, half = sorted(agreed, key=lambda server: server["offset_s"]), len(agreed) // 2
+    return max(ordered[half + len(agreed) % 2 - 1 : half + 1], key=lambda server: abs(server["offset_s"]))
 
 
 def _trouble(plan, server, agreed):
@@ -88,7 +93,7 @@ def judge_without_daemon(plan, process, answers):
 
     Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
     and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
-    would take.
+    would take, ``offset_ms`` that of the server in the middle.
 
     CLI Example:
 
@@ -123,7 +128,7 @@ def judge_without_daemon(plan, process, answers):
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,
         refid=best["refid"] if best else None,
-        offset_ms=best["offset_s"] * 1000.0 if best else None,
+        offset_ms=_middle(agreed)["offset_s"] * 1000.0 if agreed else None,
         peers=[],
         problems=__salt__["ntpcluster.in_order"](found, plan["platform"]),
     )

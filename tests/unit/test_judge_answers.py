@@ -61,6 +61,9 @@ def test_servers_that_agree_with_the_clock_make_it_ok(status):
         # Two of three say that the clock is 5 s off; the nearest server does not.
         ([says(A, 0.001, 0.0001), says(B, 5.0), says(C, 5.001)], ["falseticker", "offset-high"]),
         ([says(A, 0.001), says(B, 5.0)], ["falseticker", "falseticker"]),
+        # The same by less than the second that a step tolerates.
+        ([says(A, 0.001, 0.0001), says(B, 0.6), says(C, 0.601)], ["offset-high"]),
+        ([says(A, 0.001, 0.0001), says(B, -0.6)], ["offset-high"]),
         ([says(A, 2000.0), says(B, 2000.1)], ["panic"]),
         ([says(A, 0.0, refid="127.127.1.0"), says(B, 0.0, refid="127.127.7.1")], ["orphan", "orphan"]),
         ([says(A, 0.0, refid="LOCL", stratum=1), says(B, 0.0, refid="127.0.0.1")], ["orphan", "orphan"]),
