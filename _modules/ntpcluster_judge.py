@@ -334,7 +334,8 @@ def _timeless(row):
     them in the flash and in the time of the last packet, ntpsec drops them: why nothing was of use only diagnose can ask.
     """
     if row["when_s"] is None:
-        return row["heard"] and not row["reach"]
+        # After a step ntpsec has `heard` from before it.
+        return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
     says_so = (row["flash"] or 0) & FLASH_UNSYNCHRONIZED or (row["reach"] and row["stratum"] == 16)
     return bool(says_so) and _lately(row)
 
@@ -364,11 +365,10 @@ def _follows(plan, rv, system):
     """Whether the daemon follows a live source of the host's tier, closely enough. What it does not say is no yes."""
     if system is None or rv.get("leap") not in ("none", "add", "del") or (rv.get("stratum") or 16) >= 16:
         return False
-    if REFCLOCK.match(_name(system)) or (
-        len(_numeric(plan)) == len(plan["sources"]) and _name(system) not in _numeric(plan)
-    ):
+    offset, numeric = _offset(rv, system), _numeric(plan)
+    # It may be one of the names, if there are names and it is no clock of this host.
+    if _name(system) not in numeric and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
         return False
-    offset = _offset(rv, system)
     return (
         bool(system["reach"] & LAST_FOUR) and offset is not None and abs(offset) <= plan["sync"]["max_offset"] * 1000.0
     )

@@ -305,7 +305,7 @@ def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, wh
     gone = {"refid": ".STEP.", "refid_kind": "state", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
 
     def change(process, table):
-        unselected(**gone, heard=unreach < 2, flash=0x1402)(process, table)
+        unselected(**gone, heard=True, flash=0x1402)(process, table)
         table["variables"].update(leap="alarm", stratum=16, refid="STEP")
 
     assert [code for code in codes(judge(plan, change)) if code != "few-sources"][: len(found)] == found
