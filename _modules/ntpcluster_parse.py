@@ -96,7 +96,7 @@ _VARIABLE = re.compile(r"\"[^\"]*\"|(?:^|,)\s*([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=")
 _STATUS = re.compile(r"^\s*(?:associd=([0-9]{1,5})\s+)?status=(?:0x)?([0-9A-Fa-f]{4})\b[^\n]*")
 _TIMESTAMP = re.compile(r"^(?:0x)?([0-9a-f]{8})\.([0-9a-f]{8})\b")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?$")
-# A number, or None when it is none: 20 digits of a stratum, a `-`, nothing at all.
+# Numbers, or None where the daemon says something else: a `-`, a word, nothing at all.
 _NUMBERS = (
     "stratum", "precision", "rootdelay", "rootdisp", "rootdist", "peer", "tc", "mintc", "offset", "frequency", "sys_jitter",
     "clk_jitter", "clk_wander", "tai", "delay", "dispersion", "jitter", "hpoll", "ppoll", "hmode", "pmode", "headway",
