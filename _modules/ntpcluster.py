@@ -37,6 +37,10 @@ ASKED_AT_ONCE = 4
 NTPQ_LIMIT_S = 6
 
 
+#: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
+_NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
+
+
 def __virtual__():
     return __virtualname__
 
@@ -141,11 +145,11 @@ def _table(sources=0):
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
         return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
     head, answers = _associations(done["stdout"])
-    # That there are fewer than there should be, the table itself shows.
-    complaints = [line for line in done["stderr"].splitlines() if "association index" not in line.lower()]
+    # That there are fewer than there should be, or none at all, the table itself shows.
+    complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
     table = __salt__["ntpcluster.parse_ntpq"](head, "\n".join(complaints), done["retcode"])
     known = [peer for peer in table["peers"] if peer["assid"] is not None]
-    unclear = [p["assid"] for p in known if p["assid"] not in answers and (p["inexact"] or p["condition"] == "reject")]
+    unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
     if unclear:
         more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
         answers.update(more)
@@ -153,6 +157,11 @@ def _table(sources=0):
     for peer in table["peers"]:
         _complete(peer, answers.get(peer["assid"], {}), table["variables"].get("clock_s"))
     return table
+
+
+def _unclear(peer):
+    """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
+    return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
 
 
 def _associations(text):
@@ -183,6 +192,7 @@ def _complete(peer, variables, clock):
     # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
     if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
         peer["when_s"] = 0
+    peer["unreach"] = variables.get("unreach")
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
@@ -216,6 +226,7 @@ def peers():
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not
+    - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
     - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
 
     Raises CommandExecutionError if the daemon does not answer.
@@ -328,7 +339,8 @@ def _status():
         problems.append({"code": "invalid-pillar", "message": said, "evidence": {}})
     process = daemon(plan["platform"]["service"] if plan else "ntpd")
     if plan and plan["method"] == "cron":
-        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"]())
+        sources = [source["address"] for source in plan["sources"]]
+        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"](sources))
     try:
         table = _table(len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:

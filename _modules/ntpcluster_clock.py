@@ -312,25 +312,46 @@ def trusted(servers):
 
         salt '*' ntpcluster.trusted '[{name: a, address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0}]'
     """
-    usable = [server for server in servers if server["offset_s"] is not None]
-    if not usable:
+    if not any(server["offset_s"] is not None for server in servers):
         asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
         raise CommandExecutionError(
             "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
             "open there".format(asked)
         )
-    camps = [
-        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
-    ]
-    largest = max(camps, key=len)
-    if len(largest) * 2 <= len(usable):
-        said = ", ".join("{0} {1:+.3f} s".format(server["address"], server["offset_s"]) for server in usable)
+    agreed = majority(servers)
+    if not agreed:
+        said = ", ".join(
+            "{0} {1:+.3f} s".format(server["address"], server["offset_s"])
+            for server in servers
+            if server["offset_s"] is not None
+        )
         raise CommandExecutionError(
             "not stepped: the servers disagree by more than {0:g} s and no majority is right: {1}".format(
                 AGREEMENT_S, said
             )
         )
-    return min(largest, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+    return min(agreed, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+
+
+def majority(servers):
+    """
+    The servers that agree, to a second, with more than half of all that know the time; an empty list if there is none.
+
+    servers
+        As ``ntpcluster.query`` returns them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.majority '[{address: 10.0.0.189, offset_s: 0.1}, {address: 10.0.0.180, offset_s: 0.2}]'
+    """
+    usable = [server for server in servers if server["offset_s"] is not None]
+    camps = [
+        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
+    ]
+    largest = max(camps, key=len) if camps else []
+    return largest if len(largest) * 2 > len(usable) else []
 
 
 def _why_not(server):

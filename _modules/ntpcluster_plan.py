@@ -64,8 +64,9 @@ def plan(secrets=False):
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
-    ``minsane`` (so many sources have to agree before the clock follows), ``orphan`` (stratum or None),
-    ``options`` [line], ``conflicts`` [service],
+    ``minsane`` (so many sources have to agree before the clock follows),
+    ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
+    what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
     ``health`` {settle, frequency_ppm, survivors, reference_age}.
 
     Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
@@ -225,6 +226,8 @@ def build(pillar, defaults, platform, host):
         "minsane": _minsane(settings["options"].get("tos") or {}, sources),
         # A host that nobody may ask has no business in being an orphan parent.
         "orphan": settings["orphan"] if serves else None,
+        # But whose time comes from one is to know it.
+        "orphan_stratum": settings["orphan"],
         "options": _options(_limited(_without_minsane(settings["options"]), limit)),
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],

@@ -203,6 +203,8 @@ def test_a_host_never_lists_its_own_name():
 def test_only_a_tier_that_serves_is_an_orphan_parent():
     orphans = {name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")}
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
+    # But every tier knows at which stratum a source stands that is below one.
+    assert plan("db17", "10.1.7.7", pillar=THREE_TIERS)["orphan_stratum"] == 6
 
 
 @pytest.mark.parametrize(
