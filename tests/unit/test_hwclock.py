@@ -59,7 +59,9 @@ def hwclock(monkeypatch):
 def test_its_error_is_told_to_a_second_and_starts_no_program(shown, hwclock, ahead):
     shown.write_text(f"{int(time.time()) + ahead}\n")
     seen = ntpcluster_clock.hwclock(utc=True, exact=False)
-    assert seen["error_s"] == pytest.approx(ahead, abs=1) and seen["epoch_s"] == pytest.approx(time.time() + ahead, abs=2)
+    assert seen["error_s"] == pytest.approx(ahead, abs=1) and seen["epoch_s"] == pytest.approx(
+        time.time() + ahead, abs=2
+    )
     assert (seen["present"], seen["problem"], hwclock.calls) == (True, None, [])
 
 
