@@ -25,10 +25,9 @@ def without_roots_home() -> list[str]:
     root's home. That is another folder in a mount namespace of its own, with these alone in it.
     """
     inside = [path for path in (Path(sys.base_prefix), SCRIPTS.parent, PROJECT, CACHE) if path.is_relative_to("/root")]
-    lines = ["set -e", *(f"exec {number}<'{path}'" for number, path in enumerate(inside, 3))]
-    lines += ["mount -t tmpfs -o mode=755 tmpfs /root"]
-    for number, path in enumerate(inside, 3):
-        lines += [f"mkdir -p '{path}'", f"mount --bind /proc/self/fd/{number} '{path}'", f"exec {number}<&-"]
+    lines = ["set -e", "mount --bind /root /mnt", "mount -t tmpfs -o mode=755 tmpfs /root"]
+    lines += [f"mkdir -p '{path}'; mount --bind '/mnt/{path.relative_to('/root')}' '{path}'" for path in inside]
+    lines += ["umount -l /mnt"]
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join([*lines, 'exec "$0" "$@"'])]
 
 
