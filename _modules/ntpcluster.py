@@ -356,6 +356,9 @@ def status(age=0):
 def _status():
     problems, plan = [], None
     try:
+        stranger = __salt__["ntpcluster.foreign"]()
+        if stranger:
+            return __salt__["ntpcluster.judge_foreign"](stranger)
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         said = "what this host should follow is unknown: {0}".format(exc)

@@ -1,8 +1,10 @@
 # Green only when this host really follows its tier.
+{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp.service
 
+{% if platform %}
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
@@ -13,3 +15,4 @@ hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:
       - ntpcluster: ntp-is-installed
+{% endif %}
