@@ -319,7 +319,9 @@ def doubts(pillar, defaults, platform, host):
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
     if networks and own and not any(_inside(address, network) for address in own for network in networks):
-        message = "leaves out this host, {}, whose addresses are {}".format(host["id"], ", ".join(own))
+        # An address may be translated on the way, so that only the tier above knows it: no error.
+        message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
+        message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
     return found
 

@@ -8,7 +8,7 @@ import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
-# The loader offers these alone; ``batches`` and ``objections`` stay plain functions for the tests.
+# The loader offers these alone; ``batches``, ``objections`` and ``advice`` stay plain functions for the tests.
 __load__ = ["rollout", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.

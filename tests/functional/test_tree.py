@@ -87,6 +87,16 @@ def test_the_status_of_an_unknown_platform_says_so(loaders, stranger):
     assert loaders.modules.ntpcluster.diagnose() == status["problems"]
 
 
+def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
+    """This pillar names one source and one address, and `validate` says so; an apply does not repeat it every time."""
+    doubtful = [problem["text"] for problem in loaders.modules.ntpcluster.validate()]
+    for key, tier in (("sources", "server"), ("addresses", "client")):
+        said = f"ntp:tiers:server:{key}: gives tier {tier} one source alone: "
+        assert len([text for text in doubtful if text.startswith(said)]) == 1
+    (state,) = loaders.modules.state.apply("ntp.valid", test=True).raw.values()
+    assert (state["result"], state["comment"]) == (True, "the pillar is valid; this host is of tier client")
+
+
 def test_functions_of_several_files_are_one_module(loaders):
     for function in ("status", "parse_ntpq", "plan", "validate", "step", "query", "firewall", "diagnose", "origin"):
         assert f"ntpcluster.{function}" in loaders.modules
