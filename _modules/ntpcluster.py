@@ -276,7 +276,7 @@ def daemon(service=None):
         salt '*' ntpcluster.daemon
     """
     if service is None:
-        service = __salt__["ntpcluster.facts"]()["platform"]["service"]
+        service = __salt__["ntpcluster.platform"]()["service"]
     pid, uptime = _process("ntpd")
     return {
         "name": service,

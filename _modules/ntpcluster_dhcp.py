@@ -35,7 +35,7 @@ def dhcp_meddles():
 
         salt '*' ntpcluster.dhcp_meddles
     """
-    facts = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]
+    facts = __salt__["ntpcluster.platform"]()["dhcp"]
     if not facts:
         return []
     found = [path for path in sorted(glob.glob(facts["files"])) if not path.endswith(LEFT_OVERS)]
@@ -61,7 +61,7 @@ def ignore_dhcp(path):
 
         salt '*' ntpcluster.ignore_dhcp /etc/sysconfig/network-scripts/ifcfg-eth0
     """
-    say = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]["say"]
+    say = __salt__["ntpcluster.platform"]()["dhcp"]["say"]
     variable = say.partition("=")[0]
     __salt__["ntpcluster.remember_file"](path)
     # A line that says more than this stays: the last assignment counts.

@@ -27,7 +27,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["facts", "foreign", "misfits", "plan"]
+__load__ = ["facts", "foreign", "misfits", "plan", "platform"]
 
 # What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
@@ -133,6 +133,25 @@ def foreign():
     )
 
 
+def platform():
+    """
+    Return the entry of platforms.yaml for this host, with its ``name`` added.
+
+    Raises SaltInvocationError on a platform that is not described there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.platform
+    """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
+    name = _platform_name()
+    return dict(_read("salt://ntp/platforms.yaml")[name], name=name)
+
+
 def facts():
     """
     Return what a plan is made of, beside the pillar.
@@ -149,8 +168,6 @@ def facts():
 
         salt '*' ntpcluster.facts
     """
-    name = _platform_name()
-    platform = _read("salt://ntp/platforms.yaml").get(name)
     pillar = _pillar()
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
@@ -162,7 +179,7 @@ def facts():
     grains = salt.utils.data.decode(grains, keep=True)
     return {
         "defaults": _read("salt://ntp/defaults.yaml"),
-        "platform": dict(platform, name=name) if platform else None,
+        "platform": None if foreign() else platform(),
         "host": {
             "id": grains["id"],
             "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),

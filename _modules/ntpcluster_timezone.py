@@ -48,7 +48,7 @@ def timezone():
 
         salt '*' ntpcluster.timezone
     """
-    facts = __salt__["ntpcluster.facts"]()["platform"]["timezone"]
+    facts = __salt__["ntpcluster.platform"]()["timezone"]
     recorded = _recorded(facts)
     return {"recorded": recorded, "shown": recorded is not None and _shown(recorded, facts)}
 
@@ -125,7 +125,7 @@ def set_timezone(zone):
 
         salt '*' ntpcluster.set_timezone Asia/Shanghai
     """
-    facts = __salt__["ntpcluster.facts"]()["platform"]["timezone"]
+    facts = __salt__["ntpcluster.platform"]()["timezone"]
     source = os.path.join(ZONES, zone)
     fault = zone_fault(zone)
     if not re.match(r"[A-Za-z0-9][A-Za-z0-9_+/-]*\Z", zone) or fault:

@@ -36,7 +36,8 @@ def validate(pillar=None):
 
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
     there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know).
+    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know), ``text`` (all of it
+    in one line, odd characters escaped). Of many in one list or mapping ten are there, and how many more.
 
     Raises CommandExecutionError when the file server does not have the data files of the state tree.
 
@@ -495,7 +496,7 @@ def _options(found, options, platform):
     allowed = platform["daemon_files"] if platform else None
     for here, name in _files(options) if allowed is not None else ():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
-            message = "makes it {}, and the daemon of this platform may use only {}".format(name, ", ".join(allowed))
+            message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
             found.append(_problem(path + here, None, message))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from salt.exceptions import SaltInvocationError
 
 from tests.lab.images import PROJECT
 
@@ -85,6 +86,9 @@ def test_the_status_of_an_unknown_platform_says_so(loaders, stranger):
     assert (status["synchronized"], status["daemon"]["running"]) == (False, None)
     assert loaders.modules.ntpcluster.standing()["planned"] is None
     assert loaders.modules.ntpcluster.diagnose() == status["problems"]
+    for function in ("plan", "platform", "daemon", "timezone", "dhcp_meddles"):
+        with pytest.raises(SaltInvocationError, match="^" + re.escape(stranger)):
+            loaders.modules[f"ntpcluster.{function}"]()
 
 
 def test_a_states_comment_has_no_advice_on_the_pillar(loaders):

@@ -11,6 +11,12 @@ from tests.lab.test_states import difference, system
 
 ZONE = "/usr/share/zoneinfo/Asia/Shanghai"
 
+#: Where each daemon may keep its statistics.
+STATISTICS = {"el6": "/var/log/ntpstats/", "modern": "/var/log/ntpsec/"}
+
+#: What a daemon says of a line that it does not take as it stands.
+COMPLAINTS = ("syntax error", "unexpected", "not recognized", "ignored", "invalid")
+
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def host(request, images):
@@ -55,7 +61,7 @@ def test_a_file_that_the_daemon_may_not_read(host):
         assert call(host, "ntpcluster.validate") == [], "nothing is known that would keep EL6's ntpd from it"
         return
     comment = red_and_untouched(host, solo.apply(host))["comment"]
-    assert "ntp:options:leapfile: makes it /etc/ntp/leap-seconds.list" in comment
+    assert "ntp:options:leapfile: would have the daemon open /etc/ntp/leap-seconds.list" in comment
 
 
 def test_a_platform_that_the_tree_does_not_know(host):
@@ -88,3 +94,47 @@ def test_the_link_that_timedatectl_writes_is_the_right_one(host):
         host.run(["ln", "-sfn", target, "/etc/localtime"]).check()
         assert changed(solo.apply(host, sls="ntp.timezone")) == []
         assert host.run(["readlink", "/etc/localtime"]).out.strip() == target
+
+
+def complaints(host, lines: list[str]) -> list[str]:
+    """What the host's daemon (4.2.8p15 on the el6 host, where EL6 has 4.2.6p5) says of these lines; it runs for 5 s."""
+    host.write("/tmp/options.conf", "\n".join([*lines, ""]))
+    log = "/tmp/options.log"
+    host.run(["timeout", "-s", "KILL", "5", "ntpd", "-n", "-l", log, "-c", "/tmp/options.conf"], timeout=20)
+    said = host.read(log).splitlines()
+    host.run(["rm", "-f", log]).check()
+    assert said, "it has not even begun"
+    return [line for line in said if any(word in line.lower() for word in COMPLAINTS)]
+
+
+def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
+    """The last of this file, as it installs the daemon."""
+    kinds = ["clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats"]
+    types = ["none", "pid", "day", "week", "month", "year"]
+    words = ["all", "info", "events", "status", "statistics"]
+    options = {
+        "tinker": {"allan": 1500, "dispersion": 1.5e-5, "freq": -3.5, "huffpuff": 7200, "step": 0.128, "stepout": 300},
+        "tos": {"ceiling": 15, "floor": 1, "maxclock": 10, "maxdist": 3, "minclock": 4, "mindist": 0.005, "minsane": 1},
+        "statsdir": STATISTICS[host.platform],
+        "statistics": kinds,
+        "filegen": {
+            kind: {"file": kind, "type": one, "link": one == "day", "enable": one != "none"}
+            for kind, one in zip(kinds, types, strict=True)
+        },
+        "logconfig": ["=all"]
+        + [f"+{kind}{word}" for kind in ("all", "clock", "peer", "sync", "sys") for word in words],
+        "enable": ["calibrate", "kernel", "monitor", "stats"],
+        # A card that is called like a word of the grammar.
+        "interface": [
+            {"listen": card} for card in ("wildcard", "ipv4", "ntp", "eth0.7", "eth0:1", "10.0.0.9", "2001:db8::9")
+        ],
+    }
+    options["tinker"]["panic"] = 0
+    set_pillar(host, {**PILLAR, "options": options})
+    states = solo.apply(host, sls="ntp.package")
+    assert all(state["result"] for state in states), states
+    host.run(["service", {"el6": "ntpd", "modern": "ntpsec"}[host.platform], "stop"])
+    assert complaints(host, call(host, "ntpcluster.plan")["options"]) == []
+    # And what the pillar may not name is not read: the list above could be seen to fail.
+    for line in ("logconfig =clock", "interface listen 1", "interface listen 1.5", "interface listen ntp"):
+        assert complaints(host, [line]) != [], line

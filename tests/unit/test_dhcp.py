@@ -47,7 +47,7 @@ def card(tmp_path, monkeypatch):
     """The file of one interface; the platform's pattern finds it in the test's folder."""
     facts = dict(PLATFORMS["RedHat-6"]["dhcp"], files=str(tmp_path / "ifcfg-*"))
     functions = {
-        "ntpcluster.facts": lambda: {"platform": {"dhcp": facts}},
+        "ntpcluster.platform": lambda: {"dhcp": facts},
         "ntpcluster.remember_file": lambda path: None,
     }
     monkeypatch.setattr(ntpcluster_dhcp, "__salt__", functions, raising=False)
