@@ -494,8 +494,10 @@ def _options(found, options, platform):
             for name in sorted(key for key in value if value[key] == {}):
                 found.append(_problem(here + [name], {}, "must not be empty"))
     allowed = platform["daemon_files"] if platform else None
+    told = []
     for here, name in _files(options) if allowed is not None else ():
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
+        if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
+            told.append(here)
             message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
             found.append(_problem(path + here, None, message))
 
@@ -505,16 +507,15 @@ def _files(options):
     Return the files that the daemon would open because of these directives: [(path of the key, name)].
     """
     found = [([key], options[key]) for key in ("leapfile", "logfile") if _is_text(options.get(key))]
-    folder, filegen = options.get("statsdir"), options.get("filegen")
+    folder, filegen, kinds = (options.get(key) for key in ("statsdir", "filegen", "statistics"))
     if not _is_text(folder):
         return found
-    names = {name: name for name in STATISTICS if name in (options.get("statistics") or ())}
-    for name in filegen if isinstance(filegen, dict) else ():
-        bare = filegen[name].get("file", name) if isinstance(filegen[name], dict) else None
-        if _is_text(bare):
-            names[name] = bare
-    for name in sorted(names):
-        found.append((["filegen", name, "file"] if names[name] != name else ["statsdir"], folder + names[name]))
+    names = {kind: kind for kind in STATISTICS if isinstance(kinds, list) and kind in kinds}
+    for kind in STATISTICS if isinstance(filegen, dict) else ():
+        given = filegen.get(kind)
+        names[kind] = given.get("file", kind) if isinstance(given, dict) else names.get(kind)
+    for kind in sorted(kind for kind in names if _is_text(names[kind])):
+        found.append((["filegen", kind, "file"] if names[kind] != kind else ["statsdir"], folder + names[kind]))
     return found
 
 

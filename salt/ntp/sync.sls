@@ -1,10 +1,8 @@
 # Green only when this host really follows its tier.
-{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp.service
 
-{% if platform %}
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
@@ -15,4 +13,3 @@ hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:
       - ntpcluster: ntp-is-installed
-{% endif %}
