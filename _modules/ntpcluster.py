@@ -287,7 +287,7 @@ def daemon(service=None):
         salt '*' ntpcluster.daemon
     """
     if service is None:
-        service = __salt__["ntpcluster.facts"]()["platform"]["service"]
+        service = __salt__["ntpcluster.platform"]()["service"]
     process = __salt__["ntpcluster.daemon_process"]()
     return dict(process, name=service, enabled=__salt__["service.enabled"](service))
 
@@ -333,6 +333,9 @@ def status(age=0):
 def _status():
     problems, plan = [], None
     try:
+        stranger = __salt__["ntpcluster.foreign"]()
+        if stranger:
+            return __salt__["ntpcluster.judge_foreign"](stranger)
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         said = "what this host should follow is unknown: {0}".format(exc)

@@ -46,6 +46,8 @@ def diagnose():
     found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
     if seen["health"] == "ok":
         return []
+    if any(one["code"] == "unknown-platform" for one in found):
+        return seen["problems"]
     platform = {}
     try:
         plan = __salt__["ntpcluster.plan"]()

@@ -45,10 +45,11 @@ MAXDISTANCE_MS = 1500.0
 BURST_S = 16
 
 #: What no waiting mends.
-HOPELESS = ("invalid-pillar", "daemon-silent", "not-listed", "orphan")
+HOPELESS = ("unknown-platform", "invalid-pillar", "daemon-silent", "not-listed", "orphan")
 
 #: Problem codes, worst first, and what to do about each.
 REMEDIES = (
+    ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
@@ -93,10 +94,11 @@ def judge(plan, process, table, problems=None):
         Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. A host that is not synchronized has one problem at least. The codes,
-    worst first: ``invalid-pillar``, ``daemon-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``,
-    ``not-listed``, ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``,
-    ``unreachable``, ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
-    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
+    worst first: ``unknown-platform``, ``invalid-pillar``, ``daemon-stopped``, ``daemon-silent``,
+    ``no-clock-capability``, ``rival-daemon``, ``not-listed``, ``unresolvable``, ``denied``, ``authentication``,
+    ``loop``, ``upstream-unsynchronized``, ``unreachable``, ``panic``, ``falseticker``, ``orphan``,
+    ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``, ``frequency-limit``, ``reach-gaps``,
+    ``few-sources``, ``incomplete``.
 
     CLI Example:
 
@@ -159,6 +161,33 @@ def judge(plan, process, table, problems=None):
         "peers": rows,
         "problems": in_order(found, plan["platform"] if plan else {}),
     }
+
+
+def judge_foreign(reason):
+    """
+    The status of a host on a platform that this tree does not know: nothing is looked at there, so nothing is said.
+
+    reason
+        ``ntpcluster.foreign``.
+
+    Returns what ``ntpcluster.status`` returns.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.status
+    """
+    unseen = ("tier", "source", "stratum", "expected_stratum", "leap", "refid", "offset_ms", "jitter_ms")
+    unseen += ("root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+    return dict(
+        dict.fromkeys(unseen),
+        synchronized=False,
+        health="unsynchronized",
+        daemon=dict.fromkeys(("name", "version", "running", "enabled", "pid", "uptime_s")),
+        peers=[],
+        problems=in_order([problem("unknown-platform", reason)], {}),
+    )
 
 
 def problem(code, message, **evidence):

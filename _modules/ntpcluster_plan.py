@@ -27,7 +27,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["facts", "misfits", "plan"]
+__load__ = ["facts", "foreign", "misfits", "plan", "platform"]
 
 # What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
@@ -69,7 +69,8 @@ def plan(secrets=False):
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
     ``health`` {settle, frequency_ppm, survivors, reference_age}.
 
-    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
+    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message; on a platform that
+    platforms.yaml does not describe, with that alone.
 
     CLI Example:
 
@@ -77,6 +78,9 @@ def plan(secrets=False):
 
         salt '*' ntpcluster.plan
     """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
     errors = [
         "  {}".format(problem["text"])
         for problem in __salt__["ntpcluster.validate"]()
@@ -98,7 +102,8 @@ def plan(secrets=False):
 def misfits():
     """
     Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
-    it could ask nobody but itself, its servers do not know its addresses. ``ntpcluster.validate`` asks this.
+    it could ask nobody but itself, its servers do not know its addresses, its tzdata has no such time zone.
+    ``ntpcluster.validate`` asks this.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
 
@@ -108,8 +113,53 @@ def misfits():
 
         salt '*' ntpcluster.misfits
     """
-    known = facts()
-    return doubts(_pillar(), known["defaults"], known["platform"], known["host"])
+    known, pillar = facts(), _pillar()
+    found = doubts(pillar, known["defaults"], known["platform"], known["host"])
+    zone = pillar.get("timezone")
+    fault = __salt__["ntpcluster.zone_fault"](zone) if zone else None
+    if fault:
+        found.append(_problem(["timezone"], zone, fault["message"], fault["level"]))
+    return found
+
+
+def foreign():
+    """
+    Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
+
+    Raises CommandExecutionError when the file server does not have the file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.foreign
+    """
+    platforms = _read("salt://ntp/platforms.yaml")
+    if _platform_name() in platforms:
+        return None
+    # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
+        _platform_name(), ", ".join(sorted(platforms))
+    )
+
+
+def platform():
+    """
+    Return the entry of platforms.yaml for this host, with its ``name`` added.
+
+    Raises SaltInvocationError on a platform that is not described there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.platform
+    """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
+    name = _platform_name()
+    return dict(_read("salt://ntp/platforms.yaml")[name], name=name)
 
 
 def facts():
@@ -117,8 +167,8 @@ def facts():
     Return what a plan is made of, beside the pillar.
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
-    its ``name`` added, or None), ``platform_name``, ``platforms`` (the names there are) and ``host`` {id,
-    names, addresses, matches}; ``matches`` says for each tier whether its matcher finds this host.
+    its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
+    whether its matcher finds this host.
 
     Raises CommandExecutionError when the file server does not have the two files.
 
@@ -128,9 +178,6 @@ def facts():
 
         salt '*' ntpcluster.facts
     """
-    platforms = _read("salt://ntp/platforms.yaml")
-    name = "{}-{}".format(__grains__.get("os_family"), __grains__.get("osmajorrelease"))
-    platform = platforms.get(name)
     pillar = _pillar()
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
@@ -142,9 +189,7 @@ def facts():
     grains = salt.utils.data.decode(grains, keep=True)
     return {
         "defaults": _read("salt://ntp/defaults.yaml"),
-        "platform": dict(platform, name=name) if platform else None,
-        "platform_name": name,
-        "platforms": sorted(platforms),
+        "platform": None if foreign() else platform(),
         "host": {
             "id": grains["id"],
             "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
@@ -152,6 +197,13 @@ def facts():
             "matches": matches,
         },
     }
+
+
+def _platform_name():
+    """
+    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
+    """
+    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
 
 
 def _pillar():
@@ -305,10 +357,18 @@ def doubts(pillar, defaults, platform, host):
     if names and platform and not platform["grammar"]["restrict_source"]:
         message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
+    serves = [_network(network) for network in tier.get("serves") or []]
+    rules = _restrict(sources, serves, platform["grammar"]) if platform else []
+    limited = any(" limited" in line for block in rules for line in block["lines"])
+    if limited and "monitor" in ((pillar.get("options") or {}).get("disable") or ()):
+        message = "has no effect on this host, {}: `limited`, which its restrict lines have, needs the monitor"
+        found.append(_problem(["options", "disable"], "monitor", message.format(host["id"]), "warning"))
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
     if networks and own and not any(_inside(address, network) for address in own for network in networks):
-        message = "leaves out this host, {}, whose addresses are {}".format(host["id"], ", ".join(own))
+        # An address may be translated on the way, so that only the tier above knows it: no error.
+        message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
+        message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
     return found
 
@@ -455,12 +515,20 @@ def _options(options):
                         words.append(yes if value[name][word] else no)
                 lines.append(words)
         elif directive == "interface":
-            lines += [[directive, action, rule[action]] for rule in value for action in rule]
+            lines += [[directive, action, _card(rule[action])] for rule in value for action in rule]
         elif isinstance(value, dict):
             lines.append([directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))])
         else:
             lines.append([directive] + (value if isinstance(value, list) else [value]))
     return [" ".join(words) for words in lines]
+
+
+def _card(name):
+    """
+    Write a network card or address the way ntp.conf reads it: in quotes, or a card called `ntp` would be a word of the
+    grammar; the words that are meant, without.
+    """
+    return name if name in ("all", "ipv4", "ipv6", "wildcard") else '"{}"'.format(name)
 
 
 def _figure(number):

@@ -43,21 +43,19 @@ def valid(name):
     """
     The pillar is free of errors. First of all states: the others require it, so that bad data changes nothing.
 
+    What is only doubtful is not told here, at every run: ``ntpcluster.validate`` and the rollout do.
+
     name
         Of no meaning.
     """
-    problems = __salt__["ntpcluster.validate"]()
-    errors = [problem for problem in problems if problem["level"] == "error"]
-    if errors:
-        lines = [problem["text"] for problem in errors]
+    lines = [problem["text"] for problem in __salt__["ntpcluster.validate"]() if problem["level"] == "error"]
+    if lines:
         return _result(name, False, comment="the pillar is not valid, so nothing is changed:\n" + "\n".join(lines))
     try:
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
-    warnings = [problem["text"] for problem in problems]
-    comment = "the pillar is valid; this host is of tier {0}".format(plan["tier"])
-    return _result(name, comment="\n".join([comment] + warnings))
+    return _result(name, comment="the pillar is valid; this host is of tier {0}".format(plan["tier"]))
 
 
 def stepped(name, wait=60):
@@ -117,6 +115,8 @@ def synchronized(name, timeout=None):
     if __opts__["test"]:
         return _result(name, comment="this host does not follow its tier yet")
     lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]
+    # A doubt about the pillar that was no reason not to begin may be the reason for this end.
+    lines += ["see also {text}".format(**problem) for problem in __salt__["ntpcluster.validate"]()]
     comment = "this host does not follow its tier after {0:.0f} s ({1})".format(done["waited_s"], seen["health"])
     return _result(name, False, comment="\n".join([comment] + lines))
 

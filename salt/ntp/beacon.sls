@@ -1,7 +1,12 @@
 # Tells the master when this host's time gets worse or better: events salt/beacon/HOST/ntpcluster/...
 # Not part of `ntp`, as it needs a master: salt '*' state.apply ntp.beacon
 # The settings, from the pillar's `ntp_beacon`, and their defaults: _beacons/ntpcluster.py
+{% from 'ntp/platform.jinja' import platform with context %}
 
+{% if not platform %}
+include:
+  - ntp.valid
+{% else %}
 beacon-module-is-there:
   saltutil.sync_beacons:
     - refresh: true
@@ -17,3 +22,4 @@ drift-is-told:
 {% endfor %}
     - require:
       - saltutil: beacon-module-is-there
+{% endif %}

@@ -9,7 +9,13 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from _modules import ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
+from _modules import (
+    ntpcluster_plan,
+    ntpcluster_tiers,
+    ntpcluster_timezone,
+    ntpcluster_validate,
+    ntpcluster_wording,
+)
 from tests.unit.test_validate import GOOD, mutate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,7 +254,7 @@ def test_options_become_finished_lines_without_exponents():
     assert plan("node148", "10.0.0.148", pillar=dict(PILLAR, options=options))["options"] == [
         "filegen loopstats file loops type day nolink enable",
         "interface ignore wildcard",
-        "interface listen eth0",
+        'interface listen "eth0"',
         "leapfile /etc/ntp/leap-seconds.list",
         "logconfig =syncall +clockall",
         "statistics loopstats peerstats",
@@ -347,7 +353,7 @@ def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
 
 
 @pytest.fixture
-def minion(monkeypatch):
+def minion(monkeypatch, tmp_path):
     """The three modules as one minion has them; returns its pillar and grains, to be changed at will."""
     pillar = {"ntp": copy.deepcopy(PILLAR)}
     grains = {
@@ -365,9 +371,17 @@ def minion(monkeypatch):
         "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
         "ntpcluster.facts": ntpcluster_plan.facts,
         "ntpcluster.misfits": ntpcluster_plan.misfits,
+        "ntpcluster.foreign": ntpcluster_plan.foreign,
         "ntpcluster.relations": ntpcluster_tiers.relations,
         "ntpcluster.validate": ntpcluster_validate.validate,
+        "ntpcluster.worded": ntpcluster_wording.worded,
+        "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
     }
+    # Two zones of a tzdata that is as small as can be.
+    monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(tmp_path))
+    (tmp_path / "Asia").mkdir()
+    for name in ("Asia/Shanghai", "UTC"):
+        (tmp_path / name).write_bytes(b"TZif2")
     for module in (ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
@@ -410,10 +424,40 @@ def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
         ntpcluster_plan.plan()
 
 
-def test_an_unknown_platform_is_named_together_with_the_known_ones(minion):
-    minion["grains"].update(os_family="Suse", osmajorrelease=15)
-    with pytest.raises(SaltInvocationError, match=r"platforms.yaml:Suse-15: .*only Debian-12, RedHat-6"):
+@pytest.mark.parametrize(
+    ("grains", "name"),
+    [
+        ({"os_family": "Suse", "osmajorrelease": 15}, "Suse-15"),
+        ({"os_family": "Debian", "osmajorrelease": 13}, "Debian-13"),
+        ({"os_family": "Arch", "osmajorrelease": None}, "Arch-unknown"),
+        ({"os_family": "Windows", "osmajorrelease": ""}, "Windows-unknown"),
+        ({"os_family": "proxy", "osmajorrelease": None}, "proxy-unknown"),
+    ],
+)
+def test_an_unknown_platform_is_named_together_with_the_known_ones(minion, grains, name):
+    minion["grains"].update(grains)
+    minion["pillar"]["ntp"]["orphan"] = 1
+    with pytest.raises(SaltInvocationError) as error:
         ntpcluster_plan.plan()
+    told = f"ntpcluster does not know the platform {name}, only Debian-12, RedHat-6: it changes nothing on this host"
+    assert str(error.value) == told
+    assert f"platforms.yaml: {told}" in [problem["text"] for problem in ntpcluster_validate.validate()]
+
+
+def test_a_zone_that_this_hosts_tzdata_does_not_have_is_an_error(minion):
+    assert ntpcluster_plan.plan()["timezone"] == "Asia/Shanghai"
+    minion["pillar"]["ntp"]["timezone"] = "Asia/Shangai"
+    with pytest.raises(SaltInvocationError, match=r"ntp:timezone \(Asia/Shangai\): .*did you mean Asia/Shanghai\?"):
+        ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize("platform", sorted(PLATFORMS))
+def test_a_monitor_that_limited_keeps_on_is_told(platform):
+    pillar = dict(PILLAR, options={"disable": ["monitor"]})
+    for name, address, words in (("ntp189", "10.0.0.189", ["`limited`"]), ("node148", "10.0.0.148", [])):
+        found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS[platform], host(name, address))
+        said = [problem for problem in found if problem["key"] == "ntp:options:disable"]
+        assert [word in problem["message"] for problem, word in zip(said, words, strict=True)] == [True] * len(words)
 
 
 def test_a_file_server_without_the_tree_is_told_so(minion):
