@@ -49,10 +49,13 @@ def validate(pillar=None):
     known = __salt__["ntpcluster.facts"]()
     own = pillar is None
     pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
-    found = problems(pillar, known["defaults"], known["platform"] if own else None)
+    found = __salt__["ntpcluster.delivered"]() if own else []
+    if not own or "ntp" in __pillar__:
+        found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster.relations"](pillar.get("tiers"), method)
+        found += _matchers(pillar.get("tiers"))
     if own and known["platform"] is None:
         message = "is not described in salt/ntp/platforms.yaml, only {}; add an entry".format(
             ", ".join(known["platforms"])
@@ -65,6 +68,19 @@ def validate(pillar=None):
         told = problem["value"] is None or value in problem["message"]
         problem["text"] = "{}{}: {}".format(problem["key"], "" if told else " ({})".format(value), problem["message"])
     return sorted(found, key=lambda problem: problem["level"])
+
+
+def _matchers(tiers):
+    """
+    Return a problem for each matcher that Salt cannot read.
+    """
+    found = []
+    for name in sorted(tiers, key=_step_name) if isinstance(tiers, dict) else ():
+        matcher = tiers[name].get("match") if isinstance(tiers[name], dict) else None
+        fault = __salt__["ntpcluster.matcher_fault"](matcher) if MATCHER[0](matcher) else None
+        if fault:
+            found.append(_problem(["ntp", "tiers", name, "match"], matcher, fault))
+    return found
 
 
 def problems(pillar, defaults, platform=None):

@@ -46,7 +46,10 @@ def valid(name):
     name
         Of no meaning.
     """
-    problems = __salt__["ntpcluster.validate"]()
+    try:
+        problems = __salt__["ntpcluster.validate"]()
+    except CommandExecutionError as exc:
+        return _result(name, False, comment="nothing is changed: {0}".format(exc))
     errors = [problem for problem in problems if problem["level"] == "error"]
     if errors:
         lines = [problem["text"] for problem in errors]
