@@ -22,10 +22,13 @@ def __virtual__():
     return __virtualname__
 
 
-def delivered():
+def delivered(states=True):
     """
     Return what is wrong with the pillar and the states that this minion is given, whatever stands in them.
     ``ntpcluster.validate`` asks this for its own list.
+
+    states
+        False looks at the pillar alone, and asks no file server.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
 
@@ -35,7 +38,7 @@ def delivered():
 
         salt '*' ntpcluster.delivered
     """
-    return _rendered() + _hidden()
+    return _rendered() + (_hidden() if states else [])
 
 
 def _problem(key, message, level="error"):
@@ -86,22 +89,19 @@ def _hidden():
 
     Salt looks for ntp.sls in all file roots before it looks for ntp/init.sls (``get_state`` in salt/fileclient.py).
     """
-    remembered = "ntpcluster.hidden"
-    if remembered not in __context__:
-        saltenv = __opts__.get("saltenv") or "base"
-        found = []
-        if __salt__["cp.hash_file"]("salt://ntp.sls", saltenv=saltenv):
-            message = "is run by `state.apply ntp` instead of ntp/init.sls of ntpcluster, which it hides: rename it"
-            found.append(_problem("salt://ntp.sls", message))
-        path = __salt__["cp.cache_file"]("salt://ntp/init.sls", saltenv=saltenv)
-        if path:
-            with salt.utils.files.fopen(path, "rb") as handle:
-                own = re.search(r"(?m)^\s*- +ntp\.[a-z]+", handle.read().decode("utf-8", "replace"))
-            if not own:
-                message = (
-                    "is not the file of ntpcluster, and includes none of its states: a file of this name comes first in "
-                    "file_roots and hides it. Rename it, or put the folder `salt` of ntpcluster first"
-                )
-                found.append(_problem("salt://ntp/init.sls", message))
-        __context__[remembered] = found
-    return list(__context__[remembered])
+    saltenv = __opts__.get("saltenv") or "base"
+    found = []
+    if __salt__["cp.hash_file"]("salt://ntp.sls", saltenv=saltenv):
+        message = "is run by `state.apply ntp` instead of ntp/init.sls of ntpcluster, which it hides: rename it"
+        found.append(_problem("salt://ntp.sls", message))
+    path = __salt__["cp.cache_file"]("salt://ntp/init.sls", saltenv=saltenv)
+    if path:
+        with salt.utils.files.fopen(path, "rb") as handle:
+            own = re.search(r"(?m)^\s*- +ntp\.[a-z]+", handle.read().decode("utf-8", "replace"))
+        if not own:
+            message = (
+                "is not the file of ntpcluster, and includes none of its states: a file of this name comes first in "
+                "file_roots and hides it. Rename it, or put the folder `salt` of ntpcluster first"
+            )
+            found.append(_problem("salt://ntp/init.sls", message))
+    return found

@@ -69,7 +69,7 @@ def plan(secrets=False):
     """
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster.validate"]()
+        for problem in __salt__["ntpcluster.validate"](states=False)
         if problem["level"] == "error"
     ]
     if errors:

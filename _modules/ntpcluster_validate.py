@@ -25,13 +25,16 @@ def __virtual__():
     return __virtualname__
 
 
-def validate(pillar=None):
+def validate(pillar=None, states=True):
     """
     Return everything that is wrong, or doubtful, about the pillar.
 
     pillar
         What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
         host knows: its platform, its addresses, which tiers match it.
+
+    states
+        False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
 
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
     there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
@@ -49,7 +52,7 @@ def validate(pillar=None):
     known = __salt__["ntpcluster.facts"]()
     own = pillar is None
     pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
-    found = __salt__["ntpcluster.delivered"]() if own else []
+    found = __salt__["ntpcluster.delivered"](states) if own else []
     if not own or "ntp" in __pillar__:
         found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):

@@ -8,7 +8,7 @@ import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
-# The loader offers these alone; ``batches`` and ``objections`` stay plain functions for the tests.
+# The loader offers these alone; ``batches``, ``objections`` and ``faults`` stay plain functions for the tests.
 __load__ = ["rollout", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
@@ -58,6 +58,9 @@ def rollout(target="*", resume=False, timeout=None):
         plan["problems"].append(str(exc))
         return plan
     plan["problems"], plan["warnings"] = objections(view, targets)
+    if not plan["problems"]:
+        said = ask("ntpcluster.validate", tgt=targets, tgt_type="list", timeout=timeout)
+        plan["problems"] += faults(said["returns"])
     if resume and not plan["problems"]:
         dry = ask("state.apply", ["ntp"], kwarg={"test": True}, tgt=targets, tgt_type="list", timeout=timeout)
         plan["skipped"] = [name for name in targets if finished(view["hosts"][name], dry["returns"].get(name))]
@@ -125,6 +128,16 @@ def objections(view, targets):
             for address in sorted(planned - known) if servers and known else ():
                 warnings.append(f"{address}, which tier {tier} asks, is no address of a minion of tier {above}")
     return problems, warnings
+
+
+def faults(found):
+    """What keeps hosts from running this tree, each fault once, with the hosts that say so; ``found`` is their ``validate``."""
+    said = {}
+    for name in sorted(found):
+        for item in found[name] if isinstance(found[name], list) else ():
+            if isinstance(item, dict) and item.get("level") == "error":
+                said.setdefault(item.get("text"), []).append(name)
+    return ["{}: {}".format(", ".join(names), text) for text, names in said.items()]
 
 
 def finished(host, states):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster import PILLAR, changed, failed, in_order
+from tests.lab.cluster import PILLAR, changed, failed
 from tests.lab.images import PROJECT
-from tests.lab.operating import view
+from tests.lab.operating import run, view
 from tests.lab.test_traps import CONFIG, SERVICE
 from tests.unit.test_matcher import BAD, DATA, sample, witnesses
 
@@ -157,9 +157,8 @@ def test_another_formula_that_hides_the_states_is_named(name, cluster_as_it_was)
     (INSTEAD / name).write_text("site-of-its-own:\n  test.nop: []\n")
     for found in cluster_as_it_was.master.salt("*", "ntpcluster.validate").values():
         assert [problem["key"] for problem in found if problem["level"] == "error"] == [f"salt://{name}"]
-    # What runs the tree's own files by another way is told as well.
-    for minion, states in cluster_as_it_was.master.salt("*", "state.apply", "ntp.sync").items():
-        assert_refused(in_order(minion, states), f"salt://{name}")
+    plan, _ = run(cluster_as_it_was, "ntpcluster.rollout")
+    assert plan["batches"] == [] and f"salt://{name}: is " in plan["problems"][0]
 
 
 def test_salt_3000_reads_what_is_accepted_and_the_check_is_the_same_there(deployed):

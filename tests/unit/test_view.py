@@ -455,3 +455,10 @@ def test_five_thousand_hosts_are_viewed_drawn_and_measured_in_three_seconds_and_
     assert found["codes"] == ["silent", "unreadable"]
     assert found["seconds"] < 3
     assert found["mb"] < 300
+
+
+def test_what_a_host_itself_objects_to_stops_a_rollout():
+    hidden = {"level": "error", "text": "salt://ntp.sls: is run by `state.apply ntp` instead of ntp/init.sls"}
+    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is one source alone"}
+    found = {"ntp180": [hidden, doubt], "ntp189": [doubt], "node148": [hidden], "node149": "no answer"}
+    assert ntpcluster_rollout.faults(found) == ["node148, ntp180: " + hidden["text"]]
