@@ -83,7 +83,7 @@ def plan(secrets=False):
         raise SaltInvocationError(stranger)
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster.validate"]()
+        for problem in __salt__["ntpcluster.validate"](states=False)
         if problem["level"] == "error"
     ]
     if errors:
@@ -102,8 +102,8 @@ def plan(secrets=False):
 def misfits():
     """
     Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
-    it could ask nobody but itself, its servers do not know its addresses, its tzdata has no such time zone.
-    ``ntpcluster.validate`` asks this.
+    it could ask nobody but itself, it is a server of a tier that does not take it, its servers do not know its
+    addresses, its tzdata has no such time zone. ``ntpcluster.validate`` asks this.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
 
@@ -134,7 +134,7 @@ def foreign():
 
         salt '*' ntpcluster.foreign
     """
-    platforms = _read("salt://ntp/platforms.yaml")
+    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
     if _platform_name() in platforms:
         return None
     # The same as in platform.jinja: on such a host the states are rendered without the modules.
@@ -159,7 +159,7 @@ def platform():
     if stranger:
         raise SaltInvocationError(stranger)
     name = _platform_name()
-    return dict(_read("salt://ntp/platforms.yaml")[name], name=name)
+    return dict(_read("salt://ntp/platforms.yaml", is_platforms)[name], name=name)
 
 
 def facts():
@@ -168,9 +168,9 @@ def facts():
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
     its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
-    whether its matcher finds this host.
+    whether its matcher finds this host (None: Salt cannot read the matcher).
 
-    Raises CommandExecutionError when the file server does not have the two files.
+    Raises CommandExecutionError when the file server does not have the two files, or others of these names.
 
     CLI Example:
 
@@ -183,12 +183,12 @@ def facts():
     matches = {}
     for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
         matcher = keys.get("match") if isinstance(keys, dict) else None
-        # Salt answers False to a matcher it cannot read, and writes why into the minion's log.
-        matches[tier] = bool(isinstance(matcher, type("")) and __salt__["match.compound"](matcher))
+        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster.matcher_fault"](matcher)
+        matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
     return {
-        "defaults": _read("salt://ntp/defaults.yaml"),
+        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
         "platform": None if foreign() else platform(),
         "host": {
             "id": grains["id"],
@@ -213,9 +213,12 @@ def _pillar():
     return salt.utils.data.decode(__pillar__.get("ntp"), keep=True)
 
 
-def _read(url):
+def _read(url, is_ours):
     """
     Return the content of one data file of the state tree, from the file server once a run.
+
+    is_ours
+        Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
     """
     remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
@@ -224,13 +227,39 @@ def _read(url):
             raise CommandExecutionError(
                 "{} is not on the file server. Add the folder `salt` of ntpcluster to file_roots.".format(url)
             )
-        with salt.utils.files.fopen(path, "rb") as handle:
-            __context__[remembered] = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+        try:
+            with salt.utils.files.fopen(path, "rb") as handle:
+                content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+        except salt.utils.yaml.YAMLError as exc:
+            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
+        if not is_ours(content):
+            raise CommandExecutionError(
+                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
+                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
+            )
+        __context__[remembered] = content
     return __context__[remembered]
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on everything is a pure function of its arguments, and may rely on a pillar without errors.
+
+
+def is_platforms(content):
+    """
+    Tell whether this can be the content of platforms.yaml.
+    """
+    needed = ("packages", "service", "ntp_conf", "grammar")
+    entries = content.values() if isinstance(content, dict) else ()
+    return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
+
+
+def is_defaults(content):
+    """
+    Tell whether this can be the content of defaults.yaml.
+    """
+    sections = ("cron", "package", "step", "sync", "firewall", "hwclock", "health")
+    return isinstance(content, dict) and all(isinstance(content.get(section), dict) for section in sections)
 
 
 def build(pillar, defaults, platform, host):
@@ -348,6 +377,7 @@ def doubts(pillar, defaults, platform, host):
     if not sources:
         message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
         found.append(_problem(origin, above, message))
+    found += _astray(tiers, name, host)
     rivals = [other for other in order if host["matches"].get(other) and not _is_rest(tiers[other])]
     if len(rivals) > 1:
         message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
@@ -371,6 +401,32 @@ def doubts(pillar, defaults, platform, host):
         message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
     return found
+
+
+def _astray(tiers, name, host):
+    """
+    Return a problem for each tier that the host serves by its ``addresses``, and is not a member of. Those below
+    would ask a host that answers nobody: a matcher that lost its server must not make it a client in silence.
+    """
+    found = []
+    for other in sorted(set(tiers) - {name}):
+        for text in tiers[other].get("addresses") or []:
+            if _is_own(text, host):
+                message = (
+                    "has {}, which is this host, {}, but the host is of tier {}: correct the matcher of {}, or take the "
+                    "address out. One that several hosts have (virtual, of a bridge) stands there by a name of its own"
+                )
+                message = message.format(text, host["id"], name, other)
+                found.append(_problem(["tiers", other, "addresses"], None, message))
+    return found
+
+
+def _is_own(text, host):
+    """
+    Tell whether a name or address of the pillar is this host itself.
+    """
+    address = _canonical(text)
+    return address in host["addresses"] or address in host["names"]
 
 
 def _problem(path, value, message, level="error"):
@@ -441,7 +497,7 @@ def _sources(tier, tiers, host):
     sources = []
     for item in items:
         address = _canonical(item["address"])
-        if address in host["addresses"] or address in host["names"]:
+        if _is_own(address, host):
             continue
         source = {
             "address": address,

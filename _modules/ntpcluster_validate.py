@@ -26,13 +26,16 @@ def __virtual__():
     return __virtualname__
 
 
-def validate(pillar=None):
+def validate(pillar=None, states=True):
     """
     Return everything that is wrong, or doubtful, about the pillar.
 
     pillar
         What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
         host knows: its platform, its addresses, which tiers match it.
+
+    states
+        False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
 
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
     there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
@@ -51,15 +54,31 @@ def validate(pillar=None):
     known = __salt__["ntpcluster.facts"]()
     own = pillar is None
     pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
-    found = problems(pillar, known["defaults"], known["platform"] if own else None)
+    found = __salt__["ntpcluster.delivered"](states) if own else []
+    if not own or "ntp" in __pillar__:
+        found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster.relations"](pillar.get("tiers"), method)
+        found += _matchers(pillar.get("tiers"))
     if own and known["platform"] is None:
         found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
         found += __salt__["ntpcluster.misfits"]()
     return __salt__["ntpcluster.worded"](found)
+
+
+def _matchers(tiers):
+    """
+    Return a problem for each matcher that Salt cannot read.
+    """
+    found = []
+    for name in sorted(tiers, key=_step_name) if isinstance(tiers, dict) else ():
+        matcher = tiers[name].get("match") if isinstance(tiers[name], dict) else None
+        fault = __salt__["ntpcluster.matcher_fault"](matcher) if MATCHER[0](matcher) else None
+        if fault:
+            found.append(_problem(["ntp", "tiers", name, "match"], matcher, fault))
+    return found
 
 
 def problems(pillar, defaults, platform=None):

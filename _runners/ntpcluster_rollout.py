@@ -8,7 +8,7 @@ import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
-# The loader offers these alone; ``batches``, ``objections`` and ``advice`` stay plain functions for the tests.
+# The loader offers these alone; ``batches``, ``objections`` and ``told`` stay plain functions for the tests.
 __load__ = ["rollout", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
@@ -60,7 +60,8 @@ def rollout(target="*", resume=False, timeout=None):
     plan["problems"], plan["warnings"] = objections(view, targets)
     if not plan["problems"]:
         said = ask("ntpcluster.validate", tgt=targets, tgt_type="list", timeout=timeout)
-        plan["warnings"] += advice(said["returns"])
+        plan["problems"] += told(said["returns"], "error")
+        plan["warnings"] += told(said["returns"], "warning")
     if resume and not plan["problems"]:
         dry = ask("state.apply", ["ntp"], kwarg={"test": True}, tgt=targets, tgt_type="list", timeout=timeout)
         plan["skipped"] = [name for name in targets if finished(view["hosts"][name], dry["returns"].get(name))]
@@ -130,12 +131,14 @@ def objections(view, targets):
     return problems, warnings
 
 
-def advice(found):
-    """What is doubtful about the pillar, each thing once, with the hosts that say so; ``found`` is their ``validate``."""
+def told(found, level):
+    """
+    What ``validate`` says of this level, each thing once, with the hosts that say so; ``found`` is what it returned.
+    """
     said = {}
     for name in sorted(found):
         for item in found[name] if isinstance(found[name], list) else ():
-            if isinstance(item, dict) and item.get("level") == "warning":
+            if isinstance(item, dict) and item.get("level") == level:
                 said.setdefault(item.get("text"), []).append(name)
     who = {text: "every host" if len(names) == len(found) else ", ".join(names) for text, names in said.items()}
     return [f"{who[text]}: {text}" for text in sorted(said)]

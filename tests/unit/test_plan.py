@@ -10,6 +10,8 @@ import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from _modules import (
+    ntpcluster_delivery,
+    ntpcluster_matcher,
     ntpcluster_plan,
     ntpcluster_tiers,
     ntpcluster_timezone,
@@ -335,10 +337,42 @@ def test_a_host_of_no_tier_is_told_its_name():
 def test_a_host_that_could_ask_only_itself_is_an_error():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"]["addresses"] = ["10.0.0.148"]
-    (problem,) = ntpcluster_plan.doubts(
+    found = ntpcluster_plan.doubts(
         pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", "10.0.0.148", pillar=pillar)
     )
-    assert problem["level"] == "error" and problem["key"] == "ntp:tiers:client:follows"
+    assert ("ntp:tiers:client:follows", "error") in [(problem["key"], problem["level"]) for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("pillar", "spoil", "name", "address", "key"),
+    [
+        # Its matcher lost it: it would follow the other server, which follows it.
+        (PILLAR, {"server": {"match": "X@foo"}}, "ntp189", "10.0.0.189", "ntp:tiers:server:addresses"),
+        # Two tiers down, where its own address is in no list it asks.
+        (THREE_TIERS, {"core": {"match": "croe*"}}, "core1", "10.0.0.1", "ntp:tiers:core:addresses"),
+        # Up instead of down.
+        (THREE_TIERS, {"core": {"match": "*1"}}, "rack1", "10.1.0.1", "ntp:tiers:rack:addresses"),
+        # By name, the id or the fully qualified one.
+        (PILLAR, {"server": {"addresses": ["Node148"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
+        (PILLAR, {"server": {"addresses": ["node148.example"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
+    ],
+)
+def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address, key):
+    pillar = copy.deepcopy(pillar)
+    for tier, keys in spoil.items():
+        pillar["tiers"][tier].update(keys)
+    found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host(name, address, pillar=pillar))
+    (problem,) = [problem for problem in found if problem["key"] == key and problem["level"] == "error"]
+    assert f"is this host, {name}, but the host is of tier" in problem["message"]
+
+
+def test_a_member_with_an_address_that_its_tier_shares_is_no_stray():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["addresses"] = ["10.0.0.100", "ntp.example"]
+    for name in ("ntp189", "ntp180", "node148"):
+        own = host(name, "10.0.0.7", *(["10.0.0.100"] if name == "ntp189" else []), pillar=pillar)
+        found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["Debian-12"], own)
+        assert [problem for problem in found if problem["level"] == "error"] == []
 
 
 def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
@@ -368,7 +402,11 @@ def minion(monkeypatch, tmp_path):
     }
     functions = {
         "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
+        # A file server with the tree alone; the real one is in the lab.
+        "cp.hash_file": lambda url, saltenv: {},
         "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
+        "ntpcluster.delivered": ntpcluster_delivery.delivered,
+        "ntpcluster.matcher_fault": ntpcluster_matcher.matcher_fault,
         "ntpcluster.facts": ntpcluster_plan.facts,
         "ntpcluster.misfits": ntpcluster_plan.misfits,
         "ntpcluster.foreign": ntpcluster_plan.foreign,
@@ -382,7 +420,7 @@ def minion(monkeypatch, tmp_path):
     (tmp_path / "Asia").mkdir()
     for name in ("Asia/Shanghai", "UTC"):
         (tmp_path / name).write_bytes(b"TZif2")
-    for module in (ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
+    for module in (ntpcluster_delivery, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
@@ -464,6 +502,38 @@ def test_a_file_server_without_the_tree_is_told_so(minion):
     minion["functions"]["cp.cache_file"] = lambda url, saltenv: ""
     with pytest.raises(CommandExecutionError, match="file_roots"):
         ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("platforms.yaml", "rack1: {model: x}\n"),
+        ("platforms.yaml", "- RedHat\n"),
+        ("platforms.yaml", ""),
+        ("platforms.yaml", "RedHat: [\n"),
+        ("defaults.yaml", "ntp: {enabled: true}\n"),
+        ("defaults.yaml", "ntp\n"),
+    ],
+)
+def test_a_file_that_hides_one_of_the_tree_is_told_by_name(name, text, minion, tmp_path):
+    (tmp_path / name).write_text(text)
+    ours = minion["functions"]["cp.cache_file"]
+    minion["functions"]["cp.cache_file"] = lambda url, saltenv: (
+        str(tmp_path / name) if url == f"salt://ntp/{name}" else ours(url, saltenv)
+    )
+    with pytest.raises(CommandExecutionError, match=f"salt://ntp/{name} is not"):
+        ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize("matcher", ["(ntp1 or ntp2)", "X@foo", "N@servers"])
+def test_a_matcher_that_salt_cannot_read_is_an_error_and_is_not_asked(matcher, minion):
+    minion["pillar"]["ntp"]["tiers"]["server"]["match"] = matcher
+    asked = []
+    minion["functions"]["match.compound"] = lambda matcher: asked.append(matcher) or True
+    (problem,) = [problem for problem in ntpcluster_validate.validate() if problem["level"] == "error"]
+    assert problem["key"] == "ntp:tiers:server:match" and matcher in problem["text"]
+    assert set(asked) == {"*"}
+    assert ntpcluster_plan.facts()["host"]["matches"] == {"server": None, "client": True}
 
 
 def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):

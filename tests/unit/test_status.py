@@ -42,7 +42,11 @@ class Host:
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
-        self.salt = salt = {"ntpcluster.plan": lambda: self.plan, "ntpcluster.query": self._query}
+        self.salt = salt = {
+            "ntpcluster.foreign": lambda: None,
+            "ntpcluster.plan": lambda: self.plan,
+            "ntpcluster.query": self._query,
+        }
         for module in (ntpcluster, ntpcluster_parse, ntpcluster_judge, ntpcluster_judge_answers, ntpcluster_clock):
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
             for name, function in vars(module).items():
