@@ -4,6 +4,8 @@ The firewall functions and states with real iptables (both backends) and real pa
 Every test has two network namespaces of its own, joined by a cable: one host serves UDP 123, the other asks it.
 """
 
+import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -15,14 +17,17 @@ import pytest
 from salt.exceptions import CommandExecutionError
 
 from _modules import ntpcluster_firewall as firewall
+from _modules import ntpcluster_firewall_nft as nft
+from _modules import ntpcluster_firewall_packet as packet
+from _modules import ntpcluster_firewall_parse as parse
 from _modules import ntpcluster_firewall_rules as rules
 from _states import ntpcluster_firewall as states
 
-NEEDED = ["ip", "iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft"]
+NEEDED = ["ip", "iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft", "nft"]
 MISSING = [program for program in NEEDED if not shutil.which(program)]
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces and iptables need root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"not in the PATH: {', '.join(MISSING)} (packages iproute2, iptables)"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not in the PATH: {', '.join(MISSING)} (packages iproute2, iptables, nftables)"),
 ]
 
 LAN = ["10.123.0.0/24"]
@@ -87,6 +92,7 @@ class Host:
         self.changed = 0
         self.failure = {"retcode": 1, "stdout": "", "stderr": "iptables: No chain/target/match by that name."}
         self.calls = []
+        self.nft = "nft"
 
     def run(self, *command, check=True, **options):
         # a lock file of its own: the machine's real one stays free
@@ -121,7 +127,19 @@ class Host:
             commands = {"command": f"{program}-{self.backend}", "save_command": f"{program}-{self.backend}-save"}
             return {**commands, "file": str(self.folder / program), "lock": str(self.folder / "lock")}
 
-        return {"firewall": {"ipv4": family("iptables"), "ipv6": family("ip6tables")}}
+        return {"firewall": {"nft": self.nft, "ipv4": family("iptables"), "ipv6": family("ip6tables")}}
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """This process in a network namespace: the kernel is asked there, as on a host of its own."""
+    enter = ctypes.CDLL(None, use_errno=True).setns
+    with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
+        assert enter(there.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert enter(before.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
 
 
 def ip(*arguments):
@@ -155,6 +173,10 @@ def host(request, tmp_path, monkeypatch):
         host.lock.touch()
         salt = {
             "cmd.run_all": host.run_all,
+            "ntpcluster.firewall_parse": parse.firewall_parse,
+            "ntpcluster.firewall_meet": packet.firewall_meet,
+            "ntpcluster.firewall_nft": nft.firewall_nft,
+            "ntpcluster.firewall_passage": rules.firewall_passage,
             "ntpcluster.firewall_judge": rules.firewall_judge,
             "ntpcluster.firewall_edit": rules.firewall_edit,
             "ntpcluster.firewall": firewall.firewall,
@@ -165,11 +187,12 @@ def host(request, tmp_path, monkeypatch):
                 "firewall": {"manage": True, "networks": LAN},
             },
         }
-        monkeypatch.setattr(firewall, "__salt__", salt, raising=False)
-        monkeypatch.setattr(states, "__salt__", salt, raising=False)
+        for module in (firewall, nft, rules, states):
+            monkeypatch.setattr(module, "__salt__", salt, raising=False)
         monkeypatch.setattr(states, "__opts__", {"test": False}, raising=False)
         host.asking = asking
-        yield host
+        with inside(serving):
+            yield host
     finally:
         if responder:
             responder.kill()
@@ -285,7 +308,7 @@ def test_a_stopped_firewall_stays_stopped_and_its_file_keeps_its_rules(host):
     assert list(ret["changes"]) == ["ipv4 saved"]
     assert "not running" in ret["comment"]
     assert host.lines() == []
-    assert host.calls == []  # asking iptables would load its kernel module
+    assert {command[0].rpartition("/")[2] for command in host.calls} <= {"nft"}  # iptables would load its kernel module
     assert host.file.read_text() == RULES.replace(REJECT, OURS + "\n" + REJECT)
 
 
