@@ -138,10 +138,13 @@ def _live(data):
 
 def _beside(live, networks, family):
     """What the older kind of iptables refuses, where its tables hold as well as those that nftables has."""
-    judge, program = __salt__["ntpcluster.firewall_passage"], live["legacy"]
+    program = live["legacy"]
     answer = _run([program]) if program and salt.utils.path.which(program) else None
     if answer and answer["retcode"] == 0:
-        return judge(answer["stdout"], networks, family, "{}: ".format(os.path.basename(program)))
+        hooks = __salt__["ntpcluster.firewall_hooks"](
+            answer["stdout"], family, "{}: ".format(os.path.basename(program))
+        )
+        return __salt__["ntpcluster.firewall_passage"](hooks, networks, family)
     if not program:
         return {"refused": {}, "blocked": []}
     unread = "rules that only {} can show, which {}".format(program, _said(answer) if answer else "is not installed")
@@ -175,7 +178,8 @@ def _survey(platform, networks):
 
 
 def _add(judged, passage):
-    judged["refused"] = dict(passage["refused"], **judged["refused"])
+    for network, rule in passage["refused"].items():
+        judged["refused"].setdefault(network, rule)
     judged["blocked"] = judged["blocked"] + [rule for rule in passage["blocked"] if rule not in judged["blocked"]]
 
 

@@ -224,6 +224,7 @@ def _rules(listed, sets):
     """A rule of nft as one rule of ``ntpcluster.firewall_parse``, or, with a verdict map, as one for each entry."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "conditions": [], "target": None, "goto": False, "comment": None}
+    rule["chain"] = "chain " + listed["chain"]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
         if name == "match":
@@ -256,7 +257,8 @@ def _mapped(rule, body, sets):
     rules = []
     for key, verdict in entries:
         conditions = rule["conditions"] + _match({"op": "==", "left": body["key"], "right": key}, sets)
-        rules.append(dict(rule, conditions=conditions))
+        shown = " ".join(_words(part) for part in (body["key"], key, verdict))
+        rules.append(dict(rule, conditions=conditions, text=shown))
         _decide(rules[-1], verdict)
     return rules
 

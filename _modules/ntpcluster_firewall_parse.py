@@ -43,6 +43,15 @@ OPTIONS = {
 FLAGS = {"-f": "fragment", "--fragment": "fragment"}  # options without an argument
 # Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
 MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
+# Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
+# table never sees again.
+QUESTION = (
+    ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"),
+    ("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"),
+)  # fmt: skip
+ANSWER = (
+    ("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"), ("security", "OUTPUT"), ("mangle", "POSTROUTING"),
+)  # fmt: skip
 TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|(\S+)')
 COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` puts them in front of each rule
 
@@ -205,3 +214,39 @@ def firewall_parse(text, family="ipv4"):
                 rule["line"] = number
                 section["chains"].setdefault(rule["chain"], []).append(rule)
     return tables
+
+
+def firewall_hooks(text, family="ipv4", prefix=""):
+    """
+    The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
+
+    text, family
+        as for ``ntpcluster.firewall_parse``
+    prefix
+        what goes before the text of each rule
+
+    Returns a list of dicts, as ``ntpcluster.firewall_nft`` does for the chains of nftables:
+
+    * ``table``, as from ``ntpcluster.firewall_parse``, and ``chain``, its name there
+    * ``versions``: those of IP it sees; ``answer``: does it see the answer rather than the question
+    * ``policy``, and how it ``says`` that; ``prefix`` of a rule's text
+    * ``strict``: does a rule that is not understood count as one that refuses
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_hooks "$(iptables-save)"
+    """
+    tables = firewall_parse(text, family)
+    hooks = []
+    for answer, chains in ((False, QUESTION), (True, ANSWER)):
+        for name, chain in chains:
+            if name not in tables:
+                continue
+            shown = prefix + ("" if name == "filter" else "-t {} ".format(name))
+            policy = tables[name]["policy"].get(chain, "ACCEPT")
+            hook = {"table": tables[name], "chain": chain, "versions": [VERSIONS[family]], "answer": answer}
+            hook.update(policy=policy, says="{}-P {} {}".format(shown, chain, policy), prefix=shown, strict=False)
+            hooks.append(hook)
+    return hooks

@@ -47,15 +47,6 @@ EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0"
 
 REFUSING = ("DROP", "REJECT")
 LOGGING = ("LOG", "NFLOG", "ULOG")
-# Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
-# table never sees again.
-QUESTION = (
-    ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"),
-    ("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"),
-)  # fmt: skip
-ANSWER = (
-    ("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"), ("security", "OUTPUT"), ("mangle", "POSTROUTING"),
-)  # fmt: skip
 
 
 def __virtual__():
@@ -157,7 +148,8 @@ def _verdict(table, hook):
             if takes:
                 return None, doubts
             # perhaps it takes them all: for instance, who asks comes by this interface
-            hope = hope or _takes(_about(conditions, "client")) is True
+            understood = not (hook["strict"] and _about(conditions, "unknown"))
+            hope = hope or (understood and _takes(_about(conditions, "client")) is True)
         elif rule["refuses"]:
             sure = takes and rule["target"] in REFUSING
             if not hope and (sure or (hook["strict"] and _about(conditions, "unknown"))):
@@ -165,37 +157,21 @@ def _verdict(table, hook):
             doubts.append(hook["prefix"] + rule["text"])
             if sure:
                 return None, doubts
+        elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
+            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
     if hook["policy"] == "ACCEPT":
         return None, doubts
     return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
 
 
-def _hooks(tables, prefix):
-    """The hooks of iptables' tables that a question and its answer pass, in order."""
-    hooks = []
-    for answer, chains in ((False, QUESTION), (True, ANSWER)):
-        for name, chain in chains:
-            if name in tables:
-                shown = prefix + ("" if name == "filter" else "-t {} ".format(name))
-                policy = tables[name]["policy"].get(chain, "ACCEPT")
-                hook = {"table": tables[name], "chain": chain, "answer": answer, "prefix": shown, "strict": False}
-                hooks.append(dict(hook, policy=policy, says="{}-P {} {}".format(shown, chain, policy)))
-    return hooks
-
-
-def firewall_passage(hooks, networks, family="ipv4", prefix=""):
+def firewall_passage(hooks, networks, family="ipv4"):
     """
-    Judge whether questions from these networks get through these hooks, and the answers back.
+    Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
 
     hooks
-        what ``iptables-save`` prints; or a list of dicts, those that see this family: ``table``, as from
-        ``ntpcluster.firewall_parse``, and ``chain``, its name there; ``answer``: does it see the answer rather than
-        the question; ``policy``, and how it ``says`` that; ``prefix`` of a rule's text; ``strict``: does a rule
-        that is not understood count as one that refuses
+        list, as from ``ntpcluster.firewall_hooks``; those of another family are left out of account
     networks, family
         as for ``ntpcluster.firewall_judge``
-    prefix
-        of each rule's text, where ``hooks`` is a text
 
     Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
 
@@ -203,15 +179,13 @@ def firewall_passage(hooks, networks, family="ipv4", prefix=""):
 
     .. code-block:: bash
 
-        salt-call ntpcluster.firewall_passage "$(iptables-legacy-save)" '["10.0.0.0/24"]'
+        salt-call ntpcluster.firewall_passage '[]' '["10.0.0.0/24"]'
     """
     version = VERSIONS[family]
-    if not isinstance(hooks, list):
-        hooks = _hooks(__salt__["ntpcluster.firewall_parse"](hooks, family), prefix)
     refused, blocked = collections.OrderedDict(), []
     for network in _wanted(networks, version):
         for hook in hooks:
-            if version not in hook.get("versions", [version]):
+            if version not in hook["versions"]:
                 continue
             found, doubts = _verdict(_met(hook["table"], network, hook["answer"]), hook)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
@@ -464,7 +438,8 @@ def firewall_judge(text, networks, family="ipv4"):
     wider = _wider(_without(table, stale), wanted, version) if wanted else []
     policy = table["policy"].get("INPUT", "ACCEPT")
     steps = _steps(judged)
-    passage = firewall_passage(_edit(text, judged) if steps else text, networks, family)
+    after = _edit(text, judged) if steps else text
+    passage = firewall_passage(__salt__["ntpcluster.firewall_hooks"](after, family), networks, family)
     return {
         "networks": ["{}".format(network) for network in wanted],
         "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",

@@ -13,6 +13,7 @@ from _modules import ntpcluster_firewall_rules as rules
 
 rules.__salt__ = {
     "ntpcluster.firewall_parse": parse.firewall_parse,
+    "ntpcluster.firewall_hooks": parse.firewall_hooks,
     "ntpcluster.firewall_meet": packet.firewall_meet,
 }
 
