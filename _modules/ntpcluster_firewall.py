@@ -102,15 +102,16 @@ def _write(path, text):
 
 def _live(data):
     """
-    The live rules as {"running", "text", "error", "made_by_nft", "legacy"}; ``error`` says why the filter table
-    could not be read, ``made_by_nft`` names the tables that iptables keeps in nftables, and ``legacy`` the program
+    The live rules as {"text", "counts", "error", "made_by_nft", "legacy"}; ``counts`` says which rules of INPUT are
+    a firewall: all (True), none (False), or those that keep anybody out ("guarded"); ``error`` why the filter table
+    could not be read. ``made_by_nft`` names the tables that iptables keeps in nftables, and ``legacy`` the program
     that shows those that the older kind of iptables has besides.
 
     Where the firewall is a service that is not started, reading alone would make the kernel load the table,
     and `service iptables status` would call the firewall running. So it is read only if a table is loaded
     already, and without `-t`, which reads the tables that are loaded and no other.
     """
-    found = {"running": False, "text": NO_RULES, "error": None, "made_by_nft": [], "legacy": None}
+    found = {"text": NO_RULES, "counts": False, "error": None, "made_by_nft": [], "legacy": None}
     started = bool(data.get("lock")) and os.path.exists(data["lock"])
     loaded = (_read(data.get("tables")) or "").split() if data.get("lock") else ["filter"]
     program = salt.utils.path.which(data["save_command"])
@@ -129,11 +130,10 @@ def _live(data):
         found["made_by_nft"] = [table for table in tables if table not in hidden]
     if legacy:
         found["legacy"] = os.path.join(os.path.dirname(program), legacy.group(1))
-    found["text"] = text if "filter" in tables else text + NO_RULES
-    guarded = __salt__["ntpcluster.firewall_judge"](found["text"], [])["guarded"]
+    if "filter" not in tables:
+        return dict(found, text=text + NO_RULES)
     # Rules without the service (a script at boot) keep people out all the same.
-    found["running"] = "filter" in tables and (started or ("filter" in loaded and guarded))
-    return found
+    return dict(found, text=text, counts=started or ("filter" in loaded and "guarded"))
 
 
 def _beside(live, networks, family):
@@ -152,7 +152,7 @@ def _beside(live, networks, family):
 
 
 def _survey(platform, networks):
-    """What there is and what is needed, for each family: {"data", "live", "judged", "saved", "networks"}."""
+    """What there is and what is needed: {family: {"data", "running", "error", "judged", "saved", "networks"}}."""
     if platform is None or networks is None:
         plan = __salt__["ntpcluster.plan"]()
         platform = plan["platform"] if platform is None else platform
@@ -164,12 +164,14 @@ def _survey(platform, networks):
     for family, data in sorted(firewalls.items()):
         live = _live(data)
         judged = judge(live["text"], networks, family)
-        if not live["running"]:  # then nothing is missing, and nothing is to be done
+        running = judged["guarded"] if live["counts"] == "guarded" else live["counts"]
+        if not running:  # then nothing is missing, and nothing is to be done
             judged = dict(judged, missing=[], stale=[], wider=[], overtaken=[], steps=[])
         _add(judged, _beside(live, judged["networks"], family))
         saved = _read(data["file"])
         saved = {} if saved is None else judge(saved, networks, family) or {}
-        survey[family] = {"data": data, "live": live, "judged": judged, "saved": saved, "networks": networks}
+        survey[family] = {"data": data, "judged": judged, "saved": saved, "networks": networks}
+        survey[family].update(running=running, error=live["error"])
         covered += [(NFT_FAMILIES[family], table) for table in live["made_by_nft"]]
     hooks = __salt__["ntpcluster.firewall_nft"](nft, covered) if nft and networks else []
     for family, found in survey.items():
@@ -232,7 +234,7 @@ def firewall(platform=None, networks=None):
     * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how the live rules are saved on this platform
-    * ``saved``: {``file``, ``missing``, ``stale``}; ``file`` is None when no saved file has a filter table
+    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``}; ``file`` is None when no saved file has a filter table
 
     ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
     kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.
@@ -251,12 +253,13 @@ def firewall(platform=None, networks=None):
     for family, found in _survey(platform, networks).items():
         kept = ("networks", "present", "missing", "stale", "wider", "refused", "blocked", "overtaken")
         report[family] = dict((name, found["judged"][name]) for name in kept)
-        report[family].update(running=found["live"]["running"], error=found["live"]["error"])
+        report[family].update(running=found["running"], error=found["error"])
         report[family]["keep"] = found["data"].get("keep")
         report[family]["saved"] = {
             "file": found["data"]["file"] if found["saved"] else None,
             "missing": found["saved"].get("missing", []),
             "stale": found["saved"].get("stale", []),
+            "refused": found["saved"].get("refused", {}),
         }
     return report
 
@@ -289,10 +292,10 @@ def firewall_apply(platform=None, networks=None, test=False):
     survey = _survey(platform, networks)
     changes = {}
     for family, found in sorted(survey.items()):
-        if found["live"]["error"] and found["judged"]["networks"]:
+        if found["error"] and found["judged"]["networks"]:
             raise CommandExecutionError(
                 "The {} firewall cannot be read: {}. Open UDP 123 in the program that keeps it, and set "
-                "ntp:firewall:manage to false.".format(family, found["live"]["error"])
+                "ntp:firewall:manage to false.".format(family, found["error"])
             )
         for key, judged in ((family, found["judged"]), (family + " saved", found["saved"])):
             if judged.get("steps"):

@@ -45,7 +45,7 @@ IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-
 TARGETS = {"accept": "ACCEPT", "drop": "DROP", "reject": "REJECT", "return": "RETURN"}
 # Statements after which the packet goes on its way, and those that take it elsewhere
 PASSING = (
-    "counter", "log", "mangle", "notrack", "ct helper", "ct timeout", "ct expectation", "set", "map", "dup", "last",
+    "counter", "log", "mangle", "ct helper", "ct timeout", "ct expectation", "set", "map", "dup", "last",
     "secmark", "snat", "masquerade", "flow", "continue",
 )  # fmt: skip
 DIVERTING = ("dnat", "redirect", "tproxy", "queue", "fwd", "synproxy")
@@ -235,6 +235,8 @@ def _rules(listed, sets):
             _decide(rule, item)
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             rule["target"] = name
+        elif name == "notrack":
+            rule["target"] = "NOTRACK"
         elif name == "limit":
             rule["conditions"].append(("partly", name, False))
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
@@ -295,7 +297,7 @@ def _hooks(ruleset, covered):
             tables[place]["chains"]["chain " + body["chain"]] += _rules(body, sets.get(place, {}))
     return [
         _hook(chain, tables)
-        for chain in chains
+        for chain in sorted(chains, key=lambda chain: (HOOKS.get(chain.get("hook"), False), chain.get("prio", 0)))
         if chain.get("hook") in HOOKS
         and (chain["family"], chain["table"]) not in covered
         # what is translated in these is the first packet of a connection of this host's own

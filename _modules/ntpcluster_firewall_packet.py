@@ -27,8 +27,8 @@ HARMLESS = (
     "RATEEST", "LED", "IDLETIMER",
 )  # fmt: skip
 
-# The first packet from any client in ``network`` to UDP 123 here, or our answer to it.
-Packet = collections.namedtuple("Packet", ("network", "answer"))
+# The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``tracked``: has it a state.
+Packet = collections.namedtuple("Packet", ("network", "answer", "tracked"))
 
 
 def __virtual__():
@@ -79,7 +79,7 @@ def _meets(name, value, packet):
     if name == "protocol":
         return any(word in ("udp", "all") for word in value)
     if name == "state":
-        return ("ESTABLISHED" if packet.answer else "NEW") in value
+        return ("ESTABLISHED" if packet.answer else "NEW") in value if packet.tracked else None
     if name in ("input", "output"):
         return True if "+" in value else False if set(value) == {"lo"} else None
     if name == "version":
@@ -107,7 +107,7 @@ def _answered(packet, name, value, negated):
     return (name, value, negated, verdict if verdict is None else verdict != negated)
 
 
-def firewall_meet(table, network, answer=False):
+def firewall_meet(table, network, answer=False, tracked=True):
     """
     Answer what each rule of a table asks, for the packets of one network. For its siblings.
 
@@ -117,6 +117,8 @@ def firewall_meet(table, network, answer=False):
         the clients' network, as an ipaddress object
     answer
         judge the host's answer to them rather than their question
+    tracked
+        does the kernel surely track the flow, so that the packet has a state
 
     Returns the table with other rules, in which
 
@@ -125,7 +127,7 @@ def firewall_meet(table, network, answer=False):
     * ``aimed`` says whether the rule names whom it is for, by network or interface
     * ``refuses`` says whether its target may keep the packet from ntpd
     """
-    packet = Packet(network, answer)
+    packet = Packet(network, answer, tracked)
     chains = {}
     for chain, rules in table["chains"].items():
         chains[chain] = [

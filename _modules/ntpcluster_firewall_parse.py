@@ -220,8 +220,10 @@ def firewall_hooks(text, family="ipv4", prefix=""):
     """
     The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
 
-    text, family
-        as for ``ntpcluster.firewall_parse``
+    text
+        as for ``ntpcluster.firewall_parse``, or what that made of it
+    family
+        ``ipv4`` or ``ipv6``
     prefix
         what goes before the text of each rule
 
@@ -238,7 +240,7 @@ def firewall_hooks(text, family="ipv4", prefix=""):
 
         salt-call ntpcluster.firewall_hooks "$(iptables-save)"
     """
-    tables = firewall_parse(text, family)
+    tables = text if isinstance(text, dict) else firewall_parse(text, family)
     hooks = []
     for answer, chains in ((False, QUESTION), (True, ANSWER)):
         for name, chain in chains:

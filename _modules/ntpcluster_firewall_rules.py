@@ -60,8 +60,8 @@ def _inside(inner, outer):
     return inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
-def _met(table, network, answer=False):
-    return __salt__["ntpcluster.firewall_meet"](table, network, answer)
+def _met(table, network, answer=False, tracked=True):
+    return __salt__["ntpcluster.firewall_meet"](table, network, answer, tracked)
 
 
 def _takes(conditions, any_interface=False):
@@ -164,6 +164,10 @@ def _verdict(table, hook):
     return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
 
 
+def _untracks(rule):
+    return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
+
+
 def firewall_passage(hooks, networks, family="ipv4"):
     """
     Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
@@ -184,10 +188,14 @@ def firewall_passage(hooks, networks, family="ipv4"):
     version = VERSIONS[family]
     refused, blocked = collections.OrderedDict(), []
     for network in _wanted(networks, version):
+        tracked = True
         for hook in hooks:
             if version not in hook["versions"]:
                 continue
-            found, doubts = _verdict(_met(hook["table"], network, hook["answer"]), hook)
+            table = _met(hook["table"], network, hook["answer"], tracked)
+            # a flow that may go unwatched has no state that later rules could ask for
+            tracked = tracked and not any(_untracks(rule) for rule, _ in _reachable(table, ("leave",), hook["chain"]))
+            found, doubts = _verdict(table, hook)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
             if found:
                 refused["{}".format(network)] = found
@@ -438,7 +446,7 @@ def firewall_judge(text, networks, family="ipv4"):
     wider = _wider(_without(table, stale), wanted, version) if wanted else []
     policy = table["policy"].get("INPUT", "ACCEPT")
     steps = _steps(judged)
-    after = _edit(text, judged) if steps else text
+    after = _edit(text, judged) if steps else tables
     passage = firewall_passage(__salt__["ntpcluster.firewall_hooks"](after, family), networks, family)
     return {
         "networks": ["{}".format(network) for network in wanted],

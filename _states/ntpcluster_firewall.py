@@ -39,6 +39,9 @@ def _remarks(report, changes):
                 "The rules last until the next boot, or until another program loads its own (ufw reload). To make "
                 "them last: {}; with ufw, add them there.".format(found["keep"] or "save them")
             )
+        later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
+        if later and not found["refused"]:
+            remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
         if found["wider"]:
             remarks.append("Open wider than the pillar, left alone: {}.".format("; ".join(found["wider"])))
         if found["blocked"]:

@@ -205,3 +205,60 @@ def test_the_answer_has_to_get_out_as_well(lines, refused, blocked):
     found = judge(table(*lines, REJECT))
     assert found["refused"] == ({"10.0.0.0/24": refused} if refused else {})
     assert found["blocked"] == blocked
+
+
+@pytest.mark.parametrize(
+    "raw, blocked",
+    [
+        ("-A PREROUTING -p udp -m udp --dport 123 -j CT --notrack", ["-P OUTPUT DROP"]),
+        ("-A OUTPUT -p udp -m udp --sport 123 -j NOTRACK", ["-P OUTPUT DROP"]),
+        ("-A PREROUTING -p tcp -j CT --notrack", []),
+        ("-A PREROUTING -p udp -m udp --dport 69 -j CT --helper tftp", []),
+    ],
+)
+def test_a_flow_that_is_not_tracked_has_no_state_to_be_let_out_by(raw, blocked):
+    out = table(":OUTPUT DROP [0:0]", "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT", REJECT)
+    found = judge(whole(("raw", raw)) + out)
+    assert (found["refused"], found["blocked"]) == ({}, blocked)
+
+
+# The chains that a packet to UDP 123 passes under ufw, after its before.rules and after.rules, without the logging
+UFW = """\
+*filter
+:INPUT DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:ufw-after-input - [0:0]
+:ufw-before-input - [0:0]
+:ufw-not-local - [0:0]
+:ufw-reject-input - [0:0]
+:ufw-skip-to-policy-input - [0:0]
+:ufw-user-input - [0:0]
+-A INPUT -j ufw-before-input
+-A INPUT -j ufw-after-input
+-A INPUT -j ufw-reject-input
+-A ufw-after-input -p udp -m udp --dport 137 -j ufw-skip-to-policy-input
+-A ufw-after-input -m addrtype --dst-type BROADCAST -j ufw-skip-to-policy-input
+-A ufw-before-input -i lo -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A ufw-before-input -m conntrack --ctstate INVALID -j DROP
+-A ufw-before-input -p udp -m udp --sport 67 --dport 68 -j ACCEPT
+-A ufw-before-input -j ufw-not-local
+-A ufw-before-input -d 224.0.0.251/32 -p udp -m udp --dport 5353 -j ACCEPT
+-A ufw-before-input -j ufw-user-input
+-A ufw-not-local -m addrtype --dst-type LOCAL -j RETURN
+-A ufw-not-local -m addrtype --dst-type MULTICAST -j RETURN
+-A ufw-not-local -j DROP
+-A ufw-skip-to-policy-input -j DROP
+-A ufw-user-input -s 10.0.0.66/32 -j DROP
+-A ufw-user-input -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+"""
+
+
+def test_under_ufw_ours_go_behind_its_chains_and_its_bans_stay_in_force():
+    last = "-A INPUT -j ufw-reject-input"
+    assert rules.firewall_edit(UFW, LAN) == UFW.replace(last, last + "\n" + OURS)
+    found = judge(UFW)
+    assert (found["refused"], found["blocked"]) == ({}, ["-A ufw-user-input -s 10.0.0.66/32 -j DROP"])
+    by_ufw = "-A ufw-user-input -s 10.0.0.0/24 -p udp -m udp --dport 123 -j ACCEPT"
+    assert judge(UFW.replace("-A ufw-user-input -p", by_ufw + "\n-A ufw-user-input -p"))["present"] == [by_ufw]
