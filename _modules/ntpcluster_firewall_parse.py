@@ -178,6 +178,8 @@ def firewall_parse(text, family="ipv4"):
     family
         ``ipv4`` or ``ipv6``
 
+    Rules for TCP are left out of all tables but ``filter``: of those, a host of containers has thousands.
+
     Returns {table: {"policy": {chain: word}, "chains": {chain: [rule, ...]}, "commit": its last line}}; lines count
     from 0. Of two tables of one name the last one holds, as in iptables-restore. A rule is a dict:
 
@@ -208,7 +210,7 @@ def firewall_parse(text, family="ipv4"):
         elif line.startswith(":") and len(words) > 1:
             section["policy"][words[0][1:]] = words[1]
             section["chains"].setdefault(words[0][1:], [])
-        else:
+        elif name == "filter" or " -p tcp " not in line or "! -p tcp " in line:
             rule = _rule(line, version)
             if rule:
                 rule["line"] = number
