@@ -55,8 +55,8 @@ def _first(report, networks, tense):
     if not networks:
         return ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
     said = [
-        "UDP 123 is not open to {}: `{}` keeps it out. It is not ours to change: remove it, or take the network out "
-        "of `serves`.".format(network, rule)
+        "UDP 123 is not open to {}: `{}` keeps it out. That is not ours to change: open UDP 123 there, or take the "
+        "network out of `serves`.".format(network, rule)
         for network, rule in sorted(refused.items())
     ]
     served = [network for found in report.values() for network in found["networks"]]
