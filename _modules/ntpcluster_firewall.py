@@ -138,7 +138,7 @@ def _live(data):
 
 def _beside(live, networks, family):
     """What the older kind of iptables refuses, where its tables hold as well as those that nftables has."""
-    program = live["legacy"]
+    program = live["legacy"] if networks else None
     answer = _run([program]) if program and salt.utils.path.which(program) else None
     if answer and answer["retcode"] == 0:
         hooks = __salt__["ntpcluster.firewall_hooks"](
