@@ -182,8 +182,8 @@ def test_closing_the_last_rule_of_a_chain_is_no_error(host):
 
 def test_a_host_without_iptables_has_no_firewall(host):
     platform = host.platform
-    for family in platform["firewall"].values():
-        family.update(save_command="no-such-save", file="/nonexistent")
+    for family in ("ipv4", "ipv6"):
+        platform["firewall"][family].update(save_command="no-such-save", file="/nonexistent")
     assert firewall.firewall_apply(platform, LAN) == {}
     assert not firewall.firewall(platform, LAN)["ipv4"]["running"]
 
@@ -295,7 +295,7 @@ def test_rules_that_nft_made_are_not_taken_for_an_empty_firewall(host):
 def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
     program = f"iptables-{host.backend}"
     host.run(program, "-I", "INPUT", "1", "-p", "udp", "--dport", "123", "-j", "ACCEPT")
-    host.run(program, "-I", "INPUT", "1", "-s", "10.0.0.0/8", "-j", "DROP")
+    host.run(program, "-I", "INPUT", "1", "-s", "10.123.0.128/25", "-j", "DROP")
     before = host.lines()
     comment = states.firewall("open")["comment"]
     assert f"left alone: {before[1]}" in comment
