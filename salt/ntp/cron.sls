@@ -8,7 +8,7 @@ include:
 cron-runs:
   ntpcluster.cron_runs:
     - require:
-      - ntpcluster: pillar-is-valid
+      - pillar-is-valid
     - require_in:
       - ntpcluster: ntp-is-installed
 
