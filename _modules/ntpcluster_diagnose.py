@@ -43,7 +43,7 @@ def diagnose():
     found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
     if seen["health"] == "ok":
         return []
-    platform = {}
+    platform = {"service": seen["daemon"]["name"]}
     try:
         plan = __salt__["ntpcluster.plan"]()
         platform = plan["platform"]

@@ -129,7 +129,7 @@ def judge(plan, process, table, problems=None):
         "root_dispersion_ms": rv.get("rootdisp"),
         "frequency_ppm": rv.get("frequency"),
         "peers": rows,
-        "problems": in_order(found, plan["platform"] if plan else {}),
+        "problems": in_order(found, plan["platform"] if plan else {"service": process["name"]}),
     }
 
 

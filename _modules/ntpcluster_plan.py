@@ -57,7 +57,9 @@ def plan(secrets=False):
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``orphan`` (stratum or None), ``options`` [line], ``conflicts`` [service],
-    ``health`` {settle, frequency_ppm, survivors, reference_age}.
+    ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or in words when this plan was
+    applied. That is the last one applied, which stands in when this host has no pillar ``ntp`` at all (the master is
+    away, and ``salt-call --local`` asks). It has no secrets, and no state is applied by it.
 
     Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
 
@@ -67,9 +69,12 @@ def plan(secrets=False):
 
         salt '*' ntpcluster.plan
     """
+    last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+    if last:
+        return last
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster.validate"]()
+        for problem in __salt__["ntpcluster.validate"](anew=False)
         if problem["level"] == "error"
     ]
     if errors:
@@ -82,7 +87,7 @@ def plan(secrets=False):
     if not secrets:
         for key in result["keys"]:
             del key["secret"]
-    return result
+    return dict(result, kept=None)
 
 
 def misfits():
@@ -146,9 +151,9 @@ def facts():
 
 def _pillar():
     """
-    Return what the pillar has under ``ntp``, all of it as text of one kind on either Python.
+    Return what the pillar has under ``ntp``.
     """
-    return salt.utils.data.decode(__pillar__.get("ntp"), keep=True)
+    return __salt__["ntpcluster_applied.pillar"]()
 
 
 def _read(url):
@@ -157,10 +162,15 @@ def _read(url):
     """
     remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
-        path = __salt__["cp.cache_file"](url, saltenv=__opts__.get("saltenv") or "base")
+        environments = __salt__["ntpcluster_applied.environments"]()
+        # One after the other: an environment without the file is not asked twice, nor one behind the first that has it.
+        copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
+        path = next((copy for copy in copies if copy), None)
         if not path:
             raise CommandExecutionError(
-                "{} is not on the file server. Add the folder `salt` of ntpcluster to file_roots.".format(url)
+                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
+                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
+                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
             )
         with salt.utils.files.fopen(path, "rb") as handle:
             __context__[remembered] = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)

@@ -25,13 +25,16 @@ def __virtual__():
     return __virtualname__
 
 
-def validate(pillar=None):
+def validate(pillar=None, anew=True):
     """
     Return everything that is wrong, or doubtful, about the pillar.
 
     pillar
         What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
         host knows: its platform, its addresses, which tiers match it.
+    anew
+        False judges the pillar that the minion remembers; by default the master is asked for it, so that an edit of a
+        moment ago is seen.
 
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
     there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
@@ -46,9 +49,10 @@ def validate(pillar=None):
         salt '*' ntpcluster.validate
         salt-call ntpcluster.validate pillar='{tiers: {server: {match: "*", sources: [10.0.0.1]}}}'
     """
-    known = __salt__["ntpcluster.facts"]()
     own = pillar is None
-    pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
+    # First of all: what follows goes by the same pillar.
+    pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
+    known = __salt__["ntpcluster.facts"]()
     found = problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]

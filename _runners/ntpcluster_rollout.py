@@ -53,7 +53,8 @@ def rollout(target="*", resume=False, timeout=None):
     try:
         ask = __salt__["ntpcluster.ask"]
         ask("saltutil.sync_all", tgt=targets, tgt_type="list", timeout=timeout)
-        view = __salt__["ntpcluster.view"](timeout=timeout)
+        # By the pillar that is going to be applied: what the minions remember may be older.
+        view = __salt__["ntpcluster.view"](timeout=timeout, anew=True)
     except SaltInvocationError as exc:
         plan["problems"].append(str(exc))
         return plan

@@ -46,6 +46,8 @@ def valid(name):
     name
         Of no meaning.
     """
+    # Whatever is asked from here on goes by this run's pillar, and by the files of its environment.
+    __salt__["ntpcluster_applied.begin"](__env__)
     problems = __salt__["ntpcluster.validate"]()
     errors = [problem for problem in problems if problem["level"] == "error"]
     if errors:

@@ -11,4 +11,5 @@ include:
   - ntp.step
   - ntp.service
   - ntp.cron
+  - ntp.applied
   - ntp.sync

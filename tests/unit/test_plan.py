@@ -9,7 +9,7 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from _modules import ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
+from _modules import ntpcluster_applied, ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
 from tests.unit.test_validate import GOOD, mutate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -316,8 +316,8 @@ def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
 
 
 @pytest.fixture
-def minion(monkeypatch):
-    """The three modules as one minion has them; returns its pillar and grains, to be changed at will."""
+def minion(monkeypatch, tmp_path):
+    """The four modules as one minion has them; returns its pillar and grains, to be changed at will."""
     pillar = {"ntp": copy.deepcopy(PILLAR)}
     grains = {
         "id": "node148",
@@ -336,14 +336,21 @@ def minion(monkeypatch):
         "ntpcluster.misfits": ntpcluster_plan.misfits,
         "ntpcluster.relations": ntpcluster_tiers.relations,
         "ntpcluster.validate": ntpcluster_validate.validate,
+        "ntpcluster_applied.environments": ntpcluster_applied.environments,
+        "ntpcluster_applied.pillar": ntpcluster_applied.pillar,
+        "ntpcluster_applied.plan": ntpcluster_applied.plan,
+        # The master has what the minion remembers.
+        "pillar.items": lambda unmask: pillar,
     }
-    for module in (ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
+    monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
+    context = {}
+    for module in (ntpcluster_applied, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
             ("__grains__", grains),
-            ("__opts__", {}),
-            ("__context__", {}),
+            ("__opts__", {"cachedir": str(tmp_path)}),
+            ("__context__", context),
         ):
             monkeypatch.setattr(module, name, value, raising=False)
     return {"pillar": pillar, "grains": grains, "functions": functions}
