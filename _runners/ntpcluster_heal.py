@@ -63,7 +63,8 @@ def heal(minion, codes=None, every=3600, at_once=3):
         return _done(minion, False, "the tree is not deployed there: it never was, or ntp.clean has taken it off")
     # Written before the work: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
-    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], tgt=[minion], tgt_type="list")
+    where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
+    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
     after = _look(minion)
     return _done(
         minion, True, "applied for {}; it is {} now".format(", ".join(found), after["health"]), after["synchronized"]

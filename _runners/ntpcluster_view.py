@@ -41,7 +41,7 @@ NUMBERS = (
     "max_offset_ms",
 )
 WHOLE = ("stratum", "expected_stratum", "level")
-WORDS = ("tier", "source", "leap", "refid", "version", "follows", "method")
+WORDS = ("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv")
 PEER_NUMBERS = ("offset_ms", "delay_ms", "jitter_ms", "when_s", "poll_s")
 PEER_WHOLE = ("stratum", "reach")
 PEER_WORDS = ("remote", "address", "refid", "condition", "tally", "type", "last_event")
@@ -93,7 +93,8 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
 
     - ``id``, ``answered``, ``health`` (as in ``ntpcluster.status``, or ``silent``, ``unreadable``), ``why`` (text,
       why there is no status), ``synchronized``
-    - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since)
+    - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
+      ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
       follow it)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it

@@ -62,7 +62,13 @@ def master(monkeypatch):
 
     def view(**_):
         problems = [{"code": code} for code in found.says]
-        said = {"health": "stopped", "synchronized": not found.says, "problems": problems, "deployed": found.deployed}
+        said = {
+            "health": "stopped",
+            "synchronized": not found.says,
+            "problems": problems,
+            "deployed": found.deployed,
+            "saltenv": None,
+        }
         return {"hosts": {"node1": said}}
 
     def ask(function, *_, **__):
