@@ -354,7 +354,9 @@ def status(age=0):
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         said = "what this host should follow is unknown: {0}".format(exc)
-        problems.append({"code": "invalid-pillar", "message": said, "evidence": {}})
+        # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
+        code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
+        problems.append({"code": code, "message": said, "evidence": {}})
     seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
     __context__["ntpcluster.seen"] = (monotonic(), seen)
     return seen

@@ -50,7 +50,7 @@ def diagnose():
         found += _asked([source["address"] for source in plan["sources"]], found)
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
-        if not any(one["code"] == "invalid-pillar" for one in found):
+        if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals() + _rights()
     return __salt__["ntpcluster.in_order"](found, platform)

@@ -26,11 +26,12 @@ PANIC_S = 1000.0
 MAXDISTANCE_MS = 1500.0
 
 #: What no waiting mends.
-HOPELESS = ("invalid-pillar", "daemon-silent", "not-listed", "orphan")
+HOPELESS = ("invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
 #: Problem codes, worst first, and what to do about each.
 REMEDIES = (
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
+    ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
@@ -73,7 +74,7 @@ def judge(plan, process, table, problems=None):
     problems
         Problems known already ({code, message, evidence}), to be listed with the others.
 
-    Returns what ``ntpcluster.status`` returns. The codes of its problems, worst first: ``invalid-pillar``,
+    Returns what ``ntpcluster.status`` returns. The codes of its problems, worst first: ``invalid-pillar``, ``no-tree``,
     ``daemon-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
     ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
     ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``,

@@ -110,7 +110,7 @@ def objections(view, targets):
     faults = {}
     for name in targets:
         for item in hosts[name]["problems"] if name in hosts else ():
-            if item["code"] == "invalid-pillar":
+            if item["code"] in ("invalid-pillar", "no-tree"):
                 faults.setdefault(item["message"], []).append(name)
     problems += ["{}: {}".format(", ".join(names), message) for message, names in faults.items()]
     members = {tier["name"]: [hosts[name] for name in tier["hosts"]] for tier in view["tiers"]}

@@ -2,9 +2,8 @@
 # Not part of `ntp`, as it needs a master: salt '*' state.apply ntp.beacon
 # The settings, from the pillar's `ntp_beacon`, and their defaults: _beacons/ntpcluster.py
 
-beacon-module-is-there:
-  saltutil.sync_beacons:
-    - refresh: true
+include:
+  - ntp.modules
 
 # During a state run the daemon may be restarted on purpose: that is no news.
 drift-is-told:
@@ -15,5 +14,3 @@ drift-is-told:
 {% for name, value in salt['pillar.get']('ntp_beacon', {'interval': 60}) | dictsort %}
     - {{ name }}: {{ value | tojson }}
 {% endfor %}
-    - require:
-      - saltutil: beacon-module-is-there

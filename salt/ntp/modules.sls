@@ -8,6 +8,8 @@
 {% set tops = salt['state.show_top']() %}
 {% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}
 {% do salt['saltutil.sync_all'](saltenv=(others + [saltenv]) | join(',')) %}
+{#- The minion has it done by and by; ntp.beacon cannot wait. #}
+{% do salt['saltutil.refresh_beacons']() %}
 modules-are-loaded:
   test.nop:
     - force_reload_modules: true
