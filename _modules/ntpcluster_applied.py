@@ -25,8 +25,9 @@ import salt.utils.files
 #: Beside what ``ntpcluster.origin`` keeps, and removed with it.
 KEPT = "/var/lib/ntpcluster/applied.json"
 
-#: Where the loader keeps what was found out: the environment of a state run, the pillar that the master was asked
-#: for, the process that must not wait, and when that was told to refresh its pillar.
+#: Where the loader keeps what was found out: the environment of a state run (in ``__opts__``, which are the run's own;
+#: on Salt 3000 the minion goes on with the ``__context__`` of a run), the pillar that the master was asked for, the
+#: process that must not wait, and when that was told to refresh its pillar.
 RUN, ASKED, LOOP, TOLD = ("ntpcluster.applied.{0}".format(name) for name in ("run", "asked", "loop", "told"))
 
 #: The minion itself is told so often at most; a pillar that waits to be applied would have the master busy otherwise.
@@ -52,7 +53,7 @@ def pillar(anew=False):
         salt '*' ntpcluster_applied.pillar anew=True
     """
     remembered = _decoded(__pillar__.get("ntp"))
-    if RUN in __context__ or __opts__.get("__cli") == "salt-call":
+    if in_run() or __opts__.get("__cli") == "salt-call":
         return remembered
     seen, last = _digest(remembered), kept().get("pillar")
     asked = __context__.get(ASKED, {})
@@ -90,7 +91,20 @@ def begin(saltenv):
 
         salt '*' ntpcluster_applied.begin base
     """
-    __context__[RUN] = saltenv
+    __opts__[RUN] = saltenv
+
+
+def in_run():
+    """
+    Whether this is a state run: its pillar does not change any more.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.in_run
+    """
+    return RUN in __opts__
 
 
 def must_not_wait():
@@ -121,11 +135,11 @@ def environments():
     copied = sorted(os.listdir(copies)) if os.path.isdir(copies) else []
     copied = [name for name in copied if os.path.isfile(os.path.join(copies, name, "ntp", "platforms.yaml"))]
     names = []
-    for name in [__context__.get(RUN), __opts__.get("saltenv"), kept().get("saltenv"), "base"] + copied:
+    for name in [__opts__.get(RUN), __opts__.get("saltenv"), kept().get("saltenv"), "base"] + copied:
         if name and name not in names:
             names.append(name)
     # A run has its files from one place.
-    return names[:1] if RUN in __context__ else names
+    return names[:1] if in_run() else names
 
 
 def keep(plan):
@@ -190,7 +204,7 @@ def plan():
 
         salt-call --local ntpcluster_applied.plan
     """
-    last = None if RUN in __context__ else kept().get("plan")
+    last = None if in_run() else kept().get("plan")
     if not last:
         return None
     when = os.stat(KEPT).st_mtime

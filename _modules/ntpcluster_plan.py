@@ -33,6 +33,9 @@ __load__ = ["facts", "misfits", "plan"]
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"
 
+#: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
+MADE = "ntpcluster.plan.made"
+
 
 def __virtual__():
     return __virtualname__
@@ -72,6 +75,17 @@ def plan(secrets=False):
     last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
     if last:
         return last
+    result = copy.deepcopy(__opts__.get(MADE) or _made())
+    if not secrets:
+        for key in result["keys"]:
+            del key["secret"]
+    return dict(result, kept=None)
+
+
+def _made():
+    """
+    Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
+    """
     errors = [
         "  {}".format(problem["text"])
         for problem in __salt__["ntpcluster.validate"](anew=False)
@@ -83,11 +97,10 @@ def plan(secrets=False):
             + "\n".join(errors)
         )
     known = facts()
-    result = build(_pillar(), known["defaults"], known["platform"], known["host"])
-    if not secrets:
-        for key in result["keys"]:
-            del key["secret"]
-    return dict(result, kept=None)
+    made = build(_pillar(), known["defaults"], known["platform"], known["host"])
+    if __salt__["ntpcluster_applied.in_run"]():
+        __opts__[MADE] = made
+    return made
 
 
 def misfits():

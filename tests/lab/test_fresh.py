@@ -198,8 +198,9 @@ def local(host):
 
 def test_clean_does_what_it_says_and_a_cleaned_host_stays_clean(cluster):
     green(apply(cluster, sls="ntp.beacon"))
-    other = '[{"interval": 3600}, {"/": "99%"}]'
-    asked(cluster, "beacons.add", "diskusage", other)
+    inside = [0.0, 999.0]
+    other = json.dumps([{"averages": {"1m": inside, "5m": inside, "15m": inside}}, {"interval": 3600}])
+    assert all(added["result"] for added in asked(cluster, "beacons.add", "load", other).values())
     asked(cluster, "beacons.save")
     predicted = green(apply(cluster, "test=True", sls="ntp.clean"))
     done = green(apply(cluster, sls="ntp.clean"))
@@ -210,9 +211,9 @@ def test_clean_does_what_it_says_and_a_cleaned_host_stays_clean(cluster):
         assert said["deployment-is-gone"][f"service {service}"]["new"] == "gone with its package"
         assert host.run(["service", service, "status"]).rc != 0
         saved = host.read("/etc/salt/minion.d/beacons.conf")
-        assert "ntpcluster" not in saved and "diskusage" in saved
+        assert "ntpcluster" not in saved and "load" in saved
         assert host.run(["test", "-e", "/var/lib/ntpcluster"]).rc != 0
     for listed in asked(cluster, "beacons.list", "return_yaml=False").values():
-        assert "ntpcluster" not in listed and "diskusage" in listed
+        assert "ntpcluster" not in listed and "load" in listed
     healed = run(cluster, "ntpcluster.heal", "node149", "codes=[daemon-stopped]")[0]
     assert not healed["applied"] and "ntp.clean" in healed["comment"]

@@ -54,8 +54,15 @@ def applied(host, pillar):
     ntpcluster_applied.begin("base")
     told = ntpcluster_applied.keep(ntpcluster_plan.plan())
     host.pillar["ntp"] = remembered
-    host.context.clear()
+    ended(host)
     return told
+
+
+def ended(host):
+    """The next function is called by another process."""
+    host.context.clear()
+    for key in (ntpcluster_applied.RUN, ntpcluster_plan.MADE):
+        ntpcluster_applied.__opts__.pop(key, None)
 
 
 def sources():
@@ -101,7 +108,7 @@ def test_a_state_run_and_salt_call_have_just_compiled_theirs(host, monkeypatch):
     applied(host, NEW)
     ntpcluster_applied.begin("base")
     assert ntpcluster_validate.validate() == [] and host.asked == 0
-    host.context.clear()
+    ended(host)
     monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
     assert ntpcluster_validate.validate() == [] and host.asked == 0
 
@@ -133,7 +140,7 @@ def test_what_cannot_be_asked_is_said(host):
     plan = ntpcluster_plan.plan()
     said = ntpcluster_applied.judged_by(plan)
     assert "remembers" in said and "no master" in said
-    host.context.clear()
+    ended(host)
     host.master = {"ntp": NEW}
     assert ntpcluster_applied.judged_by(ntpcluster_plan.plan()) == "the pillar"
     assert ntpcluster_applied.judged_by(None) is None
@@ -199,7 +206,7 @@ def test_the_tree_is_looked_for_where_the_last_run_found_it(host, monkeypatch):
     ntpcluster_applied.begin("prod")
     ntpcluster_applied.keep(ntpcluster_plan.plan())
     assert where[1:] == ["prod", "prod"], "a state run has its files from one place"
-    host.context.clear()
+    ended(host)
     assert ntpcluster_plan.facts()["platform_name"] == "RedHat-6"
     monkeypatch.setitem(ntpcluster_applied.__opts__, "saltenv", "dev")
     assert ntpcluster_applied.environments() == ["dev", "prod", "base"]
@@ -236,3 +243,14 @@ def test_the_record_is_whole_json(host):
     applied(host, NEW)
     with open(ntpcluster_applied.KEPT) as kept:
         assert set(json.load(kept)) == {"plan", "pillar", "saltenv"}
+
+
+def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
+    secret = "0123456789abcdef0123456789abcdef01234567"
+    host.pillar["ntp"]["keys"] = {7: {"type": "SHA1", "secret": secret}}
+    ntpcluster_applied.begin("base")
+    ntpcluster_plan.plan()["sources"].clear()
+    del host.functions["ntpcluster.validate"]
+    assert len(ntpcluster_plan.plan()["sources"]) == 3
+    assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
+    assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret

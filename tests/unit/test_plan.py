@@ -336,6 +336,7 @@ def minion(monkeypatch, tmp_path):
         "ntpcluster.misfits": ntpcluster_plan.misfits,
         "ntpcluster.relations": ntpcluster_tiers.relations,
         "ntpcluster.validate": ntpcluster_validate.validate,
+        "ntpcluster_applied.in_run": ntpcluster_applied.in_run,
         "ntpcluster_applied.environments": ntpcluster_applied.environments,
         "ntpcluster_applied.pillar": ntpcluster_applied.pillar,
         "ntpcluster_applied.plan": ntpcluster_applied.plan,
@@ -343,13 +344,13 @@ def minion(monkeypatch, tmp_path):
         "pillar.items": lambda unmask: pillar,
     }
     monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
-    context = {}
+    context, opts = {}, {"cachedir": str(tmp_path)}
     for module in (ntpcluster_applied, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
             ("__grains__", grains),
-            ("__opts__", {"cachedir": str(tmp_path)}),
+            ("__opts__", opts),
             ("__context__", context),
         ):
             monkeypatch.setattr(module, name, value, raising=False)
