@@ -195,8 +195,8 @@ def plan():
     """
     The plan that was applied last, for a host without any pillar to judge by.
 
-    Returns the plan, its ``kept`` saying when that was; None if there is none, and in a state run, which must not
-    deploy by memory.
+    Returns the plan, its ``kept`` saying when that was; None if there is none, if the master has answered (then the key
+    is missing in its pillar, which somebody must correct), and in a state run, which must not deploy by memory.
 
     CLI Example:
 
@@ -204,8 +204,11 @@ def plan():
 
         salt-call --local ntpcluster_applied.plan
     """
-    last = None if in_run() else kept().get("plan")
-    if not last:
+    asked = __context__.get(ASKED)
+    answered = __opts__.get("__cli") == "salt-call" or (asked is not None and not asked["failure"])
+    masterless = __opts__.get("file_client") == "local"
+    last = kept().get("plan")
+    if not last or in_run() or (answered and not masterless):
         return None
     when = os.stat(KEPT).st_mtime
     said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(

@@ -65,6 +65,12 @@ def ended(host):
         ntpcluster_applied.__opts__.pop(key, None)
 
 
+def alone(monkeypatch):
+    """`salt-call --local`."""
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "file_client", "local")
+
+
 def sources():
     return [source["address"] for source in ntpcluster_plan.plan()["sources"]]
 
@@ -150,10 +156,10 @@ def test_what_cannot_be_asked_is_said(host):
     ("age", "said"),
     [(5, "a moment ago"), (7300, "2 hours ago"), (864000, "10 days ago"), (-9000, "which this host's clock has not reached")],
 )  # fmt: skip
-def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, age, said):
+def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, monkeypatch, age, said):
     applied(host, NEW)
     del host.pillar["ntp"]
-    host.master = {}
+    alone(monkeypatch)
     when = os.stat(ntpcluster_applied.KEPT).st_mtime - age
     os.utime(ntpcluster_applied.KEPT, (when, when))
     # Not even the files of the tree are there with `salt-call --local`.
@@ -163,13 +169,32 @@ def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, a
     assert f"({said})" in ntpcluster_applied.judged_by(plan)
 
 
-def test_a_plan_from_memory_is_no_plan_for_a_state_and_has_no_secrets(host):
+def test_a_key_that_is_missing_on_a_master_that_answers_is_a_mistake(host, monkeypatch):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    host.master = {}
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+    ended(host)
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+
+
+def test_without_an_answer_of_the_master_the_last_plan_stands_in(host):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    host.master = CommandExecutionError("no master")
+    assert "the plan applied on" in ntpcluster_applied.judged_by(ntpcluster_plan.plan())
+
+
+def test_a_plan_from_memory_is_no_plan_for_a_state_and_has_no_secrets(host, monkeypatch):
     secret = "0123456789abcdef0123456789abcdef01234567"
     applied(host, {**NEW, "keys": {7: {"type": "SHA1", "secret": secret}}})
     with open(ntpcluster_applied.KEPT) as kept:
         assert secret not in kept.read()
     del host.pillar["ntp"]
-    host.master = {}
+    alone(monkeypatch)
     with pytest.raises(SaltInvocationError):
         ntpcluster_plan.plan(secrets=True)
     ntpcluster_applied.begin("base")
