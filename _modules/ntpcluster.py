@@ -37,6 +37,10 @@ ASKED_AT_ONCE = 4
 NTPQ_LIMIT_S = 6
 
 
+#: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
+_NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
+
+
 def __virtual__():
     return __virtualname__
 
@@ -141,11 +145,11 @@ def _table(sources=0):
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
         return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
     head, answers = _associations(done["stdout"])
-    # That there are fewer than there should be, the table itself shows.
-    complaints = [line for line in done["stderr"].splitlines() if "association index" not in line.lower()]
+    # That there are fewer than there should be, or none at all, the table itself shows.
+    complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
     table = __salt__["ntpcluster.parse_ntpq"](head, "\n".join(complaints), done["retcode"])
     known = [peer for peer in table["peers"] if peer["assid"] is not None]
-    unclear = [p["assid"] for p in known if p["assid"] not in answers and (p["inexact"] or p["condition"] == "reject")]
+    unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
     if unclear:
         more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
         answers.update(more)
@@ -153,6 +157,11 @@ def _table(sources=0):
     for peer in table["peers"]:
         _complete(peer, answers.get(peer["assid"], {}), table["variables"].get("clock_s"))
     return table
+
+
+def _unclear(peer):
+    """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
+    return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
 
 
 def _associations(text):
@@ -183,6 +192,7 @@ def _complete(peer, variables, clock):
     # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
     if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
         peer["when_s"] = 0
+    peer["unreach"] = variables.get("unreach")
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
@@ -216,6 +226,7 @@ def peers():
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not
+    - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
     - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
 
     Raises CommandExecutionError if the daemon does not answer.
@@ -266,8 +277,8 @@ def daemon(service=None):
     service
         Name of the service; default: the platform's.
 
-    Returns a dict: ``name`` of the service, ``running`` (a process is there), ``enabled`` (starts at boot),
-    ``pid``, ``uptime_s`` since its start (None if not running).
+    Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
+    ``ntpcluster.daemon_process`` tells them.
 
     CLI Example:
 
@@ -276,43 +287,9 @@ def daemon(service=None):
         salt '*' ntpcluster.daemon
     """
     if service is None:
-        service = __salt__["ntpcluster.facts"]()["platform"]["service"]
-    pid, uptime = _process("ntpd")
-    return {
-        "name": service,
-        "running": pid is not None,
-        "enabled": __salt__["service.enabled"](service),
-        "pid": pid,
-        "uptime_s": uptime,
-    }
-
-
-def _process(name):
-    """
-    Process id and age in seconds of the oldest process of this name, or (None, None).
-
-    The age comes from /proc, in ticks since the boot: a step of the clock does not change it (proc(5)).
-    """
-    found = []
-    for pid in os.listdir("/proc"):
-        if not pid.isdigit():
-            continue
-        try:
-            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
-                text = stat.read().decode("utf-8", "replace")
-        except (IOError, OSError):
-            continue  # it ended meanwhile
-        head, _, tail = text.rpartition(")")
-        fields = tail.split()
-        # Field 3 is the state; a zombie is a daemon that has died. Field 22 is the start.
-        if head.partition("(")[2] == name and fields[0] not in ("Z", "X"):
-            found.append((int(fields[19]), int(pid)))
-    if not found:
-        return None, None
-    started, pid = min(found)
-    with salt.utils.files.fopen("/proc/uptime") as uptime:
-        now = float(uptime.read().split()[0])
-    return pid, max(0.0, round(now - started / float(os.sysconf(str("SC_CLK_TCK"))), 1))
+        service = __salt__["ntpcluster.platform"]()["service"]
+    process = __salt__["ntpcluster.daemon_process"]()
+    return dict(process, name=service, enabled=__salt__["service.enabled"](service))
 
 
 def status(age=0):
@@ -353,6 +330,9 @@ def status(age=0):
     try:
         plan = __salt__["ntpcluster.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
+        stranger = __salt__["ntpcluster.foreign"]() if isinstance(exc, SaltInvocationError) else None
+        if stranger:
+            return __salt__["ntpcluster.judge_foreign"](stranger)
         said = "what this host should follow is unknown: {0}".format(exc)
         # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
         code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
@@ -365,7 +345,8 @@ def status(age=0):
 def _status(plan, problems):
     process = daemon(plan["platform"]["service"] if plan else _service())
     if plan and plan["method"] == "cron":
-        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"]())
+        sources = [source["address"] for source in plan["sources"]]
+        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"](sources))
     try:
         table = _table(len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:

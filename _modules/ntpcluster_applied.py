@@ -57,10 +57,10 @@ def pillar(anew=False):
         return remembered
     seen, last = _digest(remembered), kept().get("pillar")
     asked = __context__.get(ASKED, {})
-    if not anew and last in (None, seen):
-        return remembered
     if not anew and asked.get("for") == [seen, last]:
         return asked["pillar"]
+    if not anew and last in (None, seen):
+        return remembered
     if __context__.get(LOOP) == os.getpid():
         # The minion answers nobody while it waits here: let it ask by itself, and look again next time.
         now, (pair, when) = __salt__["ntpcluster.monotonic"](), __context__.get(TOLD, (None, 0))
@@ -68,17 +68,32 @@ def pillar(anew=False):
             __context__[TOLD] = ([seen, last], now)
             __salt__["saltutil.refresh_pillar"]()
         return remembered
-    fresh, failure = remembered, None
+    fresh, failure, whole = remembered, None, None
     try:
         # Salt 3008 hides secrets otherwise, and the check of the keys would see stars.
-        fresh = _decoded(__salt__["pillar.items"](unmask=True).get("ntp"))
+        whole = __salt__["pillar.items"](unmask=True)
+        fresh = _decoded(whole.get("ntp"))
     except Exception as exc:  # pylint: disable=broad-except
         # What a channel raises that finds no master differs from release to release.
         failure = "{0}".format(exc) or type(exc).__name__
-    __context__[ASKED] = {"for": [seen, last], "pillar": fresh, "failure": failure}
+    __context__[ASKED] = {"for": [seen, last], "pillar": fresh, "failure": failure, "whole": whole}
     if last == _digest(fresh) != seen:
         __salt__["saltutil.refresh_pillar"]()
     return fresh
+
+
+def compiled():
+    """
+    The whole pillar that ``ntpcluster_applied.pillar`` went by last.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.compiled
+    """
+    whole = __context__.get(ASKED, {}).get("whole")
+    return __pillar__ if whole is None or in_run() else whole
 
 
 def begin(saltenv):

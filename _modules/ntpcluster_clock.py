@@ -10,6 +10,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import calendar
 import contextlib
+import errno
 import fcntl
 import time
 
@@ -26,8 +27,6 @@ AGREEMENT_S = 1.0
 
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
-
-_TIMED_OUT = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S)
 
 #: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
 HWCLOCK_CLOSE_S = 2.0
@@ -48,6 +47,7 @@ SEEN_S = 0.1
 DAEMON_PACKETS = 8
 
 #: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. It costs no program.
+#: It can be opened and not be read: an RTC that holds no valid time (a dead battery) gives EINVAL (rtc_read_time).
 SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
 
 
@@ -63,16 +63,19 @@ def _ntpdate(argv, platform, timeout):
     return answer
 
 
-def hwclock(utc=None):
+def hwclock(utc=None, exact=True):
     """
     Read the hardware clock.
 
     utc
         Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
+    exact
+        False takes the whole seconds that the kernel shows, without starting a program or waiting. Where the kernel
+        shows no clock, or fails to read it, hwclock is asked all the same.
 
-    Returns a dict: ``present`` (False: this host has none, as containers and some virtual machines), ``epoch_s``
-    its time in seconds since 1970, ``error_s`` how far it is ahead of the system time (it counts whole seconds),
-    ``problem`` None or what hwclock said.
+    Returns a dict: ``present`` (True; False: this host has none, as containers and some virtual machines; None:
+    nobody can tell), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time
+    (it counts whole seconds), ``problem`` None or why there is no reading.
 
     CLI Example:
 
@@ -80,23 +83,37 @@ def hwclock(utc=None):
 
         salt '*' ntpcluster.hwclock
     """
-    utc = _utc(utc)
+    utc, known = _utc(utc), False
+    if not exact:
+        try:
+            return _shown(utc)
+        except (IOError, OSError, ValueError) as exc:
+            # A file that is there and cannot be read is a clock, whatever hwclock finds: sysfs lists what drivers serve.
+            known = getattr(exc, "errno", None) != errno.ENOENT
     before = time.time()
-    done = _hwclock("--show", utc)
-    seen = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
-    if done["timed_out"]:
-        return {"present": None, "epoch_s": None, "error_s": None, "problem": _TIMED_OUT}
+    seen = _hwclock(["--show"], utc)
     epoch = seen["epoch_s"]
     if epoch is None and seen["time"]:
         # Local time without a zone, as util-linux 2.17 prints it.
         epoch = time.mktime(time.strptime(seen["time"][:19].replace("T", " "), "%Y-%m-%d %H:%M:%S"))
     return {
-        "present": seen["present"],
+        "present": known or seen["present"],
         "epoch_s": epoch,
         # hwclock waits for the next full second, but prints the time at which it was started.
         "error_s": None if epoch is None else round(epoch - before, 1),
         "problem": seen["message"] if epoch is None else None,
     }
+
+
+def _shown(utc):
+    """What the kernel shows, as ``hwclock`` returns it."""
+    with salt.utils.files.fopen(SINCE_EPOCH) as shown:
+        epoch = int(shown.read())
+    now = time.time()
+    if not utc:
+        time.tzset()  # this process may be older than the host's time zone
+        epoch -= calendar.timegm(time.localtime(now)) - int(now)
+    return {"present": True, "epoch_s": epoch, "error_s": round(epoch + 0.5 - now, 1), "problem": None}
 
 
 def systohc(utc=None):
@@ -118,10 +135,13 @@ def systohc(utc=None):
     """
     utc = _utc(utc)
     for _ in range(HWCLOCK_WRITES):
-        done = _hwclock("--systohc", utc)
-        said = __salt__["ntpcluster.parse_hwclock"](done["stdout"], done["stderr"], done["retcode"], utc=utc)
-        if done["timed_out"]:
-            return {"written": False, "present": None, "error_s": None, "problem": _TIMED_OUT}
+        said = _hwclock(["--systohc"], utc)
+        if said["error"] == "read-failed":
+            # RHEL's hwclock reads the clock before it sets it, and gives up if it cannot, unless it is to leave
+            # /etc/adjtime alone (manipulate_clock of hwclock.c). Once it is set, the zone is recorded there as well.
+            said = _hwclock(["--systohc", "--noadjfile"], utc)
+            if not said["error"]:
+                said = _hwclock(["--systohc"], utc)
         if said["error"]:
             return {"written": False, "present": said["present"], "error_s": None, "problem": said["message"]}
         seen = hwclock(utc)
@@ -134,33 +154,6 @@ def systohc(utc=None):
     return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
 
 
-def hwclock_error(utc=None):
-    """
-    How far the hardware clock is ahead of the system time, in seconds, to one second; None where the kernel shows none.
-
-    It starts no program and waits for nothing, unlike ``ntpcluster.hwclock``.
-
-    utc
-        Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.hwclock_error
-    """
-    try:
-        with salt.utils.files.fopen(SINCE_EPOCH) as shown:
-            seconds = int(shown.read())
-    except (IOError, OSError, ValueError):
-        return None
-    now = time.time()
-    if not _utc(utc):
-        time.tzset()  # this process may be older than the host's time zone
-        now += calendar.timegm(time.localtime(now)) - int(now)
-    return round(seconds + 0.5 - now, 1)
-
-
 def _utc(utc):
     if utc is None:
         return __salt__["ntpcluster.plan"]()["hwclock"]["utc"]
@@ -169,14 +162,20 @@ def _utc(utc):
     return utc
 
 
-def _hwclock(what, utc):
-    """Run hwclock; what it prints of a clock in UTC is in UTC as well, for 2.17 names no zone."""
-    return __salt__["ntpcluster.program"](
+def _hwclock(argv, utc):
+    """What hwclock says, read; of a clock in UTC it prints UTC as well, for 2.17 names no zone."""
+    done = __salt__["ntpcluster.program"](
         "hwclock",
         "util-linux (util-linux-extra on Debian)",
-        [what, "--utc" if utc else "--localtime"],
+        argv + ["--utc" if utc else "--localtime"],
         timeout=HWCLOCK_TIMEOUT_S,
         zone="UTC" if utc else None,
+    )
+    if done["timed_out"]:
+        said = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S)
+        return {"present": None, "time": None, "epoch_s": None, "error": "timeout", "message": said}
+    return __salt__["ntpcluster.parse_hwclock"](
+        done["stdout"], done["stderr"], done["retcode"], utc=utc, setting="--systohc" in argv
     )
 
 
@@ -312,25 +311,46 @@ def trusted(servers):
 
         salt '*' ntpcluster.trusted '[{name: a, address: 10.0.0.189, stratum: 2, offset_s: 0.1, delay_s: 0.0}]'
     """
-    usable = [server for server in servers if server["offset_s"] is not None]
-    if not usable:
+    if not any(server["offset_s"] is not None for server in servers):
         asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
         raise CommandExecutionError(
             "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
             "open there".format(asked)
         )
-    camps = [
-        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
-    ]
-    largest = max(camps, key=len)
-    if len(largest) * 2 <= len(usable):
-        said = ", ".join("{0} {1:+.3f} s".format(server["address"], server["offset_s"]) for server in usable)
+    agreed = majority(servers)
+    if not agreed:
+        said = ", ".join(
+            "{0} {1:+.3f} s".format(server["address"], server["offset_s"])
+            for server in servers
+            if server["offset_s"] is not None
+        )
         raise CommandExecutionError(
             "not stepped: the servers disagree by more than {0:g} s and no majority is right: {1}".format(
                 AGREEMENT_S, said
             )
         )
-    return min(largest, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+    return min(agreed, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+
+
+def majority(servers):
+    """
+    The servers that agree, to a second, with more than half of all that know the time; an empty list if there is none.
+
+    servers
+        As ``ntpcluster.query`` returns them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.majority '[{address: 10.0.0.189, offset_s: 0.1}, {address: 10.0.0.180, offset_s: 0.2}]'
+    """
+    usable = [server for server in servers if server["offset_s"] is not None]
+    camps = [
+        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
+    ]
+    largest = max(camps, key=len) if camps else []
+    return largest if len(largest) * 2 > len(usable) else []
 
 
 def _why_not(server):
@@ -345,7 +365,8 @@ def _why_not(server):
 def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
-    running = __salt__["ntpcluster.relieve"]() or __salt__["ntpcluster.daemon"](service)["running"]
+    # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
+    running = __salt__["ntpcluster.relieve"]() or __salt__["ntpcluster.daemon"](service)["running"] is not False
     offset = best["offset_s"]
     with _stopped(service) if running else _nothing():
         _wait_for_port()
@@ -447,7 +468,8 @@ def _stopped(service):
     __salt__["ntpcluster.guard"](service)
     try:
         try:
-            if __salt__["ntpcluster.daemon"](service)["running"] and not __salt__["service.stop"](service):
+            running = __salt__["ntpcluster.daemon"](service)["running"] is not False
+            if running and not __salt__["service.stop"](service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
@@ -464,26 +486,12 @@ def _stopped(service):
 def _wait_for_port(seconds=10):
     """
     Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
-
-    /proc/net/udp lists sockets as hexadecimal address:port (proc(5)); reading it starts no program.
     """
     until = __salt__["ntpcluster.monotonic"]() + seconds
-    while _port_taken():
+    while __salt__["ntpcluster.port_sockets"]():
         if __salt__["ntpcluster.monotonic"]() > until:
             raise CommandExecutionError(
                 "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped: another NTP program "
                 "runs here (ntpcluster.diagnose names it)".format(seconds)
             )
         time.sleep(0.1)
-
-
-def _port_taken():
-    for table in ("/proc/net/udp", "/proc/net/udp6"):
-        try:
-            with salt.utils.files.fopen(table) as sockets:
-                lines = sockets.read().splitlines()[1:]
-        except (IOError, OSError):
-            continue  # a kernel without IPv6
-        if any(line.split()[1].endswith(":007B") for line in lines):
-            return True
-    return False

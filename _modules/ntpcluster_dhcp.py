@@ -10,6 +10,7 @@ import glob
 import os
 import re
 
+import salt.utils.args
 import salt.utils.files
 
 __virtualname__ = "ntpcluster"
@@ -34,11 +35,17 @@ def dhcp_meddles():
 
         salt '*' ntpcluster.dhcp_meddles
     """
-    facts = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]
+    facts = __salt__["ntpcluster.platform"]()["dhcp"]
     if not facts:
         return []
     found = [path for path in sorted(glob.glob(facts["files"])) if not path.endswith(LEFT_OVERS)]
-    return [path for path in found if _says(path, facts["where"]) and not _says(path, facts["say"])]
+    variable, _, value = facts["say"].partition("=")
+    return [
+        path
+        for path in found
+        # The scripts compare exactly; a value in capitals is taken for what was meant, as NetworkManager takes it.
+        if (_value(path, facts["variable"]) or "").lower() in facts["values"] and _value(path, variable) != value
+    ]
 
 
 def ignore_dhcp(path):
@@ -54,10 +61,12 @@ def ignore_dhcp(path):
 
         salt '*' ntpcluster.ignore_dhcp /etc/sysconfig/network-scripts/ifcfg-eth0
     """
-    say = __salt__["ntpcluster.facts"]()["platform"]["dhcp"]["say"]
+    say = __salt__["ntpcluster.platform"]()["dhcp"]["say"]
     variable = say.partition("=")[0]
     __salt__["ntpcluster.remember_file"](path)
-    lines = [line for line in _lines(path) if not re.match(r"\s*{0}=".format(variable), line)] + [say]
+    # A line that says more than this stays: the last assignment counts.
+    alone = re.compile(r"\s*{0}=[\"']?\w*[\"']?\s*\Z".format(variable))
+    lines = [line for line in _lines(path) if not alone.match(line)] + [say]
     fresh = path + ".ntpcluster"
     with salt.utils.files.fopen(fresh, "wb") as handle:
         handle.write("\n".join(lines + [""]).encode("utf-8"))
@@ -71,9 +80,19 @@ def _lines(path):
         return handle.read().decode("utf-8", "replace").splitlines()
 
 
-def _says(path, setting):
-    """Whether a file of shell variables gives one this value, quoted or not; the last one counts."""
-    variable, _, value = setting.partition("=")
-    given = [re.match(r"\s*{0}=[\"']?([^\"'#\s]*)".format(variable), line) for line in _lines(path)]
-    given = [match.group(1) for match in given if match]
-    return bool(given) and given[-1].lower() == value.lower()
+def _value(path, variable):
+    """
+    What a file of shell variables makes of one, or None. As in the shell the last assignment counts, and one ends at a
+    blank or a semicolon that is not in quotes.
+    """
+    given = None
+    for line in _lines(path):
+        try:
+            words = salt.utils.args.shlex_split(re.sub(r"[;&]", r" \g<0> ", line), comments=True)
+        except ValueError:  # a quote that does not end in this line
+            words = re.sub("[\"']", "", line).split()
+        for word in words:
+            name, equals, value = word.partition("=")
+            if equals and name == variable:
+                given = value
+    return given

@@ -14,7 +14,10 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster"
 
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
-RIVALS = ("chronyd", "systemd-timesyn", "openntpd", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+
+#: OpenNTPD's processes are called ntpd as well; this is the command line of the one that talks to servers.
+OPENNTPD = "ntpd: ntp engine"
 
 #: Bit of CAP_SYS_TIME in /proc/PID/status (linux/capability.h).
 CAP_SYS_TIME = 25
@@ -43,11 +46,13 @@ def diagnose():
     found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
     if seen["health"] == "ok":
         return []
+    if any(one["code"] == "unknown-platform" for one in found):
+        return seen["problems"]
     platform = {"service": seen["daemon"]["name"]}
     try:
         plan = __salt__["ntpcluster.plan"]()
         platform = plan["platform"]
-        found += _asked([source["address"] for source in plan["sources"]], found)
+        found += _asked(plan, found)
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
@@ -60,50 +65,30 @@ def _problem(code, message, **evidence):
     return __salt__["ntpcluster.problem"](code, message, **evidence)
 
 
-def _asked(sources, known):
+def _asked(plan, known):
     """What the servers themselves say, past the daemon: it is surer than what the daemon makes of them."""
-    found = []
-    for server in __salt__["ntpcluster.query"](sources)["servers"]:
-        name = server["address"] or server["name"]
-        if server["address"] is None:
-            code, said = "unresolvable", "the name {0} has no address here".format(name)
-        elif not server["reachable"]:
-            code, said = "unreachable", "{0} does not answer a request for the time".format(name)
-        elif server["kiss"]:
-            code, said = "denied", "{0} refuses this host: {1}".format(name, server["kiss"])
-        elif server["offset_s"] is None:
-            said = "{0} answers but has no time itself: stratum {1}, leap {2}".format(
-                name, server["stratum"], server["leap"]
-            )
-            code = "upstream-unsynchronized"
-        elif abs(server["offset_s"]) > 1000.0:
-            code, said = "panic", "by {0}, the clock is {1:+.3f} s off".format(name, -server["offset_s"])
-        else:
-            continue
-        # The daemon knows a nameless source by its number or not at all.
+    servers = __salt__["ntpcluster.query"]([source["address"] for source in plan["sources"]])["servers"]
+    found = __salt__["ntpcluster.judge_answers"](plan, servers)
+    for one in found:
+        code, peer = one["code"], one["evidence"].get("peer")
+        # The daemon knows a nameless source by its number or not at all; and of the clock there is only one.
         known[:] = [
-            one
-            for one in known
-            if one["evidence"].get("peer") != name and (one["code"], code) != ("unresolvable", "unresolvable")
+            other
+            for other in known
+            if not (other["code"] == code and (code == "unresolvable" or peer is None))
+            and not (peer and other["evidence"].get("peer") == peer)
         ]
-        found.append(_problem(code, said, peer=name, answer=server))
     return found
 
 
 def _rivals():
-    """Other programs that discipline this clock."""
-    running = []
-    for pid in os.listdir("/proc"):
-        try:
-            with salt.utils.files.fopen("/proc/{0}/stat".format(pid), "rb") as stat:
-                name = stat.read().decode("utf-8", "replace").partition("(")[2].rpartition(")")[0]
-        except (IOError, OSError):
-            continue  # not a process, or one that has ended meanwhile
-        if name in RIVALS:
-            running.append((name, int(pid)))
+    """Other programs of this host that discipline this clock."""
+    running = __salt__["ntpcluster.processes"](RIVALS + ("ntpd",))
+    found = [(one["name"], one["pid"]) for one in running if one["name"] != "ntpd"]
+    found += [("openntpd", one["pid"]) for one in running if one["title"].startswith(OPENNTPD)]
     return [
         _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
-        for name, pid in sorted(running)
+        for name, pid in sorted(found)
     ]
 
 

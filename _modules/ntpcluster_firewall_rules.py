@@ -1,15 +1,34 @@
 # -*- coding: utf-8 -*-
 """
-Judging firewall rules as text: what ``iptables-save`` prints, or what a saved file holds. Runs no program.
+Judging firewall rules: who is let through to UDP 123, and where our rules belong. Runs no program.
 
-Rules are compared by what they do to a new UDP packet to port 123, not by how they are spelled, so a rule
-that an administrator wrote by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are the
-only ones that are ever taken out.
+Rules are compared by what they do to a packet, not by how they are spelled, so a rule that an administrator wrote
+by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are the only ones that are ever taken out.
+
+**Where ours go.** A network's rule stands before the first rule that is the *end* of the way for it:
+
+* a DROP or REJECT of everything, of UDP, or of port 123, whoever asks or whoever is not in some other network
+  (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
+* a jump to a chain that ends so (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
+  lets something in before it refuses the rest: such a chain is that network's firewall, not a ban
+* else the end of INPUT, where the policy decides
+
+**What stays in force** and is told: a rule of others ahead of that place.
+
+* ``blocked``: it refuses a part of the network or an interface (a deliberate ban), or it asks for something that is
+  not understood here and its target can refuse
+* ``refused``: it refuses the whole network by naming it, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
+  before it, and the port is not open. Only an administrator can tell whether that ban or the pillar is wrong
+
+Where the end is a jump, and its chain bans somebody on the way, ours go into the chain and not before the jump, if
+no other rule leads there. ``overtaken`` names what ours come before although it may have been meant for them too.
+
+The other hooks that a question and its answer pass can refuse but not open, so they are only judged.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import re
+import collections
 
 import salt.utils.stringutils
 from salt.exceptions import SaltInvocationError
@@ -26,283 +45,212 @@ PORT = 123
 VERSIONS = {"ipv4": 4, "ipv6": 6}
 EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 
-# Every spelling of the options that are understood, by what they ask of the packet; None: nothing.
-OPTIONS = {
-    "-s": "source", "--source": "source", "--src": "source",
-    "-p": "protocol", "--protocol": "protocol", "--proto": "protocol",
-    "-i": "interface", "--in-interface": "interface",
-    "--dport": "port", "--destination-port": "port", "--dports": "port", "--destination-ports": "port",
-    "--state": "state", "--ctstate": "state",
-    "-m": "module", "--match": "module",
-    "-j": "target", "--jump": "target", "-g": "target", "--goto": "target",
-    "--comment": "comment",
-    "--reject-with": None,
-}  # fmt: skip
-# Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
-MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport")
 REFUSING = ("DROP", "REJECT")
 LOGGING = ("LOG", "NFLOG", "ULOG")
-TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|(\S+)')
-COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` puts them in front of each rule
 
 
 def __virtual__():
     return __virtualname__
 
 
-# From text to rules
-
-
-def _tokens(line):
-    """The words of a rule, which iptables-save quotes with ``"`` and escapes with a backslash."""
-    return [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in TOKEN.findall(line)]
-
-
-def _network(text, version):
-    """A rule's address or network; None for what is neither (a host name, a list, another family)."""
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-    # 10.0.0.0/0.0.0.255 is a netmask to iptables and a host mask to Python: not the same packets
-    mask = text.partition("/")[2]
-    if network.version != version or ("." in mask and mask != "{}".format(network.netmask)):
-        return None
-    return network
-
-
-def _ports(text):
-    """``123``, ``ntp``, ``100:200`` or a list of them as [(first, last), ...]; None for another name."""
-    ranges = []
-    for part in text.split(","):
-        first, colon, last = part.partition(":")
-        if first == "ntp" and not colon:
-            first = "{}".format(PORT)
-        first, last = first or "0", (last or "65535") if colon else first
-        if not (first.isdigit() and last.isdigit()):
-            return None
-        ranges.append((int(first), int(last)))
-    return ranges
-
-
-def _value(name, text, version):
-    """The argument of an option in comparable form; None when it is not understood."""
-    if name == "source":
-        return _network(text, version)
-    if name == "port":
-        return _ports(text)
-    if name == "state":
-        return frozenset(text.upper().split(","))
-    if name == "protocol":
-        return {"17": "udp", "0": "all"}.get(text, text.lower())
-    return text
-
-
-def _note(rule, name, text, negated, version):
-    """Writes one option with its argument into a rule."""
-    if name == "module":
-        rule["strange"] = rule["strange"] or text not in MODULES
-    elif name in ("target", "comment"):
-        rule[name] = text
-    elif name is not None:
-        value = _value(name, text, version)
-        if value is None or name in rule["match"]:
-            rule["strange"] = True
-        else:
-            rule["match"][name] = (value, negated)
-
-
-def _rule(line, version):
-    """
-    One ``-A CHAIN ...`` line as a dict; None for any other line.
-
-    ``match`` holds what the rule asks of a packet as {name: (value, negated)}. ``strange`` is set when it
-    asks for anything unknown here: such a rule passes neither for an open door nor for the end of the way.
-    """
-    text = COUNTERS.sub("", line.strip())
-    words = _tokens(text)
-    if len(words) < 2 or words[0] not in ("-A", "--append", "-I", "--insert"):
-        return None
-    rule = {"chain": words[1], "text": text, "arguments": words[2:], "match": {}, "target": None}
-    rule.update(comment=None, strange=False)
-    rest = words[3:] if words[2:] and words[2].isdigit() else words[2:]
-    negated = False
-    while rest:
-        option, rest = rest[0], rest[1:]
-        if option == "!":
-            negated = True
-            continue
-        if option.startswith("--") and "=" in option:
-            option, _, glued = option.partition("=")
-            rest = [glued] + rest
-        elif re.match(r"-[a-z].", option):
-            option, rest = option[:2], [option[2:]] + rest
-        if option not in OPTIONS or not rest:
-            rule["strange"] = True
-            continue
-        if rest[0] == "!" and len(rest) > 1:  # the older place of the negation: -s ! 10.0.0.1
-            negated, rest = True, rest[1:]
-        _note(rule, OPTIONS[option], rest[0], negated, version)
-        negated, rest = False, rest[1:]
-    return rule
-
-
-def _parse(text, version):
-    """
-    The filter table: ``policy`` {chain: word}, ``chains`` {chain: [rule, ...]}, ``commit`` (its last line);
-    lines count from 0. None without a complete one. Of two the last one holds, as in iptables-restore.
-    """
-    table, section = None, None
-    for number, line in enumerate(text.split("\n")):
-        words = line.split()
-        if line.startswith("*"):
-            section = {"policy": {}, "chains": {"INPUT": []}} if words[0] == "*filter" else None
-        elif section is None or not words:
-            continue
-        elif words[0] == "COMMIT":
-            section["commit"] = number
-            table, section = section, None
-        elif line.startswith(":") and len(words) > 1:
-            section["policy"][words[0][1:]] = words[1]
-            section["chains"].setdefault(words[0][1:], [])
-        else:
-            rule = _rule(line, version)
-            if rule:
-                rule["line"] = number
-                section["chains"].setdefault(rule["chain"], []).append(rule)
-    return table
-
-
-# What rules do to a packet that asks for the time
+# What becomes of the packets of one network; ``table`` is one from ``ntpcluster.firewall_meet``
 
 
 def _inside(inner, outer):
     return inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
-def _meets(name, value, network):
-    """Do new UDP packets from ``network`` to port 123 meet this condition? True, False, or None: some do."""
-    if name == "protocol":
-        return value in ("udp", "all")
-    if name == "port":
-        return any(first <= PORT <= last for first, last in value)
-    if name == "state":
-        return "NEW" in value
-    if name == "interface":
-        return {"lo": False, "+": True}.get(value)
-    if _inside(network, value):
-        return True
-    return None if _inside(value, network) else False
+def _met(table, network, answer=False, tracked=True):
+    return __salt__["ntpcluster.firewall_meet"](table, network, answer, tracked)
 
 
-def _takes(rule, network, any_interface=False):
+def _takes(conditions, any_interface=False):
     """
-    Does a rule take such packets? True, False, or None: some of them. With ``any_interface`` a rule for one
-    interface is judged for the packets that come in there.
+    Does a rule with these conditions take such packets? True, False, or None: some of them, or unknown. With
+    ``any_interface`` a rule for one interface is judged for the packets that come in there.
     """
-    verdicts = [None] if rule["strange"] else []
-    for name, (value, negated) in rule["match"].items():
-        verdict = _meets(name, value, network)
-        if verdict is not None:
-            verdicts.append(verdict != negated)
-        elif name != "interface" or not any_interface:
-            verdicts.append(None)
+    verdicts = [
+        verdict
+        for name, _, _, verdict in conditions
+        if not (any_interface and verdict is None and name in ("input", "output"))
+    ]
     return False if False in verdicts else None if None in verdicts else True
 
 
-def _turns_away(table, rule, everyone, seen=()):
-    """
-    Is this rule the end for whoever asks for the time: a DROP or REJECT without narrower conditions, or a
-    jump to a chain with such an end (RH-Firewall-1-INPUT), be it for one interface only (a zone's chain)?
-    A DROP of some addresses or of a whole interface is a deliberate ban and no end: ours go behind it.
-    """
-    chain = rule["target"]
-    if chain in REFUSING:
-        return _takes(rule, everyone) is True
-    if chain not in table["chains"] or chain in seen or not _takes(rule, everyone, any_interface=True):
-        return False
-    for inner in table["chains"][chain]:
-        if inner["target"] in ("ACCEPT", "RETURN") and _takes(inner, everyone):
-            return False
-        if _turns_away(table, inner, everyone, seen + (chain,)):
+def _about(conditions, *names):
+    return [condition for condition in conditions if condition[0] in names]
+
+
+def _lets_some_in(table, chain, seen=()):
+    """Does a chain accept anything new from the network, whatever the port?"""
+    for rule in table["chains"][chain]:
+        if _takes(_about(rule["conditions"], "client", "state", "input")) is False:
+            continue
+        target = rule["target"]
+        if target == "ACCEPT":
+            return True
+        if target in table["chains"] and target not in seen and _lets_some_in(table, target, seen + (chain,)):
             return True
     return False
 
 
-def _end(table, everyone):
-    """The index in INPUT of the rule that turns everyone away; the chain's length when none does."""
-    for index, rule in enumerate(table["chains"]["INPUT"]):
-        # a RETURN from INPUT itself hands the packet to the policy
-        if (rule["target"] == "RETURN" and _takes(rule, everyone)) or _turns_away(table, rule, everyone):
-            return index
-    return len(table["chains"]["INPUT"])
+def _outcome(table, rule, seen=()):
+    """
+    What becomes of the network's packets at this rule: ``end`` and ``ban`` refuse them all (see the head of this
+    file), ``accept``, ``leave`` the chain; None when some of them go on.
+    """
+    target, conditions = rule["target"], rule["conditions"]
+    takes = _takes(conditions)
+    if target in ("ACCEPT", "RETURN"):
+        return ("accept" if target == "ACCEPT" else "leave") if takes else None
+    if target in REFUSING:
+        if rule["aimed"]:
+            return "ban" if takes else None
+        # whoever is not in another network: that the other one overlaps with ours makes it no less the end
+        return "end" if _takes([one for one in conditions if one[0] != "client" or one[3] is False]) else None
+    if target not in table["chains"] or target in seen or not _takes(conditions, any_interface=True):
+        return None
+    found = None
+    for inner in table["chains"][target]:
+        found = found or _outcome(table, inner, seen + (target,))
+    if found == "end" and rule["aimed"] and not _lets_some_in(table, target):
+        found = "ban"
+    if found == "leave" or (not takes and found != "end"):
+        found = None
+    return "leave" if found is None and takes and rule["goto"] else found
 
 
-def _place(table, everyone):
-    """The index in INPUT where ours go: before the end, and before what logs the packets it will drop."""
-    index = _end(table, everyone)
-    while index and table["chains"]["INPUT"][index - 1]["target"] in LOGGING:
-        index -= 1
-    return index
-
-
-def _line(table, index):
-    """The line that a rule put into INPUT at this index comes before."""
-    rules = table["chains"]["INPUT"]
-    if index < len(rules):
-        return rules[index]["line"]
-    return rules[-1]["line"] + 1 if rules else table["commit"]
-
-
-def _reachable(table, everyone, chain="INPUT", seen=()):
-    """The rules that a packet asking for the time may meet until it is turned away, in order."""
-    rules = []
-    for rule in table["chains"][chain]:
-        rules.append(rule)
+def _reachable(table, stops, chain="INPUT", path=(), seen=()):
+    """
+    What a packet may meet on its way through a chain, in order, until a rule with one of these outcomes:
+    [(rule, its conditions and those of the jumps that lead to it), ...].
+    """
+    met = []
+    for rule in table["chains"].get(chain, []):
+        conditions = list(path) + rule["conditions"]
+        if _takes(conditions) is False:
+            continue
+        met.append((rule, conditions))
         target = rule["target"]
-        if target in table["chains"] and target not in seen and _takes(rule, everyone):
-            rules += _reachable(table, everyone, target, seen + (chain,))
-        if _turns_away(table, rule, everyone):
+        if target in table["chains"] and target not in seen:
+            met += _reachable(table, stops, target, conditions, seen + (chain,))
+        if _outcome(table, rule) in stops:
             break
-    return rules
+    return met
 
 
-def _opens(rule, everyone):
-    """The network to which this rule opens UDP 123, when that is all it does; else None."""
-    match = rule["match"]
-    if rule["target"] != "ACCEPT" or rule["strange"] or "interface" in match:
-        return None
-    if any(negated for _, negated in match.values()):
-        return None
-    if match.get("protocol", (None,))[0] != "udp" or match.get("port", (None,))[0] != [(PORT, PORT)]:
-        return None
-    if "state" in match and "NEW" not in match["state"][0]:
-        return None
-    return match["source"][0] if "source" in match else everyone
+def _verdict(table, hook):
+    """What refuses all such packets in this hook, or None; and what may refuse some."""
+    doubts, hope = [], False
+    for rule, conditions in _reachable(table, ("leave",), hook["chain"]):
+        takes = _takes(conditions)
+        if rule["target"] == "ACCEPT":
+            if takes:
+                return None, doubts
+            # perhaps it takes them all: for instance, who asks comes by this interface
+            understood = not (hook["strict"] and _about(conditions, "unknown"))
+            hope = hope or (understood and _takes(_about(conditions, "client")) is True)
+        elif rule["refuses"]:
+            sure = takes and rule["target"] in REFUSING
+            if not hope and (sure or (hook["strict"] and _about(conditions, "unknown"))):
+                return hook["prefix"] + rule["text"], doubts
+            doubts.append(hook["prefix"] + rule["text"])
+            if sure:
+                return None, doubts
+        elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
+            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
+    if hook["policy"] == "ACCEPT":
+        return None, doubts
+    return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
 
 
-def _too_wide(rule, networks, everyone):
-    """Does this rule let ask for the time who is in none of the networks?"""
-    conditions = dict((name, value) for name, value in rule["match"].items() if name != "source")
-    if rule["target"] != "ACCEPT" or not _takes(dict(rule, match=conditions), everyone, any_interface=True):
+def _untracks(rule):
+    return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
+
+
+def firewall_passage(hooks, networks, family="ipv4"):
+    """
+    Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
+
+    hooks
+        list, as from ``ntpcluster.firewall_hooks``; those of another family are left out of account
+    networks, family
+        as for ``ntpcluster.firewall_judge``
+
+    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_passage '[]' '["10.0.0.0/24"]'
+    """
+    version = VERSIONS[family]
+    refused, blocked = collections.OrderedDict(), []
+    for network in _wanted(networks, version):
+        tracked = True
+        for hook in hooks:
+            if version not in hook["versions"]:
+                continue
+            table = _met(hook["table"], network, hook["answer"], tracked)
+            # a flow that may go unwatched has no state that later rules could ask for
+            tracked = tracked and not any(_untracks(rule) for rule, _ in _reachable(table, ("leave",), hook["chain"]))
+            found, doubts = _verdict(table, hook)
+            blocked += [doubt for doubt in doubts if doubt not in blocked]
+            if found:
+                refused["{}".format(network)] = found
+                break
+    return {"refused": refused, "blocked": blocked}
+
+
+# Who is let in, and by which rule
+
+
+def _opens(conditions, version):
+    """The network to which a rule of these conditions opens UDP 123, when that is all it does; else None."""
+    if any(negated for _, _, negated, _ in conditions):
+        return None
+    if len(_about(conditions, "client", "protocol", "dport", "state")) < len(conditions):
+        return None
+    asked = [(name, value) for name, value, _, _ in conditions]
+    if ("protocol", ["udp"]) not in asked or ("dport", [(PORT, PORT)]) not in asked:
+        return None
+    if not _takes(_about(conditions, "protocol", "dport", "state")):
+        return None
+    narrowest = EVERYONE[version]
+    for _, parts in [one for one in asked if one[0] == "client"]:
+        if len(parts) > 1:
+            return None
+        narrowest = parts[0] if _inside(parts[0], narrowest) else narrowest
+    return narrowest
+
+
+def _too_wide(rule, conditions, networks):
+    """Does this rule let ask for the time, or may it, who is in none of the networks?"""
+    takes = _takes([one for one in conditions if one[0] != "client"], any_interface=True)
+    about_time = bool(_about(conditions, "dport", "either port"))
+    if rule["target"] != "ACCEPT" or takes is False or not (takes or about_time):
         return False
-    source, negated = rule["match"].get("source", (everyone, False))
-    source = everyone if negated else source
-    if any(_inside(source, network) for network in networks):
+    sources = [parts for _, parts, negated, _ in _about(conditions, "client") if not negated]
+    sources.append([EVERYONE[networks[0].version]])
+    if any(all(any(_inside(part, network) for network in networks) for part in parts) for parts in sources):
         return False
     # Trust in one address for everything (an administrator's desk) is not about time and goes unmentioned.
-    return "port" in rule["match"] or any(_inside(network, source) for network in networks)
+    return about_time or any(
+        all(any(_inside(network, part) for part in parts) for parts in sources) for network in networks
+    )
 
 
-def _bans(rules, network, table, everyone):
-    """The rules of others that ban a network, or an interface it may come by, ahead of its own rule."""
-    bans = []
-    for rule in rules:
-        if _opens(rule, everyone) == network or _turns_away(table, rule, everyone):
-            break
-        if rule["target"] in REFUSING and _takes(rule, network, any_interface=True):
-            bans.append(rule["text"])
-    return bans
+def _wider(table, networks, version):
+    """The rules, and the policy, that let in more than the networks."""
+    everyone = _met(table, EVERYONE[version])
+    wider = []
+    for rule, conditions in _reachable(everyone, ("end", "leave")):
+        if _too_wide(rule, conditions, networks) and rule["text"] not in wider:
+            wider.append(rule["text"])
+    if table["policy"].get("INPUT", "ACCEPT") == "ACCEPT" and _place(everyone)[2] is None:
+        wider.append("-P INPUT ACCEPT")
+    return wider
 
 
 # Our own rules
@@ -318,8 +266,8 @@ def _arguments(network):
     ]  # fmt: skip
 
 
-def _text(network):
-    return " ".join(["-A", "INPUT"] + _arguments(network))
+def _text(network, chain="INPUT"):
+    return " ".join(["-A", chain] + _arguments(network))
 
 
 def _wanted(networks, version):
@@ -331,7 +279,8 @@ def _wanted(networks, version):
         try:
             text = salt.utils.stringutils.to_unicode(item)
             network = ipaddress.ip_network(text)
-            if _network(text, network.version) is None or "%" in text:
+            mask = text.partition("/")[2]
+            if "%" in text or ("." in mask and mask != "{}".format(network.netmask)):
                 raise ValueError("a host mask or an interface is no part of a network")
         except (TypeError, ValueError) as err:
             raise SaltInvocationError(
@@ -342,24 +291,95 @@ def _wanted(networks, version):
     return wanted
 
 
+def _bans_some(table, chain):
+    """Does a chain refuse a part of the network, or may it, before it refuses the rest?"""
+    return any(
+        rule["refuses"] and _takes(conditions) is None
+        for rule, conditions in _reachable(table, ("end", "leave"), chain)
+    )
+
+
+def _place(table):
+    """The chain and the index in it where a network's rule belongs, and the rule there that is its end, or None."""
+    chain = "INPUT"
+    while True:
+        rules = table["chains"].get(chain, [])
+        ends = [index for index, rule in enumerate(rules) if _outcome(table, rule) in ("end", "leave")]
+        index, end = (ends[0], rules[ends[0]]) if ends else (len(rules), None)
+        inner = end and end["target"]
+        jumps = [rule for others in table["chains"].values() for rule in others if rule["target"] == inner]
+        alone = inner in table["chains"] and len(jumps) == 1 and _takes(end["conditions"])
+        if not (alone and _outcome(table, end) == "end" and _bans_some(table, inner)):
+            break
+        chain = inner
+    while index and rules[index - 1]["target"] in LOGGING:  # packets let in are not logged as dropped
+        index -= 1
+    return chain, index, end
+
+
+def _overtaken(table, end):
+    """The rules that a new rule of ours comes before although they may have been meant for it too."""
+    met = _reachable(table, ("end", "leave"))
+    while end and met and met[0][0] is not end:
+        met = met[1:]
+    return [
+        rule["text"]
+        for rule, conditions in (met if end else [])
+        if rule["refuses"] and (_takes(conditions) is None or _about(conditions, "dport"))
+    ]
+
+
 def _judge(table, networks, version):
-    """``present`` and ``stale`` as rules, ``missing`` as networks."""
-    everyone = EVERYONE[version]
-    reachable = _reachable(table, everyone)
-    present, missing, stale = [], [], []
+    """
+    ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the
+    rules go in at these numbers; ``first``: those of the stale that are taken out before that; and ``overtaken``.
+    """
+    present, missing = [], []
     for network in networks:
-        same = [rule for rule in reachable if _opens(rule, everyone) == network]
+        met = _reachable(_met(table, network), ("end", "leave"))
+        same = [rule for rule, path in met if rule["target"] == "ACCEPT" and _opens(path, version) == network]
         present += same[:1]
         missing += [] if same else [network]
-    for chain in sorted(table["chains"]):
-        for rule in table["chains"][chain]:
-            network = _opens(rule, everyone) if rule["comment"] == COMMENT else None
-            if network is not None and (network not in networks or network in missing):
+    stale, first = [], []
+    chains = _met(table, EVERYONE[version])["chains"]
+    for chain in sorted(chains):
+        for rule in chains[chain]:
+            ours = rule["comment"] == COMMENT and rule["target"] == "ACCEPT"
+            network = _opens(rule["conditions"], version) if ours else None
+            if network in missing:  # no packet gets there
+                first.append(rule)
+            elif network is not None and network not in networks:
                 stale.append(rule)
-    return present, missing, stale
+    table = _without(table, first)
+    places, added, overtaken = [], [], []
+    for network in missing:
+        met = _met(table, network)
+        chain, index, end = _place(met)
+        before = sum(1 for place in places if place[0] == chain and place[1] <= index)
+        places.append((chain, index))
+        added.append((network, chain, index + before + 1, _line(table, chain, index)))
+        overtaken += [text for text in _overtaken(met, end) if text not in overtaken]
+    return {"present": present, "added": added, "first": first, "stale": stale, "overtaken": overtaken}
 
 
-def _steps(table, missing, stale, everyone):
+def _without(table, gone):
+    lines = [rule["line"] for rule in gone]
+    chains = dict(
+        (chain, [rule for rule in rules if rule["line"] not in lines])
+        for chain, rules in table["chains"].items()
+    )
+    return dict(table, chains=chains)
+
+
+def _line(table, chain, index):
+    """The line that a rule put into a chain at this index comes before."""
+    rules = table["chains"].get(chain, [])
+    if index < len(rules):
+        return rules[index]["line"]
+    return rules[-1]["line"] + 1 if rules else table["commit"]
+
+
+def _steps(judged):
     """
     The changes in a safe order, as {"verb", "text", "arguments" of iptables}.
 
@@ -367,21 +387,27 @@ def _steps(table, missing, stale, everyone):
     ours that no packet reaches go first (later, -D would find the new one of the same text), and ours for
     other networks go last (should a step fail, nobody has lost anything).
     """
-    removals = {True: [], False: []}
-    for rule in stale:
-        arguments = ["-D", rule["chain"]] + rule["arguments"]
-        step = {"verb": "removed", "text": rule["text"], "arguments": arguments}
-        removals[_opens(rule, everyone) in missing].append(step)
-    additions = []
-    for number, network in enumerate(missing, _place(table, everyone) + 1):
-        arguments = ["-I", "INPUT", "{}".format(number)] + _arguments(network)
-        additions.append({"verb": "added", "text": _text(network), "arguments": arguments})
-    return removals[True] + additions + removals[False]
+
+    def removed(rules):
+        return [
+            {"verb": "removed", "text": rule["text"], "arguments": ["-D", rule["chain"]] + rule["arguments"]}
+            for rule in rules
+        ]
+
+    added = [
+        {
+            "verb": "added",
+            "text": _text(network, chain),
+            "arguments": ["-I", chain, "{}".format(number)] + _arguments(network),
+        }
+        for network, chain, number, _ in judged["added"]
+    ]
+    return removed(judged["first"]) + added + removed(judged["stale"])
 
 
 def firewall_judge(text, networks, family="ipv4"):
     """
-    Judge a filter table against the networks that are to reach UDP 123.
+    Judge a firewall's rules against the networks that are to reach UDP 123.
 
     text
         what ``iptables-save`` prints, or a file with the same content
@@ -396,9 +422,10 @@ def firewall_judge(text, networks, family="ipv4"):
     * ``guarded``: has INPUT a rule, or a policy other than ACCEPT
     * ``present``, ``missing``: the rules that are there in any spelling, and those that are needed
     * ``stale``: ours for a network that is not wanted, or where no packet gets to them
-    * ``wider``: rules of others (or the policy) that let in more than the networks
-    * ``blocked``: rules of others that ban a network, or an interface, ahead of the rule that lets it in
+    * ``wider``: rules of others (or the policy) that let in more than the networks, or may
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
+    * ``overtaken``: rules that the new ones come before although they may have been meant for them too
+    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster.firewall_passage``
 
     Raises SaltInvocationError for anything that is not a network.
 
@@ -406,33 +433,43 @@ def firewall_judge(text, networks, family="ipv4"):
 
     .. code-block:: bash
 
-        salt-call ntpcluster.firewall_judge "$(iptables-save -t filter)" '["10.0.0.0/24"]'
+        salt-call ntpcluster.firewall_judge "$(iptables-save)" '["10.0.0.0/24"]'
     """
     version = VERSIONS[family]
-    everyone = EVERYONE[version]
-    networks = _wanted(networks, version)
-    table = _parse(salt.utils.stringutils.to_unicode(text), version)
+    wanted = _wanted(networks, version)
+    tables = __salt__["ntpcluster.firewall_parse"](text, family)
+    table = tables.get("filter")
     if table is None:
         return None
-    present, missing, stale = _judge(table, networks, version)
-    reachable = [rule for rule in _reachable(table, everyone) if rule not in stale]
+    judged = _judge(table, wanted, version)
+    stale = judged["first"] + judged["stale"]
+    wider = _wider(_without(table, stale), wanted, version) if wanted else []
     policy = table["policy"].get("INPUT", "ACCEPT")
-    wider = [rule["text"] for rule in reachable if networks and _too_wide(rule, networks, everyone)]
-    if networks and policy == "ACCEPT" and _end(table, everyone) == len(table["chains"]["INPUT"]):
-        wider.append("-P INPUT ACCEPT")
-    blocked = []
-    for network in networks:
-        blocked += [ban for ban in _bans(reachable, network, table, everyone) if ban not in blocked]
+    steps = _steps(judged)
+    after = _edit(text, judged) if steps else tables
+    passage = firewall_passage(__salt__["ntpcluster.firewall_hooks"](after, family), networks, family)
     return {
-        "networks": ["{}".format(network) for network in networks],
-        "guarded": bool(table["chains"]["INPUT"]) or policy != "ACCEPT",
-        "present": [rule["text"] for rule in present],
-        "missing": [_text(network) for network in missing],
+        "networks": ["{}".format(network) for network in wanted],
+        "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",
+        "present": [rule["text"] for rule in judged["present"]],
+        "missing": [_text(network, chain) for network, chain, _, _ in judged["added"]],
         "stale": [rule["text"] for rule in stale],
         "wider": wider,
-        "blocked": blocked,
-        "steps": _steps(table, missing, stale, everyone),
+        "steps": steps,
+        "overtaken": judged["overtaken"],
+        "refused": passage["refused"],
+        "blocked": passage["blocked"],
     }
+
+
+def _edit(text, judged):
+    gone = [rule["line"] for rule in judged["first"] + judged["stale"]]
+    lines = []
+    for number, line in enumerate(text.split("\n")):
+        lines += [_text(network, chain) for network, chain, _, before in judged["added"] if before == number]
+        if number not in gone:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def firewall_edit(text, networks, family="ipv4"):
@@ -455,16 +492,5 @@ def firewall_edit(text, networks, family="ipv4"):
     version = VERSIONS[family]
     networks = _wanted(networks, version)
     text = salt.utils.stringutils.to_unicode(text)
-    table = _parse(text, version)
-    if table is None:
-        return text
-    _, missing, stale = _judge(table, networks, version)
-    before = _line(table, _place(table, EVERYONE[version]))
-    gone = [rule["line"] for rule in stale]
-    lines = []
-    for number, line in enumerate(text.split("\n")):
-        if number == before:
-            lines += [_text(network) for network in missing]
-        if number not in gone:
-            lines.append(line)
-    return "\n".join(lines)
+    table = __salt__["ntpcluster.firewall_parse"](text, family).get("filter")
+    return text if table is None else _edit(text, _judge(table, networks, version))

@@ -86,6 +86,8 @@ _DURATION = re.compile("^([+-]?[0-9]{1,20}(?:\\.([0-9]{0,20}))?)(ps|ns|us|\u00b5
 _MS = {"ps": 1e-9, "ns": 1e-6, "us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3, "ks": 1e6}
 # ntpq -p may print `192.0.2.1 (name`: an address and the other name that it belongs to.
 _REMOTE = re.compile(r"^\S+(?: \(.*)?$")
+# Blanks belong to a refid of four characters only: what is longer is a row that another one was glued to.
+_REFID = re.compile(r"^(?:\S*|\..{1,16}\.)$")
 _REFCLOCK = re.compile(r"^[A-Za-z][A-Za-z0-9_]*\([0-9]+\)$")
 _IPV4 = re.compile(r"^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$")
 _ASSIGNMENT = re.compile(r"^\s*[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
@@ -94,6 +96,12 @@ _VARIABLE = re.compile(r"\"[^\"]*\"|(?:^|,)\s*([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=")
 _STATUS = re.compile(r"^\s*(?:associd=([0-9]{1,5})\s+)?status=(?:0x)?([0-9A-Fa-f]{4})\b[^\n]*")
 _TIMESTAMP = re.compile(r"^(?:0x)?([0-9a-f]{8})\.([0-9a-f]{8})\b")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?$")
+# Numbers, or None where the daemon says something else: a `-`, a word, nothing at all.
+_NUMBERS = (
+    "stratum", "precision", "rootdelay", "rootdisp", "rootdist", "peer", "tc", "mintc", "offset", "frequency", "sys_jitter",
+    "clk_jitter", "clk_wander", "tai", "delay", "dispersion", "jitter", "hpoll", "ppoll", "hmode", "pmode", "headway",
+    "unreach", "srcport", "dstport", "keyid", "bias", "xleave",
+)  # fmt: skip
 # Text, even if it looks like a number.
 _TEXTS = (
     "refid", "version", "processor", "system", "srcadr", "dstadr", "srchost", "status", "flash", "host",
@@ -185,7 +193,7 @@ def _refid_kind(refid, stratum):
     """What a refid says: a word of REFID_CODES, `address`, `clock`, `unknown`, or None."""
     if refid is None or refid == "0.0.0.0":
         return None
-    if refid.startswith(("127.127.1.", "LOCAL(")):
+    if refid.startswith(("127.127.1.", "127.127.7.", "LOCAL(", "CHU_AUDIO(")):
         return "local"
     if refid.startswith("127.127.") or _REFCLOCK.match(refid):
         return "clock"
@@ -232,7 +240,7 @@ def _peer(line, layout, name):
     """
     parts, width = _columns(line), layout["width"]
     left = parts and ((name[0], name[1:], parts[0].strip()) if name else _split_left(parts[0], width))
-    if not left:
+    if not left or not _REFID.match(left[2]):
         return None
     tally, remote, refid = left
     # ntpsec prints `..` for an empty refid, and stratum 20 when the daemon sent none.
@@ -302,8 +310,6 @@ def _unix_seconds(text):
 
 def _value(name, text, reach_base):
     """One variable's value: text, number, list (the eight stages of the clock filter) or None."""
-    if text.startswith('"'):
-        return text.strip('"')
     if name == "leap":
         return LEAPS.get(text)
     if name == "reach":
@@ -311,13 +317,15 @@ def _value(name, text, reach_base):
     if name in _FILTERS:
         stages = [stage for stage in text.split(" ") if stage]
         return [float(stage) for stage in stages] if all(_NUMBER.match(stage) for stage in stages) else None
+    if text.startswith('"') and name not in _NUMBERS:
+        return text.strip('"')
     if name in _TEXTS:
         return text
     if not _NUMBER.match(text):
-        return None if text in ("nan", "inf", "-inf") else text
-    number = float(text)
-    if re.match(r"^[+-]?[0-9]+$", text):
-        return int(text)
+        return None if name in _NUMBERS or text in ("nan", "inf", "-inf") else text
+    number = int(text) if re.match(r"^[+-]?[0-9]+$", text) else float(text)
+    if name == "stratum":
+        return number if number in range(17) else None
     return None if math.isinf(number) else number
 
 
@@ -597,4 +605,5 @@ def parse_variables(text):
 
         salt 'ntp*' ntpcluster.parse_variables "$(ntpq -c 'rv 0')"
     """
-    return _variables("\n".join(_lines(text)[0]))[0]
+    blocks = _Reader(_lines(text)[0]).blocks
+    return _variables("\n".join(blocks[0]))[0] if blocks else {}

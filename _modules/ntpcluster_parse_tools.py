@@ -56,6 +56,7 @@ HWCLOCK_ERRORS = (
     ("only the superuser", "not-permitted"),
     ("wait for clock tick timed out", "tick-timeout"),
     ("to read the time failed", "read-failed"),
+    ("registers contain values that are either invalid", "read-failed"),
     ("to set the time failed", "set-failed"),
     ("invalid option", "usage"),
     ("unrecognized option", "usage"),
@@ -239,7 +240,7 @@ def _complaint(result, piece, is_complaint):
         result["errors"].append(error)
 
 
-def parse_hwclock(stdout, stderr="", retcode=0, utc=False):
+def parse_hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
     """
     Read the output of ``hwclock`` (util-linux 2.17.2 of RHEL 6 to 2.38), run with ``LC_ALL=C``.
 
@@ -247,6 +248,9 @@ def parse_hwclock(stdout, stderr="", retcode=0, utc=False):
         what the program wrote and how it ended
     utc
         True when a time without a zone (2.17.2) is in UTC, because hwclock ran with ``TZ=UTC``
+    setting
+        True when it was told to set the clock: then, and only then, silence is success. 2.17.2 ends with 0 as well
+        when the clock holds no valid time, and says so on stderr alone (display_time of hwclock.c).
 
     Returns a dict:
 
@@ -277,9 +281,12 @@ def parse_hwclock(stdout, stderr="", retcode=0, utc=False):
         text = (err + out + ["hwclock ended with code {}".format(retcode)])[0]
         result["error"], result["message"] = ("not-installed" if retcode == 127 else "unparsable"), text[:MAX_LINE]
         return result
-    if not out or "ioctl(RTC_SET_TIME) was successful." in out:
-        # --systohc says nothing when it worked, or this among its --debug lines.
+    if setting:
+        # It says nothing when it worked, or how among its --debug lines.
         result["present"] = True
+        return result
+    if not out:
+        result["error"], result["message"] = "unparsable", (err + ["hwclock printed nothing"])[0][:MAX_LINE]
         return result
     try:
         moment, offset = _clock_reading(out[-1])

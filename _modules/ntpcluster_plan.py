@@ -27,7 +27,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["facts", "misfits", "plan"]
+__load__ = ["facts", "foreign", "misfits", "plan", "platform"]
 
 # What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
@@ -35,6 +35,14 @@ CLIENT_FLAGS = "kod limited"
 
 #: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
 MADE = "ntpcluster.plan.made"
+
+# ntpd follows the first source from which it has enough packets: if that one lies, a daemon that has just started steps
+# a right clock (measured: 3 s wrong within 8 s). So where there are three, two have to agree. Of two, one may fail.
+MAJORITY = 3
+MINSANE = 2
+
+# ntpd's own `tos minclock`: of so many survivors the clock is made (NTP_MINCLOCK in ntp.h).
+MINCLOCK = 3
 
 
 def __virtual__():
@@ -59,12 +67,15 @@ def plan(secrets=False):
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
-    ``orphan`` (stratum or None), ``options`` [line], ``conflicts`` [service],
+    ``minsane`` (so many sources have to agree before the clock follows),
+    ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
+    what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
     ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or in words when this plan was
     applied. That is the last one applied, which stands in when this host has no pillar ``ntp`` at all (the master is
     away, and ``salt-call --local`` asks). It has no secrets, and no state is applied by it.
 
-    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message.
+    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message; on a platform that
+    platforms.yaml does not describe, with that alone.
 
     CLI Example:
 
@@ -86,9 +97,12 @@ def _made():
     """
     Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
     """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster.validate"](anew=False)
+        for problem in __salt__["ntpcluster.validate"](states=False, anew=False)
         if problem["level"] == "error"
     ]
     if errors:
@@ -106,7 +120,8 @@ def _made():
 def misfits():
     """
     Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
-    it could ask nobody but itself, its servers do not know its addresses. ``ntpcluster.validate`` asks this.
+    it could ask nobody but itself, it is a server of a tier that does not take it, its servers do not know its
+    addresses, its tzdata has no such time zone. ``ntpcluster.validate`` asks this.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
 
@@ -116,8 +131,53 @@ def misfits():
 
         salt '*' ntpcluster.misfits
     """
-    known = facts()
-    return doubts(_pillar(), known["defaults"], known["platform"], known["host"])
+    known, pillar = facts(), _pillar()
+    found = doubts(pillar, known["defaults"], known["platform"], known["host"])
+    zone = pillar.get("timezone")
+    fault = __salt__["ntpcluster.zone_fault"](zone) if zone else None
+    if fault:
+        found.append(_problem(["timezone"], zone, fault["message"], fault["level"]))
+    return found
+
+
+def foreign():
+    """
+    Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
+
+    Raises CommandExecutionError when the file server does not have the file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.foreign
+    """
+    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
+    if _platform_name() in platforms:
+        return None
+    # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
+        _platform_name(), ", ".join(sorted(platforms))
+    )
+
+
+def platform():
+    """
+    Return the entry of platforms.yaml for this host, with its ``name`` added.
+
+    Raises SaltInvocationError on a platform that is not described there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.platform
+    """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
+    name = _platform_name()
+    return dict(_read("salt://ntp/platforms.yaml", is_platforms)[name], name=name)
 
 
 def facts():
@@ -125,10 +185,10 @@ def facts():
     Return what a plan is made of, beside the pillar.
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
-    its ``name`` added, or None), ``platform_name``, ``platforms`` (the names there are) and ``host`` {id,
-    names, addresses, matches}; ``matches`` says for each tier whether its matcher finds this host.
+    its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
+    whether its matcher finds this host (None: Salt cannot read the matcher).
 
-    Raises CommandExecutionError when the file server does not have the two files.
+    Raises CommandExecutionError when the file server does not have the two files, or others of these names.
 
     CLI Example:
 
@@ -136,23 +196,18 @@ def facts():
 
         salt '*' ntpcluster.facts
     """
-    platforms = _read("salt://ntp/platforms.yaml")
-    name = "{}-{}".format(__grains__.get("os_family"), __grains__.get("osmajorrelease"))
-    platform = platforms.get(name)
     pillar = _pillar()
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
     for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
         matcher = keys.get("match") if isinstance(keys, dict) else None
-        # Salt answers False to a matcher it cannot read, and writes why into the minion's log.
-        matches[tier] = bool(isinstance(matcher, type("")) and __salt__["match.compound"](matcher))
+        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster.matcher_fault"](matcher)
+        matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
     return {
-        "defaults": _read("salt://ntp/defaults.yaml"),
-        "platform": dict(platform, name=name) if platform else None,
-        "platform_name": name,
-        "platforms": sorted(platforms),
+        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
+        "platform": None if foreign() else platform(),
         "host": {
             "id": grains["id"],
             "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
@@ -162,6 +217,13 @@ def facts():
     }
 
 
+def _platform_name():
+    """
+    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
+    """
+    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
+
+
 def _pillar():
     """
     Return what the pillar has under ``ntp``.
@@ -169,9 +231,12 @@ def _pillar():
     return __salt__["ntpcluster_applied.pillar"]()
 
 
-def _read(url):
+def _read(url, is_ours):
     """
     Return the content of one data file of the state tree, from the file server once a run.
+
+    is_ours
+        Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
     """
     remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
@@ -185,13 +250,39 @@ def _read(url):
                 "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
                 "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
             )
-        with salt.utils.files.fopen(path, "rb") as handle:
-            __context__[remembered] = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+        try:
+            with salt.utils.files.fopen(path, "rb") as handle:
+                content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+        except salt.utils.yaml.YAMLError as exc:
+            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
+        if not is_ours(content):
+            raise CommandExecutionError(
+                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
+                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
+            )
+        __context__[remembered] = content
     return __context__[remembered]
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on everything is a pure function of its arguments, and may rely on a pillar without errors.
+
+
+def is_platforms(content):
+    """
+    Tell whether this can be the content of platforms.yaml.
+    """
+    needed = ("packages", "service", "ntp_conf", "grammar")
+    entries = content.values() if isinstance(content, dict) else ()
+    return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
+
+
+def is_defaults(content):
+    """
+    Tell whether this can be the content of defaults.yaml.
+    """
+    sections = ("cron", "package", "step", "sync", "firewall", "hwclock", "health")
+    return isinstance(content, dict) and all(isinstance(content.get(section), dict) for section in sections)
 
 
 def build(pillar, defaults, platform, host):
@@ -236,9 +327,12 @@ def build(pillar, defaults, platform, host):
             }
             for number in sorted(settings["keys"], key=int)
         ],
+        "minsane": _minsane(settings["options"].get("tos") or {}, sources),
         # A host that nobody may ask has no business in being an orphan parent.
         "orphan": settings["orphan"] if serves else None,
-        "options": _options(_limited(settings["options"], limit)),
+        # But whose time comes from one is to know it.
+        "orphan_stratum": settings["orphan"],
+        "options": _options(_limited(_without_minsane(settings["options"]), limit)),
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
@@ -249,6 +343,23 @@ def _open_to(serves, method):
     Return the networks the firewall lets in: without a daemon nobody is served.
     """
     return [served["network"] for served in serves] if method == "ntpd" else []
+
+
+def _minsane(tos, sources):
+    """
+    Return how many sources have to agree before the clock follows: the pillar's word, or what the sources allow. It is
+    never more than the survivors that ntpd keeps, or it would follow nobody.
+    """
+    default = MINSANE if len(sources) >= MAJORITY else 1
+    return tos.get("minsane", min(default, tos.get("minclock", MINCLOCK)))
+
+
+def _without_minsane(options):
+    """
+    Return the directives without ``tos minsane``, which has a line of its own.
+    """
+    tos = {name: value for name, value in (options.get("tos") or {}).items() if name != "minsane"}
+    return {name: value for name, value in dict(options, tos=tos).items() if name != "tos" or value}
 
 
 def _limited(options, limit):
@@ -289,6 +400,7 @@ def doubts(pillar, defaults, platform, host):
     if not sources:
         message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
         found.append(_problem(origin, above, message))
+    found += _astray(tiers, name, host)
     rivals = [other for other in order if host["matches"].get(other) and not _is_rest(tiers[other])]
     if len(rivals) > 1:
         message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
@@ -298,12 +410,46 @@ def doubts(pillar, defaults, platform, host):
     if names and platform and not platform["grammar"]["restrict_source"]:
         message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
+    serves = [_network(network) for network in tier.get("serves") or []]
+    rules = _restrict(sources, serves, platform["grammar"]) if platform else []
+    limited = any(" limited" in line for block in rules for line in block["lines"])
+    if limited and "monitor" in ((pillar.get("options") or {}).get("disable") or ()):
+        message = "has no effect on this host, {}: `limited`, which its restrict lines have, needs the monitor"
+        found.append(_problem(["options", "disable"], "monitor", message.format(host["id"]), "warning"))
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
     if networks and own and not any(_inside(address, network) for address in own for network in networks):
-        message = "leaves out this host, {}, whose addresses are {}".format(host["id"], ", ".join(own))
+        # An address may be translated on the way, so that only the tier above knows it: no error.
+        message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
+        message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
     return found
+
+
+def _astray(tiers, name, host):
+    """
+    Return a problem for each tier that the host serves by its ``addresses``, and is not a member of. Those below
+    would ask a host that answers nobody: a matcher that lost its server must not make it a client in silence.
+    """
+    found = []
+    for other in sorted(set(tiers) - {name}):
+        for text in tiers[other].get("addresses") or []:
+            if _is_own(text, host):
+                message = (
+                    "has {}, which is this host, {}, but the host is of tier {}: correct the matcher of {}, or take the "
+                    "address out. One that several hosts have (virtual, of a bridge) stands there by a name of its own"
+                )
+                message = message.format(text, host["id"], name, other)
+                found.append(_problem(["tiers", other, "addresses"], None, message))
+    return found
+
+
+def _is_own(text, host):
+    """
+    Tell whether a name or address of the pillar is this host itself.
+    """
+    address = _canonical(text)
+    return address in host["addresses"] or address in host["names"]
 
 
 def _problem(path, value, message, level="error"):
@@ -374,7 +520,7 @@ def _sources(tier, tiers, host):
     sources = []
     for item in items:
         address = _canonical(item["address"])
-        if address in host["addresses"] or address in host["names"]:
+        if _is_own(address, host):
             continue
         source = {
             "address": address,
@@ -448,12 +594,20 @@ def _options(options):
                         words.append(yes if value[name][word] else no)
                 lines.append(words)
         elif directive == "interface":
-            lines += [[directive, action, rule[action]] for rule in value for action in rule]
+            lines += [[directive, action, _card(rule[action])] for rule in value for action in rule]
         elif isinstance(value, dict):
             lines.append([directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))])
         else:
             lines.append([directive] + (value if isinstance(value, list) else [value]))
     return [" ".join(words) for words in lines]
+
+
+def _card(name):
+    """
+    Write a network card or address the way ntp.conf reads it: in quotes, or a card called `ntp` would be a word of the
+    grammar; the words that are meant, without.
+    """
+    return name if name in ("all", "ipv4", "ipv6", "wildcard") else '"{}"'.format(name)
 
 
 def _figure(number):

@@ -31,6 +31,8 @@ BURST_S, PACKET_S, FULL_S = 2, 6, 56
 REFUSED_S = 72
 #: Where the account is kept: the next process of this host has to know of it. In ticks since the boot, like monotonic().
 ACCOUNT = "/var/run/ntpcluster.asked"
+#: Kiss codes by which a server refuses. The others (RFC 5905, 7.4) tell of the server: with INIT and STEP it has no time.
+REFUSALS = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTSN")
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 
@@ -53,7 +55,8 @@ def query(servers=None, timeout=2, samples=1):
 
     - ``name`` as asked for and its ``address`` (None: the name is not known)
     - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
-      code of a server that refuses, such as DENY or RATE; else None)
+      code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
+      set by its source (None: it does not say)
     - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
       answer, refuses, or says itself that it is not synchronised (leap alarm, stratum 16)
 
@@ -170,6 +173,7 @@ def _nothing(name):
         "leap": None,
         "refid": None,
         "kiss": None,
+        "reference_age_s": None,
         "offset_s": None,
         "delay_s": None,
     }
@@ -272,12 +276,14 @@ def read_answer(packet, nonce, sent, trip):
     refid = packet[12:16]
     answer = {"reachable": True, "stratum": stratum or 16, "leap": LEAP[first >> 6], "kiss": None}
     answer["refid"] = _refid(refid, stratum)
-    if stratum == 0:
+    answer["reference_age_s"] = None
+    if stratum == 0 and answer["refid"] in REFUSALS:
         answer["kiss"] = answer["refid"]
-        return dict(answer, offset_s=None, delay_s=None)
-    if answer["leap"] == "alarm" or stratum >= 16:
+    if not 0 < stratum < 16 or answer["leap"] == "alarm":
         return dict(answer, offset_s=None, delay_s=None)
     received, transmitted = _stamp(packet[32:40]), _stamp(packet[40:48])
+    if packet[16:24] != bytes(bytearray(8)):
+        answer["reference_age_s"] = round(transmitted - _stamp(packet[16:24]), 3)
     delay = max(0.0, trip - (transmitted - received))
     offset = ((received - sent) + (transmitted - (sent + trip))) / 2
     return dict(answer, offset_s=round(offset, 6), delay_s=round(delay, 6))

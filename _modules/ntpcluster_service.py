@@ -29,20 +29,25 @@ PROOF_S = 15
 
 #: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
 #: close, unless it is told before that all is done. A service script or an ntpdate that outlives the dead process may
-#: still be at work, so a daemon must be seen for five seconds, or nobody on port 123 for two. The text is fixed; the
-#: command is in its arguments.
+#: still be at work, so the daemon must be seen for five seconds, or nobody on port 123 for two. The daemon is whom its pid
+#: file names, or who holds the port and is not ntpdate: beside another program it could not start anyway. The text is
+#: fixed; the command is in its arguments.
 GUARD = """
 read -r done_ && exit
 second=0 up=0 free=0
-while [ $second -lt 40 ]; do
+while [ $second -lt 40 ] && [ $free -lt 2 ]; do
     sleep 1
-    second=$((second + 1))
-    if pidof ntpd >/dev/null; then up=$((up + 1)) free=0
-    elif grep -qs ":007B " /proc/net/udp /proc/net/udp6; then up=0 free=0
-    else up=0 free=$((free + 1)); fi
+    second=$((second + 1)) pid= stat=
+    { read -r pid </var/run/ntpd.pid; read -r stat <"/proc/$pid/stat"; } 2>/dev/null
+    case $stat in
+    "$pid (ntpd) "[!ZX]*) up=$((up + 1)) free=0 ;;
+    *)  if ! grep -Eqs '^ *[0-9]+: [0-9A-F]+:007B ' /proc/net/udp /proc/net/udp6; then up=0 free=$((free + 1))
+        elif grep -Eqs '^[0-9]+ [(]ntpdate[)] [^ZX]' /proc/[0-9]*/stat; then up=0 free=0
+        else up=$((up + 1)) free=0; fi ;;
+    esac
     [ $up = 5 ] && exit
-    [ $free = 2 ] && exec "$@"
 done
+[ $up = 0 ] && exec "$@"
 """
 
 #: Who that is, and for whom: the next run takes over from the guard of one that was killed.
@@ -97,7 +102,7 @@ def proof(age=0):
     missing = [source for source in sources if source not in names and source not in listed]
     strange = [address for address in listed if address not in sources]
     reason = ""
-    if not seen["daemon"]["running"]:
+    if seen["daemon"]["running"] is False:
         reason = "the daemon does not run"
     elif seen["problems"] and seen["problems"][0]["code"] == "daemon-silent":
         reason = seen["problems"][0]["message"]
@@ -188,8 +193,10 @@ def bring_down():
     __context__.pop("ntpcluster.seen", None)
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
-    if __salt__["ntpcluster.daemon"](service)["running"]:
-        raise CommandExecutionError("{0} does not stop".format(service))
+    running = __salt__["ntpcluster.daemon"](service)["running"]
+    if running is not False:
+        said = "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
+        raise CommandExecutionError(said.format(service))
     return "{0} has been stopped and disabled".format(service)
 
 

@@ -68,10 +68,10 @@ def relations(tiers, method="ntpd"):
     }
     for name in sorted(tiers):
         _origin(found, name, tiers)
-        _servers(found, name, "sources", tiers[name])
-        _servers(found, name, "addresses", tiers[name])
+        _servers(found, name, "sources", tiers)
+        _servers(found, name, "addresses", tiers)
         _serves(found, name, tiers[name])
-        _followers(found, name, tiers, method)
+        _relied_on(found, name, tiers, method)
     everyone = sorted(
         name for name in tiers if _is_text(tiers[name].get("match")) and tiers[name]["match"].strip() == "*"
     )
@@ -136,15 +136,18 @@ def _origin(found, name, tiers):
         found.append(_problem([name, "follows"], tier["follows"], message))
 
 
-def _servers(found, name, key, tier):
+def _servers(found, name, key, tiers):
     """
     Judge a list of names and addresses.
     """
+    tier = tiers[name]
     servers = _items(tier, key)
     if key == "sources":
         servers = [item.get("address") if isinstance(item, dict) else item for item in servers]
     seen = set()
     for number, server in enumerate(servers):
+        if server is None and isinstance(tier[key][number], dict):
+            continue  # without an address, as has been said
         fault = _server_fault(server)
         same = _address(server) or (server.lower() if _is_text(server) else None)
         if fault:
@@ -152,12 +155,13 @@ def _servers(found, name, key, tier):
         elif same in seen:
             found.append(_problem([name, key, number], server, "is there twice"))
         seen.add(same)
+    askers = [name] if key == "sources" else _followers(name, tiers)
     message = {
-        1: "is one source alone: nothing takes over when it fails, and nothing shows when it lies",
-        2: "are two sources: when they disagree, neither is the majority",
+        1: "gives tier {} one source alone: nothing takes over when it fails, and nothing shows when it lies",
+        2: "gives tier {} two sources: when they disagree, neither is the majority",
     }.get(len(servers))
-    if message:
-        found.append(_problem([name, key], servers, message, "warning"))
+    if message and askers:
+        found.append(_problem([name, key], None, message.format(" and ".join(askers)), "warning"))
 
 
 def _serves(found, name, tier):
@@ -177,32 +181,27 @@ def _serves(found, name, tier):
         seen.add(network)
 
 
-def _followers(found, name, tiers, method):
+def _followers(name, tiers):
     """
-    Judge whether a tier does for the tiers below it what they rely on.
+    Return the names of the tiers that follow one.
+    """
+    return sorted(other for other in tiers if other != name and tiers[other].get("follows") == name)
+
+
+def _relied_on(found, name, tiers, method):
+    """
+    Judge whether a tier does for the tiers below it what they rely on. Whether it serves each of their hosts, only the
+    host can tell: ``addresses`` is where a tier is found, not where its hosts ask from.
     """
     tier = tiers[name]
-    followers = sorted(
-        other
-        for other, keys in tiers.items()
-        if other != name and _is_text(keys.get("follows")) and keys["follows"] == name
-    )
+    followers = _followers(name, tiers)
     if (tier.get("method") or method) == "cron" and (followers or _items(tier, "serves")):
         message = "must be ntpd in a tier that serves or is followed: ntpdate answers nobody"
         found.append(_problem([name, "method"], "cron", message))
-    if followers and tier.get("addresses") is None:
-        message = "is needed: tier {} follows this one and must know where to find it".format(followers[0])
-        found.append(_problem([name, "addresses"], None, message))
-    if followers and not tier.get("serves"):
-        message = "is needed: tier {} follows this one and may not ask it".format(followers[0])
-        found.append(_problem([name, "serves"], None, message))
-    networks = [network for network in (_network(text)[0] for text in _items(tier, "serves")) if network]
-    for follower in followers if networks else ():
-        for text in _items(tiers[follower], "addresses"):
-            address = _address(text)
-            if address and not any(_inside(address, network) for network in networks):
-                message = "leaves out {}, an address of tier {}, which follows this one".format(text, follower)
-                found.append(_problem([name, "serves"], tier["serves"], message))
+    for key, want in (("addresses", "must know where to find it"), ("serves", "may not ask it")):
+        if followers and not tier.get(key):
+            message = "is needed: tier {} follows this one and {}".format(followers[0], want)
+            found.append(_problem([name, key], None, message))
 
 
 # ---------------------------------------------------------------------------------------------------------

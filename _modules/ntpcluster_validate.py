@@ -10,6 +10,7 @@ space, no control characters and no leading dash, numbers are numbers, directive
 from __future__ import absolute_import, print_function, unicode_literals
 
 import difflib
+import fnmatch
 import json
 import numbers
 import re
@@ -25,7 +26,7 @@ def __virtual__():
     return __virtualname__
 
 
-def validate(pillar=None, anew=True):
+def validate(pillar=None, states=True, anew=True):
     """
     Return everything that is wrong, or doubtful, about the pillar.
 
@@ -36,9 +37,13 @@ def validate(pillar=None, anew=True):
         False judges the pillar that the minion remembers; by default the master is asked for it, so that an edit of a
         moment ago is seen.
 
+    states
+        False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
+
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
     there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know).
+    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know), ``text`` (all of it
+    in one line, odd characters escaped). Of many in one list or mapping ten are there, and how many more.
 
     Raises CommandExecutionError when the file server does not have the data files of the state tree.
 
@@ -53,22 +58,31 @@ def validate(pillar=None, anew=True):
     # First of all: what follows goes by the same pillar.
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
     known = __salt__["ntpcluster.facts"]()
-    found = problems(pillar, known["defaults"], known["platform"] if own else None)
+    found = __salt__["ntpcluster.delivered"](states) if own else []
+    if not own or "ntp" in __salt__["ntpcluster_applied.compiled"]():
+        found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster.relations"](pillar.get("tiers"), method)
+        found += _matchers(pillar.get("tiers"))
     if own and known["platform"] is None:
-        message = "is not described in salt/ntp/platforms.yaml, only {}; add an entry".format(
-            ", ".join(known["platforms"])
-        )
-        found.append(_problem(["platforms.yaml", known["platform_name"]], None, message))
+        found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
         found += __salt__["ntpcluster.misfits"]()
-    for problem in found:
-        value = "{}".format(problem["value"])
-        told = problem["value"] is None or value in problem["message"]
-        problem["text"] = "{}{}: {}".format(problem["key"], "" if told else " ({})".format(value), problem["message"])
-    return sorted(found, key=lambda problem: problem["level"])
+    return __salt__["ntpcluster.worded"](found)
+
+
+def _matchers(tiers):
+    """
+    Return a problem for each matcher that Salt cannot read.
+    """
+    found = []
+    for name in sorted(tiers, key=_step_name) if isinstance(tiers, dict) else ():
+        matcher = tiers[name].get("match") if isinstance(tiers[name], dict) else None
+        fault = __salt__["ntpcluster.matcher_fault"](matcher) if MATCHER[0](matcher) else None
+        if fault:
+            found.append(_problem(["ntp", "tiers", name, "match"], matcher, fault))
+    return found
 
 
 def problems(pillar, defaults, platform=None):
@@ -87,7 +101,7 @@ def problems(pillar, defaults, platform=None):
     _package(found, pillar.get("package"))
     _step(found, pillar.get("step"), defaults["step"])
     keys = _keys(found, pillar.get("keys"), platform)
-    _options(found, pillar.get("options"))
+    _options(found, pillar.get("options"), platform)
     _tiers(found, pillar.get("tiers"), keys)
     return found
 
@@ -125,12 +139,13 @@ def _shown(value):
     if value is None:
         return "nothing"
     if _is_text(value):
-        return json.dumps(value[:60])
+        return json.dumps(value[:60], ensure_ascii=False) + ("..." if value[60:] else "")
     if isinstance(value, numbers.Real):
         return json.dumps(value)
-    if isinstance(value, dict):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else "a {}".format(type(value).__name__)
+    if isinstance(value, (dict, list)):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return "a {}".format(kind) if value else "an empty {}".format(kind)
+    return "a {}".format(type(value).__name__)
 
 
 def _refuse(found, path, value, allowed):
@@ -147,7 +162,9 @@ def _unknown(found, path, mapping, known):
     for key in sorted((key for key in mapping if key not in known), key=_step_name):
         message = "is not a known key"
         near = difflib.get_close_matches(key, sorted(known), 1) if _is_text(key) else []
-        if near:
+        if "follows" in known and key in MEANT:
+            message += "; did you mean {}?".format(MEANT[key])
+        elif near:
             message += "; did you mean `{}`?".format(near[0])
         else:
             message += "; known here: {}".format(", ".join(sorted(known)))
@@ -156,9 +173,12 @@ def _unknown(found, path, mapping, known):
 
 def _check(found, path, value, rule):
     """
-    Hold a value against a rule: a pair of test and words, or a mapping of rules for the keys of a mapping.
+    Hold a value against a rule: a pair of test and words; a mapping of rules for the keys of a mapping; or a list with
+    the rule for each item of a list, and what may stand there instead of one.
     """
-    if not isinstance(rule, dict):
+    if isinstance(rule, list):
+        _check_list(found, path, value, rule[0], rule[1:])
+    elif not isinstance(rule, dict):
         test, allowed = rule
         if not test(value):
             _refuse(found, path, value, allowed)
@@ -168,6 +188,24 @@ def _check(found, path, value, rule):
         _unknown(found, path, value, set(rule))
         for key in sorted(key for key in value if key in rule):
             _check(found, path + [key], value[key], rule[key])
+
+
+def _check_list(found, path, value, rule, instead):
+    """
+    Hold each item of a list against one rule.
+    """
+    if value in instead:
+        return
+    if not isinstance(value, list) or not value:
+        _refuse(found, path, value, " or ".join(["a list, each {}".format(rule[1])] + [_shown(one) for one in instead]))
+        return
+    seen = set()
+    for number, item in enumerate(value):
+        _check(found, path + [number], item, rule)
+        written = "{!r}".format(item)
+        if written in seen:
+            found.append(_problem(path + [number], item, "is there twice"))
+        seen.add(written)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -208,26 +246,12 @@ def _null_or(rule):
     return (lambda value: value is None or test(value), "{}, or null".format(allowed))
 
 
-def _list_of(rule):
-    test, allowed = rule
-
-    def proper(value):
-        if not isinstance(value, list) or not all(test(item) for item in value):
-            return False
-        return 0 < len(value) == len(set(value))
-
-    return (proper, "a list without doubles, each {}".format(allowed))
-
-
-def _is_interface_list(value):
-    def proper(item):
-        return (
-            isinstance(item, dict)
-            and len(item) == 1
-            and all(action in ("listen", "ignore", "drop") and CARD[0](item[action]) for action in item)
-        )
-
-    return isinstance(value, list) and value != [] and all(proper(item) for item in value)
+def _is_interface(item):
+    return (
+        isinstance(item, dict)
+        and len(item) == 1
+        and all(action in ("listen", "ignore", "drop") and CARD[0](item[action]) for action in item)
+    )
 
 
 def _cron_field(low, high):
@@ -254,16 +278,23 @@ def _cron_field(low, high):
 FLAG = (lambda value: isinstance(value, bool), "true or false")
 PACKAGE = _text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "the name of a package")
 SERVICE = _text(r"[A-Za-z0-9][A-Za-z0-9@._-]*", "the name of a service")
-TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of letters, digits, - and _ that begins with a letter", 32)
+TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of up to 32 letters, digits, - and _ that begins with a letter", 32)
 PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., blanks and odd signs")
 FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
-CARD = _text(r"[A-Za-z0-9][A-Za-z0-9.:@_-]*", "all, ipv4, ipv6, wildcard, a network card or an address", 45)
-MATCHER = _text(r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*", "a compound matcher such as 'ntp*', in one line", 1000)
+# A bare number would be one to the parser of ntpd, and the line a syntax error; `em1@eth0` is how ip(8) shows em1.
+CARD = _text(r"(?![0-9.]*\Z)[A-Za-z0-9][A-Za-z0-9.:_-]*|[0-9]+(?:\.[0-9]+){3}", "a network card or an address", 45)
+# `L@` and some thousand names fit.
+MATCHER = _text(
+    r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*",
+    "a compound matcher such as 'ntp*', in one line of up to 100,000 characters",
+    100000,
+)
 
 SETTINGS = {
+    # The zones below right/ count leap seconds, which the clock of ntpd does not: they show a wrong time.
     "timezone": _text(
-        r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
-        "a time zone as below /usr/share/zoneinfo, such as Asia/Shanghai",
+        r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
+        "a time zone as below /usr/share/zoneinfo (posix/ and right/ apart), such as Asia/Shanghai",
         64,
     ),
     "method": _word("ntpd", "cron"),
@@ -275,7 +306,7 @@ SETTINGS = {
         "dayweek": _cron_field(0, 7),
     },
     "package": {
-        "names": _null_or(_list_of(PACKAGE)),
+        "names": [PACKAGE, None],
         "version": _null_or(_text(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*", "a version as text, in quotes")),
         "sources": (lambda value: isinstance(value, list), "a list of {name, source, source_hash}"),
     },
@@ -293,7 +324,7 @@ SETTINGS = {
     "hwclock": {"manage": FLAG, "utc": FLAG},
     # 16 means "not synchronised", and 1 would pass for a reference clock.
     "orphan": _whole(2, 15),
-    "conflicts": (lambda value: value == [] or _list_of(SERVICE)[0](value), _list_of(SERVICE)[1]),
+    "conflicts": [SERVICE, []],
     "health": {
         "settle": _number(0, 86400, " of seconds"),
         "frequency_ppm": _number(1, 500),
@@ -344,7 +375,7 @@ OPTIONS = {
     "leapfile": PATH,
     "logfile": PATH,
     "statsdir": FOLDER,
-    "statistics": _list_of(_word(*STATISTICS)),
+    "statistics": [_word(*STATISTICS)],
     "filegen": {
         name: {
             "file": _text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a bare file name"),
@@ -354,15 +385,19 @@ OPTIONS = {
         }
         for name in STATISTICS
     },
-    "logconfig": _list_of(
+    # Of the classes only `all` stands alone: get_logmask in ntp_config.c ignores the others without a second word.
+    "logconfig": [
         _text(
-            r"[=+-](?:all|clock|peer|sync|sys)(?:all|info|events|status|statistics)?",
-            "=, + or - and a class of messages, such as =syncall",
+            r"[=+-](?:all|(?:all|clock|peer|sync|sys)(?:all|info|events|status|statistics))",
+            "=, + or -, a class (all, clock, peer, sync, sys) and a kind (all, info, events, status, statistics), "
+            "such as =syncall",
         )
-    ),
-    "enable": _list_of(_word(*SWITCHES)),
-    "disable": _list_of(_word(*SWITCHES)),
-    "interface": (_is_interface_list, "a list of {listen: NAME}, {ignore: NAME} or {drop: NAME}"),
+    ],
+    "enable": [_word(*SWITCHES)],
+    "disable": [_word(*SWITCHES)],
+    "interface": [
+        (_is_interface, "{listen: NAME}, {ignore: NAME} or {drop: NAME}, the name one of a network card or an address")
+    ],
 }
 
 # Directives that the tree writes itself, and the key that says what.
@@ -457,7 +492,7 @@ def _is_secret(secret):
     return _is_text(secret) and bool(re.match(r"(?:[!\"$-~]{1,20}|[0-9a-fA-F]{40})\Z", secret))
 
 
-def _options(found, options):
+def _options(found, options, platform):
     """
     Judge the further directives.
     """
@@ -481,6 +516,30 @@ def _options(found, options):
         if directive == "filegen" and isinstance(value, dict):
             for name in sorted(key for key in value if value[key] == {}):
                 found.append(_problem(here + [name], {}, "must not be empty"))
+    allowed = platform["daemon_files"] if platform else None
+    told = []
+    for here, name in _files(options) if allowed is not None else ():
+        if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
+            told.append(here)
+            message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
+            found.append(_problem(path + here, None, message))
+
+
+def _files(options):
+    """
+    Return the files that the daemon would open because of these directives: [(path of the key, name)].
+    """
+    found = [([key], options[key]) for key in ("leapfile", "logfile") if _is_text(options.get(key))]
+    folder, filegen, kinds = (options.get(key) for key in ("statsdir", "filegen", "statistics"))
+    if not _is_text(folder):
+        return found
+    names = {kind: kind for kind in STATISTICS if isinstance(kinds, list) and kind in kinds}
+    for kind in STATISTICS if isinstance(filegen, dict) else ():
+        given = filegen.get(kind)
+        names[kind] = given.get("file", kind) if isinstance(given, dict) else names.get(kind)
+    for kind in sorted(kind for kind in names if _is_text(names[kind])):
+        found.append((["filegen", kind, "file"] if names[kind] != kind else ["statsdir"], folder + names[kind]))
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -490,10 +549,20 @@ TIER_KEYS = {
     "match": MATCHER,
     "method": SETTINGS["method"],
     "follows": TIER,
-    "sources": (lambda value: isinstance(value, list) and value != [], "a list of names and addresses"),
-    "addresses": (lambda value: isinstance(value, list) and value != [], "a list of names and addresses"),
+    "sources": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
+    "addresses": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
     "serves": (lambda value: isinstance(value, list), "a list of networks such as 10.0.0.0/24"),
     "key": _whole(1, 65534),
+}
+
+# Keys that one could expect in a tier, and what they are called.
+MEANT = {
+    "server": "`sources` (whom this tier asks) or `addresses` (where others find it)",
+    "servers": "`sources` (whom this tier asks) or `addresses` (where others find it)",
+    "pool": "`sources`",
+    "peer": "`follows`",
+    "restrict": "`serves`",
+    "hosts": "`match`",
 }
 SOURCE_KEYS = {
     "address": (_is_text, "a name or an address"),
@@ -536,9 +605,11 @@ def _source(found, here, source, keys):
     """
     Judge a source written as a mapping.
     """
+    if source.get("address") is None:
+        message = "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+        found.append(_problem(here, None, message))
+        return
     _check(found, here, source, SOURCE_KEYS)
-    if "address" not in source:
-        found.append(_problem(here, source, "needs `address`: {}".format(SOURCE_KEYS["address"][1])))
     _named_key(found, here, source, keys)
     # Where one of the two is left out, ntpd takes 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)

@@ -56,26 +56,28 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``.
-
-    Raises SaltInvocationError for a path that would not be read, CommandExecutionError if the file cannot be
-    written or prometheus_client is missing.
+    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written, a
+    target that matches no minion and a missing prometheus_client are one sentence and exit code 1
+    (``ntpcluster.sentence``).
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-run ntpcluster.metrics path=/var/lib/prometheus/node-exporter/ntpcluster.prom
+        salt-run ntpcluster.metrics path=/srv/ntp-figures/ntpcluster.prom
     """
-    if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".prom"):
-        raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .prom")
-    if not HAS_PROMETHEUS:
-        raise CommandExecutionError(
-            "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
-        )
-    view = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-    data = text(view)
-    __salt__["ntpcluster.publish"](path, data)
+    try:
+        if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".prom"):
+            raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .prom")
+        if not HAS_PROMETHEUS:
+            raise CommandExecutionError(
+                "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
+            )
+        view = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+        data = text(view)
+        __salt__["ntpcluster.publish"](path, data)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
 
 

@@ -6,8 +6,11 @@ import os
 import tempfile
 
 from salt.exceptions import CommandExecutionError
+from salt.utils.user import get_user
 
 __virtualname__ = "ntpcluster"
+# The loader offers this alone.
+__load__ = ["publish"]
 
 
 def __virtual__():
@@ -39,4 +42,8 @@ def publish(path, data):
             os.unlink(fresh)
             raise
     except OSError as exc:
-        raise CommandExecutionError(f"{path} cannot be written: {exc.strerror}") from exc
+        said = f"{path} cannot be written: {exc.strerror}"
+        if isinstance(exc, PermissionError) and os.geteuid() != 0:
+            # salt-run gives up root for that user before it comes here (check_user of salt/utils/verify.py).
+            said += f". salt-run works as the master's `user`, {get_user()}, whoever starts it: see that it may write there"
+        raise CommandExecutionError(said) from exc

@@ -14,7 +14,7 @@ import time
 
 import jinja2
 from markupsafe import Markup
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers this alone; ``render`` stays a plain function for the tests.
@@ -54,24 +54,25 @@ def report(path, tgt="*", tgt_type="compound", timeout=None):
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``.
-
-    Raises SaltInvocationError for a path that is not the full path of an HTML file, or if the target matches no
-    minion; CommandExecutionError if the file cannot be written.
+    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that is not the full path of an HTML file or cannot
+    be written, and a target that matches no minion, are one sentence and exit code 1 (``ntpcluster.sentence``).
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-run ntpcluster.report path=/var/www/html/ntp.html
-        salt-run ntpcluster.report /root/servers.html tgt='ntp*' timeout=10
+        salt-run ntpcluster.report path=/srv/ntp-figures/time.html
+        salt-run ntpcluster.report /srv/ntp-figures/servers.html tgt='ntp*' timeout=10
     """
-    if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".html") or "\0" in path:
-        raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .html")
-    view = clean(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
-    page = render(view, __salt__["ntpcluster.report_picture"](view), __salt__["ntpcluster.report_template"]())
-    data = page.encode("utf-8")
-    __salt__["ntpcluster.publish"](path, data)
+    try:
+        if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".html") or "\0" in path:
+            raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .html")
+        view = clean(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
+        page = render(view, __salt__["ntpcluster.report_picture"](view), __salt__["ntpcluster.report_template"]())
+        data = page.encode("utf-8")
+        __salt__["ntpcluster.publish"](path, data)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
 
 

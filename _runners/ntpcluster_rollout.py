@@ -8,7 +8,7 @@ import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
-# The loader offers these alone; ``batches`` and ``objections`` stay plain functions for the tests.
+# The loader offers these alone; ``batches``, ``objections`` and ``told`` stay plain functions for the tests.
 __load__ = ["rollout", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
@@ -63,6 +63,10 @@ def rollout(target="*", resume=False, timeout=None, saltenv=None):
         plan["problems"].append(str(exc))
         return plan
     plan["problems"], plan["warnings"] = objections(view, targets)
+    if not plan["problems"]:
+        said = ask("ntpcluster.validate", tgt=targets, tgt_type="list", timeout=timeout)
+        plan["problems"] += told(said["returns"], "error")
+        plan["warnings"] += told(said["returns"], "warning")
     if resume and not plan["problems"]:
         dry = ask("state.apply", ["ntp"], kwarg=dict(where, test=True), tgt=targets, tgt_type="list", timeout=timeout)
         plan["skipped"] = [name for name in targets if finished(view["hosts"][name], dry["returns"].get(name))]
@@ -110,7 +114,7 @@ def objections(view, targets):
     faults = {}
     for name in targets:
         for item in hosts[name]["problems"] if name in hosts else ():
-            if item["code"] in ("invalid-pillar", "no-tree"):
+            if item["code"] in ("unknown-platform", "invalid-pillar", "no-tree"):
                 faults.setdefault(item["message"], []).append(name)
     problems += ["{}: {}".format(", ".join(names), message) for message, names in faults.items()]
     members = {tier["name"]: [hosts[name] for name in tier["hosts"]] for tier in view["tiers"]}
@@ -130,6 +134,19 @@ def objections(view, targets):
             for address in sorted(planned - known) if servers and known else ():
                 warnings.append(f"{address}, which tier {tier} asks, is no address of a minion of tier {above}")
     return problems, warnings
+
+
+def told(found, level):
+    """
+    What ``validate`` says of this level, each thing once, with the hosts that say so; ``found`` is what it returned.
+    """
+    said = {}
+    for name in sorted(found):
+        for item in found[name] if isinstance(found[name], list) else ():
+            if isinstance(item, dict) and item.get("level") == level:
+                said.setdefault(item.get("text"), []).append(name)
+    who = {text: "every host" if len(names) == len(found) else ", ".join(names) for text, names in said.items()}
+    return [f"{who[text]}: {text}" for text in sorted(said)]
 
 
 def finished(host, states):

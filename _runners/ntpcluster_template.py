@@ -269,7 +269,7 @@ width="{{ bar.width }}" height="{{ bar.height }}"><title>{{ bar.hosts|hosts }}: 
 <dl>
 <div><dt>Addresses</dt><dd>{{ h.addresses|join(', ') or none }}</dd></div>
 <div><dt>Daemon</dt><dd>
-{{ h.daemon.name }}{{ '' if h.daemon.running else ', not running' }}{{ '' if h.daemon.enabled else ', not started at boot' }}{% if h.daemon.uptime_s is not none %}, up {{ h.daemon.uptime_s|since }}{% endif %}</dd></div>
+{{ h.daemon.name }}{{ ', not running' if h.daemon.running is sameas false }}{{ ', not started at boot' if h.daemon.enabled is sameas false }}{% if h.daemon.uptime_s is not none %}, up {{ h.daemon.uptime_s|since }}{% endif %}</dd></div>
 <div><dt>Version</dt><dd>{{ h.daemon.version }}</dd></div>
 <div><dt>Jitter</dt><dd>{{ h.jitter_ms|ms(3, false) }} ms</dd></div>
 <div><dt>Frequency</dt><dd>{{ h.frequency_ppm|ms }} ppm</dd></div>

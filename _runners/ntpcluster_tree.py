@@ -35,13 +35,6 @@ BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 PLAIN = ("|- ", "`- ", "|  ", "   ")
 
 
-class _Unprinted(int):
-    """An exit code. The ``txt`` outputter prints each line of each value of a dict, and this has none."""
-
-    def splitlines(self):
-        return []
-
-
 def __virtual__():
     return __virtualname__
 
@@ -54,7 +47,8 @@ def tree(tgt="*", tgt_type="compound", timeout=None):
         As for ``ntpcluster.view``.
 
     Returns text; with ``--out=json``, ``--out=yaml`` and the like, the view itself (see ``ntpcluster.view``).
-    Coloured if the output is a terminal and ``--no-color`` is not given.
+    Coloured if the output is a terminal and ``--no-color`` is not given. A target that matches no minion is one
+    sentence and exit code 1.
 
     CLI Example:
 
@@ -63,7 +57,10 @@ def tree(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.tree
         salt-run ntpcluster.tree --out=json
     """
-    seen = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    try:
+        seen = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    except SaltInvocationError as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     if __opts__.get("output") not in (None, "", "txt", "text"):
         return seen
     return {"data": draw(seen, _coloured(), _branches()), "outputter": "txt"}
@@ -92,7 +89,7 @@ def check(tgt="*", tgt_type="compound", timeout=None):
         code, line = verdict(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
     except SaltInvocationError as exc:
         code, line = 3, str(exc)
-    return {"data": {f"NTP {WORDS[code]}": line, "retcode": _Unprinted(code)}, "outputter": "txt"}
+    return __salt__["ntpcluster.sentence"](f"NTP {WORDS[code]}", line, code)
 
 
 def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
@@ -106,7 +103,7 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
     count
         End after so many pictures; default: never.
 
-    Prints, and returns nothing.
+    Prints, and returns nothing but why it could not go on.
 
     CLI Example:
 
@@ -114,12 +111,12 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
 
         salt-run ntpcluster.watch interval=10
     """
-    if isinstance(interval, bool) or not isinstance(interval, (int, float)) or interval < 1:
-        raise SaltInvocationError(f"interval: {interval!r} is not a number of seconds from 1 up")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise SaltInvocationError(f"count: {count!r} is not a number from 1 up")
     done = 0
     try:
+        if isinstance(interval, bool) or not isinstance(interval, (int, float)) or interval < 1:
+            raise SaltInvocationError(f"interval: {interval!r} is not a number of seconds from 1 up")
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+            raise SaltInvocationError(f"count: {count!r} is not a number from 1 up")
         while True:
             began = time.monotonic()
             picture = draw(
@@ -132,6 +129,8 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
             if done == count:
                 break
             time.sleep(max(0.0, interval - (time.monotonic() - began)))
+    except SaltInvocationError as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     except KeyboardInterrupt:
         pass
     return {"data": {}, "outputter": "txt"}

@@ -200,6 +200,11 @@ def _word(value):
     return value if isinstance(value, str) and value else None
 
 
+def _flag(value):
+    """True or false, else None: a minion that cannot see whether its daemon runs says None itself."""
+    return value if isinstance(value, bool) else None
+
+
 def _mapping(value):
     return value if isinstance(value, dict) else {}
 
@@ -229,7 +234,7 @@ def _host(name, answered, value):
     host["planned"] = [text for text in _list(said.get("planned")) if _word(text)]
     daemon = _mapping(said.get("daemon"))
     host["daemon"] = {key: _word(daemon.get(key)) for key in ("name", "version")}
-    host["daemon"].update({key: bool(daemon.get(key)) if said else None for key in ("running", "enabled")})
+    host["daemon"].update({key: _flag(daemon.get(key)) for key in ("running", "enabled")})
     host["daemon"]["uptime_s"] = _number(daemon.get("uptime_s"))
     host["peers"] = [_peer(peer) for peer in _list(said.get("peers")) if isinstance(peer, dict)]
     host["problems"] = [

@@ -194,7 +194,7 @@ def _running(name, restart):
             proof = __salt__["ntpcluster.proof"](LOOK_S)
         changes = {}
         if not now["running"]:
-            changes["running"] = {"old": False, "new": True}
+            changes["running"] = {"old": now["running"], "new": True}
         elif not proof["proven"]:
             changes["restarted"] = proof["reason"] or "the configuration has changed"
         if not now["enabled"]:
@@ -218,7 +218,7 @@ def _running(name, restart):
 
 def _stopped(name, service, now):
     """The cron method: no daemon."""
-    if not now["running"] and not now["enabled"]:
+    if now["running"] is False and not now["enabled"]:
         return _result(name, comment="{0} does not run, as the method is cron".format(service))
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
     if __opts__["test"]:
@@ -227,6 +227,34 @@ def _stopped(name, service, now):
         "service {0}".format(service), {"running": now["running"], "enabled": now["enabled"]}
     )
     return _result(name, True, changes, __salt__["ntpcluster.bring_down"]())
+
+
+def cron_runs(name):
+    """
+    With the cron method: this host's cron daemon runs, now and after a boot, for nothing else keeps the time then.
+
+    It belongs to the host, and starting it would start every other job as well: so this never changes anything, and is
+    red with what to do.
+
+    name
+        Of no meaning; the daemon is the platform's ``cron``.
+    """
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+        if plan["method"] != "cron":
+            return _result(name, comment="not needed, as the method is {0}".format(plan["method"]))
+        cron = plan["platform"]["cron"]
+        runs, enabled = __salt__["service.status"](cron["service"]), __salt__["service.enabled"](cron["service"])
+        if runs and enabled:
+            return _result(name, comment="{0} runs".format(cron["service"]))
+        there = __salt__["service.available"](cron["service"])
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    what = "does not start at boot" if runs else "does not run" if there else "is not installed"
+    install = "" if there else "install the package {0}, then ".format(cron["package"])
+    verbs = ([] if runs else ["start"]) + ([] if enabled else ["enable"])
+    said = "the cron daemon {0}, so nothing would keep the time with the method cron. Remedy: {1}{2} the service {3}"
+    return _result(name, False, comment=said.format(what, install, " and ".join(verbs), cron["service"]))
 
 
 def alone(name):

@@ -9,7 +9,8 @@ The firewall of a host that serves time
       ntpcluster.firewall
 
 opens UDP 123 to the networks that the pillar's ``serves`` gives this host, in the live rules if a firewall is
-running and in the saved file if there is one, and closes it to networks that are no longer named there.
+running and in the saved file if there is one, and closes it to networks that are no longer named there. It is red
+where something that is not ours keeps a network out all the same.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -26,18 +27,45 @@ def __virtual__():
 
 
 def _remarks(report, changes):
-    """Where the rules are, and what others' rules do to them, one sentence each."""
+    """Where the rules are, what others' rules do to them, and how long they last: one sentence each."""
     remarks = []
     for family, found in sorted(report.items()):
         saved = found["saved"]["file"]
         if found["networks"] or family in changes or family + " saved" in changes:
             live = "running rules" if found["running"] else "not running"
             remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
+        if found["running"] and found["networks"] and not saved:
+            remarks.append(
+                "The rules last until the next boot, or until another program loads its own (ufw reload). To make "
+                "them last: {}; with ufw, add them there.".format(found["keep"] or "save them")
+            )
+        later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
+        if later and not found["refused"]:
+            remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
         if found["wider"]:
             remarks.append("Open wider than the pillar, left alone: {}.".format("; ".join(found["wider"])))
         if found["blocked"]:
-            remarks.append("Comes first and may keep them out: {}.".format("; ".join(found["blocked"])))
+            remarks.append("Left alone, and may keep them out: {}.".format("; ".join(found["blocked"])))
     return remarks
+
+
+def _first(report, networks, tense):
+    """Who may ask now, and who may not for all that was done."""
+    refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
+    if not networks:
+        return ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
+    said = [
+        "UDP 123 is not open to {}: `{}` keeps it out. That is not ours to change: open UDP 123 there, or take the "
+        "network out of `serves`.".format(network, rule)
+        for network, rule in sorted(refused.items())
+    ]
+    served = [network for found in report.values() for network in found["networks"]]
+    # the pillar's own spelling, as long as all of them may ask
+    shown = [network for network in served if network not in refused] if refused else networks
+    if shown:
+        verb = ("is open", "would be opened", "has been opened")[tense]
+        said.append("UDP 123 {} to {}.".format(verb, ", ".join(shown)))
+    return " ".join(said)
 
 
 def _settled(report):
@@ -54,6 +82,7 @@ def _settle(name, platform, networks):
     test = __opts__["test"]
     try:
         report = __salt__["ntpcluster.firewall"](platform, networks)
+        overtaken = [rule for found in report.values() for rule in found["overtaken"]]
         if not _settled(report):
             ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
         if ret["changes"] and not test:
@@ -65,15 +94,15 @@ def _settle(name, platform, networks):
         if ret["changes"]:
             ret["comment"] += " What had been done by then is in the changes; the next run goes on there."
         return ret
-    if ret["changes"] and test:
-        ret["result"] = None
     tense = 0 if not ret["changes"] else 1 if test else 2
-    if networks:
-        verb = ("is open", "would be opened", "has been opened")[tense]
-        first = "UDP 123 {} to {}.".format(verb, ", ".join(networks))
-    else:
-        first = ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
-    ret["comment"] = " ".join([first] + _remarks(report, ret["changes"]))
+    if any(found["refused"] for found in report.values()):
+        ret["result"] = False
+    elif tense == 1:
+        ret["result"] = None
+    said = [_first(report, networks, tense)] + _remarks(report, ret["changes"])
+    if ret["changes"] and overtaken:
+        said.append("Ours come before: {}.".format("; ".join(overtaken)))
+    ret["comment"] = " ".join(said)
     return ret
 
 
@@ -90,7 +119,8 @@ def firewall(name, networks=None, manage=True):
     UDP 123 is open to these networks, by rules of ours or equal ones, and not by rules of ours to any other.
 
     A stopped firewall stays stopped: then only its saved file is edited. Rules of others are left alone; the
-    comment names those that let in more, or that keep a network out.
+    comment names those that let in more, and those that may keep a part of a network out. What keeps all of it out,
+    or is not understood and may (a chain of nftables), makes the state red.
 
     name
         only the state's name

@@ -4,7 +4,7 @@ ntp:
   timezone: Asia/Shanghai
   tiers:                            # top first; a host belongs to the first tier that matches it
     server:
-      match: 'ntp*'                 # any compound matcher of Salt
+      match: 'ntp*'                 # a compound matcher of Salt
       sources:                      # outside time, from four places: any one of them may lie or die
         - 0.cn.pool.ntp.org
         - 1.cn.pool.ntp.org

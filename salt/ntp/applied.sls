@@ -1,5 +1,10 @@
 # What has been applied is kept on the host, and the minion remembers the pillar that it was applied by.
+{% from 'ntp/platform.jinja' import platform with context %}
 
+{% if not platform %}
+include:
+  - ntp.valid
+{% else %}
 include:
   - ntp.timezone
   - ntp.config
@@ -15,3 +20,4 @@ plan-is-kept:
       - sls: ntp.firewall
       - sls: ntp.service
       - sls: ntp.cron
+{% endif %}

@@ -1,6 +1,11 @@
 # Takes the deployment off this host again: files, service, firewall, crontab and beacons are what they were before.
 # The clock keeps running right, the time zone stays, and the minion still starts at boot.
+{% from 'ntp/platform.jinja' import platform with context %}
 
+{% if not platform %}
+include:
+  - ntp.valid
+{% else %}
 include:
   - ntp.modules
 
@@ -17,3 +22,4 @@ deployment-is-gone:
 # Or the next boot would deploy it again.
 /etc/salt/minion.d/highstate-on-boot.conf:
   file.absent: []
+{% endif %}

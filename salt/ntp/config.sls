@@ -4,6 +4,7 @@
 include:
   - ntp.package
 
+{% if platform %}
 {{ platform.ntp_conf }}:
   ntpcluster.file:
     - source: salt://ntp/files/ntp.conf.jinja
@@ -51,3 +52,4 @@ leases-leave-it-alone:
   ntpcluster.dhcp_ignored:
     - require:
       - ntpcluster: pillar-is-valid
+{% endif %}

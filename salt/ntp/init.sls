@@ -1,9 +1,10 @@
 # One correct time on this host: from nothing to a clock that follows its tier.
 # In the order in which things happen; each file does one job.
+{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
-  - ntp.modules
   - ntp.valid
+{% if platform %}
   - ntp.package
   - ntp.timezone
   - ntp.config
@@ -13,3 +14,4 @@ include:
   - ntp.cron
   - ntp.applied
   - ntp.sync
+{% endif %}

@@ -6,7 +6,7 @@ include:
 ntp-is-installed:
   ntpcluster.installed:
     - require:
-      - ntpcluster: pillar-is-valid
+      - pillar-is-valid
 
 no-other-time-daemon:
   ntpcluster.alone:

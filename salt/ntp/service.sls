@@ -5,6 +5,7 @@
 include:
   - ntp.config
 
+{% if platform %}
 ntp-is-running:
   ntpcluster.running:
     - watch:
@@ -18,5 +19,6 @@ ntp-is-running:
 step-at-boot:
   ntpcluster.step_at_boot:
     - require:
-      - ntpcluster: {{ platform.step_tickers }}
+      - ntpcluster: {{ platform.step_tickers or platform.ntp_conf }}
+{% endif %}
 {% endif %}

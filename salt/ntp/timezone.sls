@@ -6,4 +6,4 @@ include:
 timezone-is-set:
   ntpcluster.timezone:
     - require:
-      - ntpcluster: pillar-is-valid
+      - pillar-is-valid

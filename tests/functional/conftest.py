@@ -7,6 +7,7 @@ import yaml
 from salt._logging import shutdown_temp_handler
 from saltfactories.utils.functional import Loaders
 
+from tests.functional import firewalled
 from tests.lab.images import PROJECT
 
 
@@ -51,3 +52,16 @@ def loaders(minion_opts):
     # The handler that Salt starts with keeps what is logged until Python ends, and then writes to a closed file.
     shutdown_temp_handler()
     return Loaders(minion_opts)
+
+
+@pytest.fixture(params=["legacy", "nft"])
+def host(request, tmp_path, monkeypatch):
+    """A host with running EL6 rules that are saved too."""
+    with firewalled.made(request.param, tmp_path, monkeypatch) as host:
+        yield host
+
+
+@pytest.fixture(params=[False, True], ids=["real", "test"])
+def testmode(request, monkeypatch, host):
+    monkeypatch.setattr(firewalled.states, "__opts__", {"test": request.param})
+    return request.param

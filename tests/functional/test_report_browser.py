@@ -305,7 +305,7 @@ def runners(tmp_path_factory):
     folder = tmp_path_factory.mktemp("master")
     (folder / "runners").mkdir()
     for path in (ROOT / "_runners").glob("ntpcluster_*.py"):
-        if path.stem.partition("_")[2] in ("report", "picture", "template", "publish"):
+        if path.stem.partition("_")[2] in ("report", "picture", "template", "publish", "sentence"):
             (folder / "runners" / path.name).write_text(path.read_text())
     recorded = str(ROOT / "tests/corpus/standing/four-hosts.json")
     (folder / "runners" / "ntpcluster_recorded.py").write_text(VIEW.format(recorded=recorded))
@@ -316,7 +316,9 @@ def runners(tmp_path_factory):
 
 def test_salt_loads_the_public_functions_and_no_others(runners):
     ours = {name for name in runners if name.startswith("ntpcluster.")}
-    assert ours == {"ntpcluster." + name for name in ("publish", "report", "report_picture", "report_template", "view")}
+    assert ours == {
+        "ntpcluster." + name for name in ("publish", "report", "report_picture", "report_template", "sentence", "view")
+    }
 
 
 def test_salt_writes_a_page_that_a_browser_opens(runners, browser, tmp_path):

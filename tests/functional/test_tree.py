@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from salt.exceptions import SaltInvocationError
+
 from tests.lab.images import PROJECT
 
 
@@ -29,13 +32,73 @@ def test_the_states_stand_in_the_order_in_which_things_happen(loaders):
     assert [name for name in order if name in told] == told
 
 
-def test_an_unknown_platform_is_refused_by_name(loaders, monkeypatch):
-    loaders.opts["grains"]["osmajorrelease"] = 3
-    try:
-        shown = loaders.modules.state.show_sls("ntp.config")
-        assert "Debian-3" in str(shown)
-    finally:
-        loaders.opts["grains"]["osmajorrelease"] = 12
+#: Minions that `'*'` in a top file reaches as well, by their grains; None: the minion has no such grain.
+STRANGERS = {
+    "Debian-13": {"os_family": "Debian", "osmajorrelease": 13},
+    "RedHat-7": {"os_family": "RedHat", "osmajorrelease": 7},
+    "Arch-unknown": {"os_family": "Arch", "osmajorrelease": None},
+    "Windows-unknown": {"os_family": "Windows", "osmajorrelease": None},
+    "proxy-unknown": {"os_family": "proxy", "osmajorrelease": ""},
+    "unknown-unknown": {"os_family": None, "osmajorrelease": None},
+}
+
+
+@pytest.fixture(params=sorted(STRANGERS))
+def stranger(request, loaders):
+    """The minion with the grains of another platform; what the tree says of that."""
+    grains, kept = loaders.opts["grains"], dict(loaders.opts["grains"])
+    for grain, value in STRANGERS[request.param].items():
+        grains.pop(grain) if value is None else grains.update({grain: value})
+    yield f"ntpcluster does not know the platform {request.param}, only Debian-12, RedHat-6: it changes nothing on this host"
+    grains.clear()
+    grains.update(kept)
+
+
+def test_an_unknown_platform_is_one_red_state_with_one_sentence(loaders, stranger):
+    for sls in ("ntp", "ntp.boot", "ntp.beacon", "ntp.clean", "ntp.valid", "ntp.config", "ntp.service"):
+        shown = loaders.modules.state.show_low_sls(sls)
+        told = [(low["state"], low["fun"], low["name"]) for low in shown if low["__id__"] == "pillar-is-valid"]
+        assert told == [("test", "fail_without_changes", stranger)], sls
+        if sls in ("ntp", "ntp.boot", "ntp.beacon", "ntp.clean", "ntp.valid"):
+            assert len(shown) == 1, sls
+    (state,) = loaders.modules.state.apply("ntp", test=True).raw.values()
+    assert (state["result"], state["changes"], state["name"]) == (False, {}, stranger)
+
+
+def test_no_state_file_takes_the_highstate_of_an_unknown_platform_with_it(loaders, stranger):
+    """A state file applied by itself is red on such a host, and nothing in it gets as far as its function."""
+    for path in sorted((PROJECT / "salt" / "ntp").glob("*.sls")):
+        if path.stem == "modules":  # it brings the modules along, and no state
+            continue
+        name = "ntp" if path.stem == "init" else f"ntp.{path.stem}"
+        for low in loaders.modules.state.show_low_sls(name):
+            assert isinstance(low, dict), f"{name}: {low}"
+        states = loaders.modules.state.apply(name, test=True).raw
+        assert {state["result"] for state in states.values()} == {False}, name
+        assert stranger in str(states), name
+
+
+def test_the_status_of_an_unknown_platform_says_so(loaders, stranger):
+    status = loaders.modules.ntpcluster.status()
+    (problem,) = status["problems"]
+    assert (problem["code"], problem["message"]) == ("unknown-platform", stranger)
+    assert "platforms.yaml" in problem["remedy"] and "pillar" not in problem["remedy"]
+    assert (status["synchronized"], status["daemon"]["running"]) == (False, None)
+    assert loaders.modules.ntpcluster.standing()["planned"] is None
+    assert loaders.modules.ntpcluster.diagnose() == status["problems"]
+    for function in ("plan", "platform", "daemon", "timezone", "dhcp_meddles"):
+        with pytest.raises(SaltInvocationError, match="^" + re.escape(stranger)):
+            loaders.modules[f"ntpcluster.{function}"]()
+
+
+def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
+    """This pillar names one source and one address, and `validate` says so; an apply does not repeat it every time."""
+    doubtful = [problem["text"] for problem in loaders.modules.ntpcluster.validate()]
+    for key, tier in (("sources", "server"), ("addresses", "client")):
+        said = f"ntp:tiers:server:{key}: gives tier {tier} one source alone: "
+        assert len([text for text in doubtful if text.startswith(said)]) == 1
+    (state,) = loaders.modules.state.apply("ntp.valid", test=True).raw.values()
+    assert (state["result"], state["comment"]) == (True, "the pillar is valid; this host is of tier client")
 
 
 def test_functions_of_several_files_are_one_module(loaders):

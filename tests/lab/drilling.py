@@ -5,6 +5,7 @@ A check here reads files, packets, processes and the lab's own clock; it never a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -38,9 +39,28 @@ def follows(host: NamespaceHost) -> str | None:
     return starred.group(1) if starred else None
 
 
+def holders(host: NamespaceHost) -> list[int]:
+    """Machine process ids of those called ntpd that hold UDP port 123: a name alone is no daemon."""
+    tables = [open(f"/proc/{host.pid}/net/{name}").read().splitlines()[1:] for name in ("udp", "udp6")]
+    rows = [line.split() for table in tables for line in table]
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(":007B")}
+    found = []
+    for pid in host.pids():
+        # A process may end while it is looked at.
+        with contextlib.suppress(OSError):
+            if open(f"/proc/{pid}/comm").read().strip() == "ntpd":
+                held = {os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
+                found += [pid] if held & sockets else []
+    return found
+
+
 def daemons(host: NamespaceHost) -> list[int]:
-    """Process ids of ntpd, by its program and not by what any script says."""
-    return [int(pid) for pid in host.run(["pgrep", "-x", "ntpd"]).out.split()]
+    """Process ids of the host's NTP daemons, as the host counts them."""
+    found = []
+    for pid in holders(host):
+        with contextlib.suppress(OSError):
+            found.append(int(re.search(r"NSpid:.*\s(\d+)\n", open(f"/proc/{pid}/status").read()).group(1)))
+    return found
 
 
 def crash(host: NamespaceHost) -> None:
@@ -124,7 +144,7 @@ def stopped(host: NamespaceHost) -> list[str]:
 
 def unread(host: NamespaceHost) -> list[str]:
     """Files of the daemon's configuration that are younger than the daemon: it does not know what is in them."""
-    pid = next(pid for pid in host.pids() if open(f"/proc/{pid}/comm").read().strip() == "ntpd")
+    pid = holders(host)[0]
     ticks = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19])
     began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
     files = [

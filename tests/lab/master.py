@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.lab.images import FORBIDDEN, PROJECT
+from tests.lab.images import CACHE, FORBIDDEN, PROJECT
 from tests.lab.network import Network
 
 #: Where the programs of Salt are: the hosts', and the master's, which may be of another release (LAB_MASTER=FOLDER).
@@ -19,11 +19,24 @@ SCRIPTS = Path(sys.executable).parent
 MASTER_SCRIPTS = Path(os.environ.get("LAB_MASTER", SCRIPTS))
 
 
+def without_roots_home() -> list[str]:
+    """
+    The words in front of a program that gives up root: whoever it becomes finds Python and the tree, though they may lie in
+    root's home. That is another folder in a mount namespace of its own, with these alone in it.
+    """
+    inside = [path for path in (Path(sys.base_prefix), SCRIPTS.parent, PROJECT, CACHE) if path.is_relative_to("/root")]
+    lines = ["set -e", "mount --bind /root /mnt", "mount -t tmpfs -o mode=755 tmpfs /root"]
+    lines += [f"mkdir -p '{path}'; mount --bind '/mnt/{path.relative_to('/root')}' '{path}'" for path in inside]
+    lines += ["umount -l /mnt"]
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", "\n".join([*lines, 'exec "$0" "$@"'])]
+
+
 class Master:
     """A master that accepts every key, as nothing but the lab's hosts can reach it."""
 
     def __init__(self, network: Network, address: str, folder: Path, pillar: dict, options: dict | None = None) -> None:
         self.folder, self.address = folder, address
+        self.user = (options or {}).get("user", "root")
         for part in ("etc", "pillar/ntp"):
             (folder / part).mkdir(parents=True)
         self.write_pillar(pillar)
@@ -61,6 +74,7 @@ class Master:
     def _argv(self, program: str, *words: str) -> list[str]:
         return [
             "ip", "netns", "exec", self.namespace, "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
+            *(() if self.user == "root" else without_roots_home()),
             str(MASTER_SCRIPTS / program), "-c", str(self.folder / "etc"), *words,
         ]  # fmt: skip
 

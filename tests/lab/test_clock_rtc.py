@@ -6,6 +6,7 @@ import datetime
 import errno
 import shutil
 import subprocess
+import textwrap
 import time
 
 import pytest
@@ -114,6 +115,54 @@ def test_an_rtc_can_be_broken(state, fault, answers):
     clock = Clock.create(state)
     clock.rtc_fault(fault)
     assert python(state, "result = refusal(rtc_read), refusal(rtc_set, 10**9)") == answers
+
+
+def shown(state, body):
+    """What a program answers that has the file's path and both ways to read it."""
+    head = """
+        PATH = "/sys/class/rtc/rtc0/since_epoch"
+        def by_open():
+            with open(PATH) as file:
+                return file.read()
+        def by_stdio():
+            return stdio_read(PATH)
+    """
+    return python(state, textwrap.dedent(head) + textwrap.dedent(body))
+
+
+def test_sysfs_shows_the_hosts_rtc_as_well(state):
+    clock = Clock.create(state, rtc_epoch=1520862120)
+    texts = shown(state, "result = by_open(), by_stdio()")
+    for text in texts:
+        assert text.endswith("\n") and 1520862120 <= int(text) <= clock.rtc_now()
+    clock.rtc(False)
+    assert shown(state, "result = refusal(by_open), refusal(by_stdio)") == [errno.ENOENT] * 2
+
+
+def test_an_rtc_whose_battery_died_is_shown_but_not_read_until_it_is_set(state):
+    clock = Clock.create(state)
+    clock.empty_rtc()
+    assert shown(
+        state,
+        """
+        os.close(os.open(PATH, os.O_RDONLY))
+        result = [refusal(by_open), refusal(by_stdio), refusal(rtc_read), refusal(rtc_set, 10**9), int(by_open())]
+        """,
+    ) == [errno.EINVAL] * 3 + [None, 10**9]
+
+
+def test_a_host_whose_rtc_lost_the_time_boots_in_1970(state):
+    clock = Clock.create(state)
+    clock.empty_rtc()
+    clock.boot()
+    assert 0 <= clock.now() < 60
+
+
+def test_other_files_are_opened_as_ever(state, tmp_path):
+    Clock.create(state)
+    (tmp_path / "text").write_text("as ever")
+    assert python(state, f"result = stdio_read({str(tmp_path / 'text')!r})") == "as ever"
+    assert python(state, f"result = refusal(stdio_read, {str(tmp_path / 'none')!r})") == errno.ENOENT
 
 
 def test_a_hanging_rtc_blocks_until_it_is_repaired(state):

@@ -1,7 +1,7 @@
 """Drills 2 and 4: servers that lie while they are followed, and packets that nobody asked for.
 
-Four clients of one kind, all drilled at the same time: with two servers and with three, one of which turns liar; it jumps by
-three seconds and claims stratum 1 above the honest ones' 2, or it drifts by 500 ppm.
+Six clients of one kind, all drilled at the same time: with two servers and with three, one of which turns liar, the last in
+the list or the first; it jumps by three seconds and claims stratum 1 above the honest ones' 2, or it drifts by 500 ppm.
 """
 
 from __future__ import annotations
@@ -25,12 +25,17 @@ ASKS = {
     "three-jump": [*INTERNET[:2], JUMPER],
     "two-drift": [INTERNET[0], DRIFTER],
     "three-drift": [*INTERNET[:2], DRIFTER],
+    "first-jump": [JUMPER, *INTERNET[:2]],
+    "first-drift": [DRIFTER, *INTERNET[:2]],
 }
+LIAR = {name: JUMPER if name.endswith("jump") else DRIFTER for name in ASKS}
+#: Who has a majority, and how far its clock may move at most while the liar lies.
+SAFE = {"three-jump": drilling.STILL_S, "first-jump": drilling.STILL_S, "three-drift": 0.02, "first-drift": 0.02}
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def host(request, images):
-    """The lab of four clients; it is named for what its parameter groups."""
+    """The lab of the clients; it is named for what its parameter groups."""
     with Cluster(master=False) as lab:
         lab.liars = Upstream(lab.network, "liars", [JUMPER, DRIFTER], lab.folder / "liars")
         lab.closing.callback(lab.liars.close)
@@ -56,7 +61,6 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
     lab = host
     settle(lab)
     hosts = lab.hosts
-    liar = {name: asked[-1] for name, asked in ASKS.items()}
     began = time.time()
     seen = {name: {} for name in ASKS}
     with Watch(*hosts.values()) as watch:
@@ -77,17 +81,46 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
         for key, seconds in seen[name].items():
             print(f"    {seconds:4d} s  {key}")
         print(made.run(["ntpq", "-pn"]).out)
-    for name in ("three-jump", "three-drift"):
-        status = call(hosts[name], "ntpcluster.status")
-        assert status["synchronized"] and status["health"] == "degraded", name
-        assert [p["evidence"]["peer"] for p in status["problems"] if p["code"] == "falseticker"] == [liar[name]]
-        assert status["source"] in INTERNET
-    assert watch.moved(hosts["three-jump"]) < drilling.STILL_S
-    assert watch.moved(hosts["three-drift"]) < 0.02
+    for name, still in SAFE.items():
+        names_the_liar(name, hosts[name])
+        assert watch.moved(hosts[name]) < still, name
     # Two servers that contradict each other: NTP cannot know who is right, so nobody is followed and the clock stands.
     assert watch.moved(hosts["two-jump"]) < drilling.STILL_S
     two = call(hosts["two-jump"], "ntpcluster.status")
     assert two["health"] != "ok", two["problems"]
+
+
+def names_the_liar(name, made):
+    status = call(made, "ntpcluster.status")
+    assert status["synchronized"] and status["health"] == "degraded", (name, status["problems"])
+    assert [p["evidence"]["peer"] for p in status["problems"] if p["code"] == "falseticker"] == [LIAR[name]]
+    assert status["source"] in INTERNET
+
+
+def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(host):
+    """The first source that has answered often enough would be followed at once: `tos minsane` makes it wait for a second."""
+    hosts = {name: host.hosts[name] for name in SAFE}
+    steps = {name: made.time.counters["steps"] for name, made in hosts.items()}
+    with Watch(*hosts.values()) as watch:
+        began = time.monotonic()
+        for made in hosts.values():
+            drilling.service(made, "restart").check()
+        for name, made in hosts.items():
+            drilling.timed(lambda made=made: follows(made) in INTERNET, 60, 0.5)
+            wait_until(lambda name=name, made=made: f"x{LIAR[name]}" in made.run(["ntpq", "-pn"]).out, 60, 0.5)
+            print(
+                f"{made.platform} {name}: follows, and knows the liar, {time.monotonic() - began:.0f} s after the first restart"
+            )
+        time.sleep(20)
+    for name, made in hosts.items():
+        print(
+            f"{made.platform} {name}: clock moved {watch.moved(made) * 1000:.1f} ms, now {made.clock_error() * 1000:+.1f} ms"
+        )
+    for name, made in hosts.items():
+        wait_until(lambda made=made: call(made, "ntpcluster.status")["synchronized"], 60, 1)
+        names_the_liar(name, made)
+        assert watch.moved(made) < SAFE[name], name
+        assert made.time.counters["steps"] == steps[name], name
 
 
 def test_when_the_liar_is_honest_again_all_is_as_before(host):
@@ -176,3 +209,26 @@ def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(hos
     assert watch.moved(made) < drilling.STILL_S
     for name, each in lab.hosts.items():
         drilling.whole(each, lab.belongings[name])
+
+
+def test_the_last_of_three_servers_moves_nobody_and_status_says_why(host):
+    """Of two servers the last one is followed; of three it is not, for nobody could tell whether it lies."""
+    lab = host
+    three, two = lab.hosts["first-jump"], lab.hosts["two-jump"]
+    settle(lab)
+    with Watch(three) as watch:
+        lab.internet.behave(silent=True)
+        seconds = drilling.timed(lambda: "few-sources" in codes(call(three, "ntpcluster.status")["problems"]), 120, 1)
+        seen = call(three, "ntpcluster.status")
+        few = next(p for p in seen["problems"] if p["code"] == "few-sources")
+        assert (seen["health"], seen["source"], few["evidence"]["usable"]) == ("unsynchronized", None, [JUMPER])
+        assert "`tos minsane 2` wants 2 to agree" in few["message"]
+        wait_until(lambda: call(two, "ntpcluster.status")["source"] == JUMPER, 60, 1)
+        lab.liars.behave(JUMPER, offset=3.0)
+        time.sleep(40)
+        lab.liars.behave(JUMPER)
+        lab.internet.behave(stratum=2, refid="10.9.9.9")
+        back = drilling.timed(lambda: call(three, "ntpcluster.status")["synchronized"], 90, 1)
+    print(f"{three.platform}: said after {seconds:.0f} s, over {back:.0f} s after the others were back")
+    assert watch.moved(three) < drilling.STILL_S
+    drilling.whole(three, lab.belongings["first-jump"])

@@ -10,7 +10,11 @@ import time
 import pytest
 
 from tests.lab.cluster import Role, wait_until
+from tests.lab.drilling import daemons
 from tests.lab.el6_driving import changed, lines, reboot, service, wait_for_boot
+
+#: The names in the stock ntp.conf.
+POOL = [f"{number}.centos.pool.ntp.org" for number in range(4)]
 
 CHKCONFIG_LINE = "{:<15}\t0:{}\t1:{}\t2:{}\t3:{}\t4:{}\t5:{}\t6:{}\n"
 
@@ -36,8 +40,8 @@ def ntpd_pid(host):
 
 def kill_ntpd(host):
     """End ntpd without a chance to tidy up."""
-    host.run(["pkill", "-KILL", "-x", "ntpd"])
-    wait_until(lambda: host.run(["pgrep", "-x", "ntpd"]).rc == 1, 10)
+    host.run(["kill", "-KILL", ntpd_pid(host)])
+    wait_until(lambda: not daemons(host), 10)
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,8 @@ def ntp(el6):
     """The host with the packages installed from its repository, stock configuration, daemon stopped."""
     done = el6.run(["yum", "-q", "-y", "install", "ntp"])
     assert done.rc == 0, done.out + done.err
+    # Every name has an address, or a resolver child would be there beside the daemon.
+    el6.write("/etc/hosts", el6.read("/etc/hosts") + "".join(f"10.0.0.{n + 1} {name}\n" for n, name in enumerate(POOL)))
     yield el6
     el6.run(["service", "ntpd", "stop"])
 
@@ -259,7 +265,7 @@ def test_starting_a_running_ntpd_leaves_it_alone(running):
     before = ntpd_pid(running)
     assert service(running, "ntpd", "start")[0] == 0
     assert ntpd_pid(running) == before
-    assert lines(running, "pgrep", "-x", "ntpd") == [before]
+    assert daemons(running) == [int(before)]
 
 
 def test_stopping_a_stopped_ntpd_says_failed_and_returns_0(ntp):
@@ -294,7 +300,42 @@ def test_a_running_ntpd_is_found_without_its_pid_file(running):
     running.run(["rm", "/var/run/ntpd.pid"])
     assert service(running, "ntpd", "status") == (0, f"ntpd (pid  {pid}) is running...\n")
     assert service(running, "ntpd", "stop")[0] == 0
-    assert lines(running, "pgrep", "-x", "ntpd") == []
+    assert daemons(running) == []
+
+
+def test_while_a_name_is_unknown_a_second_ntpd_outlives_the_daemon(ntp):
+    """ntp_intres.c of 4.2.6p5; init.d/functions takes any process of the name if there is no pid file."""
+    hosts = ntp.read("/etc/hosts")
+    ntp.write("/etc/hosts", "127.0.0.1 localhost\n")
+    try:
+        assert service(ntp, "ntpd", "start")[0] == 0
+        pid = ntpd_pid(ntp)
+        wait_until(lambda: len(lines(ntp, "pgrep", "-x", "ntpd")) == 2 and daemons(ntp), 10)
+        assert daemons(ntp) == [int(pid)]
+        [child] = set(lines(ntp, "pgrep", "-x", "ntpd")) - {pid}
+        daemon, double = (lines(ntp, "ps", "-o", "comm=,args=", "-p", each)[0].split() for each in (pid, child))
+        assert daemon == double == ["ntpd", "ntpd", "-u", "ntp:ntp", "-p", "/var/run/ntpd.pid", "-g"]
+        assert service(ntp, "ntpd", "stop")[0] == 0
+        stopped = time.monotonic()
+        assert lines(ntp, "pgrep", "-x", "ntpd") == [child]
+        assert service(ntp, "ntpd", "status") == (0, f"ntpd (pid  {child}) is running...\n")
+        wait_until(lambda: lines(ntp, "pgrep", "-x", "ntpd") == [], 60)
+        print(f"the child ended {time.monotonic() - stopped:.0f} s after the daemon")
+        assert time.monotonic() - stopped > 25
+    finally:
+        ntp.write("/etc/hosts", hosts)
+
+
+def test_when_the_name_is_known_the_second_ntpd_ends(ntp):
+    hosts = ntp.read("/etc/hosts")
+    ntp.write("/etc/hosts", "127.0.0.1 localhost\n")
+    try:
+        assert service(ntp, "ntpd", "start")[0] == 0
+        wait_until(lambda: len(lines(ntp, "pgrep", "-x", "ntpd")) == 2, 10)
+    finally:
+        ntp.write("/etc/hosts", hosts)
+    wait_until(lambda: lines(ntp, "pgrep", "-x", "ntpd") == [ntpd_pid(ntp)], 10)
+    service(ntp, "ntpd", "stop")
 
 
 def test_ntpd_cannot_be_reloaded(running):

@@ -336,6 +336,38 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
     assert call(host, "ntpcluster.status")["synchronized"]
 
 
+@pytest.mark.parametrize("how", ["stopped", "disabled", "missing"])
+def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
+    """Missing is a host whose service has no script and no links: what the package brought, as far as Salt looks."""
+    cron = "crond" if host.platform == "el6" else "cron"
+    off = {"el6": ["chkconfig", cron, "off"], "modern": ["update-rc.d", cron, "disable"]}
+    on = {"el6": ["chkconfig", cron, "on"], "modern": ["update-rc.d", cron, "enable"]}
+    if how != "stopped":
+        host.run(off[host.platform]).check()
+    if how != "disabled":
+        host.run(["service", cron, "stop"]).check()
+    if how == "missing":
+        host.run(["mv", f"/etc/init.d/{cron}", "/tmp/script"]).check()
+    set_pillar(host, CRON)
+    before, pid = system(host), host.run(["pidof", "ntpd"]).check().out
+    runs = [solo.apply(host, "test=True"), solo.apply(host)]
+    after = system(host)
+    if how == "missing":
+        host.run(["mv", "/tmp/script", f"/etc/init.d/{cron}"]).check()
+    host.run(on[host.platform]).check()
+    host.run(["service", cron, "start"]).check()
+    package = "cronie" if host.platform == "el6" else "cron"
+    words = {
+        "stopped": ("does not run, so nothing would keep the time", f"start the service {cron}"),
+        "disabled": ("does not start at boot, so nothing would keep the time", f"enable the service {cron}"),
+        "missing": ("is not installed", f"install the package {package}, then start and enable the service {cron}"),
+    }
+    for done in runs:
+        assert [state["__id__"] for state in done if state["result"] is False][0] == "cron-runs"
+        assert all(text in failed(done)[0] for text in words[how]) and changed(done) == []
+    assert (difference(before, after), host.run(["pidof", "ntpd"]).out) == ({}, pid)
+
+
 def test_a_stopped_firewall_stays_stopped_and_keeps_its_rules(host):
     if host.platform == "modern":
         # Debian has no firewall service; the same law holds for rules that are not there.

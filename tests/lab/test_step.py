@@ -69,14 +69,14 @@ def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     assert abs(host.rtc_error()) < 2 and done["hwclock"]["written"]
 
 
-def test_a_second_step_within_a_minute_waits_until_a_limiting_server_bears_it(host):
+def test_the_next_process_knows_how_much_a_limiting_server_bears(host):
     call(host, "ntpcluster.step", "force=True")
+    # Two queries, ntpdate and the daemon's eight packets. Nobody would know of them before; a server bears 55 s.
+    account = float(host.read("/var/run/ntpcluster.asked").split()[1])
+    assert 55 < account < 80
     began = time.monotonic()
     call(host, "ntpcluster.query")
-    waited = time.monotonic() - began
-    print(f"{host.platform}: a query right after a step waited {waited:.1f} s")
-    # Two queries, ntpdate and the daemon's eight packets are 66 s; a server bears 55. It took about a second before.
-    assert waited > 5
+    print(f"{host.platform}: a query right after a step took {time.monotonic() - began:.1f} s")
 
 
 def test_a_followed_clock_is_left_alone(host):

@@ -123,6 +123,54 @@ def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
         assert codes(problems).count("unreachable") == 1
 
 
+def test_sources_that_lose_their_time_are_told_at_once_and_stay_so(host):
+    """They answer every poll, with stratum 16. ntpsec drops such answers, so that only asking can tell them from silence."""
+    restart(host)
+    wait_until(lambda: status(host)["synchronized"], 40, 1)
+    host.lab.internet.behave(stratum=16, leap=3, refid="INIT")
+    if host.platform == "el6":
+        seen = wait_until(lambda: lost(status(host)) and status(host), 20, 1)
+        assert seen["source"] and "reach-gaps" not in codes(seen["problems"]), seen["problems"]
+    late = wait_until(lambda: (seen := status(host))["health"] == "unsynchronized" and seen, 90, 2)
+    if host.platform == "el6":
+        assert lost(late) == 3 and "unreachable" not in codes(late["problems"])
+    assert codes(call(host, "ntpcluster.diagnose")).count("upstream-unsynchronized") == 3
+
+
+def lost(seen) -> int:
+    return codes(seen["problems"]).count("upstream-unsynchronized")
+
+
+def test_a_server_that_has_just_started_refuses_nobody(host):
+    """What ntpd 4.2.6 answers until it has the time: stratum 0, leap 3, INIT (RFC 5905, 7.4)."""
+    host.lab.internet.behave(kiss="INIT")
+    restart(host)
+    settled(host)
+    found = call(host, "ntpcluster.diagnose")
+    assert codes(found).count("upstream-unsynchronized") == 3 and "denied" not in codes(found)
+
+
+def test_one_refusal_among_good_answers_is_history(host):
+    restart(host)
+    wait_until(lambda: status(host)["synchronized"], 40, 1)
+    host.lab.internet.behave(kiss="RATE")
+    refused = wait_until(
+        lambda: [p["address"] for p in status(host)["peers"] if p["last_event"] == "rate_exceeded"], 30, 1
+    )
+    host.lab.internet.behave()
+
+    def answered():
+        seen = status(host)
+        peers = [peer for peer in seen["peers"] if peer["address"] in refused]
+        return all(peer["reach"] & 1 for peer in peers) and seen, [peer["last_event"] for peer in peers]
+
+    # ntpd asks less often for a while after a refusal.
+    seen, events = wait_until(lambda: (found := answered())[0] and found, 60, 1)
+    print(f"{host.platform}: {events} {codes(seen['problems'])}")
+    assert "rate_exceeded" in events, "the event is still the last one"
+    assert seen["synchronized"] and "denied" not in codes(seen["problems"])
+
+
 @pytest.mark.parametrize("kiss", ["DENY", "RATE", "RSTR"])
 def test_a_kiss_of_death_is_called_denied(host, kiss):
     host.lab.internet.behave(kiss=kiss)
@@ -147,12 +195,23 @@ def test_one_liar_among_three_is_named(host):
     assert late["health"] == "degraded"
 
 
-def test_a_server_that_follows_its_own_clock_does_not_pass_as_right(host):
-    host.lab.internet.behave(stratum=11, refid="127.127.1.0")
+@pytest.mark.parametrize(
+    ("refid", "stratum"), [("127.127.1.0", 11), ("127.127.1.1", 11), ("127.127.7.1", 8), ("LOCL", 1), ("127.0.0.1", 10)]
+)
+def test_a_server_that_follows_its_own_clock_does_not_pass_as_right(host, refid, stratum):
+    host.lab.internet.behave(stratum=stratum, refid=refid)
     restart(host)
     late = settled(host)
     assert not late["synchronized"]
     assert "orphan" in codes(late["problems"])
+
+
+def test_one_server_of_three_on_its_own_clock_is_named(host):
+    host.lab.internet.behave(INTERNET[2], stratum=8, refid="127.127.7.1")
+    restart(host)
+    late = settled(host)
+    assert late["synchronized"] and late["health"] == "degraded"
+    assert [one["evidence"]["peer"] for one in late["problems"] if one["code"] == "orphan"] == [INTERNET[2]]
 
 
 def test_a_daemon_on_its_own_clock_does_not_pass_as_right(host):
@@ -171,6 +230,33 @@ def test_a_daemon_with_other_sources_than_configured_is_seen(host):
     seen = status(host)
     listed = [one for one in seen["problems"] if one["code"] == "not-listed"]
     assert listed and listed[0]["evidence"]["missing"] == ["10.0.0.1"]
+
+
+def test_sources_that_nobody_planned_are_named(host):
+    restart(host)
+    wait_until(lambda: status(host)["synchronized"], 40, 1)
+    set_pillar(host, {**PILLAR, "tiers": {"client": {"match": "*", "sources": INTERNET[:1]}}})
+    seen = status(host)
+    assert [one["evidence"]["extra"] for one in seen["problems"] if one["code"] == "not-listed"] == [INTERNET[1:]]
+    assert seen["synchronized"] == (seen["source"] == INTERNET[0])
+
+
+def test_after_a_step_of_the_daemons_own_its_sources_are_given_a_poll(host):
+    # No grace but that one.
+    set_pillar(host, {**PILLAR, "health": {"settle": 1}})
+    host.run(["service", SERVICE[host.platform], "stop"]).check()
+    host.time.set(offset_s=5)
+    host.run(["service", SERVICE[host.platform], "start"]).check()
+    waited = []
+    for seen in iter(lambda: status(host), None):
+        blamed = [one["evidence"]["peer"] for one in seen["problems"] if "peer" in one["evidence"]]
+        stepped = [peer["address"] for peer in seen["peers"] if peer["refid"] == ".STEP."]
+        waited += stepped
+        assert not set(stepped) & set(blamed), seen["problems"]
+        if seen["synchronized"] or seen["daemon"]["uptime_s"] > 60:
+            break
+    assert waited, "the daemon has stepped, and was seen then"
+    assert abs(host.clock_error()) < 0.1
 
 
 def test_servers_that_follow_this_host_are_a_loop(host):
@@ -215,6 +301,60 @@ def test_names_that_nobody_knows_are_unresolvable(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     found = call(host, "ntpcluster.diagnose")
     assert [one["evidence"]["peer"] for one in found if one["code"] == "unresolvable"] == ["no-such-host.lab"]
+
+
+def test_names_of_a_dead_resolver_are_unresolvable_to_the_daemon_and_nothing_to_be_healed(host):
+    names = ["nosuch1.lab", "nosuch2.lab"]
+    set_pillar(host, {**PILLAR, "tiers": {"client": {"match": "*", "sources": names}}})
+    host.write("/etc/resolv.conf", "nameserver 10.0.0.254\noptions timeout:2 attempts:1\n")
+    lines = "".join(f"server {name} iburst minpoll 3 maxpoll 3\n" for name in names)
+    host.write(CONFIG[host.platform], "restrict 127.0.0.1\n" + lines)
+    restart(host)
+    early = status(host)
+    late = settled(host)
+    host.write("/etc/resolv.conf", "")
+    assert (early["health"], codes(early["problems"])[0]) == ("settling", "unresolvable")
+    assert (late["health"], codes(late["problems"])[0]) == ("unsynchronized", "unresolvable")
+    for seen in (early, late):
+        assert not {"not-listed", "daemon-stopped", "incomplete"} & set(codes(seen["problems"]))
+
+
+def by_crontab(host):
+    """`status` of a host whose method is cron: its servers are asked by packets of ours. Its daemon is a rival then."""
+    set_pillar(host, {**PILLAR, "method": "cron"})
+    seen = status(host)
+    assert seen["health"] != "ok"
+    return seen, [code for code in codes(seen["problems"]) if code not in ("rival-daemon", "few-sources")]
+
+
+def test_without_a_daemon_the_majority_counts_as_well(host):
+    seen, found = by_crontab(host)
+    assert (seen["synchronized"], found) == (True, [])
+    host.lab.internet.behave(INTERNET[1], offset=5.0)
+    seen, found = by_crontab(host)
+    assert (seen["synchronized"], found) == (True, ["falseticker"])
+    host.lab.internet.behave(INTERNET[0], offset=5.0)
+    seen, found = by_crontab(host)
+    assert (seen["synchronized"], found) == (False, ["falseticker", "offset-high"])
+    host.lab.internet.behave(INTERNET[2], silent=True)
+    host.lab.internet.behave(INTERNET[0])
+    seen, found = by_crontab(host)
+    assert (seen["synchronized"], found) == (False, ["unreachable", "falseticker", "falseticker"])
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ({"stratum": 8, "refid": "127.127.7.1"}, "orphan"),
+        ({"kiss": "DENY"}, "denied"),
+        ({"kiss": "INIT"}, "upstream-unsynchronized"),
+        ({"stratum": 16, "leap": 3}, "upstream-unsynchronized"),
+    ],
+)
+def test_without_a_daemon_servers_are_judged_in_the_same_words(host, how, code):
+    host.lab.internet.behave(**how)
+    seen, found = by_crontab(host)
+    assert (seen["synchronized"], found) == (False, [code] * 3)
 
 
 def test_a_broken_pillar_does_not_keep_status_from_answering(host):

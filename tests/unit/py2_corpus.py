@@ -91,9 +91,10 @@ def variable_differences(variables, wanted):
     return found
 
 
-def tool_result(program, capture):
+def tool_result(program, name, capture):
     """The result of ntpdate's, hwclock's or ntpstat's reader, in the short form of the expectations."""
-    result = getattr(ntpcluster_parse_tools, "parse_" + program)(*capture)
+    how = {"setting": True} if "systohc" in name else {}
+    result = getattr(ntpcluster_parse_tools, "parse_" + program)(*capture, **how)
     if program == "ntpdate":
         codes = [error["code"] for error in result["errors"]]
         return dict(result, errors=codes, unparsed=len(result["unparsed"]))
@@ -118,7 +119,7 @@ def check():
     for program in ("ntpdate", "hwclock", "ntpstat"):
         wanted = expected(program)
         for name, capture in sorted(captures(program).items()):
-            got = tool_result(program, capture)
+            got = tool_result(program, name, capture)
             compared += 1
             if not same(got, wanted[name]):
                 found.append("{}/{}: {!r}, expected {!r}".format(program, name, got, wanted[name]))

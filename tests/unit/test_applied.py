@@ -232,7 +232,7 @@ def test_the_tree_is_looked_for_where_the_last_run_found_it(host, monkeypatch):
     ntpcluster_applied.keep(ntpcluster_plan.plan())
     assert where[1:] == ["prod", "prod"], "a state run has its files from one place"
     ended(host)
-    assert ntpcluster_plan.facts()["platform_name"] == "RedHat-6"
+    assert ntpcluster_plan.facts()["platform"]["name"] == "RedHat-6"
     monkeypatch.setitem(ntpcluster_applied.__opts__, "saltenv", "dev")
     assert ntpcluster_applied.environments() == ["dev", "prod", "base"]
 

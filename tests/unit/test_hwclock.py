@@ -1,10 +1,28 @@
-"""The hardware clock as the kernel shows it: seconds since 1970, as if it kept UTC."""
+"""The hardware clock: as the kernel shows it (seconds since 1970, as if it kept UTC), and what hwclock says where it does not.
 
+The double takes the place of the program hwclock: it prints what util-linux printed in such a case, and knows no clock.
+"""
+
+import errno
+import io
 import time
 
 import pytest
 
-from _modules import ntpcluster_clock
+from _modules import ntpcluster_clock, ntpcluster_parse_tools
+
+NONE = ("", "hwclock: Cannot access the Hardware Clock via any known method.", 1)
+#: A dead battery, by util-linux 2.38 and by that of RHEL 6.
+DEAD = ("", "hwclock: ioctl(RTC_RD_TIME) to /dev/rtc0 to read the time failed: Invalid argument", 1)
+DEAD_EL6 = ("", "RTC_RD_TIME: Invalid argument\nioctl() to /dev/rtc to read the time failed.", 74)
+#: display_time() of hwclock.c in util-linux 2.17.2: exit code 0, and nothing on stdout.
+INVALID = (
+    "",
+    "The Hardware Clock registers contain values that are either invalid (e.g. 50th day of month) or beyond the range "
+    "we can handle (e.g. Year 2095).",
+    0,
+)
+DONE = ("", "", 0)
 
 
 @pytest.fixture
@@ -14,23 +32,114 @@ def shown(tmp_path, monkeypatch):
     return path
 
 
+@pytest.fixture
+def hwclock(monkeypatch):
+    """The double: `answers` by option, the last one again and again; `calls` are the options it was called with."""
+
+    class Program:
+        answers, calls = {}, []
+
+        def __call__(self, name, package, argv, timeout, zone):
+            self.calls.append(" ".join(argv))
+            left = self.answers[argv[0] if len(argv) == 2 else " ".join(argv[:2])]
+            said = left.pop(0) if len(left) > 1 else left[0]
+            if said is None:
+                # It waits for the next second, but prints when it was started, to a microsecond.
+                said = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()) + ".500000+00:00", "", 0)
+            return dict(zip(("stdout", "stderr", "retcode"), said, strict=True), timed_out=said[2] == 137)
+
+    program = Program()
+    program.calls = []
+    functions = {"ntpcluster.program": program, "ntpcluster.parse_hwclock": ntpcluster_parse_tools.parse_hwclock}
+    monkeypatch.setattr(ntpcluster_clock, "__salt__", functions, raising=False)
+    return program
+
+
 @pytest.mark.parametrize("ahead", [0, -86400, 4000000])
-def test_its_error_is_told_to_a_second(shown, ahead):
+def test_its_error_is_told_to_a_second_and_starts_no_program(shown, hwclock, ahead):
     shown.write_text(f"{int(time.time()) + ahead}\n")
-    assert ntpcluster_clock.hwclock_error(utc=True) == pytest.approx(ahead, abs=1)
+    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    assert seen["error_s"] == pytest.approx(ahead, abs=1) and seen["epoch_s"] == pytest.approx(
+        time.time() + ahead, abs=2
+    )
+    assert (seen["present"], seen["problem"], hwclock.calls) == (True, None, [])
 
 
 @pytest.mark.parametrize(("zone", "ahead"), [("Asia/Shanghai", 28800), ("America/Caracas", -14400), ("UTC", 0)])
 def test_one_that_keeps_local_time_is_compared_with_local_time(shown, monkeypatch, zone, ahead):
     monkeypatch.setenv("TZ", zone)
     shown.write_text(f"{int(time.time()) + ahead}\n")
-    assert ntpcluster_clock.hwclock_error(utc=False) == pytest.approx(0, abs=1)
+    seen = ntpcluster_clock.hwclock(utc=False, exact=False)
     monkeypatch.undo()
     time.tzset()
+    assert seen["error_s"] == pytest.approx(0, abs=1) and seen["epoch_s"] == pytest.approx(time.time(), abs=2)
 
 
-@pytest.mark.parametrize("text", [None, "", "no clock\n"])
-def test_a_kernel_that_shows_none_is_no_error(shown, text):
-    if text is not None:
-        shown.write_text(text)
-    assert ntpcluster_clock.hwclock_error(utc=True) is None
+def unreadable(shown, monkeypatch, how):
+    """The kernel's file in this state; EINVAL when it is read stands for an RTC that holds no valid time."""
+    if how == "text":
+        shown.write_text("no clock\n")
+    if how == "empty":
+        shown.write_text("")
+    if how in ("EINVAL", "EACCES"):
+        error = OSError(getattr(errno, how), how)
+
+        class File(io.StringIO):
+            def read(self):
+                raise error
+
+        monkeypatch.setattr(ntpcluster_clock.salt.utils.files, "fopen", lambda path: File())
+
+
+def test_a_kernel_without_one_and_an_hwclock_without_one_make_a_host_without_one(shown, hwclock):
+    hwclock.answers = {"--show": [NONE]}
+    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    assert (seen["present"], seen["error_s"]) == (False, None) and "any known method" in seen["problem"]
+    assert hwclock.calls == ["--show --utc"]
+
+
+def test_a_clock_that_only_hwclock_knows_is_a_clock(shown, hwclock):
+    hwclock.answers = {"--show": [None]}
+    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    assert (seen["present"], seen["problem"]) == (True, None) and abs(seen["error_s"]) < 2
+
+
+@pytest.mark.parametrize("how", ["text", "empty", "EINVAL", "EACCES"])
+@pytest.mark.parametrize("said", [NONE, DEAD, DEAD_EL6, INVALID, DONE, ("", "something new", 0)])
+def test_what_the_kernel_shows_and_cannot_read_is_there(shown, hwclock, monkeypatch, how, said):
+    unreadable(shown, monkeypatch, how)
+    hwclock.answers = {"--show": [said]}
+    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    assert (seen["present"], seen["error_s"]) == (True, None) and seen["problem"]
+
+
+@pytest.mark.parametrize("said", [("", "something new", 0), DONE, ("", "Killed", 137)])
+def test_what_hwclock_does_not_tell_is_unknown(shown, hwclock, said):
+    hwclock.answers = {"--show": [said]}
+    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    assert (seen["present"], seen["error_s"]) == (None, None) and seen["problem"]
+
+
+def test_a_clock_that_cannot_be_read_is_set_without_reading_it_first(hwclock):
+    """As RHEL's hwclock does: it reads before it sets, except with --noadjfile."""
+    hwclock.answers = {"--systohc": [DEAD_EL6, DONE], "--systohc --noadjfile": [DONE], "--show": [None]}
+    done = ntpcluster_clock.systohc(utc=True)
+    assert done["written"] and done["present"] and done["problem"] is None
+    assert hwclock.calls == ["--systohc --utc", "--systohc --noadjfile --utc", "--systohc --utc", "--show --utc"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"--systohc": [DEAD_EL6], "--systohc --noadjfile": [DEAD_EL6]},
+        {"--systohc": [NONE]},
+        {"--systohc": [DONE], "--show": [DEAD]},
+        {"--systohc": [DONE], "--show": [INVALID]},
+        {"--systohc": [DONE], "--show": [DONE]},
+        {"--systohc": [("", "", 137)]},
+    ],
+)
+def test_a_write_that_is_not_read_back_is_none(hwclock, answers):
+    hwclock.answers = answers
+    done = ntpcluster_clock.systohc(utc=True)
+    assert done["written"] is False and done["error_s"] is None and done["problem"]

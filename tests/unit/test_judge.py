@@ -2,11 +2,12 @@
 
 import copy
 import inspect
+import random
 import re
 
 import pytest
 
-from _modules import ntpcluster_judge
+from _modules import ntpcluster_judge, ntpcluster_parse
 from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host, ntpcluster_plan
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
@@ -15,7 +16,7 @@ SERVERS = ["10.0.0.189", "10.0.0.180"]
 @pytest.fixture
 def plan():
     platform = dict(PLATFORMS["RedHat-6"], name="RedHat-6")
-    return ntpcluster_plan.build(PILLAR, DEFAULTS, platform, host("node148"))
+    return ntpcluster_plan.build(dict(PILLAR, orphan=10), DEFAULTS, platform, host("node148"))
 
 
 def row(address, condition, **changes):
@@ -76,6 +77,15 @@ def system(**changes):
     return change
 
 
+def extra(address, **changes):
+    """The daemon has one source more."""
+
+    def change(_, table):
+        table["peers"].append(row(address, "candidate", **changes))
+
+    return change
+
+
 def unselected(**changes):
     """No source is selected, and all of them are different."""
 
@@ -98,8 +108,8 @@ def test_a_healthy_host_has_no_problem(plan):
         pytest.param(alter(1, reach=0o360), ["unreachable"], id="the second server has died"),
         pytest.param(alter(1, reach=0o375), ["reach-gaps"], id="a packet is lost"),
         pytest.param(alter(1, condition="falseticker", tally="x"), ["falseticker"], id="a liar"),
-        pytest.param(alter(1, last_event="access_denied"), ["denied"], id="denied"),
-        pytest.param(alter(1, last_event="rate_exceeded"), ["denied"], id="asked too often"),
+        pytest.param(alter(1, last_event="access_denied", reach=0o20), ["denied"], id="denied"),
+        pytest.param(alter(1, last_event="rate_exceeded", reach=0), ["denied"], id="asked too often"),
         pytest.param(alter(1, refid=".RATE.", refid_kind="kiss", reach=0), ["denied"], id="a kiss code as refid"),
         pytest.param(alter(1, flash=0x0008, reach=0), ["denied"], id="access denied as a failed test"),
         pytest.param(alter(1, flash=0x0010, reach=0), ["authentication"], id="wrong key"),
@@ -114,6 +124,31 @@ def test_a_healthy_host_has_no_problem(plan):
             alter(0, reference_age_s=10241.0), ["upstream-unsynchronized"], id="our server has lost its sources"
         ),
         pytest.param(alter(1, reach=0, heard=False), ["unreachable"], id="never heard"),
+        pytest.param(alter(1, flash=0x0020, reach=0o376), ["upstream-unsynchronized"], id="it has just lost its time"),
+        pytest.param(
+            alter(0, flash=0x0020, reach=0o374), ["upstream-unsynchronized"], id="our source has lost its time"
+        ),
+        pytest.param(
+            alter(0, refid=".INIT.", refid_kind="state", stratum=16, when_s=7, poll_s=8, reach=0o14, flash=0x0020),
+            ["upstream-unsynchronized"],
+            id="our source was restarted and has no time yet",
+        ),
+        pytest.param(
+            alter(0, stratum=16, reach=0o14, flash=None), ["upstream-unsynchronized"], id="stratum 16, by the row alone"
+        ),
+        pytest.param(alter(1, flash=0x0020, reach=0, when_s=9999), ["unreachable"], id="stratum 16 once, silent since"),
+        pytest.param(
+            alter(1, last_event="rate_exceeded", reach=0o375), ["reach-gaps"], id="one RATE among good answers"
+        ),
+        pytest.param(alter(1, reach=0, when_s=10), ["denied"], id="it answers, and nothing of it is of use"),
+        pytest.param(alter(1, refid=".LOCL.", refid_kind="local"), ["orphan"], id="a candidate on its own clock"),
+        pytest.param(alter(1, refid="127.127.7.1"), ["orphan"], id="a candidate that is an old router"),
+        pytest.param(extra("192.0.2.99"), ["not-listed"], id="a source that nobody planned"),
+        pytest.param(
+            extra("127.127.1.0", refid=".LOCL.", reach=0, heard=False), ["not-listed", "unreachable"], id="a spare"
+        ),
+        pytest.param(system(rootdisp=None), ["incomplete"], id="an unknown root dispersion"),
+        pytest.param(system(frequency=None), ["incomplete"], id="an unknown frequency"),
         pytest.param(system(frequency=-495.0), ["frequency-limit"], id="frequency at its limit"),
         pytest.param(system(rootdisp=1500.0), ["root-distance"], id="too uncertain"),
     ],
@@ -136,6 +171,31 @@ def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(p
             alter(0, remote="127.127.1.0", address="127.127.1.0", refid=".LOCL."),
             ["not-listed", "orphan"],
             id="the local clock in place of the first server",
+        ),
+        pytest.param(alter(0, refid="127.127.1.1"), ["orphan"], id="the source is an island of chrony or Windows"),
+        pytest.param(alter(0, refid="127.127.7.1"), ["orphan"], id="the source is an old router's own clock"),
+        pytest.param(alter(0, refid="CHU_AUDIO(1)"), ["orphan"], id="the same as classic ntpq prints it"),
+        pytest.param(
+            alter(0, refid=".LOCL.", stratum=1), ["orphan"], id="the source follows a local clock of stratum 0"
+        ),
+        pytest.param(alter(0, stratum=10), ["orphan"], id="the source is an orphan, by its stratum"),
+        pytest.param(alter(0, stratum=11), ["orphan"], id="the source is below an orphan"),
+        pytest.param(
+            alter(0, remote="192.0.2.99", address="192.0.2.99"),
+            ["not-listed"],
+            id="a source outside the tier is followed",
+        ),
+        pytest.param(
+            alter(0, remote="SHM(0)", address=None, refid=".GPS.", stratum=0), ["not-listed"], id="a reference clock"
+        ),
+        pytest.param(system(stratum=None), ["incomplete"], id="no stratum"),
+        pytest.param(system(leap=None), ["incomplete"], id="an odd leap"),
+        pytest.param(system(offset=None), ["incomplete"], id="no offset"),
+        pytest.param(alter(0, offset_ms=None), ["incomplete"], id="an offset that was cut short"),
+        pytest.param(
+            alter(0, flash=0x0020, reach=0o360),
+            ["upstream-unsynchronized"],
+            id="our source lost its time four polls ago",
         ),
         pytest.param(system(leap="alarm"), ["unsynchronized"], id="the daemon itself says that it has no time yet"),
         pytest.param(
@@ -195,9 +255,217 @@ def test_a_name_that_the_daemon_has_no_row_for_is_unresolvable(plan):
     assert seen["problems"][0]["evidence"]["names"] == ["time2.example"]
 
 
+def test_more_rows_than_names_are_told_and_a_clock_is_never_a_name(plan):
+    plan["sources"] = [dict(plan["sources"][0]), dict(plan["sources"][1], address="time2.example")]
+    assert codes(judge(plan, extra("192.0.2.99"))) == ["not-listed"]
+    seen = judge(plan, alter(1, remote="127.127.28.0", address="127.127.28.0", refid=".SHM."))
+    assert [one["evidence"]["extra"] for one in seen["problems"]] == [["127.127.28.0"]]
+
+
+@pytest.mark.parametrize(("uptime", "health"), [(30.0, "settling"), (90000.0, "unsynchronized")])
+def test_names_that_all_have_no_address_are_unresolvable(plan, uptime, health):
+    plan["sources"] = [dict(source, address=f"time{n}.example") for n, source in enumerate(plan["sources"])]
+
+    def change(process, table):
+        process["uptime_s"] = uptime
+        table["peers"].clear()
+        table["variables"].update(leap="alarm", stratum=16, refid="INIT")
+
+    seen = judge(plan, change)
+    assert (seen["health"], codes(seen)[0]) == (health, "unresolvable")
+    assert "not-listed" not in codes(seen)
+
+
+def test_a_source_at_stratum_15_makes_this_host_one_without_time(plan):
+    plan["orphan_stratum"] = None
+
+    def change(_, table):
+        table["peers"][0]["stratum"] = 15
+        table["variables"]["stratum"] = 16
+
+    seen = judge(plan, change)
+    assert (seen["synchronized"], codes(seen)) == (False, ["unsynchronized"])
+    assert "stratum 15" in seen["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("kind", ["POOL", "BCST", "MCST", "ACST"])
+def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
+    word = {"POOL": "pool", "BCST": "broadcast", "MCST": "multicast", "ACST": "manycast"}[kind]
+    made = extra("192.0.2.255", refid=f".{kind}.", refid_kind=word, stratum=16, reach=0, when_s=None, heard=False)
+    seen = judge(plan, made)
+    assert (seen["health"], len(seen["peers"])) == ("ok", 2)
+
+
+@pytest.mark.parametrize(
+    ("unreach", "when", "found"),
+    [(0, None, ["unsynchronized"]), (1, 9, ["unsynchronized"]), (2, None, ["unreachable", "unreachable"])],
+)
+def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, when, found):
+    """As 4.2.8p15 and ntpsec print it: `when` is whatever, and ntpsec has `heard` from before."""
+    gone = {"refid": ".STEP.", "refid_kind": "state", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
+
+    def change(process, table):
+        unselected(**gone, heard=True, flash=0x1402)(process, table)
+        table["variables"].update(leap="alarm", stratum=16, refid="STEP")
+
+    assert [code for code in codes(judge(plan, change)) if code != "few-sources"][: len(found)] == found
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"refid": ".DENY.", "refid_kind": "kiss", "last_event": "mobilize"}, "DENY"),
+        ({"refid": ".RSTR.", "refid_kind": "kiss", "last_event": "sys_peer"}, "RSTR"),
+        ({"last_event": "rate_exceeded"}, "rate_exceeded"),
+        ({"flash": 0x0008, "last_event": "unreachable"}, "access denied"),
+    ],
+)
+def test_the_word_of_a_refusal_is_the_kiss_code(plan, changes, word):
+    seen = judge(plan, alter(1, reach=0, **changes))
+    assert seen["problems"][0]["message"] == f"{SERVERS[1]} refuses this host: {word}"
+
+
+def test_there_is_no_majority_where_all_disagree(plan):
+    seen = judge(plan, unselected(condition="falseticker", tally="x"))
+    said = [one["message"] for one in seen["problems"] if one["code"] == "falseticker"]
+    assert len(said) == 2 and all("no majority" in one for one in said)
+    one = judge(plan, alter(1, condition="falseticker", tally="x"))
+    assert "against the majority" in one["problems"][0]["message"]
+
+
+def test_an_unknown_offset_is_none(plan):
+    assert judge(plan, alter(0, offset_ms=None))["offset_ms"] is None
+    assert judge(plan, unselected(reach=0))["offset_ms"] is None
+
+
+WORDS = {
+    "refid": [None, "192.0.2.1", ".INIT.", ".STEP.", ".DENY.", ".LOCL.", "LOCAL(0)", "127.127.7.1", ".DNS.", ".POOL."],
+    "address": [*SERVERS, "192.0.2.99", "127.127.1.0", None],
+    "stratum": [None, 0, 1, 2, 9, 10, 15, 16],
+    "when_s": [None, 0, 7, 5000],
+    "poll_s": [None, 8, 1024],
+    "reach": [0, 1, 0o14, 0o20, 0o360, 0o377],
+    "offset_ms": [None, 0.0, -99.0, 101.0, 2e6],
+    "inexact": [[], ["address"], ["offset_ms"]],
+    "last_event": [None, "mobilize", "rate_exceeded", "access_denied"],
+    "flash": [None, 0, 0x8, 0x10, 0x20, 0x800, 0x1400],
+    "heard": [True, False],
+    "unreach": [None, 0, 7],
+    "reference_age_s": [None, -1.0, 99999.0],
+    "condition": ["system_peer", "candidate", "falseticker", "reject", "pps", "outlier"],
+}
+CLAIMS = {
+    "leap": [None, "none", "alarm", "add"],
+    "stratum": [None, 1, 3, 16],
+    "refid": [None, "INIT", "STEP", "127.0.0.1", "10.0.0.189"],
+    "offset": [None, 0.0, 5000.0],
+    "rootdelay": [None, 0.1],
+    "rootdisp": [None, 9999.0],
+    "frequency": [None, 0.0, 500.0],
+}
+
+
+def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
+    dice = random.Random(124)
+    names = dict(plan, sources=[dict(source, address=f"t{n}.example") for n, source in enumerate(plan["sources"])])
+    for _ in range(20000):
+        rows = [
+            {**row(SERVERS[0], "candidate"), **{key: dice.choice(WORDS[key]) for key in dice.sample(sorted(WORDS), 5)}}
+            for _ in range(dice.randrange(4))
+        ]
+        for one in rows:
+            one["refid_kind"] = ntpcluster_parse._refid_kind(one["refid"], one["stratum"])
+        said = {key: dice.choice(CLAIMS[key]) for key in dice.sample(sorted(CLAIMS), 3)}
+        uptime = dice.choice([None, 3.0, 70.0, 90000.0])
+
+        def change(process, table, rows=rows, said=said, uptime=uptime):
+            process["uptime_s"] = uptime
+            table["peers"] = rows
+            table["variables"].update(said)
+            table["complete"] = dice.random() < 0.8
+
+        seen = judge(dice.choice([plan, plan, names, None]), change)
+        assert seen["synchronized"] or seen["problems"], (rows, said)
+        assert (seen["health"] == "ok") == (seen["synchronized"] and not seen["problems"])
+
+
 def test_few_sources_are_a_matter_of_the_pillar(plan):
     plan["health"] = dict(plan["health"], survivors=3)
     assert codes(judge(plan)) == ["few-sources"]
+
+
+def three(plan):
+    """The plan of a host with three sources, two of which have to agree."""
+    third = dict(plan["sources"][0], address="10.0.0.181", prefer=False)
+    return dict(plan, sources=[*plan["sources"], third], minsane=2)
+
+
+def one_left(process, table):
+    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last one is a candidate, and nobody is followed."""
+    table["peers"] = [
+        row(SERVERS[0], "candidate"),
+        row(SERVERS[1], "reject", reach=0, when_s=1050),
+        row("10.0.0.181", "reject", reach=0, when_s=1040),
+    ]
+
+
+def test_one_source_of_three_is_not_followed_and_the_reason_is_told(plan):
+    seen = judge(three(plan), one_left)
+    assert (seen["synchronized"], seen["health"], seen["source"]) == (False, "unsynchronized", None)
+    assert codes(seen) == ["unreachable", "unreachable", "unsynchronized", "few-sources"]
+    few = seen["problems"][-1]
+    assert few["message"] == (
+        "1 of 3 sources answers (10.0.0.189), and `tos minsane 2` wants 2 to agree: the clock runs free until more return"
+    )
+    assert "restore the silent sources" in few["remedy"]
+
+
+def test_one_source_of_three_is_named_as_too_few_while_the_daemon_is_young_but_not_at_once(plan):
+    def aged(seconds):
+        def change(process, table):
+            one_left(process, table)
+            process["uptime_s"] = seconds
+
+        return change
+
+    assert "few-sources" in codes(judge(three(plan), aged(40.0)))
+    assert "few-sources" not in codes(judge(three(plan), aged(5.0)))
+
+
+def test_the_last_source_is_no_problem_of_its_own_where_it_may_be_followed(plan):
+    def followed(process, table):
+        one_left(process, table)
+        table["peers"][0] = row(SERVERS[0], "system_peer")
+
+    assert codes(judge(dict(three(plan), minsane=1), followed)) == ["unreachable", "unreachable"]
+
+
+def test_a_liar_is_not_counted_among_those_that_could_agree(plan):
+    def change(process, table):
+        one_left(process, table)
+        table["peers"][1] = row(SERVERS[1], "falseticker", offset_ms=3000.0)
+
+    assert codes(judge(three(plan), change))[-1] == "few-sources"
+
+
+def unseen(process, _):
+    """The minion may not look whose port 123 is."""
+    process.update(running=None, pid=None, uptime_s=None)
+
+
+def test_a_daemon_that_cannot_be_seen_but_answers_runs(plan):
+    seen = judge(plan, unseen)
+    assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (True, "ok", [])
+
+
+def test_a_daemon_that_cannot_be_seen_and_is_silent_is_neither_stopped_nor_well(plan):
+    def change(process, table):
+        unseen(process, table)
+        table.update(error="timeout", message="no answer", complete=False, variables={}, peers=[])
+
+    seen = judge(plan, change)
+    assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (None, "unsynchronized", ["daemon-silent"])
+    assert "cannot be seen" in seen["problems"][0]["message"]
 
 
 def young(process, table):

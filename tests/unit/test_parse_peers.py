@@ -229,3 +229,25 @@ def test_a_table_with_other_columns_is_reported_not_read(name):
 
 def test_rows_are_plain_data():
     assert json.loads(json.dumps(rows_of("multi-when-428"))) == rows_of("multi-when-428")
+
+
+def test_two_rows_on_one_line_are_reported_not_mixed():
+    lines = CAPTURES["c426-steady-pn"][0].split("\n")[:5]
+    for glue in ("", " ", "\r"):
+        glued = glue.join(lines[2:4])
+        result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], glued, lines[4]]))
+        assert [row["address"] for row in result["peers"]] == [lines[4][1:].split()[0]]
+        assert (result["complete"], result["unparsed"]) == (False, [glued])
+
+
+def test_a_refid_of_four_characters_may_have_blanks():
+    lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
+    row = lines[2].replace(".GPS.  ", ".x y . ")
+    assert ntpcluster_parse.parse_peers("\n".join([*lines[:2], row]))["peers"][0]["refid"] == ".x y ."
+
+
+@pytest.mark.parametrize("refid", ["127.127.1.1", "127.127.7.1", "LOCAL(1)", "CHU_AUDIO(1)", ".LOCL."])
+def test_a_clock_that_nothing_disciplines_is_local(refid):
+    lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
+    row = lines[2].replace(".GPS.".ljust(15), refid.ljust(15))
+    assert ntpcluster_parse.parse_peers("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"

@@ -10,7 +10,7 @@ CASES = [(program, name) for program in ("ntpdate", "hwclock", "ntpstat") for na
 
 @pytest.mark.parametrize(("program", "name"), CASES)
 def test_every_capture_says_what_is_expected(program, name):
-    got = py2_corpus.tool_result(program, py2_corpus.captures(program)[name])
+    got = py2_corpus.tool_result(program, name, py2_corpus.captures(program)[name])
     assert py2_corpus.same(got, py2_corpus.expected(program)[name]), got
 
 
@@ -151,6 +151,30 @@ def test_hwclock_of_rhel_6_ends_with_0_after_an_option_it_does_not_know():
 def test_what_hwclock_could_not_do_has_a_word(stderr, error, present):
     got = tools.parse_hwclock("", stderr, 1)
     assert (got["error"], got["present"], got["message"]) == (error, present, stderr)
+
+
+@pytest.mark.parametrize(
+    ("stderr", "error", "present"),
+    [
+        # display_time() of hwclock.c in util-linux 2.17.2
+        (
+            "The Hardware Clock registers contain values that are either invalid (e.g. 50th day of month) or beyond "
+            "the range we can handle (e.g. Year 2095).",
+            "read-failed",
+            True,
+        ),
+        ("something never heard of", "unparsable", None),
+        ("", "unparsable", None),
+    ],
+)
+def test_an_hwclock_that_ends_with_0_and_shows_no_time_has_read_none(stderr, error, present):
+    got = tools.parse_hwclock("", stderr, 0)
+    assert (got["error"], got["present"], got["message"]) == (error, present, stderr or "hwclock printed nothing")
+
+
+def test_silence_is_success_when_the_clock_was_to_be_set():
+    got = tools.parse_hwclock("", "", 0, setting=True)
+    assert (got["error"], got["present"]) == (None, True)
 
 
 def test_ntpstat_that_says_nothing_known_has_an_error():

@@ -99,3 +99,24 @@ def test_times_are_seconds_and_never_is_none():
     assert (got["reftime_s"], got["clock_s"]) == (1795331702.5, None)
     # After February 2036 the 32 bits start again.
     assert parse("clock=00000001.00000000 2036-02-07T06:28:17.000Z")["clock_s"] == 2085978497.0
+
+
+@pytest.mark.parametrize("before", ["primary timeout 120 ms\n", "a line of somebody else's\n", "***Warning\n\n"])
+@pytest.mark.parametrize("name", ["c426-steady-rv", "c428-rv-falsetick", "c428-rv-raw", "sec122-rv-unreach"])
+def test_a_line_before_the_head_changes_nothing(name, before):
+    """`parse_variables` and `parse_ntpq` have one reader."""
+    text = CAPTURES[name][0]
+    expected = parse(text)
+    assert "status" in expected
+    assert parse(before + text) == expected == ntpcluster_parse.parse_ntpq(before + text)["variables"]
+
+
+@pytest.mark.parametrize("name", ["stratum", "offset", "frequency", "rootdelay", "rootdisp", "sys_jitter", "unreach"])
+@pytest.mark.parametrize("text", ["-", "x", "", '"1"', "1,5", "nan"])
+def test_a_name_that_is_a_number_is_a_number_or_none(name, text):
+    assert parse(f"{name}={text}, refid=x")[name] is None
+
+
+@pytest.mark.parametrize("text", ["17", "-1", "99999999999999999999", "2.5"])
+def test_a_stratum_is_one_of_0_to_16(text):
+    assert parse(f"stratum={text}") == {"stratum": None}

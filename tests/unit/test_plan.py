@@ -9,7 +9,16 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from _modules import ntpcluster_applied, ntpcluster_plan, ntpcluster_tiers, ntpcluster_validate
+from _modules import (
+    ntpcluster_applied,
+    ntpcluster_delivery,
+    ntpcluster_matcher,
+    ntpcluster_plan,
+    ntpcluster_tiers,
+    ntpcluster_timezone,
+    ntpcluster_validate,
+    ntpcluster_wording,
+)
 from tests.unit.test_validate import GOOD, mutate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,6 +212,37 @@ def test_a_host_never_lists_its_own_name():
 def test_only_a_tier_that_serves_is_an_orphan_parent():
     orphans = {name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")}
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
+    # But every tier knows at which stratum a source stands that is below one.
+    assert plan("db17", "10.1.7.7", pillar=THREE_TIERS)["orphan_stratum"] == 6
+
+
+@pytest.mark.parametrize(
+    ("count", "tos", "minsane", "lines"),
+    [
+        (1, None, 1, []),
+        (2, None, 1, []),
+        (3, None, 2, []),
+        (4, None, 2, []),
+        (3, {"maxdist": 3}, 2, ["tos maxdist 3"]),
+        (3, {"minsane": 1}, 1, []),
+        (4, {"minsane": 3, "minclock": 4}, 3, ["tos minclock 4"]),
+        (2, {"minsane": 2}, 2, []),
+        # ntpd keeps one survivor: two could never agree.
+        (3, {"minclock": 1}, 1, ["tos minclock 1"]),
+    ],
+)
+def test_of_three_sources_two_have_to_agree_unless_the_pillar_says_otherwise(count, tos, minsane, lines):
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["sources"] = [f"192.0.2.{number}" for number in range(count)]
+    pillar["options"] = {"tos": tos} if tos else {}
+    made = plan("ntp189", "10.0.0.189", pillar=pillar)
+    assert (made["minsane"], made["options"]) == (minsane, lines)
+
+
+def test_a_host_that_leaves_itself_out_counts_the_others():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["sources"] = ["10.0.0.189", "192.0.2.1", "192.0.2.2"]
+    assert plan("ntp189", "10.0.0.189", pillar=pillar)["minsane"] == 1
 
 
 def test_options_become_finished_lines_without_exponents():
@@ -217,7 +257,7 @@ def test_options_become_finished_lines_without_exponents():
     assert plan("node148", "10.0.0.148", pillar=dict(PILLAR, options=options))["options"] == [
         "filegen loopstats file loops type day nolink enable",
         "interface ignore wildcard",
-        "interface listen eth0",
+        'interface listen "eth0"',
         "leapfile /etc/ntp/leap-seconds.list",
         "logconfig =syncall +clockall",
         "statistics loopstats peerstats",
@@ -298,10 +338,42 @@ def test_a_host_of_no_tier_is_told_its_name():
 def test_a_host_that_could_ask_only_itself_is_an_error():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"]["addresses"] = ["10.0.0.148"]
-    (problem,) = ntpcluster_plan.doubts(
+    found = ntpcluster_plan.doubts(
         pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", "10.0.0.148", pillar=pillar)
     )
-    assert problem["level"] == "error" and problem["key"] == "ntp:tiers:client:follows"
+    assert ("ntp:tiers:client:follows", "error") in [(problem["key"], problem["level"]) for problem in found]
+
+
+@pytest.mark.parametrize(
+    ("pillar", "spoil", "name", "address", "key"),
+    [
+        # Its matcher lost it: it would follow the other server, which follows it.
+        (PILLAR, {"server": {"match": "X@foo"}}, "ntp189", "10.0.0.189", "ntp:tiers:server:addresses"),
+        # Two tiers down, where its own address is in no list it asks.
+        (THREE_TIERS, {"core": {"match": "croe*"}}, "core1", "10.0.0.1", "ntp:tiers:core:addresses"),
+        # Up instead of down.
+        (THREE_TIERS, {"core": {"match": "*1"}}, "rack1", "10.1.0.1", "ntp:tiers:rack:addresses"),
+        # By name, the id or the fully qualified one.
+        (PILLAR, {"server": {"addresses": ["Node148"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
+        (PILLAR, {"server": {"addresses": ["node148.example"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
+    ],
+)
+def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address, key):
+    pillar = copy.deepcopy(pillar)
+    for tier, keys in spoil.items():
+        pillar["tiers"][tier].update(keys)
+    found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host(name, address, pillar=pillar))
+    (problem,) = [problem for problem in found if problem["key"] == key and problem["level"] == "error"]
+    assert f"is this host, {name}, but the host is of tier" in problem["message"]
+
+
+def test_a_member_with_an_address_that_its_tier_shares_is_no_stray():
+    pillar = copy.deepcopy(PILLAR)
+    pillar["tiers"]["server"]["addresses"] = ["10.0.0.100", "ntp.example"]
+    for name in ("ntp189", "ntp180", "node148"):
+        own = host(name, "10.0.0.7", *(["10.0.0.100"] if name == "ntp189" else []), pillar=pillar)
+        found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS["Debian-12"], own)
+        assert [problem for problem in found if problem["level"] == "error"] == []
 
 
 def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
@@ -331,9 +403,14 @@ def minion(monkeypatch, tmp_path):
     }
     functions = {
         "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
+        # A file server with the tree alone; the real one is in the lab.
+        "cp.hash_file": lambda url, saltenv: {},
         "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
+        "ntpcluster.delivered": ntpcluster_delivery.delivered,
+        "ntpcluster.matcher_fault": ntpcluster_matcher.matcher_fault,
         "ntpcluster.facts": ntpcluster_plan.facts,
         "ntpcluster.misfits": ntpcluster_plan.misfits,
+        "ntpcluster.foreign": ntpcluster_plan.foreign,
         "ntpcluster.relations": ntpcluster_tiers.relations,
         "ntpcluster.validate": ntpcluster_validate.validate,
         "ntpcluster_applied.in_run": ntpcluster_applied.in_run,
@@ -342,10 +419,18 @@ def minion(monkeypatch, tmp_path):
         "ntpcluster_applied.plan": ntpcluster_applied.plan,
         # The master has what the minion remembers.
         "pillar.items": lambda unmask: pillar,
+        "ntpcluster_applied.compiled": ntpcluster_applied.compiled,
+        "ntpcluster.worded": ntpcluster_wording.worded,
+        "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
     }
     monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
     context, opts = {}, {"cachedir": str(tmp_path)}
-    for module in (ntpcluster_applied, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
+    # Two zones of a tzdata that is as small as can be.
+    monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(tmp_path))
+    (tmp_path / "Asia").mkdir()
+    for name in ("Asia/Shanghai", "UTC"):
+        (tmp_path / name).write_bytes(b"TZif2")
+    for module in (ntpcluster_applied, ntpcluster_delivery, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
@@ -387,16 +472,78 @@ def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
         ntpcluster_plan.plan()
 
 
-def test_an_unknown_platform_is_named_together_with_the_known_ones(minion):
-    minion["grains"].update(os_family="Suse", osmajorrelease=15)
-    with pytest.raises(SaltInvocationError, match=r"platforms.yaml:Suse-15: .*only Debian-12, RedHat-6"):
+@pytest.mark.parametrize(
+    ("grains", "name"),
+    [
+        ({"os_family": "Suse", "osmajorrelease": 15}, "Suse-15"),
+        ({"os_family": "Debian", "osmajorrelease": 13}, "Debian-13"),
+        ({"os_family": "Arch", "osmajorrelease": None}, "Arch-unknown"),
+        ({"os_family": "Windows", "osmajorrelease": ""}, "Windows-unknown"),
+        ({"os_family": "proxy", "osmajorrelease": None}, "proxy-unknown"),
+    ],
+)
+def test_an_unknown_platform_is_named_together_with_the_known_ones(minion, grains, name):
+    minion["grains"].update(grains)
+    minion["pillar"]["ntp"]["orphan"] = 1
+    with pytest.raises(SaltInvocationError) as error:
         ntpcluster_plan.plan()
+    told = f"ntpcluster does not know the platform {name}, only Debian-12, RedHat-6: it changes nothing on this host"
+    assert str(error.value) == told
+    assert f"platforms.yaml: {told}" in [problem["text"] for problem in ntpcluster_validate.validate()]
+
+
+def test_a_zone_that_this_hosts_tzdata_does_not_have_is_an_error(minion):
+    assert ntpcluster_plan.plan()["timezone"] == "Asia/Shanghai"
+    minion["pillar"]["ntp"]["timezone"] = "Asia/Shangai"
+    with pytest.raises(SaltInvocationError, match=r"ntp:timezone \(Asia/Shangai\): .*did you mean Asia/Shanghai\?"):
+        ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize("platform", sorted(PLATFORMS))
+def test_a_monitor_that_limited_keeps_on_is_told(platform):
+    pillar = dict(PILLAR, options={"disable": ["monitor"]})
+    for name, address, words in (("ntp189", "10.0.0.189", ["`limited`"]), ("node148", "10.0.0.148", [])):
+        found = ntpcluster_plan.doubts(pillar, DEFAULTS, PLATFORMS[platform], host(name, address))
+        said = [problem for problem in found if problem["key"] == "ntp:options:disable"]
+        assert [word in problem["message"] for problem, word in zip(said, words, strict=True)] == [True] * len(words)
 
 
 def test_a_file_server_without_the_tree_is_told_so(minion):
     minion["functions"]["cp.cache_file"] = lambda url, saltenv: ""
     with pytest.raises(CommandExecutionError, match="file_roots"):
         ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("platforms.yaml", "rack1: {model: x}\n"),
+        ("platforms.yaml", "- RedHat\n"),
+        ("platforms.yaml", ""),
+        ("platforms.yaml", "RedHat: [\n"),
+        ("defaults.yaml", "ntp: {enabled: true}\n"),
+        ("defaults.yaml", "ntp\n"),
+    ],
+)
+def test_a_file_that_hides_one_of_the_tree_is_told_by_name(name, text, minion, tmp_path):
+    (tmp_path / name).write_text(text)
+    ours = minion["functions"]["cp.cache_file"]
+    minion["functions"]["cp.cache_file"] = lambda url, saltenv: (
+        str(tmp_path / name) if url == f"salt://ntp/{name}" else ours(url, saltenv)
+    )
+    with pytest.raises(CommandExecutionError, match=f"salt://ntp/{name} is not"):
+        ntpcluster_plan.plan()
+
+
+@pytest.mark.parametrize("matcher", ["(ntp1 or ntp2)", "X@foo", "N@servers"])
+def test_a_matcher_that_salt_cannot_read_is_an_error_and_is_not_asked(matcher, minion):
+    minion["pillar"]["ntp"]["tiers"]["server"]["match"] = matcher
+    asked = []
+    minion["functions"]["match.compound"] = lambda matcher: asked.append(matcher) or True
+    (problem,) = [problem for problem in ntpcluster_validate.validate() if problem["level"] == "error"]
+    assert problem["key"] == "ntp:tiers:server:match" and matcher in problem["text"]
+    assert set(asked) == {"*"}
+    assert ntpcluster_plan.facts()["host"]["matches"] == {"server": None, "client": True}
 
 
 def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):

@@ -1,11 +1,17 @@
 """A file that others read is whole at every moment."""
 
 import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from salt.exceptions import CommandExecutionError
 
 from _runners.ntpcluster_publish import publish
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
@@ -30,3 +36,26 @@ def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "taken.html"]
     with pytest.raises(CommandExecutionError, match="No such file"):
         publish(str(tmp_path / "none" / "x.html"), b"new\n")
+
+
+def test_a_master_that_is_not_root_is_told_whose_right_is_missing(tmp_path):
+    """In a process that has given up root, as salt-run does."""
+    tmp_path.chmod(0o500)
+    user = 65534 if os.geteuid() == 0 else os.geteuid()
+    program = """
+import os, sys
+from _runners.ntpcluster_publish import publish
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    publish(sys.argv[1], b"new")
+except Exception as exc:
+    print(exc)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", program, f"{tmp_path}/time.html"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    name = pwd.getpwuid(user).pw_name
+    assert said.startswith(f"{tmp_path}/time.html cannot be written: Permission denied. salt-run works as")
+    assert f"`user`, {name}, whoever starts it" in said

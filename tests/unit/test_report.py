@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from salt.exceptions import SaltInvocationError
 
-from _runners import ntpcluster_picture, ntpcluster_publish, ntpcluster_report, ntpcluster_template, ntpcluster_view
+from _runners import (
+    ntpcluster_picture,
+    ntpcluster_publish,
+    ntpcluster_report,
+    ntpcluster_sentence,
+    ntpcluster_template,
+    ntpcluster_view,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
@@ -330,9 +336,9 @@ def test_the_table_of_a_large_cluster_has_every_host_and_the_details_the_worst()
 
 
 @pytest.mark.parametrize("path", ["report.html", "/tmp/report.txt", "", None, 3, "/tmp/a\0.html"])
-def test_a_path_that_is_no_full_path_of_a_page_is_refused(path):
-    with pytest.raises(SaltInvocationError, match="html"):
-        ntpcluster_report.report(path)
+def test_a_path_that_is_no_full_path_of_a_page_is_refused(path, runners):
+    said = ntpcluster_report.report(path)["data"]
+    assert "html" in said["Error"] and said["retcode"] == 1 and runners == []
 
 
 @pytest.fixture
@@ -341,6 +347,7 @@ def runners(monkeypatch):
     table = {
         "ntpcluster.view": lambda **how: asked.append(how) or view(),
         "ntpcluster.publish": ntpcluster_publish.publish,
+        "ntpcluster.sentence": ntpcluster_sentence.sentence,
         "ntpcluster.report_picture": ntpcluster_picture.report_picture,
         "ntpcluster.report_template": ntpcluster_template.report_template,
     }
@@ -354,3 +361,8 @@ def test_the_page_is_published_at_the_path(tmp_path, runners):
     assert done == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
     assert runners == [{"tgt": "ntp*", "tgt_type": "compound", "timeout": 3}]
     Page(path.read_text(encoding="utf-8"))
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path, runners):
+    said = ntpcluster_report.report(str(tmp_path / "none" / "ntp.html"))["data"]
+    assert said == {"Error": f"{tmp_path}/none/ntp.html cannot be written: No such file or directory", "retcode": 1}

@@ -399,6 +399,27 @@ def test_an_invalid_pillar_is_told_once_with_its_hosts():
     assert problems == ["node148, node149: ntp:tiers is missing"]
 
 
+def test_a_host_on_an_unknown_platform_is_told_before_anything_is_deployed():
+    change = {"tier": None, "synchronized": False, "health": "unsynchronized",
+              "problems": [{"code": "unknown-platform", "message": "ntpcluster does not know Arch", "remedy": ""}]}  # fmt: skip
+    problems, _ = ntpcluster_rollout.objections(build(returns(node148=change)), sorted(RECORDED))
+    assert problems == ["node148: ntpcluster does not know Arch"]
+
+
+def test_advice_on_the_pillar_is_given_once():
+    few = {"level": "warning", "text": "ntp:tiers:server:addresses: gives tier client two sources"}
+    odd = {"level": "warning", "text": "ntp:tiers:server:serves: leaves out this host, node149"}
+    bad = {"level": "error", "text": "ntp:orphan: must be a whole number"}
+    found = {"node148": [few], "node149": [few, odd], "ntp189": [bad, few], "node150": "a traceback"}
+    assert ntpcluster_rollout.told(found, "warning") == [
+        "node148, node149, ntp189: ntp:tiers:server:addresses: gives tier client two sources",
+        "node149: ntp:tiers:server:serves: leaves out this host, node149",
+    ]
+    del found["node150"]
+    assert ntpcluster_rollout.told(found, "warning")[0].startswith("every host: ")
+    assert ntpcluster_rollout.told({}, "warning") == []
+
+
 @pytest.mark.parametrize(
     ("states", "done"),
     [
@@ -466,3 +487,10 @@ def test_five_thousand_hosts_are_viewed_drawn_and_measured_in_three_seconds_and_
     assert found["codes"] == ["silent", "unreadable"]
     assert found["seconds"] < 3
     assert found["mb"] < 300
+
+
+def test_what_a_host_itself_objects_to_stops_a_rollout():
+    hidden = {"level": "error", "text": "salt://ntp.sls: is run by `state.apply ntp` instead of ntp/init.sls"}
+    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is one source alone"}
+    found = {"ntp180": [hidden, doubt], "ntp189": [doubt], "node148": [hidden], "node149": "no answer"}
+    assert ntpcluster_rollout.told(found, "error") == ["node148, ntp180: " + hidden["text"]]

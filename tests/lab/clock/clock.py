@@ -16,6 +16,8 @@ LIBRARY = Path(__file__).with_name("labclock.so")
 
 # None of these is a setting a program could make; they are what the driver breaks on purpose.
 RTC_FAULTS = (None, "read", "write", "hang")
+#: A time before 1970 is none to the kernel's RTC; so far before it that no test waits until it is one.
+EMPTY_S = 10**9
 
 
 class _State(ctypes.Structure):
@@ -206,13 +208,17 @@ class Clock:
 
         self._change(edit)
 
+    def empty_rtc(self):
+        """Leave the RTC as a dead battery does: it holds no time and cannot be read until it is set."""
+        self.set_rtc(epoch=-EMPTY_S)
+
     def boot(self):
         """What a start of the machine does: the clock takes the RTC's time (1970 when there is none that
         can be read), the discipline forgets everything. The counters stay."""
 
         def edit(state, _):
             readable = state.has_rtc and not state.rtc_fault
-            state.virt_ns = _library().labclock_rtc_ns(state, state.mono_ns) if readable else 0
+            state.virt_ns = max(0, _library().labclock_rtc_ns(state, state.mono_ns)) if readable else 0
             _library().labclock_reset(state)
 
         self._change(edit)
@@ -234,7 +240,7 @@ class Clock:
         self._change(edit)
 
     def rtc_fault(self, fault):
-        """Break the RTC: reading fails (``read``), setting fails (``write``), every call blocks until this
+        """Break the RTC: reading fails (``read``), setting fails (``write``), every ioctl blocks until this
         is taken back (``hang``); ``None`` repairs it."""
         number = RTC_FAULTS.index(fault)
 

@@ -13,7 +13,7 @@
  *   shared.c  the state file: reading and changing it from many processes at once, without a lock.
  *   calls.c   the C library's clock calls.
  *   waits.c   the C library's waits until a time of day.
- *   rtc.c     /dev/rtc.
+ *   rtc.c     /dev/rtc, and the file of sysfs that shows it.
  *
  * Honest limits. None of these are virtual:
  *   - file times, and whatever else the kernel stamps by itself (SO_TIMESTAMP is seen to in recvmsg);
@@ -28,6 +28,8 @@
  *   - pthread_cancel does not end the calls answered here by a system call of their own, such as open;
  *   - leap seconds, PPS, the kernel's time zone and the RTC update the kernel makes by itself every
  *     11 minutes are left out; RTC alarms and interrupts are refused;
+ *   - of sysfs there is /sys/class/rtc/rtc0/since_epoch alone, and only for who opens it: stat, access and
+ *     readdir do not find it;
  *   - a daemon that changed its root before its first look at the clock sees the machine's clock.
  */
 #ifndef LABCLOCK_H

@@ -133,6 +133,21 @@ def rtc_set_fields(*fields):
         os.close(fd)
 
 
+def stdio_read(path):
+    """The first bytes of a file by the C library's streams, as Python 2 reads it."""
+    _libc.fopen.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(_libc.fopen(path.encode(), b"r"))
+    if not stream:
+        raise OSError(ctypes.get_errno(), path)
+    text = ctypes.create_string_buffer(64)
+    count = _libc.fread(text, 1, 64, stream)
+    failed = ctypes.get_errno() if _libc.ferror(stream) else 0
+    _libc.fclose(stream)
+    if failed:
+        raise OSError(failed, path)
+    return text.raw[:count].decode()
+
+
 def become_nobody(keep=()):
     """Give up root as a daemon does; then ask for these capabilities."""
     if keep:

@@ -1,0 +1,108 @@
+# -*- coding: utf-8 -*-
+"""
+Whether what the master delivers to this minion is what ntpcluster needs: its pillar, rendered, and its own states.
+
+Salt tells neither: a pillar that did not render has a list of complaints beside whatever is left of it, and a file
+of another formula that comes first in ``file_roots`` takes the place of ours.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import re
+
+import salt.utils.data
+import salt.utils.files
+
+__virtualname__ = "ntpcluster"
+# The loader offers this alone; ``complaint`` stays a plain function for the tests.
+__load__ = ["delivered"]
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def delivered(states=True):
+    """
+    Return what is wrong with the pillar and the states that this minion is given, whatever stands in them.
+    ``ntpcluster.validate`` asks this for its own list.
+
+    states
+        False looks at the pillar alone, and asks no file server.
+
+    Returns a list of problems as ``ntpcluster.validate`` does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.delivered
+    """
+    return _rendered() + (_hidden() if states else [])
+
+
+def _problem(key, message, level="error"):
+    return {"key": key, "value": None, "message": message, "level": level}
+
+
+def _rendered():
+    """
+    Judge whether the pillar has come as it was written. Complaints about other files are no error of ours.
+    """
+    pillar = __salt__["ntpcluster_applied.compiled"]()
+    complaints = salt.utils.data.decode(pillar.get("_errors") or [], keep=True)
+    told = "; ".join(complaint(text) for text in complaints)
+    if "see master log" in told:
+        local = __opts__.get("file_client") == "local"
+        more = "salt-call --local pillar.items" if local else "salt-run pillar.show_pillar {}".format(__grains__["id"])
+        told += " (`{}` prints more)".format(more)
+    if "ntp" not in pillar:
+        if told:
+            return [_problem("ntp", "is missing, as the pillar did not render: {}".format(told))]
+        message = "your pillar has no key `ntp` for this minion: does its top file name it? (pillar/top.sls)"
+        return [_problem("ntp", message)]
+    if told:
+        message = "the pillar did not render as a whole, and Salt refuses state runs until it does: {}".format(told)
+        return [_problem("ntp", message, "warning")]
+    return []
+
+
+def complaint(text):
+    """
+    Return what Salt says of a pillar file, in one line: its name, the fault, the number of the line.
+
+    The rest is left out, as is what stands in quotes: Salt repeats lines of the file, and a line may be a secret.
+    """
+    head, _, rest = "{}".format(text).strip().partition("\n")
+    reason, _, rest = rest.strip().partition("\n")
+    said = head
+    if reason:
+        said = "{} {}".format(head, re.sub(r"'[^']*'|\"[^\"]*\"", "...", reason))
+    marks = re.findall(r'(?m)^ *in "[^"]*", line ([0-9]+)', rest)
+    if marks and not re.search(r"line [0-9]", said):
+        said += "; line {}".format(marks[-1])
+    return said[:300]
+
+
+def _hidden():
+    """
+    Judge whether ``state.apply ntp`` would run this tree's states.
+
+    Salt looks for ntp.sls in all file roots before it looks for ntp/init.sls (``get_state`` in salt/fileclient.py).
+    """
+    saltenv = __salt__["ntpcluster_applied.environments"]()[0]
+    found = []
+    if __salt__["cp.hash_file"]("salt://ntp.sls", saltenv=saltenv):
+        message = "is run by `state.apply ntp` instead of ntp/init.sls of ntpcluster, which it hides: rename it"
+        found.append(_problem("salt://ntp.sls", message))
+    path = __salt__["cp.cache_file"]("salt://ntp/init.sls", saltenv=saltenv)
+    if path:
+        with salt.utils.files.fopen(path, "rb") as handle:
+            own = re.search(r"(?m)^\s*- +ntp\.[a-z]+", handle.read().decode("utf-8", "replace"))
+        if not own:
+            message = (
+                "is not the file of ntpcluster, and includes none of its states: a file of this name comes first in "
+                "file_roots and hides it. Rename it, or put the folder `salt` of ntpcluster first"
+            )
+            found.append(_problem("salt://ntp/init.sls", message))
+    return found

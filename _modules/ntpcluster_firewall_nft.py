@@ -1,0 +1,358 @@
+# -*- coding: utf-8 -*-
+"""
+The rules of nftables, as far as a question to UDP 123 and its answer pass them: read, never changed.
+
+The kernel itself is asked which chains stand in the way (netlink, no program is run). Only where there are any that
+``iptables-save`` does not show is ``nft`` run; without it such a chain counts as one that refuses, as nobody can tell.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import json
+import os
+import socket
+import struct
+
+import salt.utils.path
+from salt.exceptions import CommandExecutionError
+
+try:
+    import ipaddress
+except ImportError:  # Python 2
+    from salt._compat import ipaddress
+
+__virtualname__ = "ntpcluster"
+
+TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
+
+# Numbers of linux/netlink.h, linux/netfilter.h and linux/netfilter/nf_tables.h
+NETLINK_NETFILTER = 12
+GET_CHAINS = (10 << 8) | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN
+REQUEST, DUMP = 0x1, 0x300
+ERROR, DONE = 2, 3
+TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain; a base chain has a hook
+HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
+FAMILIES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
+
+VERSIONS = {"ip": [4], "ip6": [6]}  # all other families see both
+# Hooks that the packet passes, and whether it is the answer there
+HOOKS = {
+    "ingress": False, "prerouting": False, "input": False,
+    "output": True, "postrouting": True, "egress": True,
+}  # fmt: skip
+IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-nft
+TARGETS = {"accept": "ACCEPT", "drop": "DROP", "reject": "REJECT", "return": "RETURN"}
+# Statements after which the packet goes on its way, and those that take it elsewhere
+PASSING = (
+    "counter", "log", "mangle", "ct helper", "ct timeout", "ct expectation", "set", "map", "dup", "last",
+    "secmark", "snat", "masquerade", "flow", "continue",
+)  # fmt: skip
+DIVERTING = ("dnat", "redirect", "tproxy", "queue", "fwd", "synproxy")
+# Fields by what the rules' judge calls them
+META = {
+    "l4proto": "protocol", "nfproto": "version", "protocol": "version", "pkttype": "packet type",
+    "iif": "input", "iifname": "input", "oif": "output", "oifname": "output",
+}  # fmt: skip
+ADDRESSES = {"saddr": "source", "daddr": "destination"}
+CARRIED = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp")
+SPELLED = {"ipv4": 4, "ip": 4, "ipv6": 6, "ip6": 6, 17: "udp"}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+# What the kernel has
+
+
+def _attributes(data):
+    found, place = {}, 0
+    while place + 4 <= len(data):
+        length, kind = struct.unpack_from(str("=HH"), data, place)
+        found[kind & 0x3FFF] = data[place + 4 : place + length]
+        place += (max(length, 4) + 3) & ~3
+    return found
+
+
+def _messages(data):
+    """The messages in what one read of a netlink socket brought, as [(type, what follows the header), ...]."""
+    found, place = [], 0
+    while place + 16 <= len(data):
+        length, kind = struct.unpack_from(str("=IH"), data, place)
+        found.append((kind, data[place + 16 : place + length]))
+        place += (max(length, 16) + 3) & ~3
+    return found
+
+
+def _base_chain(body):
+    """The chain that a message tells of, as a list of one; none when no packet of ours passes it."""
+    family = FAMILIES.get(struct.unpack_from(str("=B"), body)[0])
+    attributes = _attributes(body[4:])
+    if family is None or HOOK not in attributes:
+        return []
+    number = struct.unpack(str(">I"), _attributes(attributes[HOOK])[HOOK_NUMBER])[0]
+    if number == FORWARD and family != "netdev":
+        return []
+    return [(family,) + tuple(attributes[key].rstrip(b"\0").decode("latin-1") for key in (TABLE, NAME))]
+
+
+def _base_chains():
+    """The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none."""
+    request = struct.pack(str("=IHHIIBBH"), 20, GET_CHAINS, REQUEST | DUMP, 1, 0, 0, 0, 0)
+    found = []
+    try:
+        channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    except (IOError, OSError):  # a kernel without this kind of netlink has no nftables either
+        return found
+    try:
+        channel.settimeout(TIMEOUT)
+        channel.send(request)
+        while True:
+            for kind, body in _messages(channel.recv(1 << 20)):
+                if kind == DONE:
+                    return found
+                if kind == ERROR:
+                    number = -struct.unpack_from(str("=i"), body)[0]
+                    if number in (errno.EINVAL, errno.EOPNOTSUPP):  # no nftables in this kernel
+                        return []
+                    raise OSError(number, os.strerror(number))
+                found += _base_chain(body)
+    except (IOError, OSError) as err:
+        raise CommandExecutionError("The kernel does not tell which chains nftables has: {}. Run as root.".format(err))
+    finally:
+        channel.close()
+
+
+# From nft's JSON to rules
+
+
+def _items(value, sets):
+    """The members of a set, a list or a single value, each without its timeout or comment; None: not known."""
+    if isinstance(value, dict) and "set" in value:
+        value = value["set"]
+    elif not isinstance(value, list):
+        if "{}".format(value).startswith("@"):
+            return _items(sets[value[1:]], sets) if sets.get(value[1:]) else None
+        value = [value]
+    return [item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item for item in value]
+
+
+def _networks(item):
+    if isinstance(item, dict) and "range" in item:
+        first, last = (ipaddress.ip_address(end) for end in item["range"])
+        return list(ipaddress.summarize_address_range(first, last))
+    if isinstance(item, dict):
+        item = "{}/{}".format(item["prefix"]["addr"], item["prefix"]["len"])
+    return [ipaddress.ip_network(item)]
+
+
+def _port(item):
+    first, last = item["range"] if isinstance(item, dict) else (item, item)
+    return (int(first), int(last))
+
+
+def _wanted(name, items):
+    """The members in the form of ``ntpcluster.firewall_parse``; raises what Python raises for another form."""
+    if name in ADDRESSES.values():
+        return [network for item in items for network in _networks(item)]
+    if name.endswith("port"):
+        return [_port({"ntp": 123}.get(item, item) if not isinstance(item, dict) else item) for item in items]
+    if name in ("state", "packet type"):
+        return [item.upper() for item in items]
+    if name in ("input", "output"):
+        return [item.replace("*", "+") if item == "*" else item for item in items]
+    return [SPELLED.get(item, item) for item in items]
+
+
+def _field(left):
+    """What a match asks, and the conditions that the question itself implies."""
+    if "meta" in left:
+        return META.get(left["meta"]["key"], "unknown"), []
+    if "ct" in left:
+        return "state" if left["ct"].get("key") == "state" else "unknown", []
+    if "fib" in left:
+        return "partly", []  # a filter of forged addresses
+    layer, field = left.get("payload", {}).get("protocol"), left.get("payload", {}).get("field")
+    if layer in VERSIONS:
+        name = "protocol" if field in ("protocol", "nexthdr") else ADDRESSES.get(field, "unknown")
+        return name, [("version", VERSIONS[layer], False)]
+    implied = [("protocol", [layer], False)] if layer in CARRIED else []
+    return field if field in ("sport", "dport") and (implied or layer == "th") else "unknown", implied
+
+
+def _match(body, sets):
+    """A match as conditions."""
+    name, implied = _field(body["left"])
+    negated = body["op"] == "!="
+    if body["op"] not in ("==", "!=", "in"):
+        name = "unknown"
+    try:
+        items = _items(body["right"], sets)
+        if items is None:  # a set that is empty now, or filled by a program
+            return implied + [("partly", body["right"], negated)]
+        return implied + [(name, items if name in ("unknown", "partly") else _wanted(name, items), negated)]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return implied + [("unknown", body["right"], negated)]
+
+
+def _words(value):
+    """Part of a rule in words, near to nft's own; for people only."""
+    if not isinstance(value, dict):
+        several = isinstance(value, list)
+        return "{{{}}}".format(", ".join(_words(item) for item in value)) if several else "{}".format(value)
+    if "left" in value:
+        op = "" if value["op"] in ("==", "in") else value["op"] + " "
+        return "{} {}{}".format(_words(value["left"]), op, _words(value["right"]))
+    name, body = list(value.items())[0]
+    if name == "prefix":
+        return "{}/{}".format(body["addr"], body["len"])
+    if name == "range":
+        return "{}-{}".format(*body)
+    if name == "payload" and "field" in body:
+        return "{} {}".format(body["protocol"], body["field"])
+    if name in ("meta", "ct") and "key" in body:
+        return "{} {}".format(name, body["key"])
+    if name in ("jump", "goto"):
+        return "{} {}".format(name, body["target"])
+    if name in ("match", "set"):
+        return _words(body)
+    return name
+
+
+def _rules(listed, sets):
+    """A rule of nft as one rule of ``ntpcluster.firewall_parse``, or, with a verdict map, as one for each entry."""
+    shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
+    rule = {"text": " ".join(shown), "conditions": [], "target": None, "goto": False, "comment": None}
+    rule["chain"] = "chain " + listed["chain"]
+    for item in listed["expr"]:
+        name, body = list(item.items())[0]
+        if name == "match":
+            rule["conditions"] += _match(body, sets)
+        elif name == "vmap":
+            return _mapped(rule, body, sets)
+        elif name in TARGETS or name in ("jump", "goto"):
+            _decide(rule, item)
+        elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
+            rule["target"] = name
+        elif name == "notrack":
+            rule["target"] = "NOTRACK"
+        elif name == "limit":
+            rule["conditions"].append(("partly", name, False))
+        elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
+            rule["conditions"].append(("unknown", name, False))
+    return [rule]
+
+
+def _decide(rule, verdict):
+    name, body = list(verdict.items())[0]
+    if name in TARGETS:
+        rule["target"] = TARGETS[name]
+    elif name in ("jump", "goto"):
+        rule.update(target="chain " + body["target"], goto=name == "goto")
+
+
+def _mapped(rule, body, sets):
+    entries = _items(body["data"], sets)
+    if entries is None:
+        return [dict(rule, target="vmap", conditions=rule["conditions"] + [("unknown", "vmap", False)])]
+    rules = []
+    for key, verdict in entries:
+        conditions = rule["conditions"] + _match({"op": "==", "left": body["key"], "right": key}, sets)
+        shown = " ".join(_words(part) for part in (body["key"], key, verdict))
+        rules.append(dict(rule, conditions=conditions, text=shown))
+        _decide(rules[-1], verdict)
+    return rules
+
+
+def _hook(chain, tables):
+    family, table = chain["family"], chain["table"]
+    prefix = "nft: {} {} {}: ".format(family, table, chain["name"])
+    return {
+        "versions": VERSIONS.get(family, [4, 6]),
+        "table": tables[family, table],
+        "chain": "chain " + chain["name"],
+        "answer": HOOKS[chain["hook"]],
+        "prefix": prefix,
+        "policy": chain.get("policy", "accept").upper(),
+        "says": prefix + "policy " + chain.get("policy", "accept"),
+        "strict": True,
+    }
+
+
+def _hooks(ruleset, covered):
+    """The hooks of a ruleset in nft's JSON that the packet passes and that are not covered by iptables-save."""
+    tables, chains, sets = {}, [], {}
+    listed = [list(item.items())[0] for item in ruleset["nftables"]]
+    for kind, body in listed:
+        if kind in ("set", "map"):
+            sets.setdefault((body["family"], body["table"]), {})[body["name"]] = body.get("elem")
+        elif kind == "chain":
+            table = tables.setdefault((body["family"], body["table"]), {"chains": {}})
+            table["chains"]["chain " + body["name"]] = []
+            chains.append(body)
+    for kind, body in listed:
+        if kind == "rule":
+            place = (body["family"], body["table"])
+            tables[place]["chains"]["chain " + body["chain"]] += _rules(body, sets.get(place, {}))
+    return [
+        _hook(chain, tables)
+        for chain in sorted(chains, key=lambda chain: (HOOKS.get(chain.get("hook"), False), chain.get("prio", 0)))
+        if chain.get("hook") in HOOKS
+        and (chain["family"], chain["table"]) not in covered
+        # what is translated in these is the first packet of a connection of this host's own
+        and (chain["type"] != "nat" or chain["hook"] == "prerouting")
+    ]
+
+
+def firewall_nft(program, covered=()):
+    """
+    The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster.firewall_passage``.
+
+    program
+        the path of ``nft``
+    covered
+        [(family, table), ...] that ``iptables-save`` has shown already, such as ``[("ip", "filter")]``
+
+    Returns a list of hooks as ``ntpcluster.firewall_passage`` takes them, each with ``versions``, those of IP it sees.
+    A chain that cannot be read is a hook that refuses everything and says why.
+
+    Raises CommandExecutionError when the kernel does not say which chains there are.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_nft /usr/sbin/nft
+    """
+    chains = [chain for chain in _base_chains() if chain[:2] not in covered]
+    if not chains:
+        return []
+    found, why = salt.utils.path.which(program), "{} is not installed".format(program)
+    if found:
+        answer = __salt__["cmd.run_all"](
+            [found, "-j", "list", "ruleset"],
+            python_shell=False,
+            env={"LC_ALL": "C"},
+            timeout=TIMEOUT,
+            ignore_retcode=True,
+        )
+        try:
+            if answer["retcode"] == 0:
+                return _hooks(json.loads(answer["stdout"]), covered)
+            why = "{} failed: {}".format(program, (answer["stderr"] or answer["stdout"]).strip())
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
+            why = "what {} prints is not understood ({!r})".format(program, err)
+    return [
+        {
+            "versions": VERSIONS.get(family, [4, 6]),
+            "table": {"chains": {}},
+            "chain": name,
+            "answer": False,
+            "prefix": "",
+            "policy": "UNKNOWN",
+            "says": "nft: {} {} {} cannot be read, as {}".format(family, table, name, why),
+            "strict": True,
+        }
+        for family, table, name in chains
+    ]

@@ -1,0 +1,256 @@
+# -*- coding: utf-8 -*-
+"""
+Firewall rules as data: what ``iptables-save`` prints, or what a saved file holds. Runs no program.
+
+Beside it, ntpcluster_firewall_nft.py makes the same of what ``nft`` prints, and ntpcluster_firewall_rules.py judges it.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import re
+
+import salt.utils.stringutils
+
+try:
+    import ipaddress
+except ImportError:  # Python 2
+    from salt._compat import ipaddress
+
+__virtualname__ = "ntpcluster"
+
+PORT = 123
+VERSIONS = {"ipv4": 4, "ipv6": 6}
+
+# Every spelling of the options that are understood, by what they ask of the packet; None: nothing.
+OPTIONS = {
+    "-s": "source", "--source": "source", "--src": "source",
+    "-d": "destination", "--destination": "destination", "--dst": "destination",
+    "--src-range": "source range", "--dst-range": "destination range",
+    "--src-type": "source type", "--dst-type": "destination type",
+    "--pkt-type": "packet type",
+    "-p": "protocol", "--protocol": "protocol", "--proto": "protocol",
+    "-i": "input", "--in-interface": "input",
+    "-o": "output", "--out-interface": "output",
+    "--dport": "dport", "--destination-port": "dport", "--dports": "dport", "--destination-ports": "dport",
+    "--sport": "sport", "--source-port": "sport", "--sports": "sport", "--source-ports": "sport",
+    "--ports": "either port", "--port": "either port",
+    "--state": "state", "--ctstate": "state",
+    "-m": "module", "--match": "module",
+    "-j": "target", "--jump": "target", "-g": "goto", "--goto": "goto",
+    "--comment": "comment",
+    "--reject-with": None,
+}  # fmt: skip
+FLAGS = {"-f": "fragment", "--fragment": "fragment"}  # options without an argument
+# Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
+MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
+# Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
+# table never sees again.
+QUESTION = (
+    ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"),
+    ("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"),
+)  # fmt: skip
+ANSWER = (
+    ("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"), ("security", "OUTPUT"), ("mangle", "POSTROUTING"),
+)  # fmt: skip
+TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|(\S+)')
+COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` puts them in front of each rule
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _tokens(line):
+    """The words of a rule, which iptables-save quotes with ``"`` and escapes with a backslash."""
+    return [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in TOKEN.findall(line)]
+
+
+def _networks(text, version):
+    """A rule's address or network, as a list; None for what is neither (a host name, a list, another family)."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+    # 10.0.0.0/0.0.0.255 is a netmask to iptables and a host mask to Python: not the same packets
+    mask = text.partition("/")[2]
+    if network.version != version or ("." in mask and mask != "{}".format(network.netmask)):
+        return None
+    return [network]
+
+
+def _range(text, version):
+    """``10.0.0.5-10.0.0.9`` as the networks that make it up; None for what is no range of this family."""
+    try:
+        first, last = (ipaddress.ip_address(end) for end in text.split("-"))
+        return list(ipaddress.summarize_address_range(first, last)) if first.version == version else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _ports(text):
+    """``123``, ``ntp``, ``100:200`` or a list of them as [(first, last), ...]; None for another name."""
+    ranges = []
+    for part in text.split(","):
+        first, colon, last = part.partition(":")
+        if first == "ntp" and not colon:
+            first = "{}".format(PORT)
+        first, last = first or "0", (last or "65535") if colon else first
+        if not (first.isdigit() and last.isdigit()):
+            return None
+        ranges.append((int(first), int(last)))
+    return ranges
+
+
+def _value(name, text, version):
+    """The argument of an option in comparable form; None when it is not understood."""
+    if name in ("source", "destination"):
+        return _networks(text, version)
+    if name.endswith("range"):
+        return _range(text, version)
+    if name.endswith("port"):
+        return _ports(text)
+    if name == "state" or name.endswith("type"):
+        return text.upper().split(",")
+    if name == "protocol":
+        return [{"17": "udp", "0": "all"}.get(text, text.lower())]
+    return [text]
+
+
+def _note(rule, name, text, negated, version):
+    """Writes one option with its argument into a rule."""
+    if name == "module":
+        if text not in MODULES:
+            rule["conditions"].append(("unknown", "-m " + text, False))
+    elif name == "goto":
+        rule.update(target=text, goto=True)
+    elif name in ("target", "comment"):
+        rule[name] = text
+    elif name is not None:
+        value = _value(name, text, version)
+        if value is None:
+            name, value = "unknown", text
+        # A range is one more way to write a source: its parts stand in the list.
+        rule["conditions"].append((name.replace(" range", ""), value, negated))
+
+
+def _rule(line, version):
+    """
+    One ``-A CHAIN ...`` line as a dict; None for any other line.
+
+    ``conditions`` holds what the rule asks of a packet as [(name, value, negated), ...]. What is not understood is
+    there as ``unknown``: such a rule passes neither for an open door nor for the end of the way.
+    """
+    text = COUNTERS.sub("", line.strip())
+    words = _tokens(text)
+    if len(words) < 2 or words[0] not in ("-A", "--append", "-I", "--insert"):
+        return None
+    rule = {"chain": words[1], "text": text, "arguments": words[2:], "conditions": [], "target": None}
+    rule.update(comment=None, goto=False)
+    rest = words[3:] if words[2:] and words[2].isdigit() else words[2:]
+    negated = False
+    while rest:
+        option, rest = rest[0], rest[1:]
+        if option == "!":
+            negated = True
+            continue
+        if option.startswith("--") and "=" in option:
+            option, _, glued = option.partition("=")
+            rest = [glued] + rest
+        elif re.match(r"-[a-z].", option):
+            option, rest = option[:2], [option[2:]] + rest
+        if option in FLAGS or option not in OPTIONS or not rest:
+            rule["conditions"].append((FLAGS.get(option, "unknown"), option, negated))
+            negated = False
+            continue
+        if rest[0] == "!" and len(rest) > 1:  # the older place of the negation: -s ! 10.0.0.1
+            negated, rest = True, rest[1:]
+        _note(rule, OPTIONS[option], rest[0], negated, version)
+        negated, rest = False, rest[1:]
+    return rule
+
+
+def firewall_parse(text, family="ipv4"):
+    """
+    The complete tables in the output of ``iptables-save``, or in a file with the same content. For its siblings.
+
+    text
+        the output or the file's content
+    family
+        ``ipv4`` or ``ipv6``
+
+    Rules for TCP are left out of all tables but ``filter``: of those, a host of containers has thousands.
+
+    Returns {table: {"policy": {chain: word}, "chains": {chain: [rule, ...]}, "commit": its last line}}; lines count
+    from 0. Of two tables of one name the last one holds, as in iptables-restore. A rule is a dict:
+
+    * ``chain``, ``text``, ``line``: where it stands, and how
+    * ``arguments``: those of iptables, after the chain's name
+    * ``conditions``: what it asks of a packet, [(name, value, negated), ...]; the name is ``unknown`` for what is not
+      understood
+    * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: does the packet not come back
+    * ``comment``: that of the rule, or None
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_parse "$(iptables-save)"
+    """
+    version = VERSIONS[family]
+    tables, section, name = {}, None, None
+    for number, line in enumerate(salt.utils.stringutils.to_unicode(text).split("\n")):
+        words = line.split()
+        if line.startswith("*"):
+            name, section = words[0][1:], {"policy": {}, "chains": {}}
+        elif section is None or not words:
+            continue
+        elif words[0] == "COMMIT":
+            section["commit"] = number
+            tables[name], section = section, None
+        elif line.startswith(":") and len(words) > 1:
+            section["policy"][words[0][1:]] = words[1]
+            section["chains"].setdefault(words[0][1:], [])
+        elif name == "filter" or " -p tcp " not in line or "! -p tcp " in line:
+            rule = _rule(line, version)
+            if rule:
+                rule["line"] = number
+                section["chains"].setdefault(rule["chain"], []).append(rule)
+    return tables
+
+
+def firewall_hooks(text, family="ipv4", prefix=""):
+    """
+    The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
+
+    text
+        as for ``ntpcluster.firewall_parse``, or what that made of it
+    family
+        ``ipv4`` or ``ipv6``
+    prefix
+        what goes before the text of each rule
+
+    Returns a list of dicts, as ``ntpcluster.firewall_nft`` does for the chains of nftables:
+
+    * ``table``, as from ``ntpcluster.firewall_parse``, and ``chain``, its name there
+    * ``versions``: those of IP it sees; ``answer``: does it see the answer rather than the question
+    * ``policy``, and how it ``says`` that; ``prefix`` of a rule's text
+    * ``strict``: does a rule that is not understood count as one that refuses
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_hooks "$(iptables-save)"
+    """
+    tables = text if isinstance(text, dict) else firewall_parse(text, family)
+    hooks = []
+    for answer, chains in ((False, QUESTION), (True, ANSWER)):
+        for name, chain in chains:
+            if name not in tables:
+                continue
+            shown = prefix + ("" if name == "filter" else "-t {} ".format(name))
+            policy = tables[name]["policy"].get(chain, "ACCEPT")
+            hook = {"table": tables[name], "chain": chain, "versions": [VERSIONS[family]], "answer": answer}
+            hook.update(policy=policy, says="{}-P {} {}".format(shown, chain, policy), prefix=shown, strict=False)
+            hooks.append(hook)
+    return hooks

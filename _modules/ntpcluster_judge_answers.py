@@ -1,0 +1,137 @@
+# -*- coding: utf-8 -*-
+"""
+What the answers of servers say of them and of this host's clock, where no daemon of this host has asked them.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def judge_answers(plan, servers):
+    """
+    What is wrong with servers, and with the clock as the majority of them sees it.
+
+    plan
+        ``ntpcluster.plan``.
+    servers
+        As ``ntpcluster.query`` returns them.
+
+    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster.judge``, and so are the rules; the
+    majority is ``ntpcluster.majority``, by which ``ntpcluster.step`` goes as well.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.diagnose
+    """
+    agreed = __salt__["ntpcluster.majority"](servers)
+    found = [_trouble(plan, server, agreed) for server in servers]
+    if agreed:
+        middle, allowed = _middle(agreed), plan["sync"]["max_offset"] * 1000.0
+        found.append(__salt__["ntpcluster.too_far"](middle["offset_s"] * 1000.0, middle["address"], allowed))
+    return [problem for problem in found if problem]
+
+
+def _middle(agreed):
+    """
+    The server in the middle of those that agree to a second: a clock that is close to it is close to half of them at
+    least. Of two in the middle the one further off.
+    """
+    ordered, half = sorted(agreed, key=lambda server: server["offset_s"]), len(agreed) // 2
+    return max(ordered[half + len(agreed) % 2 - 1 : half + 1], key=lambda server: abs(server["offset_s"]))
+
+
+def _trouble(plan, server, agreed):
+    """Why one server is of no use, or None."""
+    name = server["address"] or server["name"]
+    own = __salt__["ntpcluster.own_clock"](server["refid"], server["stratum"], plan["orphan_stratum"])
+    age = server["reference_age_s"]
+    if server["address"] is None:
+        code, said = "unresolvable", "the name {0} has no address here".format(name)
+    elif not server["reachable"]:
+        code, said = "unreachable", "{0} does not answer a request for the time".format(name)
+    elif server["kiss"]:
+        code, said = "denied", "{0} refuses this host: {1}".format(name, server["kiss"])
+    elif server["offset_s"] is None:
+        code = "upstream-unsynchronized"
+        said = "{0} answers but has no time itself: stratum {1}, leap {2}, refid {3}".format(
+            name, server["stratum"], server["leap"], server["refid"]
+        )
+    elif server not in agreed:
+        code = "falseticker"
+        said = "{0} says {1:+.3f} s, {2}".format(
+            name, server["offset_s"], "against the majority" if agreed else "and no majority of the servers agrees"
+        )
+    elif own:
+        code, said = "orphan", "{0} {1}".format(name, own)
+    elif age is not None and age > plan["health"]["reference_age"]:
+        code = "upstream-unsynchronized"
+        said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s".format(
+            name, age
+        )
+    else:
+        return None
+    return __salt__["ntpcluster.problem"](code, said, peer=name, answer=server)
+
+
+def judge_without_daemon(plan, process, answers):
+    """
+    Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
+
+    plan
+        ``ntpcluster.plan``.
+    process
+        ``ntpcluster.daemon``.
+    answers
+        ``ntpcluster.query``.
+
+    Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
+    and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
+    would take, ``offset_ms`` that of the server in the middle.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node*' ntpcluster.status
+    """
+    problem, servers = __salt__["ntpcluster.problem"], answers["servers"]
+    found = judge_answers(plan, servers)
+    wrong = [one["code"] for one in found]
+    agreed = __salt__["ntpcluster.majority"](servers)
+    best = __salt__["ntpcluster.trusted"](servers) if agreed else None
+    free = [one["evidence"]["peer"] for one in found if one["code"] == "orphan"]
+    disciplined = [server for server in agreed if server["address"] not in free]
+    right = bool(disciplined) and "offset-high" not in wrong and "panic" not in wrong
+    if len(disciplined) < plan["health"]["survivors"]:
+        said = "{0} usable of {1} sources, {2} wanted".format(
+            len(disciplined), len(servers), plan["health"]["survivors"]
+        )
+        found.append(problem("few-sources", said, usable=[server["address"] for server in disciplined]))
+    if process["running"]:
+        said = "ntpd runs (pid {0}) although the method is cron".format(process["pid"])
+        found.append(problem("rival-daemon", said, pid=process["pid"]))
+    elif process["running"] is None:
+        found.append(problem("incomplete", "whether ntpd runs cannot be seen: the minion has to run as root"))
+    status = dict.fromkeys(
+        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+    )
+    status.update(
+        synchronized=right,
+        health=("degraded" if found else "ok") if right else "unsynchronized",
+        tier=plan["tier"],
+        daemon=dict(process, version=None),
+        source=best["address"] if best else None,
+        leap=best["leap"] if best else None,
+        refid=best["refid"] if best else None,
+        offset_ms=_middle(agreed)["offset_s"] * 1000.0 if agreed else None,
+        peers=[],
+        problems=__salt__["ntpcluster.in_order"](found, plan["platform"]),
+    )
+    return status

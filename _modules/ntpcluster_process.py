@@ -1,0 +1,144 @@
+# -*- coding: utf-8 -*-
+"""
+Which process of this host is the NTP daemon, as the kernel knows it.
+
+A name tells little. While a name of ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
+and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
+``ntpd`` too. The daemon is the one that holds UDP port 123, or the one that its pid file names if that one lives: a
+daemon that has just started has no port yet.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import errno
+import os
+
+import salt.utils.files
+
+__virtualname__ = "ntpcluster"
+
+#: What ntpd is started with as `-p`, by the scripts of every platform and in platforms.yaml.
+PID_FILE = "/var/run/ntpd.pid"
+
+#: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec leave their command line alone.
+OPENNTPD = "ntpd: "
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def daemon_process():
+    """
+    The process of this host's NTP daemon, found without starting any program.
+
+    Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
+    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
+    ticks since the boot (proc(5)).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.daemon_process
+    """
+    called = [one for one in processes(["ntpd"]) if not one["title"].startswith(OPENNTPD)]
+    sockets = port_sockets()
+    holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
+    named = _read(PID_FILE).strip()
+    found = [one for one in called if holds[one["pid"]]] or [one for one in called if "{0}".format(one["pid"]) == named]
+    if not found:
+        # Only root sees every process: /proc may be mounted with `hidepid`.
+        unseen = None in holds.values() or (sockets and os.geteuid() != 0)
+        return {"running": None if unseen else False, "pid": None, "uptime_s": None}
+    now = float(_read("/proc/uptime").split()[0])
+    uptime = now - found[0]["started"] / float(os.sysconf(str("SC_CLK_TCK")))
+    return {"running": True, "pid": found[0]["pid"], "uptime_s": max(0.0, round(uptime, 1))}
+
+
+def processes(names):
+    """
+    The living processes of this host with one of these names, oldest first.
+
+    A host sees the processes of its containers as well; they are left out, being in another pid namespace. A kernel that
+    does not tell the namespaces (before 3.8, so EL6's) does not tell a container's process from ours either.
+
+    names
+        List of names as /proc shows them: 15 characters at most.
+
+    Returns a list of dicts: ``name``, ``pid``, ``title`` (its command line, words parted by blanks), ``started`` (ticks
+    since the boot).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.processes '[ntpd, chronyd]'
+    """
+    found = []
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit():
+            continue
+        head, _, tail = _read("/proc/{0}/stat".format(pid)).rpartition(")")
+        name, fields = head.partition("(")[2], tail.split()
+        # Field 3 is the state: a zombie has died. Field 22 is the start.
+        if name in names and fields[0] not in ("Z", "X") and _ours(pid):
+            title = _read("/proc/{0}/cmdline".format(pid)).replace("\0", " ").strip()
+            found.append({"name": name, "pid": int(pid), "title": title, "started": int(fields[19])})
+    return sorted(found, key=lambda one: (one["started"], one["pid"]))
+
+
+def port_sockets():
+    """
+    The sockets of this host's network that are bound to UDP port 123.
+
+    /proc/net/udp lists them as hexadecimal address:port, the other end's after it (proc(5)): who asks a server is not
+    meant.
+
+    Returns a list of inode numbers, as text; empty if the port is free.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.port_sockets
+    """
+    rows = [line.split() for table in ("udp", "udp6") for line in _read("/proc/net/" + table).splitlines()[1:]]
+    return [row[9] for row in rows if row[1].endswith(":007B")]
+
+
+def _holds(pid, sockets):
+    """Whether a process has one of these sockets; None if this one may not look: that takes CAP_SYS_PTRACE."""
+    wanted = ["socket:[{0}]".format(inode) for inode in sockets]
+    folder = "/proc/{0}/fd".format(pid)
+    try:
+        return any(_link(os.path.join(folder, number)) in wanted for number in os.listdir(folder)) if wanted else False
+    except (IOError, OSError) as exc:
+        return None if exc.errno in (errno.EACCES, errno.EPERM) else False  # else it has ended meanwhile
+
+
+def _ours(pid):
+    """Whether a process is in this process's pid namespace, as far as the kernel tells."""
+    try:
+        return _link("/proc/{0}/ns/pid".format(pid)) in (_link("/proc/self/ns/pid"), None)
+    except (IOError, OSError):
+        return True
+
+
+def _link(path):
+    """Where a link of /proc points to; None if it is not there (any more)."""
+    try:
+        return os.readlink(path)
+    except (IOError, OSError) as exc:
+        if exc.errno != errno.ENOENT:
+            raise
+        return None
+
+
+def _read(path):
+    """The text of a file; empty if there is none: a process can end at any moment, and a kernel may lack IPv6."""
+    try:
+        with salt.utils.files.fopen(path, "rb") as text:
+            return text.read().decode("utf-8", "replace")
+    except (IOError, OSError):
+        return ""

@@ -1,0 +1,324 @@
+"""What keeps a client out besides the rules of INPUT, with real nft, real iptables (both kinds) and real packets."""
+
+import shutil
+
+import pytest
+
+from _modules import ntpcluster_firewall as firewall
+from _states import ntpcluster_firewall as states
+from tests.functional.firewalled import INSIDE, INSIDE6, LAN, NEEDS, OURS, OUTSIDE, RULES, answered, ip
+
+pytestmark = NEEDS
+
+TWO = [*LAN, "fd00:123::/64"]
+DEBIANS_OWN = """
+table inet filter {
+    chain input {
+        type filter hook input priority 0; policy drop;
+        iif "lo" accept
+        ct state established,related accept
+        icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+        %s
+    }
+    chain forward { type filter hook forward priority 0; policy drop; }
+    chain output { type filter hook output priority 0; policy accept; }
+}
+"""
+# as firewalld 1.3 makes it, shortened to what a question to UDP 123 passes
+FIREWALLD = """
+table inet firewalld {
+    chain filter_PREROUTING {
+        type filter hook prerouting priority filter + 10; policy accept;
+        icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+        meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+    }
+    chain filter_INPUT {
+        type filter hook input priority filter + 10; policy accept;
+        ct state { established, related } accept
+        ct status dnat accept
+        iifname "lo" accept
+        meta l4proto ipv6-icmp accept
+        ct state invalid drop
+        jump filter_INPUT_ZONES
+        reject with icmpx admin-prohibited
+    }
+    chain filter_INPUT_ZONES {
+        iifname "eth0" goto filter_IN_public
+        goto filter_IN_public
+    }
+    chain filter_IN_public {
+        jump filter_IN_public_allow
+        meta l4proto { icmp, ipv6-icmp } accept
+    }
+    chain filter_IN_public_allow {
+        tcp dport 22 accept
+        %s
+    }
+}
+"""
+FAIL2BAN = """
+table inet f2b-table {
+    set addr-set-sshd { type ipv4_addr; elements = { 192.0.2.7 } }
+    set banned { type ipv4_addr; elements = { 10.123.0.77 } }
+    chain f2b-chain {
+        type filter hook input priority filter - 1; policy accept;
+        tcp dport 22 ip saddr @addr-set-sshd reject
+        %s
+    }
+}
+"""
+DOCKERS_CHAINS = [
+    "-t nat -N DOCKER",
+    "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+    "-t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80",
+    "-N DOCKER",
+    "-A FORWARD -o docker0 -j DOCKER",
+]
+
+
+def nft_load(host, text):
+    host.run("nft", "-f", "-", input=text)
+
+
+def iptables(host, *rules, program="iptables"):
+    for rule in rules:
+        host.run(f"{program}-{host.backend}", *rule.split())
+
+
+@pytest.mark.parametrize(
+    "ruleset, quoted",
+    [
+        (DEBIANS_OWN % "", "nft: inet filter input: policy drop"),
+        (FIREWALLD % "", "nft: inet firewalld filter_INPUT: reject"),
+        (DEBIANS_OWN % "meta mark 7 udp dport 123 drop; udp dport 123 accept", "meta mark 7 udp dport 123 drop"),
+        (
+            "table inet t { chain p { type filter hook prerouting priority raw; udp dport 123 drop; }; }",
+            "udp dport 123 drop",
+        ),
+        (
+            "table inet t { chain o { type filter hook output priority 0; policy drop; }; }",
+            "nft: inet t o: policy drop",
+        ),
+        (
+            "table netdev t { chain i { type filter hook ingress device eth0 priority 0; udp dport 123 drop; }; }",
+            "nft: netdev t i: udp dport 123 drop",
+        ),
+        (
+            "table inet t { chain i { type filter hook input priority 0; udp dport vmap { 123 : drop, 53 : accept }; }; }",
+            "nft: inet t i: ",
+        ),
+    ],
+    ids=["debian", "firewalld", "unknown match", "prerouting", "output", "ingress", "verdict map"],
+)
+def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
+    iptables(host, *DOCKERS_CHAINS)
+    nft_load(host, ruleset)
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "UDP 123 is not open to 10.123.0.0/24" in ret["comment"]
+    assert quoted in ret["comment"]
+    if not testmode:
+        # a rule of nft's that only may refuse (a mark that no packet has) is red as well, so nobody is asked there
+        assert quoted.startswith("meta mark") or not answered(host, INSIDE)
+        again = states.firewall("open")
+        assert (again["result"], again["changes"]) == (False, {})
+        assert quoted in again["comment"]
+
+
+def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
+    host.load("*filter\n:INPUT DROP\nCOMMIT\n", "ip6tables")
+    nft_load(host, DEBIANS_OWN % "ip6 saddr fd00:123::/64 udp dport 123 accept")
+    ret = states.firewall("open", networks=TWO)
+    assert ret["result"] is False
+    assert "not open to 10.123.0.0/24" in ret["comment"]
+    assert "has been opened to fd00:123::/64" in ret["comment"]
+    assert answered(host, INSIDE6)
+    assert not answered(host, INSIDE)
+
+
+@pytest.mark.parametrize(
+    "ruleset",
+    [
+        DEBIANS_OWN % "udp dport 123 accept",
+        DEBIANS_OWN % "ip saddr 10.123.0.0/16 udp dport { 53, 123 } accept",
+        DEBIANS_OWN % "meta l4proto vmap { tcp : drop, udp : accept }",
+        FIREWALLD % "udp dport 123 accept",
+        FAIL2BAN % "",
+        "table inet t { chain o { type filter hook output priority 0; policy drop; ct state established accept; }; }",
+        "table inet t { chain f { type filter hook forward priority 0; policy drop; }; chain x { drop; }; }",
+        "table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth9 masquerade; }; }",
+    ],
+    ids=["debian", "debian net", "verdict map", "firewalld", "fail2ban", "output", "forward", "masquerade"],
+)
+def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
+    nft_load(host, ruleset)
+    ret = states.firewall("open")
+    assert ret["result"] is True, ret["comment"]
+    assert "nft" not in ret["comment"]
+    assert answered(host, INSIDE)
+
+
+def test_a_ban_of_some_addresses_in_nft_is_told(host):
+    nft_load(host, FAIL2BAN % "ip saddr @banned drop")
+    ret = states.firewall("open")
+    assert ret["result"] is True
+    assert "may keep them out: nft: inet f2b-table f2b-chain: ip saddr @banned drop." in ret["comment"]
+    assert answered(host, INSIDE)
+
+
+def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
+    host.nft = "no-such-nft"
+    nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "nft: inet filter input cannot be read, as no-such-nft is not installed" in ret["comment"]
+
+
+@pytest.mark.parametrize(
+    "commands, quoted",
+    [
+        (["-t raw -A PREROUTING -p udp --dport 123 -j DROP"], "-t raw -A PREROUTING -p udp -m udp --dport 123 -j DROP"),
+        (["-t mangle -A INPUT -s 10.0.0.0/8 -j DROP"], "-t mangle -A INPUT -s 10.0.0.0/8 -j DROP"),
+        (["-P OUTPUT DROP"], "-P OUTPUT DROP"),
+        (["-A OUTPUT -o lo -j ACCEPT", "-A OUTPUT -p tcp -j ACCEPT", "-A OUTPUT -j DROP"], "-A OUTPUT -j DROP"),
+        (["-N trusted", "-A trusted -j DROP", "-I INPUT -s 10.123.0.0/16 -j trusted"], "-A trusted -j DROP"),
+        (
+            ["-I INPUT -s 10.123.0.0/16 -p udp --dport 123 -j DROP"],
+            "-A INPUT -s 10.123.0.0/16 -p udp -m udp --dport 123 -j DROP",
+        ),
+    ],
+    ids=["raw", "mangle", "output policy", "output", "trusted", "ban"],
+)
+def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands, quoted):
+    iptables(host, *commands)
+    before = host.lines()
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert f"UDP 123 is not open to 10.123.0.0/24: `{quoted}`" in ret["comment"]
+    if testmode:
+        assert host.lines() == before
+        return
+    assert not answered(host, INSIDE)
+    again = states.firewall("open")
+    assert (again["result"], again["changes"], again["comment"].count(quoted)) == (False, {}, 1)
+    assert states.firewall_absent("close")["result"] is True
+    assert host.lines() == before
+
+
+@pytest.mark.parametrize(
+    "policy, commands",
+    [
+        (
+            "DROP",
+            ["-N LAN", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP", "-I INPUT -s 10.0.0.0/8 -j LAN"],
+        ),
+        ("ACCEPT", ["-I INPUT ! -s 192.168.0.0/24 -j DROP"]),
+        ("DROP", ["-I INPUT -s 10.0.0.0/8 -j RETURN"]),
+        ("ACCEPT", ["-P OUTPUT DROP", "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT"]),
+        ("ACCEPT", ["-I INPUT -p udp --dport 123 -j DROP"]),
+        ("ACCEPT", ["-I INPUT -d 224.0.0.0/4 -j DROP", "-I INPUT -m addrtype --dst-type BROADCAST -j DROP"]),
+    ],
+    ids=["chain of a network", "all but one", "return", "answers", "everyone", "groups"],
+)
+def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands):
+    iptables(host, f"-P INPUT {policy}", *commands)
+    before = host.lines()
+    ret = states.firewall("open")
+    assert (ret["result"], "keep" in ret["comment"]) == (True, False), ret["comment"]
+    assert ("Ours come before" in ret["comment"]) == ("--dport 123" in commands[0])
+    assert answered(host, INSIDE)
+    assert not answered(host, OUTSIDE)
+    again = states.firewall("open")
+    assert (again["result"], again["changes"]) == (True, {})
+    states.firewall_absent("close")
+    assert host.lines() == before
+
+
+def test_our_rule_of_an_older_release_behind_such_a_chain_is_put_right(host):
+    chain = ["-N LAN", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP", "-I INPUT -s 10.0.0.0/8 -j LAN"]
+    iptables(host, *chain, OURS.replace("-A INPUT", "-I INPUT 2"))
+    assert not answered(host, INSIDE)
+    ret = states.firewall("open")
+    assert ret["changes"]["ipv4"] == {"added": [OURS], "removed": [OURS]}
+    assert answered(host, INSIDE)
+    assert host.lines().count(OURS) == 1
+
+
+def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
+    ip("-n", host.asking, "address", "add", "10.123.0.3/24", "dev", "eth0")
+    chain = ["-N LAN", "-A LAN -s 10.123.0.3 -j DROP", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP"]
+    iptables(host, *chain, "-I INPUT -s 10.0.0.0/8 -j LAN")
+    before = host.lines()
+    ours = OURS.replace("INPUT", "LAN")
+    ret = states.firewall("open")
+    assert (ret["result"], ret["changes"]["ipv4"]["added"]) == (True, [ours])
+    assert "may keep them out: -A LAN -s 10.123.0.3/32 -j DROP." in ret["comment"]
+    assert answered(host, INSIDE)
+    assert not answered(host, "10.123.0.3")
+    assert states.firewall("open")["changes"] == {}
+    states.firewall_absent("close")
+    assert host.lines() == before
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-A INPUT -d 10.123.0.1/32 -p udp -m udp --dport 123 -j DROP",
+        "-A INPUT -m mac --mac-source 02:00:00:00:00:99 -j DROP",
+        "-A INPUT -m iprange --src-range 10.123.0.70-10.123.0.80 -j DROP",
+        "-A INPUT -p udp -m udp --sport 123 --dport 123 -j REJECT --reject-with icmp-port-unreachable",
+        "-t raw -A PREROUTING -s 10.123.0.77/32 -j DROP",
+    ],
+)
+def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
+    iptables(host, rule.replace("-A", "-I"))
+    for _ in range(2):
+        ret = states.firewall("open")
+        assert (ret["result"], f"may keep them out: {rule}." in ret["comment"]) == (True, True), ret["comment"]
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_the_tables_of_the_older_iptables_count_as_well(host, monkeypatch):
+    host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "iptables-legacy-save: -A INPUT -p udp -m udp --dport 123 -j DROP" in ret["comment"]
+    assert not answered(host, INSIDE)
+    monkeypatch.setattr(
+        firewall.salt.utils.path, "which", lambda name: None if "legacy" in name else shutil.which(name)
+    )
+    assert "can show, which is not installed" in states.firewall("open")["comment"]
+
+
+@pytest.mark.parametrize("host", ["legacy"], indirect=True)
+def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
+    host.run("iptables-nft", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "nft: ip filter INPUT: udp dport 123 drop" in ret["comment"]
+    assert not answered(host, INSIDE)
+
+
+def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
+    platform = host.platform
+    host.file.unlink()
+    platform["firewall"]["ipv4"]["keep"] = "service iptables save"
+    ret = states._settle("open", platform, LAN)
+    assert ret["result"] is True
+    assert "last until the next boot" in ret["comment"]
+    assert "To make them last: service iptables save" in ret["comment"]
+    host.file.write_text(RULES)
+    assert "until the next boot" not in states._settle("open", platform, LAN)["comment"]
+
+
+def test_a_run_without_a_change_starts_one_program_a_family_and_nft_where_it_has_chains_of_its_own(host):
+    saves = [f"iptables-{host.backend}-save", f"ip6tables-{host.backend}-save"]
+    states.firewall("open")
+    for extra in ([], ["nft"]):
+        host.calls.clear()
+        assert states.firewall("open")["changes"] == {}
+        assert [command[0].rpartition("/")[2] for command in host.calls] == saves + extra
+        nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
+    host.calls.clear()
+    states.firewall_absent("close")
+    assert "nft" not in {command[0].rpartition("/")[2] for command in host.calls}

@@ -1,0 +1,140 @@
+"""A mistake that only the host itself can see is told before anything on it is changed; so is a platform nobody knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab import solo
+from tests.lab.cluster import Cluster, Role, changed
+from tests.lab.solo import PILLAR, call, codes, set_pillar
+from tests.lab.test_states import difference, system
+
+ZONE = "/usr/share/zoneinfo/Asia/Shanghai"
+
+#: Where each daemon may keep its statistics.
+STATISTICS = {"el6": "/var/log/ntpstats/", "modern": "/var/log/ntpsec/"}
+
+#: What a daemon says of a line that it does not take as it stands.
+COMPLAINTS = ("syntax error", "unexpected", "not recognized", "ignored", "invalid")
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A bare host, 90 s fast: there would be much to do."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("client", "10.0.0.70", request.param), clock=90.0)
+        made.before = system(made)
+        yield made
+
+
+def red_and_untouched(host, states) -> dict:
+    """The one state that is red for a reason of its own; all others wait for it, and the host is as it was."""
+    assert changed(states) == []
+    assert {state["result"] for state in states} == {False}
+    assert difference(host.before, system(host)) == {}
+    assert abs(host.clock_error()) > 80
+    (first, *others) = states
+    assert first["__id__"] == "pillar-is-valid"
+    assert all("requisite" in state["comment"] for state in others)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("Asia/Shangai", "did you mean Asia/Shanghai?"),
+        ("asia/shanghai", "did you mean Asia/Shanghai?"),
+        ("CST", "name a place"),
+        ("UTC+8", "name a place"),
+    ],
+)
+def test_a_zone_that_this_host_does_not_know(host, zone, words):
+    set_pillar(host, {**PILLAR, "timezone": zone})
+    dry = solo.apply(host, "test=True")
+    assert words in red_and_untouched(host, dry)["comment"]
+    assert words in red_and_untouched(host, solo.apply(host))["comment"]
+
+
+def test_a_file_that_the_daemon_may_not_read(host):
+    set_pillar(host, {**PILLAR, "options": {"leapfile": "/etc/ntp/leap-seconds.list"}})
+    if host.platform == "el6":
+        assert call(host, "ntpcluster.validate") == [], "nothing is known that would keep EL6's ntpd from it"
+        return
+    comment = red_and_untouched(host, solo.apply(host))["comment"]
+    assert "ntp:options:leapfile: would have the daemon open /etc/ntp/leap-seconds.list" in comment
+
+
+def test_a_platform_that_the_tree_does_not_know(host):
+    """Minions of Arch have no `osmajorrelease`; this one says that it is such a host, as /etc/salt/grains wins."""
+    set_pillar(host, PILLAR)
+    host.write("/etc/salt/grains", "os_family: Arch\nosmajorrelease: null\n")
+    host.write("/srv/instead/top.sls", "base:\n  '*':\n    - ntp\n    - ntp.boot\n    - others\n")
+    host.write("/srv/instead/others.sls", "work-of-others:\n  test.nop: []\n")
+    told = (
+        "ntpcluster does not know the platform Arch-unknown, only Debian-12, RedHat-6: it changes nothing on this host"
+    )
+    try:
+        first, other = sorted(call(host, "state.highstate").values(), key=lambda state: state["__run_num__"])
+        assert (first["name"], first["result"], first["changes"]) == (told, False, {})
+        assert (other["__id__"], other["result"]) == ("work-of-others", True)
+        red_and_untouched(host, solo.apply(host))
+        seen = call(host, "ntpcluster.status")
+        assert [problem["message"] for problem in seen["problems"]] == [told]
+        assert codes(seen["problems"]) == ["unknown-platform"]
+    finally:
+        host.run(["rm", "-f", "/etc/salt/grains", "/srv/instead/top.sls", "/srv/instead/others.sls"]).check()
+
+
+def test_the_link_that_timedatectl_writes_is_the_right_one(host):
+    if host.platform == "el6":
+        pytest.skip("/etc/localtime is a copy on EL6")
+    set_pillar(host, {**PILLAR, "timezone": "Asia/Shanghai"})
+    assert changed(solo.apply(host, sls="ntp.timezone")) == ["timezone-is-set"]
+    for target in (f"..{ZONE}", ZONE.replace("/Asia", "//Asia")):
+        host.run(["ln", "-sfn", target, "/etc/localtime"]).check()
+        assert changed(solo.apply(host, sls="ntp.timezone")) == []
+        assert host.run(["readlink", "/etc/localtime"]).out.strip() == target
+
+
+def complaints(host, lines: list[str]) -> list[str]:
+    """What the host's daemon (4.2.8p15 on the el6 host, where EL6 has 4.2.6p5) says of these lines; it runs for 5 s."""
+    host.write("/tmp/options.conf", "\n".join([*lines, ""]))
+    log = "/tmp/options.log"
+    host.run(["timeout", "-s", "KILL", "5", "ntpd", "-n", "-l", log, "-c", "/tmp/options.conf"], timeout=20)
+    said = host.read(log).splitlines()
+    host.run(["rm", "-f", log]).check()
+    assert said, "it has not even begun"
+    return [line for line in said if any(word in line.lower() for word in COMPLAINTS)]
+
+
+def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
+    """The last of this file, as it installs the daemon."""
+    kinds = ["clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats"]
+    types = ["none", "pid", "day", "week", "month", "year"]
+    words = ["all", "info", "events", "status", "statistics"]
+    options = {
+        "tinker": {"allan": 1500, "dispersion": 1.5e-5, "freq": -3.5, "huffpuff": 7200, "step": 0.128, "stepout": 300},
+        "tos": {"ceiling": 15, "floor": 1, "maxclock": 10, "maxdist": 3, "minclock": 4, "mindist": 0.005, "minsane": 1},
+        "statsdir": STATISTICS[host.platform],
+        "statistics": kinds,
+        "filegen": {
+            kind: {"file": kind, "type": one, "link": one == "day", "enable": one != "none"}
+            for kind, one in zip(kinds, types, strict=True)
+        },
+        "logconfig": ["=all"]
+        + [f"+{kind}{word}" for kind in ("all", "clock", "peer", "sync", "sys") for word in words],
+        "enable": ["calibrate", "kernel", "monitor", "stats"],
+        # A card that is called like a word of the grammar.
+        "interface": [
+            {"listen": card} for card in ("wildcard", "ipv4", "ntp", "eth0.7", "eth0:1", "10.0.0.9", "2001:db8::9")
+        ],
+    }
+    options["tinker"]["panic"] = 0
+    set_pillar(host, {**PILLAR, "options": options})
+    states = solo.apply(host, sls="ntp.package")
+    assert all(state["result"] for state in states), states
+    host.run(["service", {"el6": "ntpd", "modern": "ntpsec"}[host.platform], "stop"])
+    assert complaints(host, call(host, "ntpcluster.plan")["options"]) == []
+    # And what the pillar may not name is not read: the list above could be seen to fail.
+    for line in ("logconfig =clock", "interface listen 1", "interface listen 1.5", "interface listen ntp"):
+        assert complaints(host, [line]) != [], line

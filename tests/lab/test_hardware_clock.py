@@ -1,0 +1,128 @@
+"""The state of the hardware clock on a host that follows its servers: off, empty, broken, or not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab import solo
+from tests.lab.cluster import Cluster, Role, changed, failed, wait_until
+from tests.lab.solo import call
+
+#: What takes hwclock's place in the path.
+DOUBLE = "/usr/local/sbin/hwclock"
+
+
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def host(request, images):
+    """A host that was 90 s fast, after its first apply."""
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("client", "10.0.0.50", request.param), clock=90.0)
+        made.lab = lab
+        made.real = made.run(["sh", "-c", "command -v hwclock"]).check().out.strip()
+        made.first = solo.apply(made)
+        assert failed(made.first) == []
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def well(host):
+    """Each test ends with a hardware clock that works and is right."""
+    yield
+    host.run(["rm", "-f", DOUBLE])
+    host.lab.internet.behave()
+    host.time.rtc(True)
+    host.time.rtc_fault(None)
+    host.set_rtc(0)
+
+
+def single(host, *words):
+    """The state alone: result, whether it changes anything, comment."""
+    (state,) = call(host, "state.single", "ntpcluster.hardware_clock", "rtc", *words).values()
+    return state["result"], bool(state["changes"]), state["comment"]
+
+
+def test_a_step_says_why_salt_counts_hours(host):
+    (step,) = [state for state in host.first if state["__id__"] == "clock-is-stepped"]
+    assert step["changes"] and step["comment"].endswith("Salt's duration counts the step: it is measured by this clock")
+
+
+def test_one_that_is_right_is_left_alone_and_costs_no_program(host):
+    host.write(DOUBLE, "#!/bin/sh\ntouch /run/asked\n", 0o755)
+    before = host.time.counters["rtc_sets"]
+    assert single(host) == (True, False, "the hardware clock is right")
+    assert host.run(["test", "-e", "/run/asked"]).rc == 1
+    assert host.time.counters["rtc_sets"] == before
+
+
+def test_one_that_is_a_day_off_is_written_once(host):
+    host.set_rtc(86400)
+    dry = solo.apply(host, "test=True")
+    assert (changed(dry), failed(dry)) == (["hardware-clock-is-right"], [])
+    assert host.rtc_error() == pytest.approx(86400, abs=2)
+    done = solo.apply(host)
+    assert (changed(done), failed(done)) == (["hardware-clock-is-right"], [])
+    (state,) = [state for state in done if state["changes"]]
+    assert state["changes"]["hardware clock"]["old"].startswith(("+86400 s", "+86399 s", "+86401 s"))
+    assert abs(host.rtc_error()) < 2
+    again = solo.apply(host)
+    assert (changed(again), failed(again)) == ([], [])
+
+
+@pytest.mark.parametrize("rhel", [False, True])
+def test_one_whose_battery_died_is_written(host, rhel):
+    if rhel:
+        # Stands for util-linux 2.17.2 of RHEL 6, which reads the clock before it sets it, except with --noadjfile
+        # (manipulate_clock of its hwclock.c). Everything else is the real program of the host.
+        host.write(
+            DOUBLE,
+            f"""#!/bin/sh
+case "$*" in
+*--noadjfile*) ;;
+*--systohc*) {host.real} --show --utc >/dev/null 2>&1 || {{
+    echo "RTC_RD_TIME: Invalid argument" >&2
+    echo "ioctl() to /dev/rtc to read the time failed." >&2
+    exit 74
+}} ;;
+esac
+exec {host.real} "$@"
+""",
+            0o755,
+        )
+    host.time.empty_rtc()
+    result, changes, comment = single(host, "test=True")
+    assert (result, changes) == (None, True)
+    result, changes, comment = single(host)
+    assert (result, changes) == (True, True), comment
+    assert abs(host.rtc_error()) < 2
+    assert single(host) == (True, False, "the hardware clock is right")
+
+
+def test_a_host_without_one_is_green_and_says_why(host):
+    host.time.rtc(False)
+    for words in ([], ["test=True"]):
+        result, changes, comment = single(host, *words)
+        assert (result, changes) == (True, False)
+        assert comment.startswith("this host has no hardware clock: ") and "any known method" in comment
+
+
+@pytest.mark.parametrize("fault", ["read", "write"])
+def test_one_that_cannot_be_mended_is_red_and_says_what_to_do(host, fault):
+    host.set_rtc(86400)
+    host.time.rtc_fault(fault)
+    result, changes, comment = single(host)
+    assert (result, changes) == (False, False)
+    assert ("unreadable" if fault == "read" else "+864") in comment and "hwclock:manage" in comment
+
+
+def test_no_time_that_may_be_wrong_is_written(host):
+    service = "ntpd" if host.platform == "el6" else "ntpsec"
+    host.run(["service", service, "stop"]).check()
+    host.lab.internet.behave(silent=True)
+    host.time.empty_rtc()
+    before = host.time.counters["rtc_sets"]
+    result, changes, comment = single(host)
+    assert (result, changes) == (False, False) and "not known to be right" in comment
+    assert host.time.counters["rtc_sets"] == before
+    host.lab.internet.behave()
+    host.run(["service", service, "start"]).check()
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)

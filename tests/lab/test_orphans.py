@@ -1,0 +1,56 @@
+"""A chain of three levels below an orphan: its time is a crystal's at every one of them, and each host says so."""
+
+from __future__ import annotations
+
+import time
+
+from tests.lab import solo
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
+from tests.lab.drilling import follows, sources
+from tests.lab.images import PROJECT
+from tests.lab.solo import call, codes
+
+TOP, MIDDLE, LOW = "10.0.0.61", "10.0.0.62", "10.0.0.63"
+NETWORK = ["10.0.0.0/24"]
+PILLAR = {
+    "orphan": 10,
+    "tiers": {
+        "top": {"match": "top*", "sources": sources(*INTERNET[:2]), "addresses": [TOP], "serves": NETWORK},
+        "middle": {"match": "middle*", "sources": sources(TOP), "addresses": [MIDDLE], "serves": NETWORK},
+        "low": {"match": "low*", "sources": sources(MIDDLE)},
+    },
+    "sync": {"timeout": 60},
+    "health": {"settle": 12},
+}
+
+
+def test_every_level_below_an_orphan_says_that_its_time_is_nobodys(images):
+    with Cluster(master=False) as lab:
+        hosts = [
+            solo.add(lab, Role(name, address, kind), pillar=PILLAR)
+            for name, address, kind in (("top", TOP, "el6"), ("middle", MIDDLE, "modern"), ("low", LOW, "el6"))
+        ]
+        # ntpd waits 300 s before it turns orphan; the lab, for the test's sake, 20 s.
+        conf = (PROJECT / "salt/ntp/files/ntp.conf.jinja").read_text()
+        for host in hosts:
+            host.write("/srv/instead/ntp/files/ntp.conf.jinja", conf + "\ntos orphanwait 20\n")
+            assert failed(solo.apply(host)) == [], host.name
+        assert [follows(host) for host in hosts[1:]] == [TOP, MIDDLE]
+        strata = [call(host, "ntpcluster.status")["stratum"] for host in hosts]
+        assert strata == [2, 3, 4]
+        lab.internet.behave(silent=True)
+        began = time.monotonic()
+        for host in hosts:
+            wait_until(lambda host=host: call(host, "ntpcluster.variables")["stratum"] >= 10, 200, 2)
+            seen = wait_until(lambda host=host: orphaned(host), 60, 2)
+            print(
+                f"{host.name}: stratum {seen['stratum']} after {time.monotonic() - began:.0f} s, {codes(seen['problems'])}"
+            )
+            assert (seen["synchronized"], seen["health"]) == (False, "unsynchronized")
+        assert [call(host, "ntpcluster.status")["stratum"] for host in hosts] == [10, 11, 12]
+
+
+def orphaned(host):
+    """The host's status, if it says that it is below an orphan, or is one."""
+    seen = call(host, "ntpcluster.status")
+    return seen if "orphan" in codes(seen["problems"]) else None

@@ -1,0 +1,133 @@
+"""A host without a daemon is judged as one with a daemon: by the majority of its servers, and in the same words."""
+
+import struct
+
+import pytest
+
+from _modules import ntpcluster_diagnose, ntpcluster_query
+from tests.unit.test_query import made, packet, read
+from tests.unit.test_status import codes, consistent, host, plan  # noqa: F401  (host is a fixture)
+
+NOW = 1795000000.0
+A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+
+
+def dated(reference):
+    """An answer of now by a server whose clock was set then."""
+    seconds = struct.pack("!II", int(reference) + ntpcluster_query.NTP_EPOCH, 0)
+    answer = packet(NOW, NOW)
+    return answer[:16] + seconds + answer[24:]
+
+
+def says(address, offset, delay=0.001, stratum=2, **more):
+    """What ``query`` tells of a server that answers."""
+    return {
+        "name": address, "address": address, "reachable": True, "stratum": stratum, "leap": "none", "refid": "192.0.2.1",
+        "kiss": None, "offset_s": offset, "delay_s": delay, "reference_age_s": 30.0, **more,
+    }  # fmt: skip
+
+
+def silent(name, **more):
+    return {**dict.fromkeys(says(name, None)), "name": name, "address": name, "reachable": False, **more}
+
+
+def timeless(address, **more):
+    return says(address, None, stratum=16, leap="alarm", refid="INIT", delay_s=None, reference_age_s=None, **more)
+
+
+@pytest.fixture
+def status(host):  # noqa: F811
+    """`status` of a host by crontab whose servers answer so."""
+
+    def ask(*answers, **changes):
+        host.plan = plan(method="cron", **changes)
+        host.process.update(running=False, pid=None, uptime_s=None)
+        host.answers = list(answers)
+        seen = host.status()
+        consistent(seen)
+        return seen
+
+    return ask
+
+
+def test_servers_that_agree_with_the_clock_make_it_ok(status):
+    seen = status(says(A, 0.001), says(B, 0.002, stratum=3), says(C, -0.001, stratum=3))
+    assert (seen["health"], seen["source"], seen["offset_ms"], codes(seen)) == ("ok", A, 1.0, [])
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        # Two of three say that the clock is 5 s off; the nearest server does not.
+        ([says(A, 0.001, 0.0001), says(B, 5.0), says(C, 5.001)], ["falseticker", "offset-high"]),
+        ([says(A, 0.001), says(B, 5.0)], ["falseticker", "falseticker"]),
+        # The same by less than the second that a step tolerates.
+        ([says(A, 0.001, 0.0001), says(B, 0.6), says(C, 0.601)], ["offset-high"]),
+        ([says(A, 0.001, 0.0001), says(B, -0.6)], ["offset-high"]),
+        ([says(A, 2000.0), says(B, 2000.1)], ["panic"]),
+        ([says(A, 0.0, refid="127.127.1.0"), says(B, 0.0, refid="127.127.7.1")], ["orphan", "orphan"]),
+        ([says(A, 0.0, refid="LOCL", stratum=1), says(B, 0.0, refid="127.0.0.1")], ["orphan", "orphan"]),
+        ([says(A, 0.0, stratum=10), says(B, 0.0, stratum=12)], ["orphan", "orphan"]),
+        ([silent(A), silent(B)], ["unreachable", "unreachable"]),
+        ([timeless(A), timeless(B)], ["upstream-unsynchronized", "upstream-unsynchronized"]),
+        ([timeless(A, kiss="DENY"), silent("time.example", address=None)], ["unresolvable", "denied"]),
+        ([], []),
+    ],
+)
+def test_a_clock_that_no_majority_confirms_is_not_right(status, answers, found):
+    seen = status(*answers)
+    assert (seen["synchronized"], seen["health"]) == (False, "unsynchronized")
+    assert [code for code in codes(seen) if code != "few-sources"] == found
+    assert found or codes(seen) == ["few-sources"]
+
+
+@pytest.mark.parametrize(
+    ("third", "found"),
+    [
+        (says(C, 5.0, 0.0001, stratum=1), "falseticker"),
+        (says(C, 0.0, refid="127.127.1.1", stratum=9), "orphan"),
+        (timeless(C), "upstream-unsynchronized"),
+        (says(C, 0.0, reference_age_s=99999.0), "upstream-unsynchronized"),
+        (timeless(C, kiss="RATE"), "denied"),
+        (silent(C), "unreachable"),
+        (silent("time.example", address=None), "unresolvable"),
+    ],
+)
+def test_one_bad_server_is_named_and_the_clock_is_still_right(status, third, found):
+    seen = status(says(A, 0.001), says(B, 0.002), third)
+    assert (seen["synchronized"], seen["health"], codes(seen), seen["source"]) == (True, "degraded", [found], A)
+
+
+def test_the_servers_wanted_are_counted_as_for_a_daemon(status):
+    seen = status(says(A, 0.001), silent(B), health=dict(plan()["health"], survivors=2))
+    assert codes(seen) == ["unreachable", "few-sources"]
+
+
+def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, monkeypatch):  # noqa: F811
+    """A name has a number to the daemon or none at all; of this host there is one clock."""
+    monkeypatch.setattr(ntpcluster_diagnose, "__salt__", host.salt, raising=False)
+    host.answers = [says(A, 2000.0), timeless(B), silent("time.example", address=None)]
+    known = [
+        {"code": code, "message": code, "evidence": evidence}
+        for code, evidence in [
+            ("panic", {"offset_ms": 2e6}),
+            ("unreachable", {"peer": B}),
+            ("unresolvable", {"names": ["time.example"]}),
+            ("unreachable", {"peer": C}),
+            ("settling", {}),
+        ]
+    ]
+    found = ntpcluster_diagnose._asked(plan(), known)
+    assert [one["code"] for one in found] == ["upstream-unsynchronized", "unresolvable", "panic"]
+    assert [(one["code"], one["evidence"]) for one in known] == [("unreachable", {"peer": C}), ("settling", {})]
+
+
+@pytest.mark.parametrize("word", ["INIT", "STEP"])
+def test_a_server_that_has_no_time_yet_refuses_nobody(word):
+    seen = read(made(kiss=word))
+    assert (seen["kiss"], seen["offset_s"], seen["stratum"], seen["refid"]) == (None, None, 16, word)
+
+
+def test_an_answer_says_how_long_ago_the_servers_own_clock_was_set():
+    assert read(dated(NOW - 75))["reference_age_s"] == 75
+    assert read(packet(NOW, NOW))["reference_age_s"] is None

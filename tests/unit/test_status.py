@@ -1,0 +1,169 @@
+"""From what ntpq prints to what `status` says, whole: the modules are the real ones, and so is the text.
+
+Doubles: `program` gives the text of a file instead of running ntpq (real output of a healthy host of the lab, with each kind
+of ntpd), and `daemon` a process that is there; both know nothing of time limits and of programs that are missing.
+"""
+
+import random
+import re
+
+import pytest
+
+from _modules import (
+    ntpcluster,
+    ntpcluster_clock,
+    ntpcluster_judge,
+    ntpcluster_judge_answers,
+    ntpcluster_parse,
+)
+from _runners import ntpcluster_heal
+from tests.unit import py2_corpus
+from tests.unit.test_plan import PILLAR
+from tests.unit.test_plan import plan as planned
+
+INTERNET = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+KINDS = ("el6", "modern")
+MUTATIONS = 5000  # for each kind
+
+
+def plan(sources=None, **changes):
+    """The plan of a host that asks these sources."""
+    pillar = dict(PILLAR, orphan=10, tiers={"client": {"match": "*", "sources": sources or INTERNET}})
+    return dict(planned("node148", "10.0.0.50", pillar=pillar), **changes)
+
+
+def healthy(kind):
+    return py2_corpus.read(f"status/{kind}.txt")
+
+
+class Host:
+    """A host whose daemon prints what the test gives it."""
+
+    def __init__(self, monkeypatch):
+        self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
+        self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
+        self.salt = salt = {
+            "ntpcluster.foreign": lambda: None,
+            "ntpcluster_applied.judged_by": lambda plan: "the pillar",
+            "ntpcluster.plan": lambda: self.plan,
+            "ntpcluster.query": self._query,
+        }
+        for module in (ntpcluster, ntpcluster_parse, ntpcluster_judge, ntpcluster_judge_answers, ntpcluster_clock):
+            monkeypatch.setattr(module, "__salt__", salt, raising=False)
+            for name, function in vars(module).items():
+                if callable(function) and not name.startswith("_"):
+                    salt.setdefault(f"ntpcluster.{name}", function)
+        monkeypatch.setattr(ntpcluster, "__context__", {}, raising=False)
+        monkeypatch.setattr(ntpcluster, "program", self._program)
+        monkeypatch.setattr(ntpcluster, "daemon", lambda service=None: dict(self.process))
+
+    def _program(self, name, package, argv, timeout=10):
+        stdout = self.stdout if "lpeers" in argv else self.more
+        return {"retcode": 0, "stdout": stdout, "stderr": self.stderr, "timed_out": False, "seconds": 0.0}
+
+    def _query(self, servers=None):
+        """The answers that the test gives; no packet is sent."""
+        usable = [server for server in self.answers if server["offset_s"] is not None]
+        best = min(usable, key=lambda server: (server["stratum"], server["delay_s"])) if usable else None
+        return {"servers": self.answers, "best": best}
+
+    def status(self, stdout=None):
+        self.stdout = self.stdout if stdout is None else stdout
+        return ntpcluster.status()
+
+
+@pytest.fixture
+def host(monkeypatch):
+    return Host(monkeypatch)
+
+
+def codes(seen):
+    return [problem["code"] for problem in seen["problems"]]
+
+
+def consistent(seen):
+    """What must hold of any answer, whatever the daemon says."""
+    if not seen["synchronized"]:
+        assert seen["problems"], "not synchronized, and nobody knows why"
+    assert seen["health"] != "ok" or (seen["synchronized"] and not seen["problems"])
+    assert seen["health"] not in ("ok", "degraded") or seen["synchronized"]
+    if seen["synchronized"]:
+        assert seen["leap"] in ("none", "add", "del") and (not seen["daemon"]["running"] or 0 <= seen["stratum"] < 16)
+        assert abs(seen["offset_ms"]) <= 100 and seen["source"] in INTERNET
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_healthy_host_is_ok(host, kind):
+    seen = host.status(healthy(kind))
+    assert (seen["health"], seen["source"], codes(seen)) == ("ok", "10.0.0.3", [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_ends_at_any_byte_is_judged(host, kind):
+    text = healthy(kind)
+    for end in range(len(text)):
+        consistent(host.status(text[:end]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ten_thousand_mutations_are_judged_and_who_is_not_synchronized_says_why(host, kind):
+    dice, text = random.Random(1265), healthy(kind)
+    words = re.findall(r"[^\s=,]+", text)
+    odd = ["nan", "20", "16", "0", ".INIT.", ".POOL.", ".STEP.", "11", "1e9", "", "x", *'*,="-\0\n']
+    for _ in range(MUTATIONS):
+        changed = text
+        for _ in range(dice.randint(1, 4)):
+            at, length = dice.randrange(len(changed) + 1), dice.choice((0, 1, 1, 2, 8, 90))
+            if dice.random() < 0.5:  # a whole word becomes another one
+                word = dice.choice(words)
+                at, length = max(0, changed.find(word, at)), len(word)
+            other = dice.choice((dice.choice(odd), dice.choice(words), chr(dice.randrange(1, 256))))
+            changed = changed[:at] + other + changed[at + length :]
+        host.more = changed[dice.randrange(len(changed) + 1) :]
+        consistent(host.status(changed))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"\boffset=\S+,", "offset=-,"),
+        (r"frequency=[^,]+", "frequency="),
+        (r"\bstratum=2", "stratum="),
+        (r"\bstratum=2", "stratum=99"),
+        (r"rootdisp=[^,]+", "rootdisp=x"),
+        (r"rootdelay=[^,]+", 'rootdelay="x"'),
+        (r"leap=00", "leap=7"),
+        (r"(?m)^(\*\S+ +\S+ +) 1 u", r"\g<1>20 u"),
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_number_is_unknown_and_never_raises(host, kind, old, new):
+    text, count = re.subn(old, new, healthy(kind), count=1)
+    assert count
+    seen = host.status(text)
+    consistent(seen)
+    if old.startswith((r"\b", "leap")):
+        assert not seen["synchronized"] and "incomplete" in codes(seen)
+
+
+def test_two_rows_on_one_line_are_no_row(host):
+    text = healthy("el6").replace("\n+10.0.0.2", "+10.0.0.2")
+    seen = host.status(text)
+    assert [row["address"] for row in seen["peers"]] == ["10.0.0.3"]
+    assert "incomplete" in codes(seen)
+
+
+# Of a resolver that is dead, classic ntpd has no row at all, ntpsec one for each name.
+NO_ROWS = "No association ID's returned\n\n"
+NO_PLACES = "".join(f"***No associations found, `&{n}' unknown\n" for n in (1, 2, 3))
+
+
+@pytest.mark.parametrize(("uptime", "health"), [(30.0, "settling"), (90000.0, "unsynchronized")])
+def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host, uptime, health):
+    host.plan = plan(["time1.example", "time2.example"])
+    host.process["uptime_s"], host.stderr = uptime, NO_PLACES
+    head = re.sub("leap=00, stratum=2", "leap=11, stratum=16", healthy("el6").partition("     remote")[0])
+    seen = host.status(re.sub("refid=[0-9.]+", "refid=INIT", head) + NO_ROWS * 5)
+    assert (seen["health"], codes(seen)[0]) == (health, "unresolvable")
+    assert "not-listed" not in codes(seen) and "incomplete" not in codes(seen)
+    assert not set(codes(seen)) & set(ntpcluster_heal.CURABLE)

@@ -1,0 +1,96 @@
+"""Which time zones a host knows, and what its /etc/localtime shows: with this machine's own tzdata, in a folder of the test."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from _modules import ntpcluster_timezone
+
+#: Zones as they are called, and two that Debian puts beside them.
+NAMES = ("Asia/Shanghai", "Asia/Chongqing", "Europe/Berlin", "Europe/Kiev", "Europe/Kirov", "Etc/GMT-8", "UTC", "EST")
+
+LINK = {"localtime": "link"}
+
+
+@pytest.fixture
+def zones(tmp_path, monkeypatch):
+    """A tzdata from before Kyiv got its name. Each file is that of UTC: only names matter here."""
+    folder = tmp_path / "usr/share/zoneinfo"
+    for name in (*NAMES, "right/Europe/Berlin", "posix/Europe/Berlin", "posixrules", "localtime", "Factory"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"TZif2" + name.encode())
+    (folder / "zone.tab").write_text("# CN\tAsia/Shanghai\n")
+    (tmp_path / "etc").mkdir()
+    monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(folder))
+    monkeypatch.setattr(ntpcluster_timezone, "LOCALTIME", str(tmp_path / "etc/localtime"))
+    return folder
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_zone_that_is_there_has_no_fault(zones, name):
+    assert ntpcluster_timezone.zone_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Asia/Shangai", "did you mean Asia/Shanghai?"),
+        ("asia/shanghai", "did you mean Asia/Shanghai?"),
+        ("Shanghai", "did you mean Asia/Shanghai?"),
+        ("Europe/Kyiv", "did you mean Europe/Kiev?"),
+        ("est", "did you mean EST?"),
+        ("CST", "a short name is no place"),
+        ("UTC+8", "Etc/GMT-8 is 8 hours ahead"),
+        ("CST-8", "a short name is no place"),
+        ("Mars/Olympus", "shows what there is"),
+        ("Asia", "no time zone of this host's tzdata"),
+        ("zone.tab", "no time zone of this host's tzdata"),
+        ("posixrules", "no time zone of this host's tzdata"),
+        ("localtime", "no time zone of this host's tzdata"),
+        ("Factory", "no time zone of this host's tzdata"),
+        ("right/Europe/Berlin", "did you mean Europe/Berlin?"),
+        ("posix/Europe/Berlin", "did you mean Europe/Berlin?"),
+    ],
+)
+def test_a_zone_that_is_not_there_is_an_error_with_the_nearest(zones, name, words):
+    fault = ntpcluster_timezone.zone_fault(name)
+    assert fault["level"] == "error" and words in fault["message"]
+
+
+def test_without_tzdata_nobody_can_say(zones):
+    shutil.rmtree(zones)
+    fault = ntpcluster_timezone.zone_fault("Asia/Shanghai")
+    assert fault["level"] == "warning" and "no tzdata" in fault["message"]
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("{zones}/Europe/Berlin", True),
+        ("../usr/share/zoneinfo/Europe/Berlin", True),  # timedatectl
+        ("{zones}//Europe/Berlin", True),
+        ("{zones}/Europe/../Europe/./Berlin", True),
+        ("../usr/share/zoneinfo/Europe/Kirov", False),
+        ("../usr/share/zoneinfo/Europe/Nowhere", False),
+        ("../../../../../usr/share/zoneinfo/Europe/Berlin", False),  # this machine's own
+    ],
+)
+def test_a_link_shows_what_it_leads_to(zones, target, shown):
+    os.symlink(target.format(zones=zones), ntpcluster_timezone.LOCALTIME)
+    assert ntpcluster_timezone._shown("Europe/Berlin", LINK) is shown
+
+
+def test_a_link_to_another_name_of_the_zone_shows_the_other_name(zones):
+    (zones / "Asia/Chongqing").unlink()
+    (zones / "Asia/Chongqing").symlink_to("Shanghai")
+    Path(ntpcluster_timezone.LOCALTIME).symlink_to("../usr/share/zoneinfo/Asia/Chongqing")
+    assert not ntpcluster_timezone._shown("Asia/Shanghai", LINK)
+    assert ntpcluster_timezone._shown("Asia/Chongqing", LINK)
+
+
+def test_a_copy_is_no_link(zones):
+    shutil.copyfile(zones / "UTC", ntpcluster_timezone.LOCALTIME)
+    assert not ntpcluster_timezone._shown("UTC", LINK)
+    assert ntpcluster_timezone._shown("UTC", {"localtime": "copy"})
