@@ -3,9 +3,10 @@
 # make drills what can go wrong, made to go wrong
 # make operating  rollout, view, alarms and ten quiet minutes on whole clusters
 # make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is one apply on two of them
+# make digest after a change of _modules, _states or _beacons: by this list minions see that theirs are old
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help demo lab-down test drills operating e2e smoke qemu unit bench lint ready
+.PHONY: help digest demo lab-down test drills operating e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -53,6 +54,9 @@ unit: $(VENV)/ready
 
 bench: ready
 	@$(PYTHON) -m tests.bench
+
+digest:
+	cd salt && LC_ALL=C sha256sum $(foreach kind,beacons modules states,_$(kind)/ntpcluster*.py) > ntp/modules.sha256
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -88,6 +88,7 @@ def beacon(config):
     settings = _settings(config)
     now = __salt__["ntpcluster.monotonic"]()
     memory = __context__.setdefault(MEMORY, {"since": now, "known": {}, "seen": {}})
+    __salt__["ntpcluster_applied.must_not_wait"]()
     status = __salt__["ntpcluster.status"]()
     if settings["offset_ms"] is None:
         settings["offset_ms"] = _bound()

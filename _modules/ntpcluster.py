@@ -22,7 +22,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 
-#: Raised with every change of the modules: a minion whose modules say another version is synced by ``ntp.init``.
+#: Of the release. Whether a minion has the code that the master serves is told by ``ntpcluster_code``.
 VERSION = "0.1.0"
 
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
@@ -47,7 +47,7 @@ def __virtual__():
 
 def version():
     """
-    Version of these modules, as this minion has them.
+    Version of these modules, as this minion has them: the release, and a word that differs whenever a file does.
 
     CLI Example:
 
@@ -55,7 +55,7 @@ def version():
 
         salt '*' ntpcluster.version
     """
-    return VERSION
+    return "{0}+{1}".format(VERSION, __salt__["ntpcluster_code.digest"]())
 
 
 def monotonic():
@@ -306,6 +306,7 @@ def status(age=0):
     - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
       a short while ago); ``unsynchronized``; ``stopped``
     - ``tier``: name of the host's tier (None: no valid pillar)
+    - ``judged_by``, in words: the pillar; or, without any, the plan that was applied last, and when (None: neither)
     - ``daemon``: {name, version, running, enabled, pid, uptime_s}
     - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
       ``leap`` (none, add, del, alarm), ``refid``
@@ -325,22 +326,24 @@ def status(age=0):
     looked, seen = __context__.get("ntpcluster.seen", (0, None))
     if seen and monotonic() - looked < age:
         return seen
-    seen = _status()
+    problems, plan = [], None
+    try:
+        plan = __salt__["ntpcluster.plan"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        stranger = __salt__["ntpcluster.foreign"]() if isinstance(exc, SaltInvocationError) else None
+        if stranger:
+            return __salt__["ntpcluster.judge_foreign"](stranger)
+        said = "what this host should follow is unknown: {0}".format(exc)
+        # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
+        code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
+        problems.append({"code": code, "message": said, "evidence": {}})
+    seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
     __context__["ntpcluster.seen"] = (monotonic(), seen)
     return seen
 
 
-def _status():
-    problems, plan = [], None
-    try:
-        stranger = __salt__["ntpcluster.foreign"]()
-        if stranger:
-            return __salt__["ntpcluster.judge_foreign"](stranger)
-        plan = __salt__["ntpcluster.plan"]()
-    except (CommandExecutionError, SaltInvocationError) as exc:
-        said = "what this host should follow is unknown: {0}".format(exc)
-        problems.append({"code": "invalid-pillar", "message": said, "evidence": {}})
-    process = daemon(plan["platform"]["service"] if plan else "ntpd")
+def _status(plan, problems):
+    process = daemon(plan["platform"]["service"] if plan else _service())
     if plan and plan["method"] == "cron":
         sources = [source["address"] for source in plan["sources"]]
         return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"](sources))
@@ -349,6 +352,15 @@ def _status():
     except CommandExecutionError as exc:
         table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster.judge"](plan, process, table, problems)
+
+
+def _service():
+    """The platform's service where there is no plan; without the tree's files, that of the last plan."""
+    try:
+        return __salt__["ntpcluster.facts"]()["platform"]["service"]
+    except (CommandExecutionError, TypeError):
+        last = __salt__["ntpcluster_applied.kept"]().get("plan")
+        return last["platform"]["service"] if last else "ntpd"
 
 
 def synchronized(timeout=None, interval=1, age=0):

@@ -49,13 +49,14 @@ def _rendered():
     """
     Judge whether the pillar has come as it was written. Complaints about other files are no error of ours.
     """
-    complaints = salt.utils.data.decode(__pillar__.get("_errors") or [], keep=True)
+    pillar = __salt__["ntpcluster_applied.compiled"]()
+    complaints = salt.utils.data.decode(pillar.get("_errors") or [], keep=True)
     told = "; ".join(complaint(text) for text in complaints)
     if "see master log" in told:
         local = __opts__.get("file_client") == "local"
         more = "salt-call --local pillar.items" if local else "salt-run pillar.show_pillar {}".format(__grains__["id"])
         told += " (`{}` prints more)".format(more)
-    if "ntp" not in __pillar__:
+    if "ntp" not in pillar:
         if told:
             return [_problem("ntp", "is missing, as the pillar did not render: {}".format(told))]
         message = "your pillar has no key `ntp` for this minion: does its top file name it? (pillar/top.sls)"
@@ -89,7 +90,7 @@ def _hidden():
 
     Salt looks for ntp.sls in all file roots before it looks for ntp/init.sls (``get_state`` in salt/fileclient.py).
     """
-    saltenv = __opts__.get("saltenv") or "base"
+    saltenv = __salt__["ntpcluster_applied.environments"]()[0]
     found = []
     if __salt__["cp.hash_file"]("salt://ntp.sls", saltenv=saltenv):
         message = "is run by `state.apply ntp` instead of ntp/init.sls of ntpcluster, which it hides: rename it"

@@ -48,14 +48,14 @@ def diagnose():
         return []
     if any(one["code"] == "unknown-platform" for one in found):
         return seen["problems"]
-    platform = {}
+    platform = {"service": seen["daemon"]["name"]}
     try:
         plan = __salt__["ntpcluster.plan"]()
         platform = plan["platform"]
         found += _asked(plan, found)
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
-        if not any(one["code"] == "invalid-pillar" for one in found):
+        if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals() + _rights()
     return __salt__["ntpcluster.in_order"](found, platform)

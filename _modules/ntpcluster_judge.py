@@ -45,12 +45,13 @@ MAXDISTANCE_MS = 1500.0
 BURST_S = 16
 
 #: What no waiting mends.
-HOPELESS = ("unknown-platform", "invalid-pillar", "daemon-silent", "not-listed", "orphan")
+HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
 #: Problem codes, worst first, and what to do about each.
 REMEDIES = (
     ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
+    ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
@@ -94,7 +95,7 @@ def judge(plan, process, table, problems=None):
         Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. A host that is not synchronized has one problem at least. The codes,
-    worst first: ``unknown-platform``, ``invalid-pillar``, ``daemon-stopped``, ``daemon-silent``,
+    worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``, ``daemon-silent``,
     ``no-clock-capability``, ``rival-daemon``, ``not-listed``, ``unresolvable``, ``denied``, ``authentication``,
     ``loop``, ``upstream-unsynchronized``, ``unreachable``, ``panic``, ``falseticker``, ``orphan``,
     ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``, ``frequency-limit``, ``reach-gaps``,
@@ -159,7 +160,7 @@ def judge(plan, process, table, problems=None):
         "root_dispersion_ms": rv.get("rootdisp"),
         "frequency_ppm": rv.get("frequency"),
         "peers": rows,
-        "problems": in_order(found, plan["platform"] if plan else {}),
+        "problems": in_order(found, plan["platform"] if plan else {"service": process["name"]}),
     }
 
 

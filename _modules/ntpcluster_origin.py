@@ -168,6 +168,25 @@ def forget():
     return True
 
 
+def store(name, data):
+    """
+    Write one file of what is kept: all of it, or nothing.
+
+    name
+        Name of the file, without a folder.
+    data
+        What can be written as JSON.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.store note.json '{}'
+    """
+    with _whole(os.path.join(STORE, os.path.basename(name))) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
+        index.write(json.dumps(data, indent=1, sort_keys=True).encode("utf-8"))
+
+
 def keep_proven(paths):
     """
     Keep copies of a configuration that has been seen to work.
@@ -262,8 +281,7 @@ def _folder(path):
 
 
 def _write(kept):
-    with _whole(INDEX) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
-        index.write(json.dumps(kept, indent=1, sort_keys=True).encode("utf-8"))
+    store(os.path.basename(INDEX), kept)
 
 
 @contextlib.contextmanager

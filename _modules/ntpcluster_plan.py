@@ -33,6 +33,9 @@ __load__ = ["facts", "foreign", "misfits", "plan", "platform"]
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"
 
+#: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
+MADE = "ntpcluster.plan.made"
+
 # ntpd follows the first source from which it has enough packets: if that one lies, a daemon that has just started steps
 # a right clock (measured: 3 s wrong within 8 s). So where there are three, two have to agree. Of two, one may fail.
 MAJORITY = 3
@@ -67,7 +70,9 @@ def plan(secrets=False):
     ``minsane`` (so many sources have to agree before the clock follows),
     ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
-    ``health`` {settle, frequency_ppm, survivors, reference_age}.
+    ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or in words when this plan was
+    applied. That is the last one applied, which stands in when this host has no pillar ``ntp`` at all (the master is
+    away, and ``salt-call --local`` asks). It has no secrets, and no state is applied by it.
 
     Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message; on a platform that
     platforms.yaml does not describe, with that alone.
@@ -78,12 +83,26 @@ def plan(secrets=False):
 
         salt '*' ntpcluster.plan
     """
+    last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+    if last:
+        return last
+    result = copy.deepcopy(__opts__.get(MADE) or _made())
+    if not secrets:
+        for key in result["keys"]:
+            del key["secret"]
+    return dict(result, kept=None)
+
+
+def _made():
+    """
+    Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
+    """
     stranger = foreign()
     if stranger:
         raise SaltInvocationError(stranger)
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster.validate"](states=False)
+        for problem in __salt__["ntpcluster.validate"](states=False, anew=False)
         if problem["level"] == "error"
     ]
     if errors:
@@ -92,11 +111,10 @@ def plan(secrets=False):
             + "\n".join(errors)
         )
     known = facts()
-    result = build(_pillar(), known["defaults"], known["platform"], known["host"])
-    if not secrets:
-        for key in result["keys"]:
-            del key["secret"]
-    return result
+    made = build(_pillar(), known["defaults"], known["platform"], known["host"])
+    if __salt__["ntpcluster_applied.in_run"]():
+        __opts__[MADE] = made
+    return made
 
 
 def misfits():
@@ -208,9 +226,9 @@ def _platform_name():
 
 def _pillar():
     """
-    Return what the pillar has under ``ntp``, all of it as text of one kind on either Python.
+    Return what the pillar has under ``ntp``.
     """
-    return salt.utils.data.decode(__pillar__.get("ntp"), keep=True)
+    return __salt__["ntpcluster_applied.pillar"]()
 
 
 def _read(url, is_ours):
@@ -222,10 +240,15 @@ def _read(url, is_ours):
     """
     remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
-        path = __salt__["cp.cache_file"](url, saltenv=__opts__.get("saltenv") or "base")
+        environments = __salt__["ntpcluster_applied.environments"]()
+        # One after the other: an environment without the file is not asked twice, nor one behind the first that has it.
+        copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
+        path = next((copy for copy in copies if copy), None)
         if not path:
             raise CommandExecutionError(
-                "{} is not on the file server. Add the folder `salt` of ntpcluster to file_roots.".format(url)
+                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
+                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
+                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
             )
         try:
             with salt.utils.files.fopen(path, "rb") as handle:

@@ -14,13 +14,18 @@ def __virtual__():
     return __virtualname__
 
 
-def standing():
+def standing(anew=False):
     """
     This host's status, and what it takes to find the host's place among the others.
+
+    anew
+        True judges by the pillar as the master has it now, not as the minion remembers it.
 
     Returns what ``ntpcluster.status`` returns, and beside it:
 
     - ``version`` of these modules
+    - ``deployed``: whether this tree has been applied here, and not been taken off again; ``saltenv``: from which
+      environment it was applied last (None: unknown)
     - ``addresses`` of this host, as text: by these the others' sources become hosts
     - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (ntpd or cron),
       ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``; None without a valid
@@ -34,7 +39,11 @@ def standing():
 
         salt '*' ntpcluster.standing
     """
+    if anew:
+        __salt__["ntpcluster_applied.pillar"](anew=True)
     seen = __salt__["ntpcluster.status"]()
+    seen["deployed"] = bool(__salt__["ntpcluster.origin"]())
+    seen["saltenv"] = __salt__["ntpcluster_applied.kept"]().get("saltenv")
     seen["version"] = __salt__["ntpcluster.version"]()
     addresses = list(__grains__.get("ipv4") or []) + list(__grains__.get("ipv6") or [])
     seen["addresses"] = [address for address in addresses if not address.startswith("127.") and address != "::1"]

@@ -26,13 +26,16 @@ def __virtual__():
     return __virtualname__
 
 
-def validate(pillar=None, states=True):
+def validate(pillar=None, states=True, anew=True):
     """
     Return everything that is wrong, or doubtful, about the pillar.
 
     pillar
         What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
         host knows: its platform, its addresses, which tiers match it.
+    anew
+        False judges the pillar that the minion remembers; by default the master is asked for it, so that an edit of a
+        moment ago is seen.
 
     states
         False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
@@ -51,11 +54,12 @@ def validate(pillar=None, states=True):
         salt '*' ntpcluster.validate
         salt-call ntpcluster.validate pillar='{tiers: {server: {match: "*", sources: [10.0.0.1]}}}'
     """
-    known = __salt__["ntpcluster.facts"]()
     own = pillar is None
-    pillar = salt.utils.data.decode(__pillar__.get("ntp") if own else pillar, keep=True)
+    # First of all: what follows goes by the same pillar.
+    pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
+    known = __salt__["ntpcluster.facts"]()
     found = __salt__["ntpcluster.delivered"](states) if own else []
-    if not own or "ntp" in __pillar__:
+    if not own or "ntp" in __salt__["ntpcluster_applied.compiled"]():
         found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]

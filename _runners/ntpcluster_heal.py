@@ -26,7 +26,8 @@ def heal(minion, codes=None, every=3600, at_once=3):
     """
     Apply ``ntp`` to a host whose daemon has stopped or runs with other sources than configured.
 
-    The event only says where to look: the host is asked first, and is left alone unless it says the same itself.
+    The event only says where to look: the host is asked first, and is left alone unless it says the same itself. A host
+    on which this tree is not deployed, or no more (``ntp.clean``), is none of its business.
 
     minion
         The host.
@@ -58,9 +59,12 @@ def heal(minion, codes=None, every=3600, at_once=3):
     found = [problem["code"] for problem in host["problems"] if problem["code"] in CURABLE]
     if not found:
         return _done(minion, False, "it is {} and does not say so itself".format(host["health"]))
+    if host["deployed"] is False:
+        return _done(minion, False, "the tree is not deployed there: it never was, or ntp.clean has taken it off")
     # Written before the work: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
-    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], tgt=[minion], tgt_type="list")
+    where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
+    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
     after = _look(minion)
     return _done(
         minion, True, "applied for {}; it is {} now".format(", ".join(found), after["health"]), after["synchronized"]

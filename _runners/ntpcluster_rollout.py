@@ -19,10 +19,10 @@ def __virtual__():
     return __virtualname__
 
 
-def rollout(target="*", resume=False, timeout=None):
+def rollout(target="*", resume=False, timeout=None, saltenv=None):
     """
     Work out a rollout: who is deployed in which order, and what speaks against it. The hosts get this tree's
-    modules for that (``saltutil.sync_all``); nothing else is changed on them.
+    modules for that (``saltutil.sync_all``, or ``ntp.modules`` of another environment); nothing else is changed on them.
 
     target
         Compound matcher: whom to deploy; everyone by default. Tiers and their sizes are always the whole cluster's.
@@ -31,6 +31,8 @@ def rollout(target="*", resume=False, timeout=None):
         change nothing, so that a rollout which was stopped goes on where it stopped.
     timeout
         Seconds to wait for minions that show no sign of life; default: the master's ``timeout``.
+    saltenv
+        Where the tree is, if not in the environment that the minions take by default.
 
     Returns a dict: ``batches`` [{``name``, ``tier``, ``hosts``}] in order, ``skipped`` (hosts left out by
     ``resume``), ``problems`` (texts; with any, nothing may be deployed) and ``warnings`` (texts).
@@ -52,8 +54,11 @@ def rollout(target="*", resume=False, timeout=None):
         return plan
     try:
         ask = __salt__["ntpcluster.ask"]
-        ask("saltutil.sync_all", tgt=targets, tgt_type="list", timeout=timeout)
-        view = __salt__["ntpcluster.view"](timeout=timeout)
+        where = {"saltenv": saltenv} if saltenv else {}
+        sync = ("state.apply", ["ntp.modules"]) if saltenv else ("saltutil.sync_all",)
+        ask(*sync, kwarg=where, tgt=targets, tgt_type="list", timeout=timeout)
+        # By the pillar that is going to be applied: what the minions remember may be older.
+        view = __salt__["ntpcluster.view"](timeout=timeout, anew=True)
     except SaltInvocationError as exc:
         plan["problems"].append(str(exc))
         return plan
@@ -63,7 +68,7 @@ def rollout(target="*", resume=False, timeout=None):
         plan["problems"] += told(said["returns"], "error")
         plan["warnings"] += told(said["returns"], "warning")
     if resume and not plan["problems"]:
-        dry = ask("state.apply", ["ntp"], kwarg={"test": True}, tgt=targets, tgt_type="list", timeout=timeout)
+        dry = ask("state.apply", ["ntp"], kwarg=dict(where, test=True), tgt=targets, tgt_type="list", timeout=timeout)
         plan["skipped"] = [name for name in targets if finished(view["hosts"][name], dry["returns"].get(name))]
     if not plan["problems"]:
         plan["batches"] = batches(view, [name for name in targets if name not in plan["skipped"]])
@@ -109,7 +114,7 @@ def objections(view, targets):
     faults = {}
     for name in targets:
         for item in hosts[name]["problems"] if name in hosts else ():
-            if item["code"] in ("unknown-platform", "invalid-pillar"):
+            if item["code"] in ("unknown-platform", "invalid-pillar", "no-tree"):
                 faults.setdefault(item["message"], []).append(name)
     problems += ["{}: {}".format(", ".join(names), message) for message, names in faults.items()]
     members = {tier["name"]: [hosts[name] for name in tier["hosts"]] for tier in view["tiers"]}

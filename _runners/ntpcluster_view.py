@@ -41,7 +41,7 @@ NUMBERS = (
     "max_offset_ms",
 )
 WHOLE = ("stratum", "expected_stratum", "level")
-WORDS = ("tier", "source", "leap", "refid", "version", "follows", "method")
+WORDS = ("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv")
 PEER_NUMBERS = ("offset_ms", "delay_ms", "jitter_ms", "when_s", "poll_s")
 PEER_WHOLE = ("stratum", "reach")
 PEER_WORDS = ("remote", "address", "refid", "condition", "tally", "type", "last_event")
@@ -64,7 +64,7 @@ def __virtual__():
     return __virtualname__
 
 
-def view(tgt="*", tgt_type="compound", timeout=None):
+def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     """
     Ask the minions how they stand and put the answers together.
 
@@ -72,6 +72,8 @@ def view(tgt="*", tgt_type="compound", timeout=None):
         Whom to ask, as for ``salt``; everyone by default. Hosts that are not asked are not in the view.
     timeout
         Seconds to wait for answers; default: the master's ``timeout``.
+    anew
+        True has each minion judge by the pillar as it is on the master now, even if it has not been applied.
 
     Raises SaltInvocationError if the target matches no minion. Returns a dict:
 
@@ -91,7 +93,8 @@ def view(tgt="*", tgt_type="compound", timeout=None):
 
     - ``id``, ``answered``, ``health`` (as in ``ntpcluster.status``, or ``silent``, ``unreadable``), ``why`` (text,
       why there is no status), ``synchronized``
-    - ``tier``, ``level``, ``addresses``, ``version`` of the modules
+    - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
+      ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
       follow it)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
@@ -113,7 +116,9 @@ def view(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.view 'ntp*' --out=json
     """
     began, watch = time.time(), time.monotonic()
-    asked = __salt__["ntpcluster.ask"]("ntpcluster.standing", tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    # Older modules do not know the word.
+    kwarg = {"anew": True} if anew else None
+    asked = __salt__["ntpcluster.ask"]("ntpcluster.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout)
     return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 
 
@@ -221,6 +226,7 @@ def _host(name, answered, value):
         health = said["health"]
     host = {"id": name, "answered": answered, "health": health, "why": why}
     host["synchronized"] = bool(said.get("synchronized"))
+    host["deployed"] = said.get("deployed") if isinstance(said.get("deployed"), bool) else None
     host.update({key: _word(said.get(key)) for key in WORDS})
     host.update({key: _whole(said.get(key)) for key in WHOLE})
     host.update({key: _number(said.get(key)) for key in NUMBERS})
@@ -533,13 +539,13 @@ def _single(hosts, tiers):
 
 
 def _outdated(hosts, _tiers_):
-    """Hosts whose modules are not those of most, or return less than they should."""
+    """Hosts whose modules are not the newest, or of one release not those of most, or return less than they should."""
     found = []
     versions = [host["version"] for host in hosts.values() if host["version"]]
-    newest = max(versions, key=_version, default=None)
+    newest = max(versions, key=lambda text: (_version(text), versions.count(text)), default=None)
     old = [name for name, host in hosts.items() if host["version"] and host["version"] != newest]
     if old:
-        found.append(problem("outdated", old, f"{_names(old)}: modules older than {newest}"))
+        found.append(problem("outdated", old, f"{_names(old)}: modules other than {newest}"))
     short = [name for name, host in hosts.items() if host["missing"]]
     if short:
         parts = sorted({key for name in short for key in hosts[name]["missing"]})
@@ -549,7 +555,8 @@ def _outdated(hosts, _tiers_):
 
 
 def _version(text):
-    return [int(part) for part in re.findall(r"\d+", text)]
+    """A release as numbers; what follows a plus tells builds apart, and not which is newer."""
+    return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]
 
 
 def _names(names):

@@ -48,6 +48,8 @@ def valid(name):
     name
         Of no meaning.
     """
+    # Whatever is asked from here on goes by this run's pillar, and by the files of its environment.
+    __salt__["ntpcluster_applied.begin"](__env__)
     try:
         # That the tree's states are run is plain here.
         problems = __salt__["ntpcluster.validate"](states=False)

@@ -100,7 +100,7 @@ def _fetched(sources):
     """Local copies of the pillar's package files, each with the checksum that the pillar says."""
     fetched = []
     for source in sources:
-        path = __salt__["cp.cache_file"](source["source"])
+        path = __salt__["cp.cache_file"](source["source"], saltenv=__env__)
         if not path:
             raise CommandExecutionError("package:sources: {0} cannot be fetched".format(source["source"]))
         kind, _, wanted = source["source_hash"].partition("=")
@@ -339,44 +339,19 @@ def step_at_boot(name):
     return _result(name, True, changes, "{0} has been switched {1} at boot".format(service, changes[service]["new"]))
 
 
-def cleaned(name):
+def applied(name):
     """
-    Files, services and packages of this deployment are as they were before it.
+    What has been applied is kept on the host, without secrets: it is what the host is judged by if its pillar is out of
+    reach. A minion that remembers the pillar of an earlier run is told to read it again.
 
     name
-        Of no meaning.
+        Of no meaning. This state comes after those that it speaks of, and requires them.
     """
-    kept = __salt__["ntpcluster.origin"]()
-    if not kept:
-        return _result(name, comment="nothing of this deployment is here")
-    files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster.differs_from_origin"](path))
-    services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
-    changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
-    for service, was in services.items():
-        changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": was}
-    for package in kept.get("packages", []):
-        changes["package {0}".format(package)] = {"old": __salt__["pkg.version"](package), "new": ""}
-    if __opts__["test"]:
-        return _result(name, None, changes, "the host would be made what it was before")
     try:
-        for service, was in services.items():
-            _restore_service(service, {"running": False, "enabled": was["enabled"]})
-        for path in files:
-            __salt__["ntpcluster.give_back"](path)
-        if kept.get("packages"):
-            __salt__["pkg.purge"](pkgs=kept["packages"])
-        for service, was in services.items():
-            if was["running"]:
-                _restore_service(service, was)
-        __salt__["ntpcluster.forget"]()
-    except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
+        plan = __salt__["ntpcluster.plan"]()
+        if __opts__["test"]:
+            return _result(name, comment="the plan would be kept")
+        told = __salt__["ntpcluster_applied.keep"](plan)
+    except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    return _result(name, True, changes, "the host is what it was before")
-
-
-def _restore_service(service, was):
-    """Running and enabled as it was; a service that is gone needs nothing."""
-    if not __salt__["service.available"](service):
-        return
-    __salt__["service.enable" if was["enabled"] else "service.disable"](service)
-    __salt__["service.start" if was["running"] else "service.stop"](service)
+    return _result(name, comment="the plan is kept" + ("; the minion was told to refresh its pillar" if told else ""))

@@ -18,6 +18,7 @@ MINUTES = {
     "test_operating_rollout": 5,
     "test_step": 5,
     "test_deployment": 3,
+    "test_fresh": 3,
     "test_late_server": 2,
     "test_monitoring": 3,
 }

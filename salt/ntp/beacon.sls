@@ -3,13 +3,11 @@
 # The settings, from the pillar's `ntp_beacon`, and their defaults: _beacons/ntpcluster.py
 {% from 'ntp/platform.jinja' import platform with context %}
 
-{% if not platform %}
 include:
+  - ntp.modules
+{% if not platform %}
   - ntp.valid
 {% else %}
-beacon-module-is-there:
-  saltutil.sync_beacons:
-    - refresh: true
 
 # During a state run the daemon may be restarted on purpose: that is no news.
 drift-is-told:
@@ -20,6 +18,4 @@ drift-is-told:
 {% for name, value in salt['pillar.get']('ntp_beacon', {'interval': 60}) | dictsort %}
     - {{ name }}: {{ value | tojson }}
 {% endfor %}
-    - require:
-      - saltutil: beacon-module-is-there
 {% endif %}

@@ -1,4 +1,4 @@
-# Takes the deployment off this host again: files, service, firewall and crontab are what they were before.
+# Takes the deployment off this host again: files, service, firewall, crontab and beacons are what they were before.
 # The clock keeps running right, the time zone stays, and the minion still starts at boot.
 {% from 'ntp/platform.jinja' import platform with context %}
 
@@ -8,6 +8,10 @@ include:
 {% else %}
 include:
   - ntp.modules
+
+# Before anything is stopped: else the master is told of it, and a reactor might deploy this host again.
+nobody-is-told-any-more:
+  ntpcluster.beacon_absent: []
 
 firewall-is-as-before:
   ntpcluster.firewall_absent: []

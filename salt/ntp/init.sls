@@ -12,5 +12,6 @@ include:
   - ntp.step
   - ntp.service
   - ntp.cron
+  - ntp.applied
   - ntp.sync
 {% endif %}

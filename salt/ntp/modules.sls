@@ -1,12 +1,17 @@
-# The modules of this tree are on the minion, in this version: `state.apply` alone does not bring them, a highstate does.
-# They are fetched while this file is rendered, so that a dry run can use them as well.
+# The code of this tree is on the minion, as the master serves it: `state.apply` alone does not bring it, a highstate does.
+# It is fetched while this file is rendered, so that a dry run can use it as well.
+# `make digest` writes the list of what is served; the minion makes the same list of what it has.
 
-{% set version = '0.1.0' %}
-{% if 'ntpcluster.version' not in salt or salt['ntpcluster.version']() != version %}
-{% do salt['saltutil.sync_all']() %}
+{% import_text 'ntp/modules.sha256' as served %}
+{% if 'ntpcluster_code.listing' not in salt or salt['ntpcluster_code.listing']() != served | trim %}
+{#- A sync takes away what is in none of its environments: so it has those of the top file, and this one, which counts most. #}
+{% set tops = salt['state.show_top']() %}
+{% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}
+{% do salt['saltutil.sync_all'](saltenv=(others + [saltenv]) | join(',')) %}
+{#- The minion has it done by and by; ntp.beacon cannot wait. #}
+{% do salt['saltutil.refresh_beacons']() %}
 modules-are-loaded:
   test.nop:
     - force_reload_modules: true
     - order: first
 {% endif %}
-

@@ -1,10 +1,12 @@
 # The whole cluster, tier by tier from the top: salt-run state.orchestrate orch.ntp
 #   pillar='{rollout: {target: "node*", resume: true}}'   whom; and whether to go on where the last one stopped
+#   saltenv=prod                                          the environment of the tree, if it is not `base`
 #   test=True                                             show what would be done, and change nothing
 # A batch is green only when each of its hosts follows its tier (ntp.sync); the first red one ends the rollout.
 # Who is in which batch, and what speaks against it at all: _runners/ntpcluster_rollout.py
 
-{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=pillar.get('rollout', {})) %}
+{% set where = {} if saltenv == 'base' else {'saltenv': saltenv} %}
+{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(pillar.get('rollout', {}), **where)) %}
 {% if plan is not mapping %}
 {{ raise('ntpcluster.rollout cannot be run: ' ~ plan ~ ' (does the master have the runners? salt-run saltutil.sync_runners)') }}
 {% endif %}
@@ -26,6 +28,9 @@ rollout-can-begin:
     - tgt: {{ batch.hosts | tojson }}
     - tgt_type: list
     - sls: ntp
+{% if where %}
+    - saltenv: {{ saltenv | tojson }}
+{% endif %}
     - queue: true
     - require:
 {% if loop.first %}

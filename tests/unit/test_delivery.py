@@ -63,6 +63,8 @@ def judge(monkeypatch, tmp_path):
             return str(path) if path.exists() else ""
 
         functions = {"cp.cache_file": served, "cp.hash_file": served}
+        functions["ntpcluster_applied.compiled"] = lambda: pillar
+        functions["ntpcluster_applied.environments"] = lambda: ["base"]
         for name, value in (
             ("__salt__", functions), ("__pillar__", pillar), ("__grains__", {"id": "ntp1"}), ("__opts__", {}),
             ("__context__", {}),

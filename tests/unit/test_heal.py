@@ -55,14 +55,21 @@ def master(monkeypatch):
             self[name] = data
 
     class Master:
-        says, asked, cache = [], [], Cache()
+        says, asked, cache, deployed = [], [], Cache(), True
 
     found = Master()
     found.asked = []
 
     def view(**_):
         problems = [{"code": code} for code in found.says]
-        return {"hosts": {"node1": {"health": "stopped", "synchronized": not found.says, "problems": problems}}}
+        said = {
+            "health": "stopped",
+            "synchronized": not found.says,
+            "problems": problems,
+            "deployed": found.deployed,
+            "saltenv": None,
+        }
+        return {"hosts": {"node1": said}}
 
     def ask(function, *_, **__):
         found.asked.append(function)
@@ -83,6 +90,13 @@ def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
     master.says = ["unreachable"]
     assert not ntpcluster_heal.heal("node1", ["unreachable"])["applied"]
     assert master.asked == []
+
+
+def test_a_host_that_was_cleaned_is_not_deployed_again(master):
+    master.says, master.deployed = ["daemon-stopped"], False
+    done = ntpcluster_heal.heal("node1", ["daemon-stopped"])
+    assert not done["applied"] and "ntp.clean" in done["comment"]
+    assert master.asked == [] and master.cache == {}
 
 
 def test_a_stopped_daemon_is_deployed_once_and_then_left_for_an_hour(master):

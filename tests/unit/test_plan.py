@@ -10,6 +10,7 @@ import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from _modules import (
+    ntpcluster_applied,
     ntpcluster_delivery,
     ntpcluster_matcher,
     ntpcluster_plan,
@@ -388,7 +389,7 @@ def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
 
 @pytest.fixture
 def minion(monkeypatch, tmp_path):
-    """The three modules as one minion has them; returns its pillar and grains, to be changed at will."""
+    """The four modules as one minion has them; returns its pillar and grains, to be changed at will."""
     pillar = {"ntp": copy.deepcopy(PILLAR)}
     grains = {
         "id": "node148",
@@ -412,21 +413,30 @@ def minion(monkeypatch, tmp_path):
         "ntpcluster.foreign": ntpcluster_plan.foreign,
         "ntpcluster.relations": ntpcluster_tiers.relations,
         "ntpcluster.validate": ntpcluster_validate.validate,
+        "ntpcluster_applied.in_run": ntpcluster_applied.in_run,
+        "ntpcluster_applied.environments": ntpcluster_applied.environments,
+        "ntpcluster_applied.pillar": ntpcluster_applied.pillar,
+        "ntpcluster_applied.plan": ntpcluster_applied.plan,
+        # The master has what the minion remembers.
+        "pillar.items": lambda unmask: pillar,
+        "ntpcluster_applied.compiled": ntpcluster_applied.compiled,
         "ntpcluster.worded": ntpcluster_wording.worded,
         "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
     }
+    monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
+    context, opts = {}, {"cachedir": str(tmp_path)}
     # Two zones of a tzdata that is as small as can be.
     monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(tmp_path))
     (tmp_path / "Asia").mkdir()
     for name in ("Asia/Shanghai", "UTC"):
         (tmp_path / name).write_bytes(b"TZif2")
-    for module in (ntpcluster_delivery, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
+    for module in (ntpcluster_applied, ntpcluster_delivery, ntpcluster_plan, ntpcluster_validate, ntpcluster_tiers):
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
             ("__grains__", grains),
-            ("__opts__", {}),
-            ("__context__", {}),
+            ("__opts__", opts),
+            ("__context__", context),
         ):
             monkeypatch.setattr(module, name, value, raising=False)
     return {"pillar": pillar, "grains": grains, "functions": functions}

@@ -44,6 +44,7 @@ class Host:
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
         self.salt = salt = {
             "ntpcluster.foreign": lambda: None,
+            "ntpcluster_applied.judged_by": lambda plan: "the pillar",
             "ntpcluster.plan": lambda: self.plan,
             "ntpcluster.query": self._query,
         }

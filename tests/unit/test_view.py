@@ -143,6 +143,17 @@ def test_version_ten_is_newer_than_version_nine():
     assert [p["hosts"] for p in view["problems"]] == [["node149", "ntp180", "ntp189"]]
 
 
+def test_of_one_release_the_code_of_most_counts():
+    view = build(
+        returns(
+            node148={"version": "0.1.0+99999999"},
+            **{n: {"version": "0.1.0+aaaaaaaa"} for n in ("node149", "ntp180", "ntp189")},
+        )
+    )
+    [problem] = [p for p in view["problems"] if p["code"] == "outdated"]
+    assert problem["hosts"] == ["node148"] and "0.1.0+aaaaaaaa" in problem["message"]
+
+
 def test_numbers_that_are_none_are_unknown():
     found = returns(
         node148={

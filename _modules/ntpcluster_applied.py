@@ -1,0 +1,281 @@
+# -*- coding: utf-8 -*-
+"""
+What was applied to this host last, and by which pillar.
+
+A state run compiles the pillar anew, and the minion goes on with the one that it read at its start or at the last
+refresh. So after an edit and a green run the two differ, and a function that is called by itself would judge by the
+old one. What a run has applied is therefore kept on the host (root's alone, without secrets): its plan, a digest of
+its pillar and the environment of its files. A run that applied another pillar than the one before has the minion
+refresh its memory. A function that finds that the minion remembers another pillar than was applied asks the master.
+
+The kept plan is also what a host is judged by when it has no pillar at all, as with ``salt-call --local`` while the
+master is away.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import hashlib
+import json
+import os
+import time
+
+import salt.utils.data
+import salt.utils.files
+
+#: Beside what ``ntpcluster.origin`` keeps, and removed with it.
+KEPT = "/var/lib/ntpcluster/applied.json"
+
+#: Where the loader keeps what was found out: the environment of a state run (in ``__opts__``, which are the run's own;
+#: on Salt 3000 the minion goes on with the ``__context__`` of a run), the pillar that the master was asked for, the
+#: process that must not wait, and when that was told to refresh its pillar.
+RUN, ASKED, LOOP, TOLD = ("ntpcluster.applied.{0}".format(name) for name in ("run", "asked", "loop", "told"))
+
+#: The minion itself is told so often at most; a pillar that waits to be applied would have the master busy otherwise.
+AGAIN_S = 600
+
+
+def pillar(anew=False):
+    """
+    What the pillar has under ``ntp``, all of it as text of one kind on either Python.
+
+    In a state run and in ``salt-call`` it has just been compiled. Elsewhere it is the minion's memory, unless that
+    differs from the pillar that was applied last: then the master is asked.
+
+    anew
+        True asks the master in any case.
+
+    Returns None if there is no such key.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.pillar anew=True
+    """
+    remembered = _decoded(__pillar__.get("ntp"))
+    if in_run() or __opts__.get("__cli") == "salt-call":
+        return remembered
+    seen, last = _digest(remembered), kept().get("pillar")
+    asked = __context__.get(ASKED, {})
+    if not anew and asked.get("for") == [seen, last]:
+        return asked["pillar"]
+    if not anew and last in (None, seen):
+        return remembered
+    if __context__.get(LOOP) == os.getpid():
+        # The minion answers nobody while it waits here: let it ask by itself, and look again next time.
+        now, (pair, when) = __salt__["ntpcluster.monotonic"](), __context__.get(TOLD, (None, 0))
+        if pair != [seen, last] or now - when > AGAIN_S:
+            __context__[TOLD] = ([seen, last], now)
+            __salt__["saltutil.refresh_pillar"]()
+        return remembered
+    fresh, failure, whole = remembered, None, None
+    try:
+        # Salt 3008 hides secrets otherwise, and the check of the keys would see stars.
+        whole = __salt__["pillar.items"](unmask=True)
+        fresh = _decoded(whole.get("ntp"))
+    except Exception as exc:  # pylint: disable=broad-except
+        # What a channel raises that finds no master differs from release to release.
+        failure = "{0}".format(exc) or type(exc).__name__
+    __context__[ASKED] = {"for": [seen, last], "pillar": fresh, "failure": failure, "whole": whole}
+    if last == _digest(fresh) != seen:
+        __salt__["saltutil.refresh_pillar"]()
+    return fresh
+
+
+def compiled():
+    """
+    The whole pillar that ``ntpcluster_applied.pillar`` went by last.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.compiled
+    """
+    whole = __context__.get(ASKED, {}).get("whole")
+    return __pillar__ if whole is None or in_run() else whole
+
+
+def begin(saltenv):
+    """
+    Note that this is a state run, and the environment of its files. The first state calls it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.begin base
+    """
+    __opts__[RUN] = saltenv
+
+
+def in_run():
+    """
+    Whether this is a state run: its pillar does not change any more.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.in_run
+    """
+    return RUN in __opts__
+
+
+def must_not_wait():
+    """
+    Note that this process is the minion itself, which is deaf as long as a function waits. The beacon calls it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.must_not_wait
+    """
+    __context__[LOOP] = os.getpid()
+
+
+def environments():
+    """
+    The environments in which this host's functions look for the tree, first choice first: that of the state run, the
+    minion's ``saltenv``, that of the last applied run, ``base``, and those of which the minion has a copy.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.environments
+    """
+    copies = os.path.join(__opts__["cachedir"], "files")
+    copied = sorted(os.listdir(copies)) if os.path.isdir(copies) else []
+    copied = [name for name in copied if os.path.isfile(os.path.join(copies, name, "ntp", "platforms.yaml"))]
+    names = []
+    for name in [__opts__.get(RUN), __opts__.get("saltenv"), kept().get("saltenv"), "base"] + copied:
+        if name and name not in names:
+            names.append(name)
+    # A run has its files from one place.
+    return names[:1] if in_run() else names
+
+
+def keep(plan):
+    """
+    Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
+
+    plan
+        ``ntpcluster.plan``, without secrets.
+
+    Returns True if the minion was told to refresh its pillar.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call state.apply ntp
+    """
+    last = kept()
+    fresh = {"pillar": _digest(pillar()), "saltenv": environments()[0], "plan": plan}
+    if last != json.loads(json.dumps(fresh)):
+        __salt__["ntpcluster.store"](os.path.basename(KEPT), fresh)
+    # The file's own time is when the plan was applied last.
+    now = time.time()
+    os.utime(KEPT, (now, now))
+    if last.get("pillar") == fresh["pillar"]:
+        return False
+    __salt__["saltutil.refresh_pillar"]()
+    return True
+
+
+def kept():
+    """
+    What was applied last.
+
+    Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``; empty if nothing is kept.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.kept
+    """
+    if not os.path.isfile(KEPT):
+        return {}
+    with salt.utils.files.fopen(KEPT, "rb") as source:
+        try:
+            return json.loads(source.read().decode("utf-8"))
+        except ValueError:
+            return {}  # a disk that has forgotten it; the next run writes it again
+
+
+def plan():
+    """
+    The plan that was applied last, for a host without any pillar to judge by.
+
+    Returns the plan, its ``kept`` saying when that was; None if there is none, if the master has answered (then the key
+    is missing in its pillar, which somebody must correct), and in a state run, which must not deploy by memory.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local ntpcluster_applied.plan
+    """
+    asked = __context__.get(ASKED)
+    answered = __opts__.get("__cli") == "salt-call" or (asked is not None and not asked["failure"])
+    masterless = __opts__.get("file_client") == "local"
+    last = kept().get("plan")
+    if not last or in_run() or (answered and not masterless):
+        return None
+    when = os.stat(KEPT).st_mtime
+    said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(
+        time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when)
+    )
+    return dict(last, kept=said)
+
+
+def judged_by(plan):
+    """
+    In words, what a host is judged by.
+
+    plan
+        ``ntpcluster.plan``, or None.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_applied.judged_by '{kept: null}'
+    """
+    if plan is None:
+        return None
+    failure = __context__.get(ASKED, {}).get("failure")
+    if failure and not plan["kept"]:
+        return "the pillar that the minion remembers; the last run had another, and the master does not tell: {0}".format(failure)
+    return plan["kept"] or "the pillar"
+
+
+def _age(seconds):
+    if seconds < -60:
+        return "which this host's clock has not reached"
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return "{0:.0f} {1} ago".format(seconds // length, unit)
+    return "a moment ago"
+
+
+def _decoded(data):
+    return salt.utils.data.decode(data, keep=True)
+
+
+def _digest(data):
+    """One word for a pillar; the keys of a mapping may be numbers here and text there, in any order."""
+    if data is None:
+        return None
+    return hashlib.sha256(json.dumps(_plain(data), sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _plain(data):
+    if isinstance(data, dict):
+        return dict(("{0}".format(key), _plain(value)) for key, value in data.items())
+    if isinstance(data, (list, tuple)):
+        return [_plain(item) for item in data]
+    return data if data is None or isinstance(data, (bool, int, float)) else "{0}".format(data)

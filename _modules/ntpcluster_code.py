@@ -1,0 +1,57 @@
+# -*- coding: utf-8 -*-
+"""
+Which code of this tree a minion has, so that a state run can tell whether it is the code that the master serves.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import hashlib
+import os
+import re
+
+import salt.utils.files
+
+#: The kinds of code that a minion gets. Runners are the master's.
+KINDS = ("beacons", "modules", "states")
+
+
+def listing():
+    """
+    Digests of this tree's files of code as they are on this minion, in the form of ``sha256sum``.
+
+    ``salt/ntp/modules.sha256`` is the same list of the files that the master serves: ``make digest`` writes it, and a
+    test compares it. One small file that a state run fetches in passing takes the place of two dozen requests to the
+    master, which on Salt 3008 would cost more than half of a run that has nothing to do.
+
+    Returns text, a line for each file, sorted by name.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_code.listing
+    """
+    folder = os.path.dirname(os.path.abspath(__file__))
+    # `_modules` in a checkout that is used where it lies, `modules` where Salt copies it to.
+    mark = "_" if os.path.basename(folder).startswith("_") else ""
+    lines = []
+    for kind in KINDS:
+        place = os.path.join(os.path.dirname(folder), mark + kind)
+        for name in sorted(os.listdir(place)) if os.path.isdir(place) else []:
+            if re.match(r"ntpcluster\w*\.py\Z", name):
+                with salt.utils.files.fopen(os.path.join(place, name), "rb") as source:
+                    lines.append("{0}  _{1}/{2}".format(hashlib.sha256(source.read()).hexdigest(), kind, name))
+    return "\n".join(lines)
+
+
+def digest():
+    """
+    One short word for all of ``ntpcluster_code.listing``: equal code, equal word.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_code.digest
+    """
+    return hashlib.sha256(listing().encode("ascii")).hexdigest()[:8]

@@ -1,0 +1,158 @@
+# -*- coding: utf-8 -*-
+"""
+The way back
+============
+
+.. code-block:: yaml
+
+    nobody-is-told-any-more:
+      ntpcluster.beacon_absent: []
+
+    deployment-is-gone:
+      ntpcluster.cleaned: []
+
+What a state of this file says is what it did: what it predicts, and what it finds afterwards.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+
+import salt.utils.files
+import salt.utils.yaml
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+
+#: The beacon of this tree.
+BEACON = "ntpcluster"
+
+#: What starts a service, by its name; a package brings one of these along.
+STARTERS = (
+    "/etc/init.d/{0}",
+    "/etc/rc.d/init.d/{0}",
+    "/lib/systemd/system/{0}.service",
+    "/usr/lib/systemd/system/{0}.service",
+)
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def _result(name, result=True, changes=None, comment=""):
+    return {"name": name, "result": result, "changes": changes or {}, "comment": comment}
+
+
+def cleaned(name):
+    """
+    Files, services and packages of this deployment are as they were before it.
+
+    name
+        Of no meaning.
+    """
+    kept = __salt__["ntpcluster.origin"]()
+    if not kept:
+        return _result(name, comment="nothing of this deployment is here")
+    files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster.differs_from_origin"](path))
+    services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
+    packages = [package for package in kept.get("packages", []) if __salt__["pkg.version"](package)]
+    going = [service for service in services if _comes_with(service, packages)]
+    changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    for service, was in services.items():
+        new = "gone with its package" if service in going else was
+        changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
+    for package in packages:
+        changes["package {0}".format(package)] = {"old": __salt__["pkg.version"](package), "new": ""}
+    if __opts__["test"]:
+        return _result(name, None, changes, "the host would be made what it was before")
+    try:
+        for service, was in services.items():
+            _restore_service(service, {"running": False, "enabled": was["enabled"]})
+        for path in files:
+            __salt__["ntpcluster.give_back"](path)
+        if packages:
+            __salt__["pkg.purge"](pkgs=packages)
+        left = [package for package in packages if __salt__["pkg.version"](package)]
+        if left:
+            return _result(name, False, comment="cannot be removed: {0}".format(", ".join(left)))
+        for service, was in services.items():
+            if was["running"] and service not in going:
+                _restore_service(service, was)
+        __salt__["ntpcluster.forget"]()
+    except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
+        return _result(name, False, comment="{0}".format(exc))
+    return _result(name, True, changes, "the host is what it was before")
+
+
+def _comes_with(service, packages):
+    """Whether all that starts a service is owned by these packages; an installation may have started it as well."""
+    starters = [path.format(service) for path in STARTERS]
+    owners = set(__salt__["pkg.owner"](path) for path in starters if packages and os.path.isfile(path))
+    # Where /lib is a link to /usr/lib, a package database knows a file by one of its names only.
+    owners.discard("")
+    return bool(owners) and owners <= set(packages)
+
+
+def _restore_service(service, was):
+    """Running and enabled as it was; a service that is gone needs nothing."""
+    if not __salt__["service.available"](service):
+        return
+    __salt__["service.enable" if was["enabled"] else "service.disable"](service)
+    __salt__["service.start" if was["running"] else "service.stop"](service)
+
+
+def beacon_absent(name):
+    """
+    The beacon of this tree is off, now and after a restart of the minion; other beacons stay.
+
+    Salt's own ``beacon.absent`` writes all beacons anew, and an empty file if the minion does not answer.
+
+    name
+        Of no meaning.
+    """
+    path = _beacons_file()
+    try:
+        live, saved = _live_beacons(), _saved_beacons(path)
+        if BEACON not in live and BEACON not in saved:
+            return _result(name, comment="no beacon of this tree is here")
+        changes = {}
+        if BEACON in live:
+            changes["beacon"] = {"old": "on", "new": "off"}
+        if BEACON in saved:
+            changes[path] = {"old": "with the beacon", "new": "without it"}
+        if __opts__["test"]:
+            return _result(name, None, changes, "the beacon would be taken off")
+        if BEACON in live:
+            __salt__["beacons.delete"](BEACON)
+        if BEACON in saved:
+            del saved[BEACON]
+            with salt.utils.files.fopen(path, "wb") as target:
+                text = salt.utils.yaml.safe_dump({"beacons": saved}, default_flow_style=False) if saved else ""
+                target.write(text.encode("utf-8"))
+        if BEACON in _live_beacons():
+            return _result(name, False, comment="the beacon is on still; if the pillar has it (beacons), take it out there")
+    except (IOError, OSError, salt.utils.yaml.YAMLError) as exc:
+        return _result(name, False, comment="{0}: {1}".format(path, exc))
+    return _result(name, True, changes, "the beacon has been taken off")
+
+
+def _live_beacons():
+    """The beacons of the running minion; of one that does not run, none."""
+    found = __salt__["beacons.list"](return_yaml=False)
+    return found if isinstance(found, dict) else {}
+
+
+def _beacons_file():
+    """Where ``beacons.save`` of Salt writes to."""
+    folder = os.path.dirname(__opts__["default_include"])
+    return os.path.join(os.path.dirname(__opts__["conf_file"]), folder, "beacons.conf")
+
+
+def _saved_beacons(path):
+    if not os.path.isfile(path):
+        return {}
+    with salt.utils.files.fopen(path, "rb") as source:
+        found = salt.utils.yaml.safe_load(source)
+    beacons = found.get("beacons") if isinstance(found, dict) else None
+    return beacons if isinstance(beacons, dict) else {}

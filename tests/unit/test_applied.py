@@ -1,0 +1,281 @@
+"""Which pillar and which files a function goes by, and what it goes by when the master is away."""
+
+import copy
+import json
+import os
+
+import pytest
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+from _modules import ntpcluster_applied, ntpcluster_code, ntpcluster_origin, ntpcluster_plan, ntpcluster_validate
+from tests.unit.test_plan import ROOT, minion  # noqa: F401  (a fixture)
+
+OLD = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}}}
+NEW = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.4"]}}}
+
+
+@pytest.fixture
+def host(minion, monkeypatch, tmp_path):  # noqa: F811
+    """
+    A minion that remembers OLD; `master` is what the master has, `asked` counts how often it was asked for it,
+    `refreshed` how often the minion was told to refresh. The real thing differs in what it takes to reach a master.
+    """
+
+    class Host:
+        pillar, context, functions = minion["pillar"], ntpcluster_applied.__context__, minion["functions"]
+        master, asked, refreshed, now = {"ntp": OLD}, 0, 0, 1000.0
+
+    def items(unmask):
+        Host.asked += 1
+        if isinstance(Host.master, Exception):
+            raise Host.master
+        return copy.deepcopy(Host.master)
+
+    def refresh():
+        Host.refreshed += 1
+        return True
+
+    minion["pillar"]["ntp"] = copy.deepcopy(OLD)
+    monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
+    minion["functions"].update(
+        {
+            "pillar.items": items,
+            "saltutil.refresh_pillar": refresh,
+            "ntpcluster.monotonic": lambda: Host.now,
+            "ntpcluster.store": ntpcluster_origin.store,
+        }
+    )
+    return Host
+
+
+def applied(host, pillar):
+    """A state run that compiled this pillar and applied it."""
+    remembered, host.pillar["ntp"] = host.pillar["ntp"], copy.deepcopy(pillar)
+    ntpcluster_applied.begin("base")
+    told = ntpcluster_applied.keep(ntpcluster_plan.plan())
+    host.pillar["ntp"] = remembered
+    ended(host)
+    return told
+
+
+def ended(host):
+    """The next function is called by another process."""
+    host.context.clear()
+    for key in (ntpcluster_applied.RUN, ntpcluster_plan.MADE):
+        ntpcluster_applied.__opts__.pop(key, None)
+
+
+def alone(monkeypatch):
+    """`salt-call --local`."""
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "file_client", "local")
+
+
+def sources():
+    return [source["address"] for source in ntpcluster_plan.plan()["sources"]]
+
+
+def test_a_run_with_another_pillar_has_the_minion_refresh_its_memory_and_the_next_one_does_not(host):
+    assert applied(host, NEW) and host.refreshed == 1
+    assert not applied(host, NEW) and host.refreshed == 1
+
+
+def test_a_function_asks_the_master_when_the_minion_remembers_another_pillar_than_was_applied(host):
+    applied(host, NEW)
+    host.master = {"ntp": NEW}
+    assert sources()[-1] == "10.0.0.4"
+    assert host.asked == 1, "once for all functions of a call"
+    assert host.refreshed == 2, "and the minion is told again, as it did not listen"
+
+
+def test_a_pillar_that_waits_to_be_applied_is_judged_as_the_master_has_it(host):
+    applied(host, OLD)
+    host.pillar["ntp"] = copy.deepcopy(NEW)
+    host.master = {"ntp": NEW}
+    assert sources()[-1] == "10.0.0.4"
+    assert host.refreshed == 1, "what the minion remembers is the newest there is"
+
+
+def test_a_host_whose_memory_is_what_was_applied_asks_nobody(host):
+    applied(host, OLD)
+    host.master = CommandExecutionError("asked")
+    assert sources()[-1] == "10.0.0.3"
+    assert host.asked == 0
+
+
+def test_validate_gives_no_all_clear_by_an_old_pillar(host):
+    applied(host, OLD)
+    host.master = {"ntp": {"tiers": {"client": {"match": "*", "follows": "nobody"}}}}
+    assert [p["key"] for p in ntpcluster_validate.validate() if p["level"] == "error"] == ["ntp:tiers:client:follows"]
+    assert host.refreshed == 1, "looking is not deploying: what status judges by stays"
+
+
+def test_a_state_run_and_salt_call_have_just_compiled_theirs(host, monkeypatch):
+    applied(host, NEW)
+    ntpcluster_applied.begin("base")
+    assert ntpcluster_validate.validate() == [] and host.asked == 0
+    ended(host)
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
+    assert ntpcluster_validate.validate() == [] and host.asked == 0
+
+
+def test_the_beacon_never_waits_for_the_master_but_has_the_minion_ask_now_and_then(host):
+    applied(host, NEW)
+    ntpcluster_applied.must_not_wait()
+    for host.now in (1000.0, 1060.0, 1120.0):
+        assert sources()[-1] == "10.0.0.3"
+    assert (host.asked, host.refreshed) == (0, 2)
+    host.now += ntpcluster_applied.AGAIN_S
+    sources()
+    assert host.refreshed == 3
+
+
+def test_a_job_that_was_forked_from_a_minion_with_a_beacon_does_ask(host, monkeypatch):
+    applied(host, NEW)
+    ntpcluster_applied.must_not_wait()
+    host.master = {"ntp": NEW}
+    sources()
+    pid = os.getpid()
+    monkeypatch.setattr(ntpcluster_applied.os, "getpid", lambda: pid + 1)
+    assert sources()[-1] == "10.0.0.4"
+
+
+def test_what_cannot_be_asked_is_said(host):
+    applied(host, NEW)
+    host.master = CommandExecutionError("no master")
+    plan = ntpcluster_plan.plan()
+    said = ntpcluster_applied.judged_by(plan)
+    assert "remembers" in said and "no master" in said
+    ended(host)
+    host.master = {"ntp": NEW}
+    assert ntpcluster_applied.judged_by(ntpcluster_plan.plan()) == "the pillar"
+    assert ntpcluster_applied.judged_by(None) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [(5, "a moment ago"), (7300, "2 hours ago"), (864000, "10 days ago"), (-9000, "which this host's clock has not reached")],
+)  # fmt: skip
+def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, monkeypatch, age, said):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    alone(monkeypatch)
+    when = os.stat(ntpcluster_applied.KEPT).st_mtime - age
+    os.utime(ntpcluster_applied.KEPT, (when, when))
+    # Not even the files of the tree are there with `salt-call --local`.
+    host.functions["cp.cache_file"] = lambda url, saltenv: ""
+    plan = ntpcluster_plan.plan()
+    assert plan["sources"][-1]["address"] == "10.0.0.4" and plan["platform"]["service"] == "ntpd"
+    assert f"({said})" in ntpcluster_applied.judged_by(plan)
+
+
+def test_a_key_that_is_missing_on_a_master_that_answers_is_a_mistake(host, monkeypatch):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    host.master = {}
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+    ended(host)
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+
+
+def test_without_an_answer_of_the_master_the_last_plan_stands_in(host):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    host.master = CommandExecutionError("no master")
+    assert "the plan applied on" in ntpcluster_applied.judged_by(ntpcluster_plan.plan())
+
+
+def test_a_plan_from_memory_is_no_plan_for_a_state_and_has_no_secrets(host, monkeypatch):
+    secret = "0123456789abcdef0123456789abcdef01234567"
+    applied(host, {**NEW, "keys": {7: {"type": "SHA1", "secret": secret}}})
+    with open(ntpcluster_applied.KEPT) as kept:
+        assert secret not in kept.read()
+    del host.pillar["ntp"]
+    alone(monkeypatch)
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan(secrets=True)
+    ntpcluster_applied.begin("base")
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+
+
+def test_an_invalid_pillar_is_not_replaced_by_an_old_plan(host):
+    applied(host, NEW)
+    host.pillar["ntp"] = {"tiers": {}}
+    host.master = {"ntp": {"tiers": {}}}
+    with pytest.raises(SaltInvocationError):
+        ntpcluster_plan.plan()
+
+
+def test_a_damaged_record_is_like_none(host):
+    applied(host, NEW)
+    with open(ntpcluster_applied.KEPT, "w") as kept:
+        kept.write('{"plan": ')
+    assert ntpcluster_applied.kept() == {}
+    assert sources()[-1] == "10.0.0.3" and host.asked == 0
+
+
+def test_the_tree_is_looked_for_where_the_last_run_found_it(host, monkeypatch):
+    where = []
+
+    def served(url, saltenv):
+        where.append(saltenv)
+        return str(ROOT / "salt" / url.replace("salt://", "")) if saltenv == "prod" else ""
+
+    host.functions["cp.cache_file"] = served
+    with pytest.raises(CommandExecutionError, match="environment base.*saltenv: NAME"):
+        ntpcluster_plan.facts()
+    ntpcluster_applied.begin("prod")
+    ntpcluster_applied.keep(ntpcluster_plan.plan())
+    assert where[1:] == ["prod", "prod"], "a state run has its files from one place"
+    ended(host)
+    assert ntpcluster_plan.facts()["platform"]["name"] == "RedHat-6"
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "saltenv", "dev")
+    assert ntpcluster_applied.environments() == ["dev", "prod", "base"]
+
+
+def test_the_tree_is_found_where_salt_has_a_copy_from_even_after_a_run_that_failed(host, tmp_path):
+    (tmp_path / "files/prod/ntp").mkdir(parents=True)
+    (tmp_path / "files/prod/ntp/platforms.yaml").touch()
+    (tmp_path / "files/other").mkdir()
+    assert ntpcluster_applied.environments() == ["base", "prod"]
+
+
+def test_the_list_of_served_code_is_that_of_the_code():
+    """A minion fetches the code when its own list differs from this one: an old list leaves it with old code."""
+    served = (ROOT / "salt/ntp/modules.sha256").read_text()
+    assert served == ntpcluster_code.listing() + "\n", "run: make digest"
+
+
+def test_the_list_of_what_a_minion_has_names_only_this_trees_files_and_sees_each_change(tmp_path, monkeypatch):
+    for name in ("modules/ntpcluster.py", "modules/other.py", "modules/ntpcluster.pyc", "beacons/ntpcluster.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(ntpcluster_code, "__file__", str(tmp_path / "modules/ntpcluster_code.py"))
+    before = ntpcluster_code.listing()
+    assert [line.split()[1] for line in before.splitlines()] == ["_beacons/ntpcluster.py", "_modules/ntpcluster.py"]
+    (tmp_path / "modules/ntpcluster_gone.py").touch()
+    assert len(ntpcluster_code.listing().splitlines()) == 3
+    digest = ntpcluster_code.digest()
+    (tmp_path / "modules/ntpcluster_gone.py").write_text("1")
+    assert ntpcluster_code.digest() != digest
+
+
+def test_the_record_is_whole_json(host):
+    applied(host, NEW)
+    with open(ntpcluster_applied.KEPT) as kept:
+        assert set(json.load(kept)) == {"plan", "pillar", "saltenv"}
+
+
+def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
+    secret = "0123456789abcdef0123456789abcdef01234567"
+    host.pillar["ntp"]["keys"] = {7: {"type": "SHA1", "secret": secret}}
+    ntpcluster_applied.begin("base")
+    ntpcluster_plan.plan()["sources"].clear()
+    del host.functions["ntpcluster.validate"]
+    assert len(ntpcluster_plan.plan()["sources"]) == 3
+    assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
+    assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret
