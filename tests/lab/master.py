@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,10 @@ class Master:
         for part in ("etc", "pillar/ntp"):
             (folder / part).mkdir(parents=True)
         self.write_pillar(pillar)
+        for part in ("log/salt", "cache/salt/master", "run/salt/master") if self.user != "root" else ():
+            # What Salt's package makes for its user; Salt itself would make the folders above for root alone.
+            (folder / "var" / part).mkdir(parents=True)
+            shutil.chown(folder / "var" / part, self.user)
         config = {
             "interface": address,
             "root_dir": str(folder),

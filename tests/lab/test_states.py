@@ -338,10 +338,12 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
 
 @pytest.mark.parametrize("how", ["stopped", "disabled", "missing"])
 def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
-    """Missing is a host whose service has no script and no links: what the package brought, as far as Salt looks."""
+    """Missing is a host whose service has no script and does not start at boot: what of the package Salt looks at."""
     cron = "crond" if host.platform == "el6" else "cron"
-    off = {"el6": ["chkconfig", cron, "off"], "modern": ["update-rc.d", cron, "disable"]}
-    on = {"el6": ["chkconfig", cron, "on"], "modern": ["update-rc.d", cron, "enable"]}
+    # As update-rc.d does it, without the link for systemd that it takes away and does not bring back.
+    rename = ["sh", "-ec", 'for link in /etc/rc[2-5].d/"$0"cron; do mv $link ${link%???cron}"$1"cron; done']
+    off = {"el6": ["chkconfig", cron, "off"], "modern": [*rename, "S01", "K01"]}
+    on = {"el6": ["chkconfig", cron, "on"], "modern": [*rename, "K01", "S01"]}
     if how != "stopped":
         host.run(off[host.platform]).check()
     if how != "disabled":
@@ -354,7 +356,8 @@ def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
     after = system(host)
     if how == "missing":
         host.run(["mv", "/tmp/script", f"/etc/init.d/{cron}"]).check()
-    host.run(on[host.platform]).check()
+    if how != "stopped":
+        host.run(on[host.platform]).check()
     host.run(["service", cron, "start"]).check()
     package = "cronie" if host.platform == "el6" else "cron"
     words = {
