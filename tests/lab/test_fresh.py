@@ -147,7 +147,7 @@ def test_validate_sees_an_edit_at_once(cluster):
     cluster.master.write_pillar(spoilt)
     for found in asked(cluster, "ntpcluster.validate").values():
         assert "ntp:tiers:client:follows" in [p["key"] for p in found if p["level"] == "error"]
-    assert "ntp:tiers:client:follows" in "\n".join(run(cluster, "ntpcluster.rollout")[0]["problems"])
+    assert "ntp:tiers:client:follows" in "\n".join(run(cluster, "ntpcluster.rollout", "saltenv=prod")[0]["problems"])
     # What is deployed is as good as before.
     for seen in asked(cluster, "ntpcluster.status").values():
         assert seen["synchronized"], seen["problems"]
