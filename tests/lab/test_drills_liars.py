@@ -119,7 +119,8 @@ def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(ho
     for name, made in hosts.items():
         wait_until(lambda made=made: call(made, "ntpcluster.status")["synchronized"], 60, 1)
         names_the_liar(name, made)
-        assert watch.moved(made) < SAFE[name], name
+        # What the drifting server is off by now, some 70 ms, is within the error bounds of a daemon that has just started.
+        assert watch.moved(made) < (drilling.STILL_S if LIAR[name] == JUMPER else 0.05), name
         assert made.time.counters["steps"] == steps[name], name
 
 
