@@ -126,6 +126,8 @@ def firewall_meet(table, network, answer=False, tracked=True):
       when none does, None when some do or it is not understood; the client's address is called ``client`` now
     * ``aimed`` says whether the rule names whom it is for, by network or interface
     * ``refuses`` says whether its target may keep the packet from ntpd
+
+    CLI Example: none; it takes a parsed table.
     """
     packet = Packet(network, answer, tracked)
     chains = {}
