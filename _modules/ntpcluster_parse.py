@@ -475,7 +475,8 @@ def _fit(short, long_):
 
 def parse_ntpq(stdout, stderr="", retcode=0):
     """
-    Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three.
+    Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three; the table of peers may
+    also be that of ``-p``, ``-pn`` or ``-w``, of any width.
 
     stdout, stderr
         what ntpq wrote; of each at most 400000 characters are read
@@ -487,8 +488,27 @@ def parse_ntpq(stdout, stderr="", retcode=0):
     - ``error``: None, or ``daemon-stopped``, ``timeout``, ``incomplete``, ``not-permitted``, ``no-associations``,
       ``unresolvable``, ``not-installed``, ``unparsable``; ``message``: ntpq's own line about it
     - ``complete``: True when nothing was cut short, unreadable or contradictory
-    - ``variables``: see ``parse_variables``; ``peers``: see ``parse_peers``, joined with the association table
+    - ``variables``: see ``parse_variables``
+    - ``peers``: a row for each source, in ntpq's order, as below
     - ``unparsed``: lines of no known format, at most 50
+
+    A row of ``peers`` has:
+
+    - ``remote``: as printed, often cut; ``address``: the whole address, None when the text does not prove it
+    - ``refid``: as printed, None when blank; ``refid_kind``: ``address`` (or four bytes of a digest that look like
+      one), ``clock``, ``local`` (the undisciplined local clock), ``orphan``, ``pool``, ``broadcast``, ``multicast``,
+      ``manycast``, ``state`` (INIT, STEP: no answer used yet), ``kiss`` (refused), ``unknown``, None
+    - ``stratum``: 0 to 16 or None; ``type``: ntpq's letter
+    - ``when_s``: seconds since the last packet or None. A number of 1000 to 2048 may also be days that lost their
+      unit: trust ``reach``, not this, for freshness
+    - ``poll_s``: seconds, a power of two; ``reach``: 0 to 255, the newest poll in bit 0
+    - ``delay_ms``, ``offset_ms``, ``jitter_ms``: float or None; a positive offset means that the source is ahead
+    - ``tally``: one character; ``condition``: ``system_peer``, ``candidate``, ``outlier``, ``falseticker``,
+      ``excess``, ``backup``, ``pps``, ``reject``
+    - ``assid``, ``last_event``, ``configured``, ``authenticated``: from the association table, else None;
+      ``authenticated`` is None for a source without a key
+    - ``inexact``: those of the three numbers and ``address`` whose text ntpq cut; ``ntpq -c "rv ASSID"`` has them
+      whole. Such a number is None, except one that ends in its decimal point: that lost less than a millisecond
 
     CLI Example:
 
@@ -526,63 +546,6 @@ def parse_ntpq(stdout, stderr="", retcode=0):
         "peers": peers,
         "unparsed": _short(unparsed + strange),
     }
-
-
-def parse_peers(text):
-    """
-    Read the table of ``ntpq -n -c lpeers`` (or ``-p``, ``-pn``, ``-w``, of any width).
-
-    text
-        ntpq's standard output
-
-    Returns a dict: ``unparsed``, the lines of no known format, and ``peers``, a list of rows in ntpq's order:
-
-    - ``remote``: as printed, often cut; ``address``: the whole address, None when the text does not prove it
-    - ``refid``: as printed, None when blank; ``refid_kind``: ``address`` (or four bytes of a digest that look like
-      one), ``clock``, ``local`` (the undisciplined local clock), ``orphan``, ``pool``, ``broadcast``, ``multicast``,
-      ``manycast``, ``state`` (INIT, STEP: no answer used yet), ``kiss`` (refused), ``unknown``, None
-    - ``stratum``: 0 to 16 or None; ``type``: ntpq's letter
-    - ``when_s``: seconds since the last packet or None. A number of 1000 to 2048 may also be days that lost their
-      unit: trust ``reach``, not this, for freshness
-    - ``poll_s``: seconds, a power of two; ``reach``: 0 to 255, the newest poll in bit 0
-    - ``delay_ms``, ``offset_ms``, ``jitter_ms``: float or None; a positive offset means that the source is ahead
-    - ``tally``: one character; ``condition``: ``system_peer``, ``candidate``, ``outlier``, ``falseticker``,
-      ``excess``, ``backup``, ``pps``, ``reject``
-    - ``assid``, ``last_event``, ``configured``, ``authenticated``: from the association table, else None;
-      ``authenticated`` is None for a source without a key
-    - ``inexact``: those of the three numbers and ``address`` whose text ntpq cut; ``ntpq -c "rv ASSID"`` has them
-      whole. Such a number is None, except one that ends in its decimal point: that lost less than a millisecond
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_peers "$(ntpq -pn)"
-    """
-    result = parse_ntpq(text)
-    return {"peers": result["peers"], "unparsed": result["unparsed"]}
-
-
-def parse_associations(text):
-    """
-    Read the table of ``ntpq -c lassoc`` (or ``as``). Its status words say all; the words beside them differ.
-
-    text
-        ntpq's standard output
-
-    Returns a dict: ``unparsed``, the lines of no known format, and ``associations``, a list of rows {``assid``,
-    ``status`` (int), ``configured``, ``reachable`` (None for a broadcast), ``authenticated`` (None without a key),
-    ``tally``, ``condition``, ``last_event``, ``event_count``}.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_associations "$(ntpq -c lassoc)"
-    """
-    lines, left_out = _lines(text)
-    reader = _Reader(lines)
-    return {"associations": reader.associations, "unparsed": _short(left_out + reader.unparsed)}
 
 
 def parse_variables(text):

@@ -1,12 +1,12 @@
 # -*- coding: utf-8 -*-
 """
-What ``ntpdate``, ``hwclock`` and ``ntpstat`` print, as data.
+What ``ntpdate`` and ``hwclock`` print, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
-None of the three can be trusted by its return code alone: ``ntpdate`` ends with 0 when it was not allowed to set the
-clock, ``hwclock`` of RHEL 6 ends with 0 when it did not know an option, ``ntpstat`` says "synchronised" minutes after
-every source died. So each reader returns what the text says, and every complaint in it as a stable word.
+Neither can be trusted by its return code alone: ``ntpdate`` ends with 0 when it was not allowed to set the clock,
+``hwclock`` of RHEL 6 ends with 0 when it did not know an option. So each reader returns what the text says, and every
+complaint in it as a stable word.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -50,7 +50,7 @@ NTPDATE_ERRORS = (
     ("timed out after", "timeout"),
     ("command not found", "not-installed"),
 )
-# The same for hwclock and for ntpstat.
+# The same for hwclock.
 HWCLOCK_ERRORS = (
     ("cannot access the hardware clock", "no-clock"),
     ("only the superuser", "not-permitted"),
@@ -63,13 +63,6 @@ HWCLOCK_ERRORS = (
     ("mutually exclusive", "usage"),
     ("usage:", "usage"),
     ("timed out after", "timeout"),
-    ("command not found", "not-installed"),
-)
-NTPSTAT_ERRORS = (
-    ("unable to talk to ntp daemon", "daemon-stopped"),
-    ("appears to be invalid based on status word", "not-permitted"),
-    ("timed out after", "timeout"),
-    ("timeout", "timeout"),
     ("command not found", "not-installed"),
 )
 
@@ -95,10 +88,6 @@ _CTIME = re.compile(
     r"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (" + "|".join(_MONTHS) + r") {1,2}([0-9]{1,2})"
     r" ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([0-9]{4}) {2}(-?[0-9]{0,6}\.[0-9]{1,6}) seconds$"
 )
-
-_SYNCHRONISED = re.compile(r"^synchronised to (.{1,60}?)(?: \((\S{1,60})\))? at stratum ([0-9]{1,3})$")
-_CORRECT = re.compile(r"^time correct to within ([0-9]{1,12}) ms( \(exceeded maximum of [0-9]{1,12} ms\))?$")
-_POLLING = re.compile(r"^polling server every ([0-9]{1,9}) s$")
 
 
 def __virtual__():
@@ -317,52 +306,3 @@ def _clock_reading(line):
     day, hour, minute, second, year = [int(part) for part in match.groups()[1:6]]
     tick = datetime.datetime(year, _MONTHS.index(match.group(1)) + 1, day, hour, minute, second)
     return tick + datetime.timedelta(microseconds=int(round(float(match.group(7)) * 1e6))), None
-
-
-def parse_ntpstat(stdout, stderr="", retcode=0):
-    """
-    Read the output of ``ntpstat``: the C programs of RHEL 6 and Debian, and the script of later releases.
-
-    All of them go by what ntpd last believed: "synchronised" stays for minutes after every source is gone, and the
-    undisciplined local clock counts as a source. Never the only witness.
-
-    stdout, stderr, retcode
-        what the program wrote and how it ended
-
-    Returns a dict: ``synchronised`` (True, False, None when unknown), ``source`` (``NTP server``, ``local net``,
-    ``unspecified`` ...), ``server``, ``stratum``, ``correct_within_ms``, ``exceeded`` (True when more than the limit
-    asked for), ``poll_s``, ``restarting``, and ``error``: None, ``daemon-stopped``, ``not-permitted``, ``timeout``,
-    ``not-installed``, ``unparsable`` with its ``message``. ``unparsed`` holds other lines.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_ntpstat "$(ntpstat)"
-    """
-    result = {
-        "synchronised": None, "source": None, "server": None, "stratum": None, "correct_within_ms": None,
-        "exceeded": False, "poll_s": None, "restarting": False, "error": None, "message": "", "unparsed": [],
-    }  # fmt: skip
-    out, err = _lines(stdout), _lines(stderr)
-    for line in out:
-        sync, correct, polling = _SYNCHRONISED.match(line), _CORRECT.match(line), _POLLING.match(line)
-        if sync:
-            result["synchronised"], result["source"], result["server"] = True, sync.group(1), sync.group(2)
-            result["stratum"] = int(sync.group(3))
-        elif line == "unsynchronised":
-            result["synchronised"] = False
-        elif line == "time server re-starting":
-            result["restarting"] = True
-        elif correct:
-            result["correct_within_ms"], result["exceeded"] = int(correct.group(1)), bool(correct.group(2))
-        elif polling:
-            result["poll_s"] = int(polling.group(1))
-        elif line != "poll interval unknown":
-            result["unparsed"].append(line[:MAX_LINE])
-    result["error"], result["message"] = _first_error(err + result["unparsed"], NTPSTAT_ERRORS)
-    if not result["error"] and result["synchronised"] is None:
-        text = (err + out + ["ntpstat printed nothing"])[0]
-        result["error"], result["message"] = ("not-installed" if retcode == 127 else "unparsable"), text[:MAX_LINE]
-    result["unparsed"] = result["unparsed"][:MAX_ROWS]
-    return result

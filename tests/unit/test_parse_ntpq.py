@@ -149,10 +149,10 @@ def test_a_warning_on_stderr_does_not_spoil_two_tables_that_agree():
 
 @pytest.mark.parametrize("name", ["c426-multicmd", "sec122-multicmd", "multi-when-428", "multi-when-sec"])
 def test_rows_get_their_association_by_order(name):
-    associations = ntpcluster_parse.parse_associations(CAPTURES[name][0])
+    rows, unparsed = py2_corpus.associations(CAPTURES[name][0])
     result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
-    assert associations["unparsed"] == []
-    assert [row["assid"] for row in result["peers"]] == [row["assid"] for row in associations["associations"]]
+    assert unparsed == []
+    assert [row["assid"] for row in result["peers"]] == [row["assid"] for row in rows]
     assert (result["complete"], result["variables"]["associd"]) == (True, 0)
 
 
@@ -203,18 +203,18 @@ def test_an_association_table_alone_and_a_head_without_rows_are_told_apart():
     ("name", "hidden"), [("scripted-as-426", {14}), ("scripted-as-428", {14}), ("scripted-as-sec", set())]
 )
 def test_associations_are_decoded_from_their_status_word(name, hidden):
-    result = ntpcluster_parse.parse_associations(CAPTURES[name][0])
+    rows, unparsed = py2_corpus.associations(CAPTURES[name][0])
     keys = ("assid", "configured", "authenticated", "reachable", "condition", "last_event", "event_count")
-    got = [tuple(row[key] for key in keys) for row in result["associations"]]
+    got = [tuple(row[key] for key in keys) for row in rows]
     assert got == [row for row in ASSOCIATIONS if row[0] not in hidden]
-    assert result["unparsed"] == []
+    assert unparsed == []
 
 
 def test_the_words_beside_the_status_word_are_not_needed():
     line = "  5     5  933d   yes   yes  none   outlyer              3"
     head = CAPTURES["scripted-as-426"][0].split("\n")[:3]
     for text in (line, line.replace("outlyer", "outlier"), line.replace("outlyer", "nonsense")):
-        row = ntpcluster_parse.parse_associations("\n".join([*head, text]))["associations"][0]
+        row = py2_corpus.associations("\n".join([*head, text]))[0][0]
         assert (row["condition"], row["last_event"]) == ("outlier", "popcorn")
 
 
@@ -222,8 +222,8 @@ def test_before_4_2_6_only_two_events_meant_what_they_mean_now():
     head = "ind assID status  conf reach auth condition  last_event cnt\n" + "=" * 59
     first = "  1 15641  9414   yes   yes  none  candidat   reachable  1"
     second = "  2 15642  9415   yes   yes  none  candidat clock_expt  1"
-    rows = ntpcluster_parse.parse_associations("\n".join([head, first, second]))
-    assert [row["last_event"] for row in rows["associations"]] == ["reachable", None]
+    rows = py2_corpus.associations("\n".join([head, first, second]))[0]
+    assert [row["last_event"] for row in rows] == ["reachable", None]
 
 
 def test_two_sets_of_variables_are_not_mixed():

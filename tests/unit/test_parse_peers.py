@@ -31,7 +31,7 @@ TRUE_NUMBERS = [
 
 
 def rows_of(name):
-    return ntpcluster_parse.parse_peers(CAPTURES[name][0])["peers"]
+    return ntpcluster_parse.parse_ntpq(CAPTURES[name][0])["peers"]
 
 
 def test_no_captured_table_is_without_expectation():
@@ -109,7 +109,7 @@ def test_the_offset_of_a_daemon_that_steps_is_not_believed():
 def test_when_is_seconds_or_none_if_its_unit_fell_off(printed, seconds):
     text = CAPTURES["c426-lost-pn"][0].split("\n")
     row = f"*10.77.1.1       .GPS.            1 u {printed:>4} 1024  377    0.165    0.050   0.050"
-    assert ntpcluster_parse.parse_peers("\n".join([*text[:2], row]))["peers"][0]["when_s"] == seconds
+    assert ntpcluster_parse.parse_ntpq("\n".join([*text[:2], row]))["peers"][0]["when_s"] == seconds
 
 
 @pytest.mark.parametrize(
@@ -120,22 +120,22 @@ def test_when_is_seconds_or_none_if_its_unit_fell_off(printed, seconds):
 def test_poll_is_a_power_of_two_again(printed, seconds):
     text = CAPTURES["c426-lost-pn"][0].split("\n")
     row = f"*10.77.1.1       .GPS.            1 u    1 {printed:>4}  377    0.165    0.050   0.050"
-    assert ntpcluster_parse.parse_peers("\n".join([*text[:2], row]))["peers"][0]["poll_s"] == seconds
+    assert ntpcluster_parse.parse_ntpq("\n".join([*text[:2], row]))["peers"][0]["poll_s"] == seconds
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_neither_line_ends_nor_missing_last_ones_matter(name):
     text = CAPTURES[name][0]
     wanted = rows_of(name)
-    assert ntpcluster_parse.parse_peers(text.rstrip())["peers"] == wanted
-    assert ntpcluster_parse.parse_peers(text.replace("\r", "").replace("\n", "\r\n"))["peers"] == wanted
-    assert ntpcluster_parse.parse_peers(text.encode("utf-8"))["peers"] == wanted
+    assert ntpcluster_parse.parse_ntpq(text.rstrip())["peers"] == wanted
+    assert ntpcluster_parse.parse_ntpq(text.replace("\r", "").replace("\n", "\r\n"))["peers"] == wanted
+    assert ntpcluster_parse.parse_ntpq(text.encode("utf-8"))["peers"] == wanted
 
 
 @pytest.mark.parametrize("name", ["c426-steady-pn", "c428-steady-pn"])
 def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
     lines = CAPTURES[name][0].rstrip("\n").split("\n")[:5]
-    whole = ntpcluster_parse.parse_peers("\n".join(lines))["peers"]
+    whole = ntpcluster_parse.parse_ntpq("\n".join(lines))["peers"]
     for length in range(1, len(lines[-1])):
         result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
         assert result["peers"][:2] == whole[:2]
@@ -147,7 +147,7 @@ def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
 def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
     """Its fourth decimal: three are what ntpsec prints for older daemons."""
     lines = CAPTURES["sec122-steady-p"][0].rstrip("\n").split("\n")[:5]
-    whole = ntpcluster_parse.parse_peers("\n".join(lines))["peers"]
+    whole = ntpcluster_parse.parse_ntpq("\n".join(lines))["peers"]
     for length in range(1, len(lines[-1]) - 1):
         result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
         assert (result["complete"], len(result["unparsed"])) == (False, 1)
@@ -157,7 +157,7 @@ def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
 def test_rows_that_print_alike_stay_apart():
     head = CAPTURES["c428-steady-pn"][0].split("\n")[:2]
     row = "-2001:db8:1102:: 192.0.2.18       2 u  613  68m  377    2.916   -0.165   0.066"
-    rows = ntpcluster_parse.parse_peers("\n".join([*head, row, row]))["peers"]
+    rows = ntpcluster_parse.parse_ntpq("\n".join([*head, row, row]))["peers"]
     assert len(rows) == 2
     assert rows[0]["inexact"] == ["address"]
 
@@ -166,7 +166,7 @@ def test_columns_moved_by_a_name_that_is_not_ascii_are_read_where_they_are():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     # ntpq counts bytes: fifteen of them are fourteen characters here.
     moved = lines[2].replace("10.77.1.1       .GPS.    ", "m\u00fcnchen.examp 10.77.1.1")
-    row = ntpcluster_parse.parse_peers("\n".join([*lines[:2], moved]))["peers"][0]
+    row = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], moved]))["peers"][0]
     assert (row["tally"], row["remote"], row["refid"], row["stratum"]) == ("*", "m\u00fcnchen.examp", "10.77.1.1", 1)
     unclear = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], moved.replace("10.77.1.1", "one,two")]))
     assert (unclear["peers"], unclear["unparsed"]) == ([], [moved.replace("10.77.1.1", "one,two")])
@@ -175,7 +175,7 @@ def test_columns_moved_by_a_name_that_is_not_ascii_are_read_where_they_are():
 def test_a_name_that_overflows_its_column_is_not_torn():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     long = lines[2].replace("10.77.1.1       .GPS. ", "much-too-long-a-name 192.0.2.77")
-    row = ntpcluster_parse.parse_peers("\n".join([*lines[:2], long]))["peers"][0]
+    row = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], long]))["peers"][0]
     assert (row["remote"], row["refid"], row["offset_ms"]) == ("much-too-long-a-name", "192.0.2.77", 0.05)
 
 
@@ -198,7 +198,7 @@ def test_only_a_name_that_did_not_fit_stands_on_a_line_of_its_own():
 
 def test_a_stratum_that_nobody_has_is_none():
     lines = CAPTURES["sec122-steady-p"][0].split("\n")[:3]
-    rows = ntpcluster_parse.parse_peers("\n".join([*lines[:2], lines[2].replace("  1 u", " 20 u")]))["peers"]
+    rows = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], lines[2].replace("  1 u", " 20 u")]))["peers"]
     assert [row["stratum"] for row in rows] == [None]
 
 
@@ -243,11 +243,11 @@ def test_two_rows_on_one_line_are_reported_not_mixed():
 def test_a_refid_of_four_characters_may_have_blanks():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     row = lines[2].replace(".GPS.  ", ".x y . ")
-    assert ntpcluster_parse.parse_peers("\n".join([*lines[:2], row]))["peers"][0]["refid"] == ".x y ."
+    assert ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid"] == ".x y ."
 
 
 @pytest.mark.parametrize("refid", ["127.127.1.1", "127.127.7.1", "LOCAL(1)", "CHU_AUDIO(1)", ".LOCL."])
 def test_a_clock_that_nothing_disciplines_is_local(refid):
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     row = lines[2].replace(".GPS.".ljust(15), refid.ljust(15))
-    assert ntpcluster_parse.parse_peers("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"
+    assert ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"

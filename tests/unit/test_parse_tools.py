@@ -1,11 +1,11 @@
-"""What ntpdate, hwclock and ntpstat print."""
+"""What ntpdate and hwclock print."""
 
 import pytest
 
 from _modules import ntpcluster_parse_tools as tools
 from tests.unit import py2_corpus
 
-CASES = [(program, name) for program in ("ntpdate", "hwclock", "ntpstat") for name in py2_corpus.captures(program)]
+CASES = [(program, name) for program in ("ntpdate", "hwclock") for name in py2_corpus.captures(program)]
 
 
 @pytest.mark.parametrize(("program", "name"), CASES)
@@ -16,7 +16,7 @@ def test_every_capture_says_what_is_expected(program, name):
 
 def test_the_same_check_runs_as_a_plain_script():
     compared, differences = py2_corpus.check()
-    assert (compared > 150, differences) == (True, [])
+    assert (compared > 120, differences) == (True, [])
 
 
 @pytest.mark.parametrize("name", ["nd426-eperm-step", "nd428-eperm-step", "nd426-eperm-adjust"])
@@ -177,21 +177,8 @@ def test_silence_is_success_when_the_clock_was_to_be_set():
     assert (got["error"], got["present"]) == (None, True)
 
 
-def test_ntpstat_that_says_nothing_known_has_an_error():
-    assert tools.parse_ntpstat("", "", 0)["error"] == "unparsable"
-    assert tools.parse_ntpstat("", "sh: ntpstat: command not found", 127)["error"] == "not-installed"
-    got = tools.parse_ntpstat("synchronised to NTP server (192.0.2.1) at stratum 3\n   new words\n", "", 0)
-    assert (got["synchronised"], got["unparsed"], got["error"]) == (True, ["new words"], None)
-
-
-def test_ntpstat_may_be_starting():
-    got = tools.parse_ntpstat("unsynchronised\n  time server re-starting\n   polling server every 64 s\n", "", 1)
-    assert (got["synchronised"], got["restarting"], got["poll_s"], got["unparsed"]) == (False, True, 64, [])
-
-
-@pytest.mark.parametrize("parse", [tools.parse_ntpdate, tools.parse_ntpstat])
-def test_more_text_than_a_program_prints_is_cut_and_said_so(parse):
-    assert parse("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
+def test_more_text_than_a_program_prints_is_cut_and_said_so():
+    assert tools.parse_ntpdate("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
 
 
 def test_a_step_that_changes_the_date_is_a_step_and_no_error():
