@@ -20,14 +20,11 @@ import re
 import socket
 import zlib
 
-import salt.utils.data
-import salt.utils.files
-import salt.utils.yaml
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["facts", "foreign", "misfits", "plan", "platform"]
+__load__ = ["misfits", "plan"]
 
 # What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
@@ -97,7 +94,7 @@ def _made():
     """
     Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
     """
-    stranger = foreign()
+    stranger = __salt__["ntpcluster.foreign"]()
     if stranger:
         raise SaltInvocationError(stranger)
     errors = [
@@ -110,8 +107,7 @@ def _made():
             "The pillar `ntp` cannot be used. Correct it (pillar/ntp/init.sls) and refresh the pillar:\n"
             + "\n".join(errors)
         )
-    known = facts()
-    made = build(_pillar(), known["defaults"], known["platform"], known["host"])
+    made = build(_pillar(), *_known())
     if __salt__["ntpcluster_applied.in_run"]():
         __opts__[MADE] = made
     return made
@@ -131,8 +127,8 @@ def misfits():
 
         salt '*' ntpcluster.misfits
     """
-    known, pillar = facts(), _pillar()
-    found = doubts(pillar, known["defaults"], known["platform"], known["host"])
+    pillar = _pillar()
+    found = doubts(pillar, *_known()[1:])
     zone = pillar.get("timezone")
     fault = __salt__["ntpcluster.zone_fault"](zone) if zone else None
     if fault:
@@ -140,88 +136,13 @@ def misfits():
     return found
 
 
-def foreign():
+def _known():
     """
-    Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
-
-    Raises CommandExecutionError when the file server does not have the file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.foreign
+    Return the defaults, the platform and the host, as ``facts`` tells them, its addresses in their usual spelling.
     """
-    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    if _platform_name() in platforms:
-        return None
-    # The same as in platform.jinja: on such a host the states are rendered without the modules.
-    return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
-        _platform_name(), ", ".join(sorted(platforms))
-    )
-
-
-def platform():
-    """
-    Return the entry of platforms.yaml for this host, with its ``name`` added.
-
-    Raises SaltInvocationError on a platform that is not described there.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.platform
-    """
-    stranger = foreign()
-    if stranger:
-        raise SaltInvocationError(stranger)
-    name = _platform_name()
-    return dict(_read("salt://ntp/platforms.yaml", is_platforms)[name], name=name)
-
-
-def facts():
-    """
-    Return what a plan is made of, beside the pillar.
-
-    Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
-    its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
-    whether its matcher finds this host (None: Salt cannot read the matcher).
-
-    Raises CommandExecutionError when the file server does not have the two files, or others of these names.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.facts
-    """
-    pillar = _pillar()
-    tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
-    matches = {}
-    for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
-        matcher = keys.get("match") if isinstance(keys, dict) else None
-        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster.matcher_fault"](matcher)
-        matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
-    grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
-    grains = salt.utils.data.decode(grains, keep=True)
-    return {
-        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
-        "platform": None if foreign() else platform(),
-        "host": {
-            "id": grains["id"],
-            "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
-            "addresses": [_canonical(text) for text in (grains["ipv4"] or []) + (grains["ipv6"] or [])],
-            "matches": matches,
-        },
-    }
-
-
-def _platform_name():
-    """
-    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
-    """
-    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
+    known = __salt__["ntpcluster.facts"]()
+    host = dict(known["host"], addresses=[_canonical(text) for text in known["host"]["addresses"]])
+    return known["defaults"], known["platform"], host
 
 
 def _pillar():
@@ -231,58 +152,8 @@ def _pillar():
     return __salt__["ntpcluster_applied.pillar"]()
 
 
-def _read(url, is_ours):
-    """
-    Return the content of one data file of the state tree, from the file server once a run.
-
-    is_ours
-        Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
-    """
-    remembered = "ntpcluster.{}".format(url)
-    if remembered not in __context__:
-        environments = __salt__["ntpcluster_applied.environments"]()
-        # One after the other: an environment without the file is not asked twice, nor one behind the first that has it.
-        copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
-        path = next((copy for copy in copies if copy), None)
-        if not path:
-            raise CommandExecutionError(
-                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
-                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
-                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
-            )
-        try:
-            with salt.utils.files.fopen(path, "rb") as handle:
-                content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
-        except salt.utils.yaml.YAMLError as exc:
-            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
-        if not is_ours(content):
-            raise CommandExecutionError(
-                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
-                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
-            )
-        __context__[remembered] = content
-    return __context__[remembered]
-
-
 # ---------------------------------------------------------------------------------------------------------
 # From here on everything is a pure function of its arguments, and may rely on a pillar without errors.
-
-
-def is_platforms(content):
-    """
-    Tell whether this can be the content of platforms.yaml.
-    """
-    needed = ("packages", "service", "ntp_conf", "grammar")
-    entries = content.values() if isinstance(content, dict) else ()
-    return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
-
-
-def is_defaults(content):
-    """
-    Tell whether this can be the content of defaults.yaml.
-    """
-    sections = ("cron", "package", "step", "sync", "firewall", "hwclock", "health")
-    return isinstance(content, dict) and all(isinstance(content.get(section), dict) for section in sections)
 
 
 def build(pillar, defaults, platform, host):
@@ -382,7 +253,7 @@ def _without_first_jump(platform):
     return dict(platform, sysconfig_ntpd=dict(settings, values=values))
 
 
-def doubts(pillar, defaults, platform, host):
+def doubts(pillar, platform, host):
     """
     Return the problems of one host with the pillar: ``misfits`` without the machine.
     """

@@ -2,9 +2,7 @@
 """
 What is wrong with the pillar, all of it at once, before anything is changed.
 
-Every problem names the key where it is, and says what is allowed there. The rules are tables: a rule is a
-test and the words for what passes it. What gets through is safe to print into a file: text has no white
-space, no control characters and no leading dash, numbers are numbers, directives and flags come from lists.
+Every problem names the key where it is, and says what is allowed there, by the rules of ``ntpcluster_rules``.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -77,9 +75,10 @@ def _matchers(tiers):
     Return a problem for each matcher that Salt cannot read.
     """
     found = []
+    proper = __salt__["ntpcluster_rules.allowed"]()["tier_keys"]["match"][0]
     for name in sorted(tiers, key=_step_name) if isinstance(tiers, dict) else ():
         matcher = tiers[name].get("match") if isinstance(tiers[name], dict) else None
-        fault = __salt__["ntpcluster.matcher_fault"](matcher) if MATCHER[0](matcher) else None
+        fault = __salt__["ntpcluster.matcher_fault"](matcher) if proper(matcher) else None
         if fault:
             found.append(_problem(["ntp", "tiers", name, "match"], matcher, fault))
     return found
@@ -90,24 +89,28 @@ def problems(pillar, defaults, platform=None):
     Return the problems of one pillar, key by key: ``validate`` without the machine and the relations of the
     tiers. With ``platform``, an entry of platforms.yaml, what that platform cannot do is a problem as well.
     """
-    found = []
+    found, rules = [], __salt__["ntpcluster_rules.allowed"]()
     if not isinstance(pillar, dict):
         _refuse(found, ["ntp"], pillar, "a mapping with `tiers` in it, as in pillar/ntp/init.sls")
         return found
-    _unknown(found, ["ntp"], pillar, set(SETTINGS) | {"tiers", "keys", "options"})
-    for name in sorted(SETTINGS):
+    _unknown(found, ["ntp"], pillar, set(rules["settings"]) | {"tiers", "keys", "options"})
+    for name in sorted(rules["settings"]):
         if pillar.get(name) is not None:
-            _check(found, ["ntp", name], pillar[name], SETTINGS[name])
-    _package(found, pillar.get("package"))
-    _step(found, pillar.get("step"), defaults["step"])
-    keys = _keys(found, pillar.get("keys"), platform)
-    _options(found, pillar.get("options"), platform)
-    _tiers(found, pillar.get("tiers"), keys)
+            _check(found, ["ntp", name], pillar[name], rules["settings"][name])
+    _package(found, pillar.get("package"), rules)
+    _step(found, pillar.get("step"), defaults["step"], rules)
+    keys = _keys(found, pillar.get("keys"), platform, rules)
+    _options(found, pillar.get("options"), platform, rules)
+    _tiers(found, pillar.get("tiers"), keys, rules)
     return found
 
 
 # ---------------------------------------------------------------------------------------------------------
 # Problems
+
+
+def _is_text(value):
+    return isinstance(value, type(""))
 
 
 def _problem(path, value, message, level="error"):
@@ -173,8 +176,7 @@ def _unknown(found, path, mapping, known):
 
 def _check(found, path, value, rule):
     """
-    Hold a value against a rule: a pair of test and words; a mapping of rules for the keys of a mapping; or a list with
-    the rule for each item of a list, and what may stand there instead of one.
+    Hold a value against a rule.
     """
     if isinstance(rule, list):
         _check_list(found, path, value, rule[0], rule[1:])
@@ -208,198 +210,6 @@ def _check_list(found, path, value, rule, instead):
         seen.add(written)
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Rules
-
-
-def _is_text(value):
-    return isinstance(value, type(""))
-
-
-def _number(low, high, unit=""):
-    def proper(value):
-        # YAML's yes and no are numbers to Python, and `nan` is between nothing.
-        return isinstance(value, numbers.Real) and not isinstance(value, bool) and low <= value <= high
-
-    return (proper, "a number{} from {} to {}".format(unit, low, high))
-
-
-def _whole(low, high):
-    def proper(value):
-        return isinstance(value, numbers.Integral) and not isinstance(value, bool) and low <= value <= high
-
-    return (proper, "a whole number from {} to {}".format(low, high))
-
-
-def _text(pattern, allowed, most=128):
-    # \Z and not $, which would let a newline at the end pass.
-    pattern = re.compile(r"(?:{})\Z".format(pattern))
-    return (lambda value: _is_text(value) and len(value) <= most and bool(pattern.match(value)), allowed)
-
-
-def _word(*words):
-    return (lambda value: _is_text(value) and value in words, "one of {}".format(", ".join(words)))
-
-
-def _null_or(rule):
-    test, allowed = rule
-    return (lambda value: value is None or test(value), "{}, or null".format(allowed))
-
-
-def _is_interface(item):
-    return (
-        isinstance(item, dict)
-        and len(item) == 1
-        and all(action in ("listen", "ignore", "drop") and CARD[0](item[action]) for action in item)
-    )
-
-
-def _cron_field(low, high):
-    """
-    Return the rule for one field of crontab(5), by numbers: 5, */10, 1-5, 0,30.
-    """
-    form = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?\Z")
-
-    def proper(value):
-        pieces = "{}".format(value).split(",") if _whole(low, high)[0](value) or _is_text(value) else []
-        matches = [form.match(piece) for piece in pieces]
-        if not matches or not all(matches):
-            return False
-        for match in matches:
-            first = low if match.group(1) is None else int(match.group(1))
-            last = first if match.group(2) is None else int(match.group(2))
-            if not low <= first <= last <= high or match.group(3) in ("0", "00"):
-                return False
-        return True
-
-    return (proper, "a field of crontab(5) in numbers from {0} to {1}, such as {1} or */2".format(low, high))
-
-
-FLAG = (lambda value: isinstance(value, bool), "true or false")
-PACKAGE = _text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "the name of a package")
-SERVICE = _text(r"[A-Za-z0-9][A-Za-z0-9@._-]*", "the name of a service")
-TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of up to 32 letters, digits, - and _ that begins with a letter", 32)
-PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., blanks and odd signs")
-FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
-# A bare number would be one to the parser of ntpd, and the line a syntax error; `em1@eth0` is how ip(8) shows em1.
-CARD = _text(r"(?![0-9.]*\Z)[A-Za-z0-9][A-Za-z0-9.:_-]*|[0-9]+(?:\.[0-9]+){3}", "a network card or an address", 45)
-# `L@` and some thousand names fit.
-MATCHER = _text(
-    r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*",
-    "a compound matcher such as 'ntp*', in one line of up to 100,000 characters",
-    100000,
-)
-
-SETTINGS = {
-    # The zones below right/ count leap seconds, which the clock of ntpd does not: they show a wrong time.
-    "timezone": _text(
-        r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
-        "a time zone as below /usr/share/zoneinfo (posix/ and right/ apart), such as Asia/Shanghai",
-        64,
-    ),
-    "method": _word("ntpd", "cron"),
-    "cron": {
-        "minute": _null_or(_cron_field(0, 59)),
-        "hour": _cron_field(0, 23),
-        "daymonth": _cron_field(1, 31),
-        "month": _cron_field(1, 12),
-        "dayweek": _cron_field(0, 7),
-    },
-    "package": {
-        "names": [PACKAGE, None],
-        "version": _null_or(_text(r"[A-Za-z0-9][A-Za-z0-9.+:~_-]*", "a version as text, in quotes")),
-        "sources": (lambda value: isinstance(value, list), "a list of {name, source, source_hash}"),
-    },
-    "step": {
-        "threshold": _number(0.001, 1000, " of seconds"),
-        "limit": _null_or(_number(0.001, 1e10, " of seconds")),
-        "passes": _whole(1, 10),
-        "at_boot": FLAG,
-    },
-    "sync": {
-        "timeout": _number(1, 3600, " of seconds"),
-        "max_offset": _number(0.0001, 1000, " of seconds"),
-    },
-    "firewall": {"manage": FLAG},
-    "hwclock": {"manage": FLAG, "utc": FLAG},
-    # 16 means "not synchronised", and 1 would pass for a reference clock.
-    "orphan": _whole(2, 15),
-    "conflicts": [SERVICE, []],
-    "health": {
-        "settle": _number(0, 86400, " of seconds"),
-        "frequency_ppm": _number(1, 500),
-        "survivors": _whole(1, 10),
-        "reference_age": _number(30, 1000000, " of seconds"),
-    },
-}
-
-# A package file without its sum would be taken from whoever answers first.
-PACKAGE_FILE = {
-    "name": PACKAGE,
-    "source": _text(
-        r"(?!.*\.\.)(?:salt://|https?://|file:///|/)[A-Za-z0-9][A-Za-z0-9_.+:@~%/-]*\.(?:rpm|deb)",
-        "the salt://, http(s)://, file:// or absolute path of an .rpm or .deb",
-        500,
-    ),
-    "source_hash": _text(
-        r"sha256=[0-9a-fA-F]{64}|sha384=[0-9a-fA-F]{96}|sha512=[0-9a-fA-F]{128}",
-        "sha256=, sha384= or sha512= and the hexadecimal sum",
-        200,
-    ),
-}
-
-STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats")
-SWITCHES = ("calibrate", "kernel", "monitor", "stats")
-
-# Directives and words that ntpd 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it
-# would log as a syntax error and go on without.
-OPTIONS = {
-    "tinker": {
-        "allan": _number(1, 1e6),
-        "dispersion": _number(1e-9, 1),
-        "freq": _number(-500, 500),
-        "huffpuff": _number(0, 1e6),
-        "panic": _number(0, 1e9),
-        "step": _number(0, 1e6),
-        "stepout": _number(0, 1e6),
-    },
-    "tos": {
-        "ceiling": _whole(1, 16),
-        "floor": _whole(1, 16),
-        "maxclock": _whole(1, 100),
-        "maxdist": _number(0.001, 16),
-        "minclock": _whole(1, 100),
-        "mindist": _number(0, 16),
-        "minsane": _whole(1, 100),
-    },
-    "leapfile": PATH,
-    "logfile": PATH,
-    "statsdir": FOLDER,
-    "statistics": [_word(*STATISTICS)],
-    "filegen": {
-        name: {
-            "file": _text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a bare file name"),
-            "type": _word("none", "pid", "day", "week", "month", "year", "age"),
-            "link": FLAG,
-            "enable": FLAG,
-        }
-        for name in STATISTICS
-    },
-    # Of the classes only `all` stands alone: get_logmask in ntp_config.c ignores the others without a second word.
-    "logconfig": [
-        _text(
-            r"[=+-](?:all|(?:all|clock|peer|sync|sys)(?:all|info|events|status|statistics))",
-            "=, + or -, a class (all, clock, peer, sync, sys) and a kind (all, info, events, status, statistics), "
-            "such as =syncall",
-        )
-    ],
-    "enable": [_word(*SWITCHES)],
-    "disable": [_word(*SWITCHES)],
-    "interface": [
-        (_is_interface, "{listen: NAME}, {ignore: NAME} or {drop: NAME}, the name one of a network card or an address")
-    ],
-}
-
 # Directives that the tree writes itself, and the key that says what.
 WRITTEN = {
     "driftfile": "platforms.yaml",
@@ -417,7 +227,7 @@ WRITTEN = {
 # Sections
 
 
-def _package(found, package):
+def _package(found, package, rules):
     """
     Judge the package files, and whether a version makes sense beside them.
     """
@@ -427,28 +237,28 @@ def _package(found, package):
     path = ["ntp", "package", "sources"]
     for number, source in enumerate(sources):
         here = path + [number]
-        _check(found, here, source, PACKAGE_FILE)
-        for key in sorted(PACKAGE_FILE) if isinstance(source, dict) else ():
+        _check(found, here, source, rules["package_file"])
+        for key in sorted(rules["package_file"]) if isinstance(source, dict) else ():
             if key not in source:
-                found.append(_problem(here, source, "needs `{}`: {}".format(key, PACKAGE_FILE[key][1])))
+                found.append(_problem(here, source, "needs `{}`: {}".format(key, rules["package_file"][key][1])))
     if sources and package.get("version") is not None:
         message = "is not looked at: the packages come from `sources`"
         found.append(_problem(["ntp", "package", "version"], package["version"], message, "warning"))
 
 
-def _step(found, step, default):
+def _step(found, step, default, rules):
     """
     A limit below the threshold would forbid every step.
     """
     step = step if isinstance(step, dict) else {}
     threshold, limit = (step.get(key, default[key]) for key in ("threshold", "limit"))
-    proper = SETTINGS["step"]["threshold"][0]
+    proper = rules["settings"]["step"]["threshold"][0]
     if proper(threshold) and proper(limit) and limit < threshold:
         message = "must not be below the threshold, {}: nothing could ever be stepped".format(threshold)
         found.append(_problem(["ntp", "step", "limit"], limit, message))
 
 
-def _keys(found, keys, platform):
+def _keys(found, keys, platform, rules):
     """
     Judge the symmetric keys without ever repeating one; return their numbers.
     """
@@ -465,7 +275,7 @@ def _keys(found, keys, platform):
         number = int(number) if _is_text(number) and re.match(r"[1-9][0-9]{0,4}\Z", number) else number
         # What is no number may be a secret in the wrong place: not repeated.
         here = path + [number if isinstance(number, int) else "?"]
-        if not TIER_KEYS["key"][0](number):
+        if not rules["tier_keys"]["key"][0](number):
             found.append(_problem(here, None, "must have a number from 1 to 65534 before the colon"))
         elif number in ids:
             found.append(_problem(here, None, "is there twice, as a number and as text"))
@@ -492,7 +302,7 @@ def _is_secret(secret):
     return _is_text(secret) and bool(re.match(r"(?:[!\"$-~]{1,20}|[0-9a-fA-F]{40})\Z", secret))
 
 
-def _options(found, options, platform):
+def _options(found, options, platform, rules):
     """
     Judge the further directives.
     """
@@ -502,14 +312,14 @@ def _options(found, options, platform):
     if not isinstance(options, dict):
         _refuse(found, path, options, "a mapping of directives")
         return
-    _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(OPTIONS))
+    _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(rules["options"]))
     for directive in sorted(key for key in options if key in WRITTEN):
         message = "is written by the tree, from {}".format(WRITTEN[directive])
         found.append(_problem(path + [directive], None, message))
-    for directive in sorted(key for key in options if key in OPTIONS):
+    for directive in sorted(key for key in options if key in rules["options"]):
         value = options[directive]
         here = path + [directive]
-        _check(found, here, value, OPTIONS[directive])
+        _check(found, here, value, rules["options"][directive])
         # A directive without words is a syntax error, which ntpd logs and goes on.
         if value == {}:
             found.append(_problem(here, value, "must not be empty"))
@@ -518,14 +328,14 @@ def _options(found, options, platform):
                 found.append(_problem(here + [name], {}, "must not be empty"))
     allowed = platform["daemon_files"] if platform else None
     told = []
-    for here, name in _files(options) if allowed is not None else ():
+    for here, name in _files(options, rules) if allowed is not None else ():
         if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
             told.append(here)
             message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
             found.append(_problem(path + here, None, message))
 
 
-def _files(options):
+def _files(options, rules):
     """
     Return the files that the daemon would open because of these directives: [(path of the key, name)].
     """
@@ -533,8 +343,8 @@ def _files(options):
     folder, filegen, kinds = (options.get(key) for key in ("statsdir", "filegen", "statistics"))
     if not _is_text(folder):
         return found
-    names = {kind: kind for kind in STATISTICS if isinstance(kinds, list) and kind in kinds}
-    for kind in STATISTICS if isinstance(filegen, dict) else ():
+    names = {kind: kind for kind in rules["statistics"] if isinstance(kinds, list) and kind in kinds}
+    for kind in rules["statistics"] if isinstance(filegen, dict) else ():
         given = filegen.get(kind)
         names[kind] = given.get("file", kind) if isinstance(given, dict) else names.get(kind)
     for kind in sorted(kind for kind in names if _is_text(names[kind])):
@@ -545,16 +355,6 @@ def _files(options):
 # ---------------------------------------------------------------------------------------------------------
 # Tiers
 
-TIER_KEYS = {
-    "match": MATCHER,
-    "method": SETTINGS["method"],
-    "follows": TIER,
-    "sources": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
-    "addresses": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
-    "serves": (lambda value: isinstance(value, list), "a list of networks such as 10.0.0.0/24"),
-    "key": _whole(1, 65534),
-}
-
 # Keys that one could expect in a tier, and what they are called.
 MEANT = {
     "server": "`sources` (whom this tier asks) or `addresses` (where others find it)",
@@ -564,17 +364,7 @@ MEANT = {
     "restrict": "`serves`",
     "hosts": "`match`",
 }
-SOURCE_KEYS = {
-    "address": (_is_text, "a name or an address"),
-    "prefer": FLAG,
-    "iburst": FLAG,
-    "key": TIER_KEYS["key"],
-    "minpoll": _whole(3, 17),
-    "maxpoll": _whole(3, 17),
-}
-
-
-def _tiers(found, tiers, keys):
+def _tiers(found, tiers, keys, rules):
     """
     Judge each tier by itself; ``ntpcluster.relations`` tells what they are to each other.
     """
@@ -585,23 +375,23 @@ def _tiers(found, tiers, keys):
     for name in sorted(tiers, key=_step_name):
         here = path + [name]
         tier = tiers[name]
-        if not TIER[0](name):
-            found.append(_problem(here, None, "must have {}".format(TIER[1])))
-        _check(found, here, tier, TIER_KEYS)
+        if not rules["tier"][0](name):
+            found.append(_problem(here, None, "must have {}".format(rules["tier"][1])))
+        _check(found, here, tier, rules["tier_keys"])
         if not isinstance(tier, dict):
             continue
         if "match" not in tier:
-            found.append(_problem(here, tier, "needs `match`: {}".format(MATCHER[1])))
-        _named_key(found, here, tier, keys)
+            found.append(_problem(here, tier, "needs `match`: {}".format(rules["tier_keys"]["match"][1])))
+        _named_key(found, here, tier, keys, rules)
         sources = tier["sources"] if isinstance(tier.get("sources"), list) else []
         for number, source in enumerate(sources):
             if isinstance(source, dict):
-                _source(found, here + ["sources", number], source, keys)
+                _source(found, here + ["sources", number], source, keys, rules)
         if sum(1 for source in sources if isinstance(source, dict) and source.get("prefer") is True) > 1:
             found.append(_problem(here + ["sources"], sources, "must have one `prefer` at most"))
 
 
-def _source(found, here, source, keys):
+def _source(found, here, source, keys, rules):
     """
     Judge a source written as a mapping.
     """
@@ -609,17 +399,18 @@ def _source(found, here, source, keys):
         message = "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
         found.append(_problem(here, None, message))
         return
-    _check(found, here, source, SOURCE_KEYS)
-    _named_key(found, here, source, keys)
+    _check(found, here, source, rules["source_keys"])
+    _named_key(found, here, source, keys, rules)
     # Where one of the two is left out, ntpd takes 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
-    if SOURCE_KEYS["minpoll"][0](low) and SOURCE_KEYS["maxpoll"][0](high) and low > high:
+    proper = rules["source_keys"]["minpoll"][0]
+    if proper(low) and proper(high) and low > high:
         found.append(_problem(here + ["minpoll"], low, "must not be above maxpoll, {}".format(high)))
 
 
-def _named_key(found, here, mapping, keys):
+def _named_key(found, here, mapping, keys, rules):
     """
     A key that is named must be there.
     """
-    if TIER_KEYS["key"][0](mapping.get("key")) and mapping["key"] not in keys:
+    if rules["tier_keys"]["key"][0](mapping.get("key")) and mapping["key"] not in keys:
         found.append(_problem(here + ["key"], mapping["key"], "is not among the numbers of `keys`"))

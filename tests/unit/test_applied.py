@@ -7,7 +7,14 @@ import os
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from _modules import ntpcluster_applied, ntpcluster_code, ntpcluster_origin, ntpcluster_plan, ntpcluster_validate
+from _modules import (
+    ntpcluster_applied,
+    ntpcluster_code,
+    ntpcluster_facts,
+    ntpcluster_origin,
+    ntpcluster_plan,
+    ntpcluster_validate,
+)
 from tests.unit.test_plan import ROOT, minion  # noqa: F401  (a fixture)
 
 OLD = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}}}
@@ -227,12 +234,12 @@ def test_the_tree_is_looked_for_where_the_last_run_found_it(host, monkeypatch):
 
     host.functions["cp.cache_file"] = served
     with pytest.raises(CommandExecutionError, match="environment base.*saltenv: NAME"):
-        ntpcluster_plan.facts()
+        ntpcluster_facts.facts()
     ntpcluster_applied.begin("prod")
     ntpcluster_applied.keep(ntpcluster_plan.plan())
     assert where[1:] == ["prod", "prod"], "a state run has its files from one place"
     ended(host)
-    assert ntpcluster_plan.facts()["platform"]["name"] == "RedHat-6"
+    assert ntpcluster_facts.facts()["platform"]["name"] == "RedHat-6"
     monkeypatch.setitem(ntpcluster_applied.__opts__, "saltenv", "dev")
     assert ntpcluster_applied.environments() == ["dev", "prod", "base"]
 

@@ -1,0 +1,153 @@
+# -*- coding: utf-8 -*-
+"""
+What a plan is made of, beside the pillar: the two data files of the state tree, this host's platform, its grains.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import salt.utils.data
+import salt.utils.files
+import salt.utils.yaml
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster"
+# The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
+__load__ = ["facts", "foreign", "platform"]
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def facts():
+    """
+    Return what a plan is made of, beside the pillar.
+
+    Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
+    its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
+    whether its matcher finds this host (None: Salt cannot read the matcher).
+
+    Raises CommandExecutionError when the file server does not have the two files, or others of these names.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.facts
+    """
+    pillar = __salt__["ntpcluster_applied.pillar"]()
+    tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
+    matches = {}
+    for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
+        matcher = keys.get("match") if isinstance(keys, dict) else None
+        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster.matcher_fault"](matcher)
+        matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
+    grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
+    grains = salt.utils.data.decode(grains, keep=True)
+    return {
+        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
+        "platform": None if foreign() else platform(),
+        "host": {
+            "id": grains["id"],
+            "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
+            "addresses": (grains["ipv4"] or []) + (grains["ipv6"] or []),
+            "matches": matches,
+        },
+    }
+
+
+def foreign():
+    """
+    Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
+
+    Raises CommandExecutionError when the file server does not have the file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.foreign
+    """
+    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
+    if _platform_name() in platforms:
+        return None
+    # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
+        _platform_name(), ", ".join(sorted(platforms))
+    )
+
+
+def platform():
+    """
+    Return the entry of platforms.yaml for this host, with its ``name`` added.
+
+    Raises SaltInvocationError on a platform that is not described there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.platform
+    """
+    stranger = foreign()
+    if stranger:
+        raise SaltInvocationError(stranger)
+    name = _platform_name()
+    return dict(_read("salt://ntp/platforms.yaml", is_platforms)[name], name=name)
+
+
+def _platform_name():
+    """
+    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
+    """
+    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
+
+
+def _read(url, is_ours):
+    """
+    Return the content of one data file of the state tree, from the file server once a run.
+
+    is_ours
+        Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
+    """
+    remembered = "ntpcluster.{}".format(url)
+    if remembered not in __context__:
+        environments = __salt__["ntpcluster_applied.environments"]()
+        # One after the other: an environment without the file is not asked twice, nor one behind the first that has it.
+        copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
+        path = next((copy for copy in copies if copy), None)
+        if not path:
+            raise CommandExecutionError(
+                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
+                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
+                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
+            )
+        try:
+            with salt.utils.files.fopen(path, "rb") as handle:
+                content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+        except salt.utils.yaml.YAMLError as exc:
+            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
+        if not is_ours(content):
+            raise CommandExecutionError(
+                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
+                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
+            )
+        __context__[remembered] = content
+    return __context__[remembered]
+
+
+def is_platforms(content):
+    """
+    Tell whether this can be the content of platforms.yaml.
+    """
+    needed = ("packages", "service", "ntp_conf", "grammar")
+    entries = content.values() if isinstance(content, dict) else ()
+    return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
+
+
+def is_defaults(content):
+    """
+    Tell whether this can be the content of defaults.yaml.
+    """
+    sections = ("cron", "package", "step", "sync", "firewall", "hwclock", "health")
+    return isinstance(content, dict) and all(isinstance(content.get(section), dict) for section in sections)

@@ -1,0 +1,128 @@
+"""Whatever is changed in a good pillar, nothing odd gets through into a file."""
+
+import copy
+import datetime
+import fnmatch
+import random
+import re
+
+import salt.utils.data
+
+from _modules import ntpcluster_plan, ntpcluster_rules
+from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS, errors
+
+NASTY = [
+    None, True, False, 0, 1, -1, 7, 99999, 1e308, float("nan"), float("inf"), 0.5, "", " ", "*", "-", "-q", "yes",
+    "10.0.0.5", "10.0.0.5\n", "10.0.0.5 prefer", "10.0.0.0/24", "10.0.0.0/24\nserver 6.6.6.6", "::", "2001:db8::9",
+    "a.example", "a.example\x00", "a\tb", "a#b", "a;reboot", "$(reboot)", "`reboot`", "../x", "/etc/passwd", "\u2028",
+    "x" * 3000, "{{ 7 }}", "\x1b[31m", "\x85", "server 6.6.6.6", "restrict default", "\r\nrestrict default", [], {},
+    [[]], [None], ["a.example", "a.example"], ["10.0.0.7"], {"address": "a.example"}, {"a": {"b": {}}}, b"bytes",
+    datetime.date(2026, 1, 1), ("a", "b"), 3 + 4j,
+]  # fmt: skip
+
+FLAGS = {"kod", "limited", "nomodify", "notrap", "nopeer", "noquery", "ignore"}
+WORDS = {
+    "tinker", "tos", "leapfile", "logfile", "statsdir", "statistics", "filegen", "logconfig", "enable",
+    "disable", "interface", "allan", "dispersion", "freq", "huffpuff", "panic", "step", "stepout", "ceiling",
+    "floor", "maxclock", "maxdist", "minclock", "mindist", "minsane", "monitor",
+    "file", "type", "link", "nolink", "day", "stats", "kernel", "calibrate", "listen", "ignore", "drop",
+    "loopstats", "peerstats", "=syncall", "wildcard", "eth0",
+}  # fmt: skip
+
+
+def places(data, path=()):
+    """Every place in a structure."""
+    if isinstance(data, (dict, list)):
+        for key in list(data) if isinstance(data, dict) else range(len(data)):
+            yield (*path, key)
+            yield from places(data[key], (*path, key))
+
+
+def mutate(chance, pillar):
+    """Change something, somewhere; mostly to what somebody could mistype or somebody else could wish for."""
+    *steps, last = chance.choice(list(places(pillar)))
+    place = pillar
+    for step in steps:
+        place = place[step]
+    change = chance.randrange(6)
+    if change == 0:
+        del place[last]
+    elif change == 1 and isinstance(place, dict):
+        place[chance.choice([str(last) + "s", "-x", "a b", "a\nb", 5, None, True, "server", "rack"])] = place.pop(last)
+    elif change == 2 and isinstance(place[last], str):
+        at = chance.randrange(len(place[last]) + 1)
+        odd = chance.choice(["\n", " ", "\t", "\x00", "#", "-", "\n#", "\x7f", "é", "'", '"', "\\", "/", ".", "1", "a"])
+        place[last] = place[last][:at] + odd + place[last][at:]
+    elif change == 3 and isinstance(place, list):
+        place.append(copy.deepcopy(chance.choice(place)))
+    elif change == 4:
+        place[last] = copy.deepcopy(GOOD[chance.choice(list(GOOD))])
+    else:
+        place[last] = copy.deepcopy(chance.choice(NASTY))
+
+
+def is_path_or_number(word):
+    return re.fullmatch(r"/[A-Za-z0-9_.+/-]*|-?[0-9]+(\.[0-9]+)?", word) is not None
+
+
+def check_lines(made):
+    """No line of a plan has anything but what belongs there."""
+    name = r"[A-Za-z0-9:][A-Za-z0-9.:-]*"
+    for source in made["sources"]:
+        assert re.fullmatch(
+            rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?", source["line"]
+        ), source["line"]
+    for line in (line for block in made["restrict"] for line in block["lines"]):
+        found = re.fullmatch(rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line)
+        assert found and set(found.group(1).split()) <= FLAGS, line
+    for comment in (block["comment"] for block in made["restrict"]):
+        assert comment.isprintable()
+    for ticker in made["step_tickers"]:
+        assert re.fullmatch(name, ticker), ticker
+    for line in made["options"]:
+        assert line.isprintable() and line.isascii() and "#" not in line, line
+        words = line.split(" ")
+        if words[0] == "interface":  # a card stands in quotes
+            words[2] = words[2].strip('"')
+        for word in words:
+            assert word in WORDS or is_path_or_number(word) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word), line
+        assert line.split(" ")[0] in ntpcluster_rules.OPTIONS, line
+    for key in made["keys"]:
+        assert isinstance(key["id"], int) and key["type"] in ("M", "MD5", "SHA1")
+        assert re.fullmatch(r"[!-~]{1,40}", key["secret"]) and "#" not in key["secret"]
+    for field in made["cron"].values():
+        assert re.fullmatch(r"[0-9*,/-]+", field), field
+    for text in (
+        made["tier"],
+        *made["tiers"],
+        *made["conflicts"],
+        *made["package"]["names"],
+        *made["firewall"]["networks"],
+    ):
+        assert re.fullmatch(r"[A-Za-z0-9:][A-Za-z0-9@:./+_-]*", text), text
+    assert made["timezone"] is None or re.fullmatch(r"[A-Za-z0-9_+/-]+", made["timezone"])
+
+
+def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
+    chance = random.Random(20131122)
+    accepted = 0
+    for _ in range(2000):
+        pillar = copy.deepcopy(GOOD)
+        for _ in range(chance.choice((1, 1, 1, 2, 3))):
+            mutate(chance, pillar)
+        pillar = salt.utils.data.decode(pillar, keep=True)  # as a minion reads its pillar
+        errors(pillar, PLATFORMS["Debian-12"])  # whatever stands there, it is judged
+        if errors(pillar):
+            continue
+        accepted += 1
+        for platform in PLATFORMS.values():
+            for name, address in (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("node148", "10.0.0.148")):
+                matches = {
+                    tier: fnmatch.fnmatch(name, keys["match"].split()[0]) for tier, keys in pillar["tiers"].items()
+                }
+                host = {"id": name, "names": [name], "addresses": [address], "matches": matches}
+                found = ntpcluster_plan.doubts(pillar, platform, host)
+                if not any(problem["level"] == "error" for problem in found):
+                    check_lines(ntpcluster_plan.build(pillar, DEFAULTS, platform, host))
+    # Some mutations are harmless; were all of them refused, the check above would never have run.
+    assert 100 < accepted < 1500
