@@ -20,7 +20,7 @@ import os
 import time
 
 import salt.utils.data
-import salt.utils.files
+from salt.exceptions import CommandExecutionError
 
 #: Beside what ``ntpcluster.origin`` keeps, and removed with it.
 KEPT = "/var/lib/ntpcluster/applied.json"
@@ -197,13 +197,10 @@ def kept():
 
         salt '*' ntpcluster_applied.kept
     """
-    if not os.path.isfile(KEPT):
-        return {}
-    with salt.utils.files.fopen(KEPT, "rb") as source:
-        try:
-            return json.loads(source.read().decode("utf-8"))
-        except ValueError:
-            return {}  # a disk that has forgotten it; the next run writes it again
+    try:
+        return __salt__["ntpcluster.stored"](os.path.basename(KEPT))
+    except CommandExecutionError:
+        return {}  # a disk that has lost it; the next run writes it again
 
 
 def plan():

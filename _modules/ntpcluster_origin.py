@@ -22,7 +22,7 @@ __virtualname__ = "ntpcluster"
 
 STORE = "/var/lib/ntpcluster"
 PROVEN = os.path.join(STORE, "proven")
-INDEX = os.path.join(STORE, "origin.json")
+INDEX = "origin.json"
 
 
 def __virtual__():
@@ -42,10 +42,7 @@ def origin():
 
         salt '*' ntpcluster.origin
     """
-    if not os.path.isfile(INDEX):
-        return {}
-    with salt.utils.files.fopen(INDEX, "rb") as index:
-        return json.loads(index.read().decode("utf-8"))
+    return stored(INDEX)
 
 
 def remember(key, value):
@@ -72,7 +69,7 @@ def remember(key, value):
         return kept[key]
     if kept.get(key) != value:
         kept[key] = value
-        _write(kept)
+        store(INDEX, kept)
     return value
 
 
@@ -102,7 +99,7 @@ def remember_file(path):
             _folder(STORE)
             _copy(path, os.path.join(STORE, facts["copy"]))
         files[path] = facts
-        _write(kept)
+        store(INDEX, kept)
     return files[path]
 
 
@@ -185,6 +182,33 @@ def store(name, data):
     """
     with _whole(os.path.join(STORE, os.path.basename(name))) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
         index.write(json.dumps(data, indent=1, sort_keys=True).encode("utf-8"))
+
+
+def stored(name):
+    """
+    Read what ``ntpcluster.store`` has written.
+
+    name
+        Name of the file, without a folder.
+
+    Returns its data; an empty dict if there is no such file.
+
+    Raises CommandExecutionError if the file cannot be read: what was kept is not nothing then.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.stored origin.json
+    """
+    path = os.path.join(STORE, os.path.basename(name))
+    if not os.path.isfile(path):
+        return {}
+    try:
+        with salt.utils.files.fopen(path, "rb") as source:
+            return json.loads(source.read().decode("utf-8"))
+    except (IOError, OSError, ValueError) as exc:
+        raise CommandExecutionError("{0} cannot be read: {1}".format(path, exc))
 
 
 def keep_proven(paths):
@@ -278,10 +302,6 @@ def _folder(path):
     if not os.path.isdir(path):
         os.makedirs(path)
         os.chmod(path, 0o700)
-
-
-def _write(kept):
-    store(os.path.basename(INDEX), kept)
 
 
 @contextlib.contextmanager

@@ -6,24 +6,15 @@ import time
 
 import pytest
 
-from tests.lab.cluster import Cluster, Role, changed, failed
-from tests.lab.demo import WRONG
+from tests.lab.cluster import Role, changed, failed
 
+#: Whom the fixture `cluster` brings up.
 CAST = (
     Role("ntp189", "10.0.0.189", "el6"),
     Role("ntp180", "10.0.0.180", "el6"),
     Role("node148", "10.0.0.148", "el6"),
     Role("node149", "10.0.0.149", "el6"),
 )
-
-
-@pytest.fixture(scope="module")
-def cluster(images):
-    with Cluster() as running:
-        for role in CAST:
-            running.add(role, clock=WRONG[role.name])
-        running.wait_for_minions()
-        yield running
 
 
 @pytest.fixture(scope="module")

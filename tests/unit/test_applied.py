@@ -43,7 +43,6 @@ def host(minion, monkeypatch, tmp_path):  # noqa: F811
         return True
 
     minion["pillar"]["ntp"] = copy.deepcopy(OLD)
-    monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
     minion["functions"].update(
         {
             "pillar.items": items,

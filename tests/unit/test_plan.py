@@ -14,6 +14,7 @@ from _modules import (
     ntpcluster_delivery,
     ntpcluster_facts,
     ntpcluster_matcher,
+    ntpcluster_origin,
     ntpcluster_plan,
     ntpcluster_rules,
     ntpcluster_tiers,
@@ -422,10 +423,12 @@ def minion(monkeypatch, tmp_path):
         # The master has what the minion remembers.
         "pillar.items": lambda unmask: pillar,
         "ntpcluster_applied.compiled": ntpcluster_applied.compiled,
+        "ntpcluster.stored": ntpcluster_origin.stored,
         "ntpcluster.worded": ntpcluster_wording.worded,
         "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
     }
     monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
+    monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
     context, opts = {}, {"cachedir": str(tmp_path)}
     # Two zones of a tzdata that is as small as can be.
     monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(tmp_path))
