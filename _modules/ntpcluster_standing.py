@@ -42,7 +42,10 @@ def standing(anew=False):
     if anew:
         __salt__["ntpcluster_applied.pillar"](anew=True)
     seen = __salt__["ntpcluster.status"]()
-    seen["deployed"] = bool(__salt__["ntpcluster.origin"]())
+    try:
+        seen["deployed"] = bool(__salt__["ntpcluster.origin"]())
+    except CommandExecutionError:
+        seen["deployed"] = None  # what was kept cannot be read
     seen["saltenv"] = __salt__["ntpcluster_applied.kept"]().get("saltenv")
     seen["version"] = __salt__["ntpcluster.version"]()
     addresses = list(__grains__.get("ipv4") or []) + list(__grains__.get("ipv6") or [])

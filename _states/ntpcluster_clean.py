@@ -51,7 +51,10 @@ def cleaned(name):
     name
         Of no meaning.
     """
-    kept = __salt__["ntpcluster.origin"]()
+    try:
+        kept = __salt__["ntpcluster.origin"]()
+    except CommandExecutionError as exc:
+        return _result(name, False, comment="nothing is given back: {0}".format(exc))
     if not kept:
         return _result(name, comment="nothing of this deployment is here")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster.differs_from_origin"](path))

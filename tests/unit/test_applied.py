@@ -285,3 +285,13 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     assert len(ntpcluster_plan.plan()["sources"]) == 3
     assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
     assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret
+
+
+def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
+    assert ntpcluster_origin.origin() == {}
+    ntpcluster_origin.remember("packages", ["ntp"])
+    assert ntpcluster_origin.origin() == {"packages": ["ntp"]}
+    (tmp_path / "origin.json").write_text('{"packages": ["nt')
+    with pytest.raises(CommandExecutionError, match="origin.json cannot be read"):
+        ntpcluster_origin.remember("packages", ["ntpdate"])
+    assert (tmp_path / "origin.json").read_text() == '{"packages": ["nt', "and it is not written over"
