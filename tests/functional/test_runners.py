@@ -28,11 +28,9 @@ def config(tmp_path_factory):
     ("words", "said", "code"),
     [
         (["check"], "NTP UNKNOWN: ", 3),
-        (["tree"], "Error: ", 1),
         (["view"], "Error: ", 1),
         (["ask", "test.ping"], "Error: ", 1),
         (["heal", "node1"], "Error: ", 1),
-        (["metrics", "path=/tmp/never-written.prom"], "Error: ", 1),
     ],
 )
 def test_it_is_one_sentence(config, words, said, code):
