@@ -3,7 +3,7 @@ Asking many minions one thing, for the other runners.
 """
 
 import salt.client
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import SaltClientError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 
@@ -25,9 +25,8 @@ def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
         works at it is waited for.
 
     Returns a dict: ``returns`` {minion: what it returned}, and ``expected``, the sorted names of all minions that
-    were asked.
-
-    Raises SaltInvocationError if the target matches no minion.
+    were asked. A target that matches no minion and a master that does not run are one sentence and exit code 1
+    (``ntpcluster.sentence``).
 
     CLI Example:
 
@@ -35,6 +34,23 @@ def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
 
         salt-run ntpcluster.ask ntpcluster.version
         salt-run ntpcluster.ask ntpcluster.status tgt='ntp*' timeout=10
+    """
+    try:
+        return asked(fun, arg, kwarg, tgt, tgt_type, timeout)
+    except SaltInvocationError as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
+
+
+def asked(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
+    """
+    What ``ntpcluster.ask`` returns. For the other runners.
+
+    fun, arg, kwarg, tgt, tgt_type, timeout
+        As for ``ntpcluster.ask``.
+
+    Raises SaltInvocationError if the target matches no minion, or the master does not run.
+
+    CLI Example: none; salt-run takes such an error for one of usage, shows this text and exits with 0.
     """
     client = salt.client.get_local_client(__opts__["conf_file"])
     try:
@@ -48,5 +64,7 @@ def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
                 if isinstance(value, dict) and "ret" in value:
                     returns[minion] = value["ret"]
         return {"returns": returns, "expected": sorted(job["minions"])}
+    except SaltClientError as exc:
+        raise SaltInvocationError(str(exc)) from exc
     finally:
         client.destroy()

@@ -38,7 +38,8 @@ def heal(minion, codes=None, every=3600, at_once=3):
     at_once
         Hosts that may be healed within ``every``, in the whole cluster; more than these have one common cause.
 
-    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied).
+    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied). A
+    host that is no minion is one sentence and exit code 1 (``ntpcluster.sentence``).
 
     CLI Example:
 
@@ -46,6 +47,14 @@ def heal(minion, codes=None, every=3600, at_once=3):
 
         salt-run ntpcluster.heal node148 codes='[daemon-stopped]'
     """
+    try:
+        return _heal(minion, codes, every, at_once)
+    except SaltInvocationError as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
+
+
+def _heal(minion, codes, every, at_once):
+    """``heal``, which raises SaltInvocationError for a host that cannot be asked."""
     if not isinstance(minion, str) or not minion:
         raise SaltInvocationError(f"minion: {minion!r} is no minion")
     if codes is not None and not set(codes) & set(CURABLE):
@@ -64,7 +73,7 @@ def heal(minion, codes=None, every=3600, at_once=3):
     # Written before the work: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
     where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
-    __salt__["ntpcluster.ask"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
+    __salt__["ntpcluster.asked"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
     after = _look(minion)
     return _done(
         minion, True, "applied for {}; it is {} now".format(", ".join(found), after["health"]), after["synchronized"]
@@ -73,7 +82,7 @@ def heal(minion, codes=None, every=3600, at_once=3):
 
 def _look(minion):
     """The host's row of the view."""
-    return __salt__["ntpcluster.view"](tgt=[minion], tgt_type="list")["hosts"][minion]
+    return __salt__["ntpcluster.seen"](tgt=[minion], tgt_type="list")["hosts"][minion]
 
 
 def _done(minion, applied, comment, synchronized=None):

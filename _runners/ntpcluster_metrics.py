@@ -73,7 +73,7 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
             raise CommandExecutionError(
                 "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
             )
-        view = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+        view = __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
         data = text(view)
         __salt__["ntpcluster.publish"](path, data)
     except (CommandExecutionError, SaltInvocationError) as exc:

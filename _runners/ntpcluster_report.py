@@ -67,7 +67,7 @@ def report(path, tgt="*", tgt_type="compound", timeout=None):
     try:
         if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".html") or "\0" in path:
             raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .html")
-        view = clean(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
+        view = clean(__salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
         page = render(view, __salt__["ntpcluster.report_picture"](view), __salt__["ntpcluster.report_template"]())
         data = page.encode("utf-8")
         __salt__["ntpcluster.publish"](path, data)

@@ -8,7 +8,7 @@ import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster"
-# The loader offers these alone; ``batches``, ``objections`` and ``told`` stay plain functions for the tests.
+# The loader offers these alone; ``batches``, ``objections``, ``refusals`` and ``told`` stay plain functions for the tests.
 __load__ = ["rollout", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
@@ -22,7 +22,7 @@ def __virtual__():
 def rollout(target="*", resume=False, timeout=None, saltenv=None):
     """
     Work out a rollout: who is deployed in which order, and what speaks against it. The hosts get this tree's
-    modules for that (``saltutil.sync_all``, or ``ntp.modules`` of another environment); nothing else is changed on them.
+    modules for that (``state.apply ntp.modules``); nothing else is changed on them.
 
     target
         Compound matcher: whom to deploy; everyone by default. Tiers and their sizes are always the whole cluster's.
@@ -53,16 +53,19 @@ def rollout(target="*", resume=False, timeout=None, saltenv=None):
         plan["problems"].append(f"no minion matches {target!r}: see salt-key --list=accepted")
         return plan
     try:
-        ask = __salt__["ntpcluster.ask"]
+        ask = __salt__["ntpcluster.asked"]
         where = {"saltenv": saltenv} if saltenv else {}
-        sync = ("state.apply", ["ntp.modules"]) if saltenv else ("saltutil.sync_all",)
-        ask(*sync, kwarg=where, tgt=targets, tgt_type="list", timeout=timeout)
+        # Not saltutil.sync_all: where the tree is in another environment, that takes its modules off the minions.
+        # Where a state run is under way, it comes after that.
+        how = dict(where, queue=True)
+        synced = ask("state.apply", ["ntp.modules"], kwarg=how, tgt=targets, tgt_type="list", timeout=timeout)
         # By the pillar that is going to be applied: what the minions remember may be older.
-        view = __salt__["ntpcluster.view"](timeout=timeout, anew=True)
+        view = __salt__["ntpcluster.seen"](timeout=timeout, anew=True)
     except SaltInvocationError as exc:
         plan["problems"].append(str(exc))
         return plan
     plan["problems"], plan["warnings"] = objections(view, targets)
+    plan["problems"] = refusals(view, synced["returns"]) + plan["problems"]
     if not plan["problems"]:
         said = ask("ntpcluster.validate", tgt=targets, tgt_type="list", timeout=timeout)
         plan["problems"] += told(said["returns"], "error")
@@ -94,12 +97,33 @@ def stopped(batches, timeout=None):
         salt-run ntpcluster.stopped '[{name: server 1 of 2, hosts: [ntp180]}]'
     """
     names = [name for batch in batches for name in batch["hosts"]]
-    view = __salt__["ntpcluster.view"](tgt=names, tgt_type="list", timeout=timeout)
-    return {"Error": reason(view, batches)}
+    try:
+        return {"Error": reason(__salt__["ntpcluster.seen"](tgt=names, tgt_type="list", timeout=timeout), batches)}
+    except SaltInvocationError as exc:
+        return {"Error": str(exc)}
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on everything is a pure function of its arguments.
+
+
+def refusals(view, synced):
+    """
+    Why hosts did not get the modules, each reason once, as texts; ``synced`` is what ``state.apply ntp.modules``
+    returned. Salt returns no mapping of states where it refuses to run any.
+    """
+    reasons = {}
+    for name in sorted(synced):
+        if not isinstance(synced[name], dict):
+            lines = synced[name] if isinstance(synced[name], list) else str(synced[name]).splitlines()[-1:]
+            reasons.setdefault(" ".join(" ".join(map(str, lines)).split())[:300], []).append(name)
+    problems = []
+    for text, names in reasons.items():
+        if "No matching sls" in text:
+            known = {view["hosts"][name]["saltenv"] for name in names if name in view["hosts"]} - {None}
+            text += "; name the tree's environment: saltenv={}".format(" or ".join(sorted(known)) or "NAME")
+        problems.append("{}: {}".format(", ".join(names), text))
+    return problems
 
 
 def objections(view, targets):

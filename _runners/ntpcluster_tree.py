@@ -58,7 +58,7 @@ def tree(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.tree --out=json
     """
     try:
-        seen = __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+        seen = __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
     except SaltInvocationError as exc:
         return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     if __opts__.get("output") not in (None, "", "txt", "text"):
@@ -86,7 +86,7 @@ def check(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.check 'ntp*' timeout=10 || mail -s 'NTP' root
     """
     try:
-        code, line = verdict(__salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
+        code, line = verdict(__salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
     except SaltInvocationError as exc:
         code, line = 3, str(exc)
     return __salt__["ntpcluster.sentence"](f"NTP {WORDS[code]}", line, code)
@@ -120,7 +120,7 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
         while True:
             began = time.monotonic()
             picture = draw(
-                __salt__["ntpcluster.view"](tgt=tgt, tgt_type=tgt_type, timeout=timeout), _coloured(), _branches()
+                __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout), _coloured(), _branches()
             )
             # ECMA-48: cursor home, erase below. Erased after it is drawn, so that nothing flickers.
             frame = "\033[H" + picture.replace("\n", "\033[K\n") + "\033[K\033[J" if sys.stdout.isatty() else picture

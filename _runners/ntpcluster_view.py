@@ -2,7 +2,7 @@
 One view of the whole cluster, made of what its hosts say of themselves.
 
 A host's status tells what that host can see. This file puts all of them side by side and finds what no host can see
-alone: servers that disagree, loops, a tier that hangs on one server. ``build`` is a pure function; ``ntpcluster.view``
+alone: servers that disagree, loops, a tier that hangs on one server. ``build`` is a pure function; ``ntpcluster.seen``
 asks the minions and calls it. The tree, the check, the metrics and the report only show what is in the view.
 
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
@@ -16,9 +16,11 @@ import math
 import re
 import time
 
+from salt.exceptions import SaltInvocationError
+
 __virtualname__ = "ntpcluster"
 # The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["view"]
+__load__ = ["seen", "view"]
 
 #: Every word that ``health`` can be, best first: those of ``ntpcluster.status``, and two of the view's own.
 HEALTH = ("ok", "degraded", "settling", "unsynchronized", "stopped", "unreadable", "silent")
@@ -51,12 +53,12 @@ REMEDIES = {
     "loop": "let each tier follow the one above only, then: salt-run state.orchestrate orch.ntp",
     "disagreement": "find out which one is wrong: salt HOST ntpcluster.query SERVERS; repair it before others follow",
     "silent": "see whether the minion runs and reaches the master: salt-run manage.status",
-    "unreadable": "bring the modules to the minion: salt HOST saltutil.sync_all, then ask again",
+    "unreadable": "bring the modules to the minion: salt HOST state.apply ntp.modules, then ask again",
     "unserved": "repair the servers above first: a host is no better than what it follows",
     "outside-tier": "take the foreign source out of ntp.conf: salt HOST state.apply ntp",
     "spread": "look at the hosts at both ends: their offsets, and what they follow",
     "single-server": "add a second server to the tier above, or repair those that are down",
-    "outdated": "bring the new modules to the minion: salt HOST saltutil.sync_all",
+    "outdated": "bring the new modules to the minion: salt HOST state.apply ntp.modules",
 }
 
 
@@ -75,7 +77,7 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     anew
         True has each minion judge by the pillar as it is on the master now, even if it has not been applied.
 
-    Raises SaltInvocationError if the target matches no minion. Returns a dict:
+    A target that matches no minion is one sentence and exit code 1 (``ntpcluster.sentence``). Returns a dict:
 
     - ``time`` (seconds since 1970, the master's clock, when the asking began), ``time_utc`` (the same as text),
       ``took_s`` (how long the asking took: no figure is older than this)
@@ -115,10 +117,27 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
         salt-run ntpcluster.view
         salt-run ntpcluster.view 'ntp*' --out=json
     """
+    try:
+        return seen(tgt, tgt_type, timeout, anew)
+    except SaltInvocationError as exc:
+        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
+
+
+def seen(tgt="*", tgt_type="compound", timeout=None, anew=False):
+    """
+    What ``ntpcluster.view`` returns. For the other runners.
+
+    tgt, tgt_type, timeout, anew
+        As for ``ntpcluster.view``.
+
+    Raises SaltInvocationError as ``ntpcluster.asked``.
+
+    CLI Example: none; see ``ntpcluster.asked``.
+    """
     began, watch = time.time(), time.monotonic()
     # Older modules do not know the word.
     kwarg = {"anew": True} if anew else None
-    asked = __salt__["ntpcluster.ask"]("ntpcluster.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    asked = __salt__["ntpcluster.asked"]("ntpcluster.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout)
     return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 
 

@@ -79,9 +79,11 @@ def cleaned(name):
         left = [package for package in packages if __salt__["pkg.version"](package)]
         if left:
             return _result(name, False, comment="cannot be removed: {0}".format(", ".join(left)))
-        for service, was in services.items():
-            if was["running"] and service not in going:
-                _restore_service(service, was)
+        wanted = sorted(service for service, was in services.items() if was["running"] and service not in going)
+        stuck = [service for service in wanted if not _restore_service(service, services[service])]
+        if stuck:
+            # What is remembered stays, so that the next run tries again.
+            return _result(name, False, comment="ran before, and cannot be started: {0}".format(", ".join(stuck)))
         __salt__["ntpcluster.forget"]()
     except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
         return _result(name, False, comment="{0}".format(exc))
@@ -98,11 +100,11 @@ def _comes_with(service, packages):
 
 
 def _restore_service(service, was):
-    """Running and enabled as it was; a service that is gone needs nothing."""
+    """Running and enabled as it was, and whether it could be started or stopped; a service that is gone needs nothing."""
     if not __salt__["service.available"](service):
-        return
+        return True
     __salt__["service.enable" if was["enabled"] else "service.disable"](service)
-    __salt__["service.start" if was["running"] else "service.stop"](service)
+    return __salt__["service.start" if was["running"] else "service.stop"](service)
 
 
 def beacon_absent(name):

@@ -237,24 +237,27 @@ def cron_runs(name):
     red with what to do.
 
     name
-        Of no meaning; the daemon is the platform's ``cron``.
+        Of no meaning; the daemon is one of the platform's ``cron:services``.
     """
     try:
         plan = __salt__["ntpcluster.plan"]()
         if plan["method"] != "cron":
             return _result(name, comment="not needed, as the method is {0}".format(plan["method"]))
         cron = plan["platform"]["cron"]
-        runs, enabled = __salt__["service.status"](cron["service"]), __salt__["service.enabled"](cron["service"])
-        if runs and enabled:
-            return _result(name, comment="{0} runs".format(cron["service"]))
-        there = __salt__["service.available"](cron["service"])
+        seen = []
+        for service in cron["services"]:
+            seen.append((service, __salt__["service.status"](service), __salt__["service.enabled"](service)))
+            if all(seen[-1]):
+                return _result(name, comment="{0} runs".format(service))
+        there = [one for one in seen if __salt__["service.available"](one[0])]
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
+    service, runs, enabled = (there or seen)[0]
     what = "does not start at boot" if runs else "does not run" if there else "is not installed"
     install = "" if there else "install the package {0}, then ".format(cron["package"])
     verbs = ([] if runs else ["start"]) + ([] if enabled else ["enable"])
     said = "the cron daemon {0}, so nothing would keep the time with the method cron. Remedy: {1}{2} the service {3}"
-    return _result(name, False, comment=said.format(what, install, " and ".join(verbs), cron["service"]))
+    return _result(name, False, comment=said.format(what, install, " and ".join(verbs), service))
 
 
 def alone(name):

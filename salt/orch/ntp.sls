@@ -6,7 +6,8 @@
 # Who is in which batch, and what speaks against it at all: _runners/ntpcluster_rollout.py
 
 {% set where = {} if saltenv == 'base' else {'saltenv': saltenv} %}
-{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(pillar.get('rollout', {}), **where)) %}
+{#- Salt puts `base` in the place of a saltenv in kwarg. #}
+{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(pillar.get('rollout', {})), saltenv=where.get('saltenv')) %}
 {% if plan is not mapping %}
 {{ raise('ntpcluster.rollout cannot be run: ' ~ plan ~ ' (does the master have the runners? salt-run saltutil.sync_runners)') }}
 {% endif %}

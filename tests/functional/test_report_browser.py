@@ -290,10 +290,10 @@ VIEW = """
 import json
 from _runners import ntpcluster_view
 __virtualname__ = "ntpcluster"
-__load__ = ["view"]
+__load__ = ["seen"]
 def __virtual__():
     return __virtualname__
-def view(tgt, tgt_type, timeout):
+def seen(tgt, tgt_type, timeout):
     with open({recorded!r}) as returns:
         return ntpcluster_view.build(json.load(returns), None, 1795341952.0, 1.25)
 """
@@ -317,7 +317,7 @@ def runners(tmp_path_factory):
 def test_salt_loads_the_public_functions_and_no_others(runners):
     ours = {name for name in runners if name.startswith("ntpcluster.")}
     assert ours == {
-        "ntpcluster." + name for name in ("publish", "report", "report_picture", "report_template", "sentence", "view")
+        "ntpcluster." + name for name in ("publish", "report", "report_picture", "report_template", "seen", "sentence")
     }
 
 

@@ -170,6 +170,15 @@ def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(
     wait_until(lambda: "gone" not in asked(cluster, "pillar.get", "ntp:sync:max_offset", "gone").values(), 30)
 
 
+def test_a_rollout_that_is_not_told_the_environment_names_it_and_takes_no_module_away(cluster):
+    plan, _ = run(cluster, "ntpcluster.rollout")
+    assert plan["batches"] == [] and plan["problems"] == [
+        "node149, ntp189: No matching sls found for 'ntp.modules' in env 'base'; name the tree's environment: saltenv=prod"
+    ]
+    wanted = (PROJECT / "salt/ntp/modules.sha256").read_text().strip()
+    assert asked(cluster, "ntpcluster_code.listing") == dict.fromkeys(HOSTS, wanted)
+
+
 def test_a_rollout_takes_the_tree_from_the_environment_that_it_is_told(cluster):
     answer, code = run(cluster, "state.orchestrate", "orch.ntp", "saltenv=prod")
     assert code == 0, answer

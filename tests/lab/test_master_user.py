@@ -48,10 +48,20 @@ def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [["report", "path=time.html"], ["metrics", "path=/tmp/x.txt"], ["tree", "none*"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "path=time.html"],
+        ["metrics", "path=/tmp/x.txt"],
+        ["tree", "none*"],
+        ["view", "none*"],
+        ["ask", "test.ping", "tgt=none*"],
+        ["heal", "none"],
+    ],
+)
 def test_what_else_a_runner_cannot_do_is_one_sentence_as_well(cluster, words):
     done = cluster.master.run("salt-run", "-l", "error", f"ntpcluster.{words[0]}", *words[1:])
     # Salt's own word about a target that matches nobody comes first.
     *salt, last = done.stdout.splitlines()
     assert done.returncode == 1 and last.startswith("Error: "), done.stdout + done.stderr
-    assert len(salt) == (words[0] == "tree") and "Traceback" not in done.stdout + done.stderr
+    assert len(salt) == (words[0] not in ("report", "metrics")) and "Traceback" not in done.stdout + done.stderr

@@ -77,7 +77,7 @@ def master(monkeypatch):
 
     monkeypatch.setattr(ntpcluster_heal.salt.cache, "factory", lambda opts: found.cache)
     monkeypatch.setattr(ntpcluster_heal, "__opts__", {}, raising=False)
-    monkeypatch.setattr(ntpcluster_heal, "__salt__", {"ntpcluster.view": view, "ntpcluster.ask": ask}, raising=False)
+    monkeypatch.setattr(ntpcluster_heal, "__salt__", {"ntpcluster.seen": view, "ntpcluster.asked": ask}, raising=False)
     return found
 
 

@@ -115,7 +115,7 @@ def test_a_path_that_node_exporter_would_pass_over_is_refused(path, monkeypatch)
 
 
 def test_the_figures_are_published_at_the_path(tmp_path, monkeypatch):
-    runners = {"ntpcluster.view": lambda **_: view(), "ntpcluster.publish": ntpcluster_publish.publish}
+    runners = {"ntpcluster.seen": lambda **_: view(), "ntpcluster.publish": ntpcluster_publish.publish}
     monkeypatch.setattr(ntpcluster_metrics, "__salt__", runners, raising=False)
     path = tmp_path / "x.prom"
     assert ntpcluster_metrics.metrics(str(path)) == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}

@@ -346,7 +346,7 @@ def test_a_path_that_is_no_full_path_of_a_page_is_refused(path, runners):
 def runners(monkeypatch):
     asked = []
     table = {
-        "ntpcluster.view": lambda **how: asked.append(how) or view(),
+        "ntpcluster.seen": lambda **how: asked.append(how) or view(),
         "ntpcluster.publish": ntpcluster_publish.publish,
         "ntpcluster.sentence": ntpcluster_sentence.sentence,
         "ntpcluster.report_picture": ntpcluster_picture.report_picture,

@@ -392,6 +392,17 @@ def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
     )
 
 
+def test_a_host_that_was_refused_the_modules_is_told_with_the_environment_of_its_tree():
+    lost = ["No matching sls found for 'ntp.modules' in env 'base'"]
+    view = build(returns(node148={"saltenv": "prod"}, node149={"saltenv": "prod"}))
+    assert ntpcluster_rollout.refusals(view, {"node149": lost, "node148": lost, "ntp189": {}}) == [
+        "node148, node149: No matching sls found for 'ntp.modules' in env 'base'; name the tree's environment: saltenv=prod"
+    ]
+    assert ntpcluster_rollout.refusals(view, {"ntp189": lost})[0].endswith("saltenv=NAME")
+    trace = "Traceback (most recent call last):\n  File x\nOSError: no space left"
+    assert ntpcluster_rollout.refusals(view, {"ntp189": trace}) == ["ntp189: OSError: no space left"]
+
+
 def test_an_invalid_pillar_is_told_once_with_its_hosts():
     change = {"tier": None, "synchronized": False, "health": "stopped",
               "problems": [{"code": "invalid-pillar", "message": "ntp:tiers is missing", "remedy": ""}]}  # fmt: skip
