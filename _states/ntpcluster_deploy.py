@@ -189,6 +189,9 @@ def _running(name, restart):
         if plan["method"] != "ntpd":
             return _stopped(name, service, __salt__["ntpcluster.daemon"](service))
         now = __salt__["ntpcluster.status"](LOOK_S)["daemon"]
+        if now["running"] is None:
+            said = "whether {0} runs cannot be seen: the minion has to run as root"
+            raise CommandExecutionError(said.format(service))
         proof = {"proven": False, "reason": ""}
         if now["running"] and not restart and not __salt__["ntpcluster.unproven"](__salt__["ntpcluster.config_files"]()):
             proof = __salt__["ntpcluster.proof"](LOOK_S)
