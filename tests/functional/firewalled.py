@@ -154,6 +154,8 @@ def made(backend, folder, monkeypatch):
             "ntpcluster.firewall_hooks": parse.firewall_hooks,
             "ntpcluster.firewall_meet": packet.firewall_meet,
             "ntpcluster.firewall_nft": nft.firewall_nft,
+            "ntpcluster.firewall_sets": nft.firewall_sets,
+            "ntpcluster.firewall_unread": nft.firewall_unread,
             "ntpcluster.firewall_passage": rules.firewall_passage,
             "ntpcluster.firewall_judge": rules.firewall_judge,
             "ntpcluster.firewall_edit": rules.firewall_edit,
