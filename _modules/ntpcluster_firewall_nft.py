@@ -207,6 +207,23 @@ def _match(body, sets):
         return implied + [("unknown", body["right"], negated)]
 
 
+def _matches(body, sets):
+    """A match as lists of conditions, one of which the packet has to meet: of `a . b { … }` one for each member."""
+    if "concat" not in body["left"]:
+        return [_match(body, sets)]
+    items = _items(body["right"], sets)
+    if items is None or body["op"] not in ("==", "in"):
+        return [[("unknown", body["right"], False)]]
+    return [_joined(body["left"]["concat"], item["concat"]) for item in items]
+
+
+def _joined(fields, values):
+    conditions = []
+    for field, value in zip(fields, values):
+        conditions += _match({"op": "==", "left": field, "right": value}, {})
+    return conditions
+
+
 def _words(value):
     """Part of a rule in words, near to nft's own; for people only."""
     if not isinstance(value, dict):
@@ -220,35 +237,43 @@ def _words(value):
         return "{}/{}".format(body["addr"], body["len"])
     if name == "range":
         return "{}-{}".format(*body)
+    if name in ("concat", "&"):
+        return (" . " if name == "concat" else " & ").join(_words(part) for part in body)
     if name == "payload" and "field" in body:
         return "{} {}".format(body["protocol"], body["field"])
     if name in ("meta", "ct") and "key" in body:
         return "{} {}".format(name, body["key"])
+    if name == "fib":
+        return "fib {} {}".format(" . ".join(body["flags"]), body["result"])
     if name in ("jump", "goto"):
         return "{} {}".format(name, body["target"])
+    if name == "set" and "op" in body:
+        return "{} {} {{{}}}".format(body["op"], body["set"], _words(body["elem"]))
     if name in ("match", "set"):
         return _words(body)
     return name
 
 
 def _limited(body):
-    """Does a statement that notes the packet in a set count it there, with nothing but a limit?"""
+    """Does a statement that notes the packet in a set or a meter apply a limit there?"""
     stated = body.get("stmt") or []
     stated = stated if isinstance(stated, list) else [stated]
     return any(list(one)[0] in LIMITS for one in stated)
 
 
 def _rules(listed, sets):
-    """A rule of nft as one rule of ``ntpcluster.firewall_parse``, or, with a verdict map, as one for each entry."""
+    """A rule of nft as rules of ``ntpcluster.firewall_parse``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
-    rule = {"text": " ".join(shown), "conditions": [], "target": None, "goto": False, "comment": None}
+    rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": None}
     rule["chain"] = "chain " + listed["chain"]
+    alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
+        more = [[]]
         if name == "match":
-            rule["conditions"] += _match(body, sets)
+            more = _matches(body, sets)
         elif name == "vmap":
-            return _mapped(rule, body, sets)
+            return [one for asked in alternatives for one in _mapped(dict(rule, conditions=asked), body, sets)]
         elif name in TARGETS or name in ("jump", "goto"):
             _decide(rule, item)
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
@@ -256,10 +281,11 @@ def _rules(listed, sets):
         elif name == "notrack":
             rule["target"] = "NOTRACK"
         elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
-            rule["conditions"].append(("partly", name, False))
+            more = [[("partly", name, False)]]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
-            rule["conditions"].append(("unknown", name, False))
-    return [rule]
+            more = [[("unknown", name, False)]]
+        alternatives = [before + asked for before in alternatives for asked in more]
+    return [dict(rule, conditions=asked) for asked in alternatives]
 
 
 def _decide(rule, verdict):
@@ -276,10 +302,10 @@ def _mapped(rule, body, sets):
         return [dict(rule, target="vmap", conditions=rule["conditions"] + [("unknown", "vmap", False)])]
     rules = []
     for key, verdict in entries:
-        conditions = rule["conditions"] + _match({"op": "==", "left": body["key"], "right": key}, sets)
         shown = " ".join(_words(part) for part in (body["key"], key, verdict))
-        rules.append(dict(rule, conditions=conditions, text=shown))
-        _decide(rules[-1], verdict)
+        for asked in _matches({"op": "==", "left": body["key"], "right": {"set": [key]}}, sets):
+            rules.append(dict(rule, conditions=rule["conditions"] + asked, text=shown))
+            _decide(rules[-1], verdict)
     return rules
 
 

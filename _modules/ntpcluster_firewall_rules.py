@@ -167,19 +167,24 @@ def _verdict(table, hook):
     return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
 
 
+def _untracks(rule):
+    return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
+
+
 def _untracked(hooks, network):
     """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
     found = False
     for hook in hooks:
+        if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
+            continue
         met = _reachable(_met(hook["table"], network, hook["answer"], None), ("leave",), hook["chain"])
         away = False  # may some packets have left the chain before
         for rule, conditions in met:
-            target = rule["target"]
-            if target == "NOTRACK" or (target == "CT" and "--notrack" in rule["arguments"]):
+            if _untracks(rule):
                 if _takes(conditions) and not away:
                     return True
                 found = None
-            away = away or target in ("ACCEPT", "RETURN")
+            away = away or rule["target"] in ("ACCEPT", "RETURN")
     return found
 
 

@@ -67,6 +67,21 @@ table inet f2b-table {
     }
 }
 """
+# what kube-proxy makes, shortened in the same way
+KUBE_PROXY = """
+table ip kube-proxy {
+    map no-endpoint-services {
+        type ipv4_addr . inet_proto . inet_service : verdict
+        elements = { 172.30.0.5 . tcp . 80 : goto reject-chain, 172.30.0.6 . udp . 53 : goto reject-chain }
+    }
+    chain reject-chain { reject; }
+    chain service-endpoints-check { ip daddr . meta l4proto . th dport vmap @no-endpoint-services; }
+    chain filter-input {
+        type filter hook input priority -110; policy accept;
+        ct state new jump service-endpoints-check
+    }
+}
+"""
 # sets, policy and rules
 INPUT = "table inet t { %s; chain i { type filter hook input priority 0; policy %s; %s; }; }"
 DYNAMIC = "set s { type ipv4_addr; flags dynamic; }"
@@ -116,7 +131,12 @@ def iptables(host, *rules, program="iptables"):
             INPUT % ("map m { type inet_service : verdict; }", "drop", "udp dport vmap @m"),
             "nft: inet t i: policy drop",
         ),
-        (INPUT % ("", "accept", "fib daddr type local udp dport 123 drop"), "udp dport 123 drop"),
+        (INPUT % ("", "accept", "fib daddr type local udp dport 123 drop"), "fib daddr type local udp dport 123 drop"),
+        (
+            INPUT % ("", "accept", "ip saddr . udp dport { 10.0.0.0/8 . 123, 192.0.2.7 . 53 } drop"),
+            "ip saddr . udp dport {10.0.0.0/8 . 123, 192.0.2.7 . 53} drop",
+        ),
+        (INPUT % ("", "drop", "ip saddr . udp dport { 10.0.0.0/8 . 53 } accept"), "nft: inet t i: policy drop"),
     ],
     ids=[
         "debian",
@@ -130,6 +150,8 @@ def iptables(host, *rules, program="iptables"):
         "not in an empty set",
         "empty map",
         "own address",
+        "pairs",
+        "other pairs",
     ],  # fmt: skip
 )
 def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
@@ -171,6 +193,8 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
         "table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth9 masquerade; }; }",
         INPUT % ("set s { type ipv4_addr; }", "accept", "ip saddr @s drop"),
         INPUT % ("map m { type inet_service : verdict; }", "accept", "udp dport vmap @m"),
+        INPUT % ("", "drop", "ip saddr . udp dport { 10.123.0.0/24 . 123 } accept"),
+        KUBE_PROXY,
         INPUT % ("", "accept", "ip frag-off & 0x1fff != 0 counter drop; fib daddr type != { local, broadcast } drop"),
     ],
     ids=[
@@ -184,6 +208,8 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
         "masquerade",
         "empty set",
         "empty map",
+        "pairs",
+        "kube-proxy",
         "fragments",
     ],  # fmt: skip
 )
