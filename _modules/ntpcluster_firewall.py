@@ -136,19 +136,18 @@ def _live(data):
     return dict(found, text=text, counts=started or ("filter" in loaded and "guarded"))
 
 
-def _beside(live, networks, family):
-    """What the older kind of iptables refuses, where its tables hold as well as those that nftables has."""
-    program = live["legacy"] if networks else None
-    answer = _run([program]) if program and salt.utils.path.which(program) else None
+def _beside(live, family):
+    """The hooks of the older kind of iptables, where its tables hold as well as those that nftables has."""
+    program = live["legacy"]
+    if not program:
+        return []
+    answer = _run([program]) if salt.utils.path.which(program) else None
     if answer and answer["retcode"] == 0:
-        hooks = __salt__["ntpcluster.firewall_hooks"](
+        return __salt__["ntpcluster.firewall_hooks"](
             answer["stdout"], family, "{}: ".format(os.path.basename(program))
         )
-        return __salt__["ntpcluster.firewall_passage"](hooks, networks, family)
-    if not program:
-        return {"refused": {}, "blocked": []}
     unread = "rules that only {} can show, which {}".format(program, _said(answer) if answer else "is not installed")
-    return {"refused": dict((network, unread) for network in networks), "blocked": []}
+    return [__salt__["ntpcluster.firewall_unread"](NFT_FAMILIES[family], "", unread)]
 
 
 def _survey(platform, networks):
@@ -160,29 +159,36 @@ def _survey(platform, networks):
     judge = __salt__["ntpcluster.firewall_judge"]
     firewalls = dict(platform.get("firewall") or {})
     nft = firewalls.pop("nft", None)
-    survey, covered = {}, []
+    lives = dict((family, _live(data)) for family, data in firewalls.items())
+    hooks = _hooks(nft, lives) if nft and networks else []
+    survey = {}
     for family, data in sorted(firewalls.items()):
-        live = _live(data)
-        judged = judge(live["text"], networks, family)
+        live = lives[family]
+        beside = _beside(live, family) + hooks if networks else []
+        judged = judge(live["text"], networks, family, beside)
         running = judged["guarded"] if live["counts"] == "guarded" else live["counts"]
         if not running:  # then nothing is missing, and nothing is to be done
             judged = dict(judged, missing=[], stale=[], wider=[], overtaken=[], steps=[])
-        _add(judged, _beside(live, judged["networks"], family))
         saved = _read(data["file"])
         saved = {} if saved is None else judge(saved, networks, family) or {}
         survey[family] = {"data": data, "judged": judged, "saved": saved, "networks": networks}
         survey[family].update(running=running, error=live["error"])
-        covered += [(NFT_FAMILIES[family], table) for table in live["made_by_nft"]]
-    hooks = __salt__["ntpcluster.firewall_nft"](nft, covered) if nft and networks else []
-    for family, found in survey.items():
-        _add(found["judged"], __salt__["ntpcluster.firewall_passage"](hooks, networks, family))
     return survey
 
 
-def _add(judged, passage):
-    for network, rule in passage["refused"].items():
-        judged["refused"].setdefault(network, rule)
-    judged["blocked"] = judged["blocked"] + [rule for rule in passage["blocked"] if rule not in judged["blocked"]]
+def _hooks(nft, lives):
+    """The hooks of nftables that iptables-save does not show, or not as they are; the latter leave the live text."""
+    covered = [(family, table) for family, live in lives.items() for table in live["made_by_nft"]]
+    sets = __salt__["ntpcluster.firewall_sets"]() if covered else []
+    mixed = [(family, table) for family, table in covered if (NFT_FAMILIES[family], table) in sets]
+    for family, table in mixed:
+        live = lives[family]
+        live["text"] = re.sub(r"^\*{}\n.*?^COMMIT$".format(table), "", live["text"], flags=re.M | re.S)
+        if table == "filter":
+            live["text"] += "\n" + NO_RULES
+            live["error"] = "nft put rules into its table filter that iptables-save shows without their sets"
+    shown = [(NFT_FAMILIES[family], table) for family, table in covered if (family, table) not in mixed]
+    return __salt__["ntpcluster.firewall_nft"](nft, shown)
 
 
 def _change(program, arguments):

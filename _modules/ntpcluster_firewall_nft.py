@@ -29,9 +29,10 @@ TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 # Numbers of linux/netlink.h, linux/netfilter.h and linux/netfilter/nf_tables.h
 NETLINK_NETFILTER = 12
 GET_CHAINS = (10 << 8) | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN
+GET_SETS = (10 << 8) | 10  # likewise, NFT_MSG_GETSET
 REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
-TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain; a base chain has a hook
+TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set as well); a base chain has a hook
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
 FAMILIES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
@@ -48,7 +49,10 @@ PASSING = (
     "counter", "log", "mangle", "ct helper", "ct timeout", "ct expectation", "set", "map", "dup", "last",
     "secmark", "snat", "masquerade", "flow", "continue",
 )  # fmt: skip
+LIMITS = ("limit", "ct count")  # met by some packets, and not by all that are alike
 DIVERTING = ("dnat", "redirect", "tproxy", "queue", "fwd", "synproxy")
+# Is it a later part of a packet, or with the other mask any part of one
+FRAGMENT = [{"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, mask]} for mask in (0x1FFF, 0x3FFF)]
 # Fields by what the rules' judge calls them
 META = {
     "l4proto": "protocol", "nfproto": "version", "protocol": "version", "pkttype": "packet type",
@@ -85,21 +89,13 @@ def _messages(data):
     return found
 
 
-def _base_chain(body):
-    """The chain that a message tells of, as a list of one; none when no packet of ours passes it."""
-    family = FAMILIES.get(struct.unpack_from(str("=B"), body)[0])
-    attributes = _attributes(body[4:])
-    if family is None or HOOK not in attributes:
-        return []
-    number = struct.unpack(str(">I"), _attributes(attributes[HOOK])[HOOK_NUMBER])[0]
-    if number == FORWARD and family != "netdev":
-        return []
-    return [(family,) + tuple(attributes[key].rstrip(b"\0").decode("latin-1") for key in (TABLE, NAME))]
+def _name(value):
+    return value.rstrip(b"\0").decode("latin-1")
 
 
-def _base_chains():
-    """The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none."""
-    request = struct.pack(str("=IHHIIBBH"), 20, GET_CHAINS, REQUEST | DUMP, 1, 0, 0, 0, 0)
+def _dump(kind):
+    """What the kernel has of one kind, as [(family, attributes), ...]; nothing where it has no nftables."""
+    request = struct.pack(str("=IHHIIBBH"), 20, kind, REQUEST | DUMP, 1, 0, 0, 0, 0)
     found = []
     try:
         channel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
@@ -109,19 +105,31 @@ def _base_chains():
         channel.settimeout(TIMEOUT)
         channel.send(request)
         while True:
-            for kind, body in _messages(channel.recv(1 << 20)):
-                if kind == DONE:
+            for answered, body in _messages(channel.recv(1 << 20)):
+                if answered == DONE:
                     return found
-                if kind == ERROR:
+                if answered == ERROR:
                     number = -struct.unpack_from(str("=i"), body)[0]
                     if number in (errno.EINVAL, errno.EOPNOTSUPP):  # no nftables in this kernel
                         return []
                     raise OSError(number, os.strerror(number))
-                found += _base_chain(body)
+                found.append((FAMILIES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
     except (IOError, OSError) as err:
-        raise CommandExecutionError("The kernel does not tell which chains nftables has: {}. Run as root.".format(err))
+        raise CommandExecutionError("The kernel does not tell what nftables has: {}. Run as root.".format(err))
     finally:
         channel.close()
+
+
+def _base_chains():
+    """The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none."""
+    found = []
+    for family, attributes in _dump(GET_CHAINS):
+        if family is None or HOOK not in attributes:
+            continue
+        number = struct.unpack(str(">I"), _attributes(attributes[HOOK])[HOOK_NUMBER])[0]
+        if number != FORWARD or family == "netdev":
+            found.append((family, _name(attributes[TABLE]), _name(attributes[NAME])))
+    return found
 
 
 # From nft's JSON to rules
@@ -133,7 +141,7 @@ def _items(value, sets):
         value = value["set"]
     elif not isinstance(value, list):
         if "{}".format(value).startswith("@"):
-            return _items(sets[value[1:]], sets) if sets.get(value[1:]) else None
+            return _items(sets[value[1:]] or [], sets) if value[1:] in sets else None
         value = [value]
     return [item["elem"]["val"] if isinstance(item, dict) and "elem" in item else item for item in value]
 
@@ -158,7 +166,7 @@ def _wanted(name, items):
         return [network for item in items for network in _networks(item)]
     if name.endswith("port"):
         return [_port({"ntp": 123}.get(item, item) if not isinstance(item, dict) else item) for item in items]
-    if name in ("state", "packet type"):
+    if name in ("state", "packet type", "destination type"):
         return [item.upper() for item in items]
     if name in ("input", "output"):
         return [item.replace("*", "+") if item == "*" else item for item in items]
@@ -172,7 +180,8 @@ def _field(left):
     if "ct" in left:
         return "state" if left["ct"].get("key") == "state" else "unknown", []
     if "fib" in left:
-        return "partly", []  # a filter of forged addresses
+        of_host = left["fib"].get("result") == "type" and "daddr" in left["fib"].get("flags", ())
+        return "destination type" if of_host else "partly", []  # else a filter of forged addresses
     layer, field = left.get("payload", {}).get("protocol"), left.get("payload", {}).get("field")
     if layer in VERSIONS:
         name = "protocol" if field in ("protocol", "nexthdr") else ADDRESSES.get(field, "unknown")
@@ -183,17 +192,36 @@ def _field(left):
 
 def _match(body, sets):
     """A match as conditions."""
+    if body["left"] in FRAGMENT and body["op"] in ("==", "!=") and body["right"] == 0:
+        return [("version", [4], False), ("fragment", 0, body["op"] == "==")]
     name, implied = _field(body["left"])
     negated = body["op"] == "!="
     if body["op"] not in ("==", "!=", "in"):
         name = "unknown"
     try:
         items = _items(body["right"], sets)
-        if items is None:  # a set that is empty now, or filled by a program
-            return implied + [("partly", body["right"], negated)]
+        if items is None:  # a set that is not in this table
+            name, items = "unknown", body["right"]
         return implied + [(name, items if name in ("unknown", "partly") else _wanted(name, items), negated)]
     except (AttributeError, KeyError, TypeError, ValueError):
         return implied + [("unknown", body["right"], negated)]
+
+
+def _matches(body, sets):
+    """A match as lists of conditions, one of which the packet has to meet: of `a . b { … }` one for each member."""
+    if "concat" not in body["left"]:
+        return [_match(body, sets)]
+    items = _items(body["right"], sets)
+    if items is None or body["op"] not in ("==", "in"):
+        return [[("unknown", body["right"], False)]]
+    return [_joined(body["left"]["concat"], item["concat"]) for item in items]
+
+
+def _joined(fields, values):
+    conditions = []
+    for field, value in zip(fields, values):
+        conditions += _match({"op": "==", "left": field, "right": value}, {})
+    return conditions
 
 
 def _words(value):
@@ -209,39 +237,55 @@ def _words(value):
         return "{}/{}".format(body["addr"], body["len"])
     if name == "range":
         return "{}-{}".format(*body)
+    if name in ("concat", "&"):
+        return (" . " if name == "concat" else " & ").join(_words(part) for part in body)
     if name == "payload" and "field" in body:
         return "{} {}".format(body["protocol"], body["field"])
     if name in ("meta", "ct") and "key" in body:
         return "{} {}".format(name, body["key"])
+    if name == "fib":
+        return "fib {} {}".format(" . ".join(body["flags"]), body["result"])
     if name in ("jump", "goto"):
         return "{} {}".format(name, body["target"])
+    if name == "set" and "op" in body:
+        return "{} {} {{{}}}".format(body["op"], body["set"], _words(body["elem"]))
     if name in ("match", "set"):
         return _words(body)
     return name
 
 
+def _limited(body):
+    """Does a statement that notes the packet in a set or a meter apply a limit there?"""
+    stated = body.get("stmt") or []
+    stated = stated if isinstance(stated, list) else [stated]
+    return any(list(one)[0] in LIMITS for one in stated)
+
+
 def _rules(listed, sets):
-    """A rule of nft as one rule of ``ntpcluster.firewall_parse``, or, with a verdict map, as one for each entry."""
+    """A rule of nft as rules of ``ntpcluster.firewall_parse``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
-    rule = {"text": " ".join(shown), "conditions": [], "target": None, "goto": False, "comment": None}
+    rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": None}
     rule["chain"] = "chain " + listed["chain"]
+    alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
+        more = [[]]
         if name == "match":
-            rule["conditions"] += _match(body, sets)
+            more = _matches(body, sets)
         elif name == "vmap":
-            return _mapped(rule, body, sets)
+            return [one for asked in alternatives for one in _mapped(dict(rule, conditions=asked), body, sets)]
         elif name in TARGETS or name in ("jump", "goto"):
             _decide(rule, item)
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             rule["target"] = name
         elif name == "notrack":
             rule["target"] = "NOTRACK"
-        elif name == "limit":
-            rule["conditions"].append(("partly", name, False))
+        elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
+            more = [[("partly", name, False)]]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
-            rule["conditions"].append(("unknown", name, False))
-    return [rule]
+            more = [[("unknown", name, False)]]
+        alternatives = [before + asked for before in alternatives for asked in more]
+    return [dict(rule, conditions=asked) for asked in alternatives]
 
 
 def _decide(rule, verdict):
@@ -258,10 +302,10 @@ def _mapped(rule, body, sets):
         return [dict(rule, target="vmap", conditions=rule["conditions"] + [("unknown", "vmap", False)])]
     rules = []
     for key, verdict in entries:
-        conditions = rule["conditions"] + _match({"op": "==", "left": body["key"], "right": key}, sets)
         shown = " ".join(_words(part) for part in (body["key"], key, verdict))
-        rules.append(dict(rule, conditions=conditions, text=shown))
-        _decide(rules[-1], verdict)
+        for asked in _matches({"op": "==", "left": body["key"], "right": {"set": [key]}}, sets):
+            rules.append(dict(rule, conditions=rule["conditions"] + asked, text=shown))
+            _decide(rules[-1], verdict)
     return rules
 
 
@@ -344,15 +388,53 @@ def firewall_nft(program, covered=()):
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
             why = "what {} prints is not understood ({!r})".format(program, err)
     return [
-        {
-            "versions": VERSIONS.get(family, [4, 6]),
-            "table": {"chains": {}},
-            "chain": name,
-            "answer": False,
-            "prefix": "",
-            "policy": "UNKNOWN",
-            "says": "nft: {} {} {} cannot be read, as {}".format(family, table, name, why),
-            "strict": True,
-        }
+        firewall_unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
         for family, table, name in chains
     ]
+
+
+def firewall_unread(family, name, says):
+    """
+    A hook whose rules nobody can read, as one that refuses everything. For its siblings.
+
+    family, name
+        its family in the words of nftables, and its name
+    says
+        what is quoted of it
+
+    Returns a hook as ``ntpcluster.firewall_passage`` takes it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_unread ip input 'nft is not installed'
+    """
+    return {
+        "versions": VERSIONS.get(family, [4, 6]),
+        "table": {"chains": {}},
+        "chain": name,
+        "answer": False,
+        "prefix": "",
+        "policy": "UNKNOWN",
+        "says": says,
+        "strict": True,
+    }
+
+
+def firewall_sets():
+    """
+    The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...]. For its siblings.
+
+    Rules of iptables have none, so a table of iptables that has some holds rules of nft's own making, which
+    ``iptables-save`` prints without their sets: ``ip saddr { 192.0.2.7, 192.0.2.9 } drop`` as ``-j DROP``.
+
+    Raises CommandExecutionError when the kernel does not say.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call ntpcluster.firewall_sets
+    """
+    return sorted(set((family, _name(attributes[TABLE])) for family, attributes in _dump(GET_SETS) if family))

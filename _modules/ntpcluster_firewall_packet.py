@@ -27,8 +27,9 @@ HARMLESS = (
     "RATEEST", "LED", "IDLETIMER",
 )  # fmt: skip
 
-# The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``tracked``: has it a state.
-Packet = collections.namedtuple("Packet", ("network", "answer", "tracked"))
+# The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``state``: what connection
+# tracking says of it, such as ``NEW``, or None where that is not known.
+Packet = collections.namedtuple("Packet", ("network", "answer", "state"))
 
 
 def __virtual__():
@@ -72,6 +73,8 @@ def _meets_port(name, value, packet):
 
 def _meets(name, value, packet):
     """Do such packets meet this condition? True, False, or None: some do, or it is not understood."""
+    if value == []:  # a set of nftables without members
+        return False
     if name in ("source", "destination"):
         return _meets_address(name, value, packet)
     if name.endswith("port"):
@@ -79,7 +82,7 @@ def _meets(name, value, packet):
     if name == "protocol":
         return any(word in ("udp", "all") for word in value)
     if name == "state":
-        return ("ESTABLISHED" if packet.answer else "NEW") in value if packet.tracked else None
+        return packet.state in value if packet.state else None
     if name in ("input", "output"):
         return True if "+" in value else False if set(value) == {"lo"} else None
     if name == "version":
@@ -107,7 +110,7 @@ def _answered(packet, name, value, negated):
     return (name, value, negated, verdict if verdict is None else verdict != negated)
 
 
-def firewall_meet(table, network, answer=False, tracked=True):
+def firewall_meet(table, network, answer=False, state="NEW"):
     """
     Answer what each rule of a table asks, for the packets of one network. For its siblings.
 
@@ -117,8 +120,8 @@ def firewall_meet(table, network, answer=False, tracked=True):
         the clients' network, as an ipaddress object
     answer
         judge the host's answer to them rather than their question
-    tracked
-        does the kernel surely track the flow, so that the packet has a state
+    state
+        the packet's state in connection tracking; None when it is not known
 
     Returns the table with other rules, in which
 
@@ -129,7 +132,7 @@ def firewall_meet(table, network, answer=False, tracked=True):
 
     CLI Example: none; it takes a parsed table.
     """
-    packet = Packet(network, answer, tracked)
+    packet = Packet(network, answer, state)
     chains = {}
     for chain, rules in table["chains"].items():
         chains[chain] = [

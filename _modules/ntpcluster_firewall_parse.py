@@ -40,7 +40,7 @@ OPTIONS = {
     "--comment": "comment",
     "--reject-with": None,
 }  # fmt: skip
-FLAGS = {"-f": "fragment", "--fragment": "fragment"}  # options without an argument
+FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None}  # options without an argument, likewise
 # Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
 MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
 # Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
@@ -159,7 +159,8 @@ def _rule(line, version):
         elif re.match(r"-[a-z].", option):
             option, rest = option[:2], [option[2:]] + rest
         if option in FLAGS or option not in OPTIONS or not rest:
-            rule["conditions"].append((FLAGS.get(option, "unknown"), option, negated))
+            name = FLAGS.get(option, "unknown")
+            rule["conditions"] += [(name, option, negated)] if name else []
             negated = False
             continue
         if rest[0] == "!" and len(rest) > 1:  # the older place of the negation: -s ! 10.0.0.1
@@ -167,6 +168,11 @@ def _rule(line, version):
         _note(rule, OPTIONS[option], rest[0], negated, version)
         negated, rest = False, rest[1:]
     return rule
+
+
+def _for_tcp(line):
+    asked = line.partition('"')[0]  # a comment may say anything
+    return " -p tcp " in asked and "! -p tcp " not in asked
 
 
 def firewall_parse(text, family="ipv4"):
@@ -210,7 +216,7 @@ def firewall_parse(text, family="ipv4"):
         elif line.startswith(":") and len(words) > 1:
             section["policy"][words[0][1:]] = words[1]
             section["chains"].setdefault(words[0][1:], [])
-        elif name == "filter" or " -p tcp " not in line or "! -p tcp " in line:
+        elif name == "filter" or not _for_tcp(line):
             rule = _rule(line, version)
             if rule:
                 rule["line"] = number

@@ -60,8 +60,8 @@ def _inside(inner, outer):
     return inner.prefixlen >= outer.prefixlen and inner.network_address in outer
 
 
-def _met(table, network, answer=False, tracked=True):
-    return __salt__["ntpcluster.firewall_meet"](table, network, answer, tracked)
+def _met(table, network, answer=False, state="NEW"):
+    return __salt__["ntpcluster.firewall_meet"](table, network, answer, state)
 
 
 def _takes(conditions, any_interface=False):
@@ -142,6 +142,7 @@ def _reachable(table, stops, chain="INPUT", path=(), seen=()):
 def _verdict(table, hook):
     """What refuses all such packets in this hook, or None; and what may refuse some."""
     doubts, hope = [], False
+    left = []  # chains that packets may have left before their end
     for rule, conditions in _reachable(table, ("leave",), hook["chain"]):
         takes = _takes(conditions)
         if rule["target"] == "ACCEPT":
@@ -151,7 +152,7 @@ def _verdict(table, hook):
             understood = not (hook["strict"] and _about(conditions, "unknown"))
             hope = hope or (understood and _takes(_about(conditions, "client")) is True)
         elif rule["refuses"]:
-            sure = takes and rule["target"] in REFUSING
+            sure = takes and rule["target"] in REFUSING and rule["chain"] not in left
             if not hope and (sure or (hook["strict"] and _about(conditions, "unknown"))):
                 return hook["prefix"] + rule["text"], doubts
             doubts.append(hook["prefix"] + rule["text"])
@@ -159,6 +160,8 @@ def _verdict(table, hook):
                 return None, doubts
         elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
             doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
+        elif rule["target"] == "RETURN" and not _about(conditions, "unknown") and _takes(_about(conditions, "client")):
+            left.append(rule["chain"])
     if hook["policy"] == "ACCEPT":
         return None, doubts
     return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
@@ -166,6 +169,34 @@ def _verdict(table, hook):
 
 def _untracks(rule):
     return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
+
+
+def _untracked(hooks, network):
+    """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
+    found = False
+    for hook in hooks:
+        if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
+            continue
+        met = _reachable(_met(hook["table"], network, hook["answer"], None), ("leave",), hook["chain"])
+        away = False  # may some packets have left the chain before
+        for rule, conditions in met:
+            if _untracks(rule):
+                if _takes(conditions) and not away:
+                    return True
+                found = None
+            away = away or rule["target"] in ("ACCEPT", "RETURN")
+    return found
+
+
+def _states(hooks, network):
+    """The state of the question and that of the answer; None: not known."""
+    question = _untracked([hook for hook in hooks if not hook["answer"]], network)
+    answer = _untracked([hook for hook in hooks if hook["answer"]], network)
+    return (
+        {True: "UNTRACKED", False: "NEW"}.get(question),
+        # of a connection whose question was not tracked, the answer is the first packet
+        "UNTRACKED" if answer else {True: "NEW", False: "ESTABLISHED"}.get(question) if answer is False else None,
+    )
 
 
 def firewall_passage(hooks, networks, family="ipv4"):
@@ -187,15 +218,11 @@ def firewall_passage(hooks, networks, family="ipv4"):
     """
     version = VERSIONS[family]
     refused, blocked = collections.OrderedDict(), []
+    passed = [hook for hook in hooks if version in hook["versions"]]
     for network in _wanted(networks, version):
-        tracked = True
-        for hook in hooks:
-            if version not in hook["versions"]:
-                continue
-            table = _met(hook["table"], network, hook["answer"], tracked)
-            # a flow that may go unwatched has no state that later rules could ask for
-            tracked = tracked and not any(_untracks(rule) for rule, _ in _reachable(table, ("leave",), hook["chain"]))
-            found, doubts = _verdict(table, hook)
+        states = _states(passed, network)
+        for hook in passed:
+            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]]), hook)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
             if found:
                 refused["{}".format(network)] = found
@@ -405,7 +432,7 @@ def _steps(judged):
     return removed(judged["first"]) + added + removed(judged["stale"])
 
 
-def firewall_judge(text, networks, family="ipv4"):
+def firewall_judge(text, networks, family="ipv4", beside=()):
     """
     Judge a firewall's rules against the networks that are to reach UDP 123.
 
@@ -415,6 +442,8 @@ def firewall_judge(text, networks, family="ipv4"):
         list of networks, such as ``["10.0.0.0/24"]``; those of the other family are left out of account
     family
         ``ipv4`` or ``ipv6``
+    beside
+        hooks besides those of the text, as from ``ntpcluster.firewall_nft``
 
     Returns None when the text has no complete filter table, else a dict, every rule as text:
 
@@ -447,7 +476,8 @@ def firewall_judge(text, networks, family="ipv4"):
     policy = table["policy"].get("INPUT", "ACCEPT")
     steps = _steps(judged)
     after = _edit(text, judged) if steps else tables
-    passage = firewall_passage(__salt__["ntpcluster.firewall_hooks"](after, family), networks, family)
+    hooks = __salt__["ntpcluster.firewall_hooks"](after, family) + list(beside)
+    passage = firewall_passage(hooks, networks, family)
     return {
         "networks": ["{}".format(network) for network in wanted],
         "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",

@@ -23,7 +23,7 @@ __virtualname__ = "ntpcluster"
 def __virtual__():
     if "ntpcluster.firewall_apply" in __salt__:
         return __virtualname__
-    return (False, "The execution module ntpcluster is missing: run saltutil.sync_all first")
+    return (False, "The execution module ntpcluster is missing: state.apply ntp.modules brings it")
 
 
 def _remarks(report, changes):

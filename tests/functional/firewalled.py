@@ -21,6 +21,8 @@ from _modules import ntpcluster_firewall_packet as packet
 from _modules import ntpcluster_firewall_parse as parse
 from _modules import ntpcluster_firewall_rules as rules
 from _states import ntpcluster_firewall as states
+from tests.unit.test_firewall import OURS as THEIRS
+from tests.unit.test_firewall import STOCK as RULES
 
 NEEDED = ["ip", "iptables-legacy", "iptables-nft", "ip6tables-legacy", "ip6tables-nft", "nft"]
 MISSING = [program for program in NEEDED if not shutil.which(program)]
@@ -34,21 +36,7 @@ NEEDS = [
 LAN = ["10.123.0.0/24"]
 INSIDE, OUTSIDE = "10.123.0.2", "10.123.1.2"
 INSIDE6, OUTSIDE6 = "fd00:123::2", "fd00:124::2"
-OURS = "-A INPUT -s 10.123.0.0/24 -p udp -m udp --dport 123 -m comment --comment ntpcluster -j ACCEPT"
-REJECT = "-A INPUT -j REJECT --reject-with icmp-host-prohibited"
-RULES = """\
-*filter
-:INPUT ACCEPT [0:0]
-:FORWARD ACCEPT [0:0]
-:OUTPUT ACCEPT [0:0]
--A INPUT -m state --state ESTABLISHED,RELATED -j ACCEPT
--A INPUT -p icmp -j ACCEPT
--A INPUT -i lo -j ACCEPT
--A INPUT -m state --state NEW -m tcp -p tcp --dport 22 -j ACCEPT
--A INPUT -j REJECT --reject-with icmp-host-prohibited
--A FORWARD -j REJECT --reject-with icmp-host-prohibited
-COMMIT
-"""
+OURS = THEIRS.replace("10.0.0.0/24", LAN[0])
 
 RESPONDER = """
 import socket
@@ -166,6 +154,8 @@ def made(backend, folder, monkeypatch):
             "ntpcluster.firewall_hooks": parse.firewall_hooks,
             "ntpcluster.firewall_meet": packet.firewall_meet,
             "ntpcluster.firewall_nft": nft.firewall_nft,
+            "ntpcluster.firewall_sets": nft.firewall_sets,
+            "ntpcluster.firewall_unread": nft.firewall_unread,
             "ntpcluster.firewall_passage": rules.firewall_passage,
             "ntpcluster.firewall_judge": rules.firewall_judge,
             "ntpcluster.firewall_edit": rules.firewall_edit,

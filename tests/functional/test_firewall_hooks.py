@@ -67,6 +67,24 @@ table inet f2b-table {
     }
 }
 """
+# what kube-proxy makes, shortened in the same way
+KUBE_PROXY = """
+table ip kube-proxy {
+    map no-endpoint-services {
+        type ipv4_addr . inet_proto . inet_service : verdict
+        elements = { 172.30.0.5 . tcp . 80 : goto reject-chain, 172.30.0.6 . udp . 53 : goto reject-chain }
+    }
+    chain reject-chain { reject; }
+    chain service-endpoints-check { ip daddr . meta l4proto . th dport vmap @no-endpoint-services; }
+    chain filter-input {
+        type filter hook input priority -110; policy accept;
+        ct state new jump service-endpoints-check
+    }
+}
+"""
+# sets, policy and rules
+INPUT = "table inet t { %s; chain i { type filter hook input priority 0; policy %s; %s; }; }"
+DYNAMIC = "set s { type ipv4_addr; flags dynamic; }"
 DOCKERS_CHAINS = [
     "-t nat -N DOCKER",
     "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
@@ -107,8 +125,34 @@ def iptables(host, *rules, program="iptables"):
             "table inet t { chain i { type filter hook input priority 0; udp dport vmap { 123 : drop, 53 : accept }; }; }",
             "nft: inet t i: ",
         ),
+        (INPUT % ("set s { type ipv4_addr; }", "drop", "ip saddr @s accept"), "nft: inet t i: policy drop"),
+        (INPUT % ("set s { type ipv4_addr; }", "accept", "ip saddr != @s drop"), "ip saddr != @s drop"),
+        (
+            INPUT % ("map m { type inet_service : verdict; }", "drop", "udp dport vmap @m"),
+            "nft: inet t i: policy drop",
+        ),
+        (INPUT % ("", "accept", "fib daddr type local udp dport 123 drop"), "fib daddr type local udp dport 123 drop"),
+        (
+            INPUT % ("", "accept", "ip saddr . udp dport { 10.0.0.0/8 . 123, 192.0.2.7 . 53 } drop"),
+            "ip saddr . udp dport {10.0.0.0/8 . 123, 192.0.2.7 . 53} drop",
+        ),
+        (INPUT % ("", "drop", "ip saddr . udp dport { 10.0.0.0/8 . 53 } accept"), "nft: inet t i: policy drop"),
     ],
-    ids=["debian", "firewalld", "unknown match", "prerouting", "output", "ingress", "verdict map"],
+    ids=[
+        "debian",
+        "firewalld",
+        "unknown match",
+        "prerouting",
+        "output",
+        "ingress",
+        "verdict map",
+        "empty set",
+        "not in an empty set",
+        "empty map",
+        "own address",
+        "pairs",
+        "other pairs",
+    ],  # fmt: skip
 )
 def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
     iptables(host, *DOCKERS_CHAINS)
@@ -147,8 +191,27 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
         "table inet t { chain o { type filter hook output priority 0; policy drop; ct state established accept; }; }",
         "table inet t { chain f { type filter hook forward priority 0; policy drop; }; chain x { drop; }; }",
         "table ip nat { chain post { type nat hook postrouting priority srcnat; oifname eth9 masquerade; }; }",
+        INPUT % ("set s { type ipv4_addr; }", "accept", "ip saddr @s drop"),
+        INPUT % ("map m { type inet_service : verdict; }", "accept", "udp dport vmap @m"),
+        INPUT % ("", "drop", "ip saddr . udp dport { 10.123.0.0/24 . 123 } accept"),
+        KUBE_PROXY,
+        INPUT % ("", "accept", "ip frag-off & 0x1fff != 0 counter drop; fib daddr type != { local, broadcast } drop"),
     ],
-    ids=["debian", "debian net", "verdict map", "firewalld", "fail2ban", "output", "forward", "masquerade"],
+    ids=[
+        "debian",
+        "debian net",
+        "verdict map",
+        "firewalld",
+        "fail2ban",
+        "output",
+        "forward",
+        "masquerade",
+        "empty set",
+        "empty map",
+        "pairs",
+        "kube-proxy",
+        "fragments",
+    ],  # fmt: skip
 )
 def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
     nft_load(host, ruleset)
@@ -164,6 +227,72 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
     assert ret["result"] is True
     assert "may keep them out: nft: inet f2b-table f2b-chain: ip saddr @banned drop." in ret["comment"]
     assert answered(host, INSIDE)
+
+
+@pytest.mark.parametrize(
+    "ruleset",
+    [
+        INPUT % (DYNAMIC, "accept", "udp dport 123 add @s { ip saddr limit rate over 99/second } drop"),
+        INPUT % (DYNAMIC, "accept", "udp dport 123 add @s { ip saddr ct count over 99 } drop"),
+        INPUT % ("", "accept", "udp dport 123 meter m { ip saddr limit rate over 99/second } drop"),
+        INPUT % ("", "accept", "udp dport 123 ct count over 99 drop"),
+        INPUT % ("chain c { iifname eth0 return; drop; }", "accept", "jump c"),
+    ],
+    ids=["limit in a set", "count in a set", "meter", "count", "left by some"],
+)
+def test_a_limit_in_nft_is_told(host, ruleset):
+    nft_load(host, ruleset)
+    ret = states.firewall("open")
+    assert ret["result"] is True, ret["comment"]
+    assert "may keep them out: nft: inet t i: " in ret["comment"]
+    assert answered(host, INSIDE)
+
+
+@pytest.mark.parametrize("where", ["iptables", "nft"])
+@pytest.mark.parametrize("answer", [False, True])
+def test_an_untracked_flow_has_no_state_in_either_kind_of_table(host, where, answer):
+    nft_hook, chain, ports = (
+        ("output", "OUTPUT", "--sport 123") if answer else ("prerouting", "PREROUTING", "--dport 123")
+    )
+    if where == "iptables":
+        iptables(host, f"-t raw -A {chain} -p udp {ports} -j CT --notrack")
+        nft_load(
+            host,
+            "table inet t { chain o { type filter hook output priority 0; policy drop; ct state established accept; }; }",
+        )
+    else:
+        nft_load(
+            host,
+            f"table inet t {{ chain p {{ type filter hook {nft_hook} priority raw; udp {ports[2:]} notrack; }}; }}",
+        )
+        iptables(host, "-P OUTPUT DROP", "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT")
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert not answered(host, INSIDE)
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("rule", ["ip saddr { 10.123.0.2, 10.123.0.3 } drop", "udp dport vmap { 123 : drop }"])
+def test_sets_in_a_table_of_iptables_are_not_overlooked(host, rule):
+    nft_load(host, f"insert rule ip filter INPUT {rule}")
+    before = host.run("nft", "list", "ruleset").stdout
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "iptables-save shows without their sets" in ret["comment"]
+    assert host.run("nft", "list", "ruleset").stdout == before
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_sets_in_another_table_of_iptables_are_read_by_nft(host):
+    iptables(host, "-t raw -A PREROUTING -p tcp -j ACCEPT")
+    nft_load(host, "insert rule ip raw PREROUTING udp dport { 53, 161 } drop")
+    assert states.firewall("open")["result"] is True
+    assert answered(host, INSIDE)
+    nft_load(host, "insert rule ip raw PREROUTING udp dport { 53, 123 } drop")
+    ret = states.firewall("open")
+    assert ret["result"] is False
+    assert "nft: ip raw PREROUTING: udp dport {53, 123} drop" in ret["comment"]
+    assert not answered(host, INSIDE)
 
 
 def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):

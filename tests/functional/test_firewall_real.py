@@ -17,11 +17,11 @@ from tests.functional.firewalled import (
     OURS,
     OUTSIDE,
     OUTSIDE6,
-    REJECT,
     RULES,
     answered,
     state_of,
 )  # fmt: skip
+from tests.unit.test_firewall import REJECT
 
 pytestmark = NEEDS
 

@@ -208,18 +208,35 @@ def test_the_answer_has_to_get_out_as_well(lines, refused, blocked):
 
 
 @pytest.mark.parametrize(
-    "raw, blocked",
+    "raw, state, refused, blocked",
     [
-        ("-A PREROUTING -p udp -m udp --dport 123 -j CT --notrack", ["-P OUTPUT DROP"]),
-        ("-A OUTPUT -p udp -m udp --sport 123 -j NOTRACK", ["-P OUTPUT DROP"]),
-        ("-A PREROUTING -p tcp -j CT --notrack", []),
-        ("-A PREROUTING -p udp -m udp --dport 69 -j CT --helper tftp", []),
+        ("-A PREROUTING -p udp -m udp --dport 123 -j CT --notrack", "ESTABLISHED", True, []),
+        ("-A PREROUTING -p udp -m udp --dport 123 -j CT --notrack", "NEW", False, []),
+        ("-A OUTPUT -p udp -m udp --sport 123 -j NOTRACK", "ESTABLISHED", True, []),
+        ("-A OUTPUT -p udp -m udp --sport 123 -j NOTRACK", "UNTRACKED", False, []),
+        ("-A OUTPUT -d 10.0.0.7/32 -p udp -m udp --sport 123 -j NOTRACK", "ESTABLISHED", False, ["-P OUTPUT DROP"]),
+        ("-A PREROUTING -p tcp -j CT --notrack", "ESTABLISHED", False, []),
+        ("-A PREROUTING -p udp -m udp --dport 69 -j CT --helper tftp", "ESTABLISHED", False, []),
     ],
 )
-def test_a_flow_that_is_not_tracked_has_no_state_to_be_let_out_by(raw, blocked):
-    out = table(":OUTPUT DROP [0:0]", "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT", REJECT)
+def test_a_flow_that_is_not_tracked_is_not_let_out_as_an_established_one(raw, state, refused, blocked):
+    out = table(":OUTPUT DROP [0:0]", f"-A OUTPUT -m conntrack --ctstate {state} -j ACCEPT", REJECT)
     found = judge(whole(("raw", raw)) + out)
-    assert (found["refused"], found["blocked"]) == ({}, blocked)
+    assert found["refused"] == ({"10.0.0.0/24": "-P OUTPUT DROP"} if refused else {})
+    assert found["blocked"] == blocked
+
+
+def test_what_a_comment_says_is_not_taken_for_a_condition():
+    drop = '-A PREROUTING -m comment --comment "all but -p tcp goes" -j DROP'
+    assert judge(whole(("raw", drop)) + table(REJECT))["refused"] == {"10.0.0.0/24": "-t raw " + drop}
+
+
+def test_a_chain_that_some_packets_leave_before_its_end_refuses_only_the_others():
+    chain = (":c - [0:0]", "-A PREROUTING -j c", "-A c -i eth0 -j RETURN", "-A c -j DROP")
+    found = judge(whole(("raw", *chain)) + table(REJECT))
+    assert (found["refused"], found["blocked"]) == ({}, ["-t raw -A c -j DROP"])
+    found = judge(whole(("raw", *chain, "-A PREROUTING -j DROP")) + table(REJECT))
+    assert found["refused"] == {"10.0.0.0/24": "-t raw -A PREROUTING -j DROP"}
 
 
 # The chains that a packet to UDP 123 passes under ufw, after its before.rules and after.rules, without the logging
