@@ -346,12 +346,22 @@ def _status(plan, problems):
     process = daemon(plan["platform"]["service"] if plan else _service())
     if plan and plan["method"] == "cron":
         sources = [source["address"] for source in plan["sources"]]
-        return __salt__["ntpcluster.judge_without_daemon"](plan, process, __salt__["ntpcluster.query"](sources))
+        answers = __salt__["ntpcluster.query"](sources)
+        return __salt__["ntpcluster.judge_without_daemon"](plan, process, answers, problems + _cron(plan))
     try:
         table = _table(len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:
         table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster.judge"](plan, process, table, problems)
+
+
+def _cron(plan):
+    """What is wrong with the crontab's daemon, which alone keeps the time of a host without ntpd."""
+    cron = plan["platform"]["cron"]["services"]
+    if any(__salt__["service.status"](service) for service in cron):
+        return []
+    said = "the cron daemon ({0}) does not run, so nothing keeps the time".format(" or ".join(cron))
+    return [__salt__["ntpcluster.problem"]("cron-stopped", said, services=cron)]
 
 
 def _service():

@@ -25,6 +25,9 @@ LOCK = "/var/run/ntpcluster.lock"
 #: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
 AGREEMENT_S = 1.0
 
+#: A server this close to the middle one of a majority will do as well, if it is nearer or of a lower stratum.
+CLOSE_S = 0.05
+
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
@@ -298,7 +301,8 @@ def _await_time(servers, wait):
 
 def trusted(servers):
     """
-    The server to set the clock by: the best of those that agree with more than half of all that know the time.
+    The server to set the clock by: the best of those close to the middle one of a majority that agrees to a second. By the
+    middle one ``ntpcluster.status`` judges the clock of a host without a daemon, so the two never judge it differently.
 
     servers
         As ``ntpcluster.query`` returns them.
@@ -329,7 +333,8 @@ def trusted(servers):
                 AGREEMENT_S, said
             )
         )
-    return min(agreed, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+    close = [server for server in agreed if abs(server["offset_s"] - middle(agreed)["offset_s"]) <= CLOSE_S]
+    return min(close, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
 
 
 def majority(servers):
@@ -351,6 +356,24 @@ def majority(servers):
     ]
     largest = max(camps, key=len) if camps else []
     return largest if len(largest) * 2 > len(usable) else []
+
+
+def middle(servers):
+    """
+    The server in the middle of those that agree: a clock that is close to it is close to half of them at least. Of two in
+    the middle the one further off.
+
+    servers
+        As ``ntpcluster.majority`` returns them; one at least.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.middle '[{address: 10.0.0.189, offset_s: 0.1}, {address: 10.0.0.180, offset_s: 0.2}]'
+    """
+    ordered, half = sorted(servers, key=lambda server: server["offset_s"]), len(servers) // 2
+    return max(ordered[half + len(servers) % 2 - 1 : half + 1], key=lambda server: abs(server["offset_s"]))
 
 
 def _why_not(server):

@@ -53,6 +53,7 @@ REMEDIES = (
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
     ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
+    ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
     ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
     ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
@@ -95,7 +96,7 @@ def judge(plan, process, table, problems=None):
         Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. A host that is not synchronized has one problem at least. The codes,
-    worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``, ``daemon-silent``,
+    worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``, ``cron-stopped``, ``daemon-silent``,
     ``no-clock-capability``, ``rival-daemon``, ``not-listed``, ``unresolvable``, ``denied``, ``authentication``,
     ``loop``, ``upstream-unsynchronized``, ``unreachable``, ``panic``, ``falseticker``, ``orphan``,
     ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``, ``frequency-limit``, ``reach-gaps``,

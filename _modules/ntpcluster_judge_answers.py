@@ -33,18 +33,9 @@ def judge_answers(plan, servers):
     agreed = __salt__["ntpcluster.majority"](servers)
     found = [_trouble(plan, server, agreed) for server in servers]
     if agreed:
-        middle, allowed = _middle(agreed), plan["sync"]["max_offset"] * 1000.0
+        middle, allowed = __salt__["ntpcluster.middle"](agreed), plan["sync"]["max_offset"] * 1000.0
         found.append(__salt__["ntpcluster.too_far"](middle["offset_s"] * 1000.0, middle["address"], allowed))
     return [problem for problem in found if problem]
-
-
-def _middle(agreed):
-    """
-    The server in the middle of those that agree to a second: a clock that is close to it is close to half of them at
-    least. Of two in the middle the one further off.
-    """
-    ordered, half = sorted(agreed, key=lambda server: server["offset_s"]), len(agreed) // 2
-    return max(ordered[half + len(agreed) % 2 - 1 : half + 1], key=lambda server: abs(server["offset_s"]))
 
 
 def _trouble(plan, server, agreed):
@@ -80,7 +71,7 @@ def _trouble(plan, server, agreed):
     return __salt__["ntpcluster.problem"](code, said, peer=name, answer=server)
 
 
-def judge_without_daemon(plan, process, answers):
+def judge_without_daemon(plan, process, answers, problems):
     """
     Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
 
@@ -90,6 +81,8 @@ def judge_without_daemon(plan, process, answers):
         ``ntpcluster.daemon``.
     answers
         ``ntpcluster.query``.
+    problems
+        Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
     and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
@@ -102,7 +95,7 @@ def judge_without_daemon(plan, process, answers):
         salt 'node*' ntpcluster.status
     """
     problem, servers = __salt__["ntpcluster.problem"], answers["servers"]
-    found = judge_answers(plan, servers)
+    found = problems + judge_answers(plan, servers)
     wrong = [one["code"] for one in found]
     agreed = __salt__["ntpcluster.majority"](servers)
     best = __salt__["ntpcluster.trusted"](servers) if agreed else None
@@ -130,7 +123,7 @@ def judge_without_daemon(plan, process, answers):
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,
         refid=best["refid"] if best else None,
-        offset_ms=_middle(agreed)["offset_s"] * 1000.0 if agreed else None,
+        offset_ms=__salt__["ntpcluster.middle"](agreed)["offset_s"] * 1000.0 if agreed else None,
         peers=[],
         problems=__salt__["ntpcluster.in_order"](found, plan["platform"]),
     )

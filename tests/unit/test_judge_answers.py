@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from _modules import ntpcluster_diagnose, ntpcluster_query
+from _modules import ntpcluster_clock, ntpcluster_diagnose, ntpcluster_query
 from tests.unit.test_query import made, packet, read
 from tests.unit.test_status import codes, consistent, host, plan  # noqa: F401  (host is a fixture)
 
@@ -131,3 +131,24 @@ def test_a_server_that_has_no_time_yet_refuses_nobody(word):
 def test_an_answer_says_how_long_ago_the_servers_own_clock_was_set():
     assert read(dated(NOW - 75))["reference_age_s"] == 75
     assert read(packet(NOW, NOW))["reference_age_s"] is None
+
+
+def test_without_its_cron_daemon_a_right_clock_is_not_well(status, host):  # noqa: F811
+    host.services = []
+    seen = status(says(A, 0.001), says(B, 0.002), says(C, 0.0))
+    assert (seen["synchronized"], seen["health"], codes(seen)) == (True, "degraded", ["cron-stopped"])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [says(A, 0.001, 0.0001), says(B, 0.6), says(C, 0.601)],
+        [says(A, 0.001, stratum=1), says(B, 0.6), says(C, 0.601)],
+        [says(A, -0.02), says(B, 0.01), says(C, 0.03, stratum=1)],
+    ],
+)
+def test_the_server_that_a_step_takes_is_close_to_the_one_that_the_clock_is_judged_by(status, answers):
+    seen = status(*answers)
+    taken = ntpcluster_clock.trusted(answers)
+    assert abs(taken["offset_s"] * 1000.0 - seen["offset_ms"]) <= 50.0
+    assert taken["address"] == seen["source"]

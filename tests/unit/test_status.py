@@ -42,11 +42,13 @@ class Host:
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
+        self.services = ["crond", "cron"]
         self.salt = salt = {
             "ntpcluster.foreign": lambda: None,
             "ntpcluster_applied.judged_by": lambda plan: "the pillar",
             "ntpcluster.plan": lambda: self.plan,
             "ntpcluster.query": self._query,
+            "service.status": lambda service: service in self.services,
         }
         for module in (ntpcluster, ntpcluster_parse, ntpcluster_judge, ntpcluster_judge_answers, ntpcluster_clock):
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
