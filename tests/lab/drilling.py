@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 
-from tests.lab.cluster import PATIENCE
+from tests.lab.cluster import PATIENCE, wait_until
 from tests.lab.host import NamespaceHost
 from tests.lab.test_traps import CONFIG, DRIFT, SERVICE
 
@@ -46,11 +46,15 @@ def holders(host: NamespaceHost) -> list[int]:
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(":007B")}
     found = []
     for pid in host.pids():
-        # A process may end while it is looked at.
+        # A process may end while it is looked at, and close a file.
         with contextlib.suppress(OSError):
-            if open(f"/proc/{pid}/comm").read().strip() == "ntpd":
-                held = {os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")}
-                found += [pid] if held & sockets else []
+            if open(f"/proc/{pid}/comm").read().strip() != "ntpd":
+                continue
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{number}") in sockets:
+                        found.append(pid)
+                        break
     return found
 
 
@@ -144,7 +148,8 @@ def stopped(host: NamespaceHost) -> list[str]:
 
 def unread(host: NamespaceHost) -> list[str]:
     """Files of the daemon's configuration that are younger than the daemon: it does not know what is in them."""
-    pid = holders(host)[0]
+    # A daemon that has just been started binds its port a moment later.
+    pid = wait_until(lambda: holders(host), 10, 0.1)[0]
     ticks = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19])
     began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
     files = [
