@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import yaml
 
 from tests.lab.cluster import INTERNET, Cluster, Role, in_order, wait_until
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
+
+#: Found before the host's own ntpdate.
+SLOW = "/usr/local/sbin/ntpdate"
 
 #: One tier that asks the lab's internet. Polls are short, so that eight of them fit into a test.
 PILLAR = {
@@ -63,6 +67,18 @@ def refused(host: NamespaceHost, function: str, *arguments: str, timeout: float 
 def apply(host: NamespaceHost, *arguments: str, sls: str = "ntp", timeout: float = 300) -> list[dict]:
     """`salt-call --local state.apply`: the states in the order in which they ran."""
     return in_order(host.name, call(host, "state.apply", sls, *arguments, timeout=timeout))
+
+
+def step_under_way(host: NamespaceHost) -> subprocess.Popen:
+    """A step that has stopped the daemon and waits for ntpdate: a double at SLOW, which takes its time."""
+    host.write(SLOW, "#!/bin/sh\nexec sleep 15\n", 0o755)
+    host.set_clock(50)
+    step = subprocess.Popen(
+        [*host.enter(), "salt-call", "--local", "ntpcluster.step", "force=True"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    wait_until(lambda: host.run(["pgrep", "-f", "sleep 15"]).rc == 0, 60, 0.2)
+    return step
 
 
 def codes(problems: list[dict]) -> list[str]:

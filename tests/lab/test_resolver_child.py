@@ -5,7 +5,6 @@ That process is not the daemon. What counts here is who holds UDP port 123, read
 
 from __future__ import annotations
 
-import subprocess
 import time
 
 import pytest
@@ -81,19 +80,12 @@ def test_a_dead_daemon_is_put_right_by_the_next_apply(host):
 
 def test_a_step_that_is_killed_leaves_a_daemon(host):
     """The guard is alone with the child: a double of ntpdate takes its time, and the step is killed meanwhile."""
-    double = "/usr/local/sbin/ntpdate"
-    host.write(double, "#!/bin/sh\nexec sleep 15\n", 0o755)
-    host.set_clock(50)
-    step = subprocess.Popen(
-        [*host.enter(), "salt-call", "--local", "ntpcluster.step", "force=True"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    wait_until(lambda: host.run(["pgrep", "-f", "sleep 15"]).rc == 0, 60, 0.2)
+    step = solo.step_under_way(host)
     assert names(host) and not daemons(host)
     kill(*processes(host, "salt-call", "ntpcluster.step"))
     killed = time.monotonic()
     step.wait()
-    host.run(["rm", double])
+    host.run(["rm", solo.SLOW])
     host.set_clock(0)
     # The child ends after 30 s at the latest; a guard that waits for it has given up by then.
     timed(lambda: daemons(host), 45, 0.2)

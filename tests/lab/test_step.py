@@ -18,7 +18,7 @@ from tests.lab.solo import PILLAR, call, refused, set_pillar
 from tests.lab.test_traps import CONFIG, SERVICE
 
 #: A program that takes ntpdate's place; what it stands for, each test says.
-DOUBLE = "/usr/local/sbin/ntpdate"
+DOUBLE = solo.SLOW
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
@@ -243,22 +243,15 @@ def test_another_program_on_port_123_is_named_as_the_reason(host):
 
 
 def stopped_half_way(host):
-    """A step that is under way: the daemon is stopped, ntpdate (a double that takes its time) runs."""
-    host.write(DOUBLE, "#!/bin/sh\nexec sleep 15\n", 0o755)
-    host.set_clock(50)
-    call = subprocess.Popen(
-        [*host.enter(), "salt-call", "--local", "ntpcluster.step", "force=True"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    wait_until(lambda: host.run(["pgrep", "-f", "sleep 15"]).rc == 0, 60, 0.2)
+    step = solo.step_under_way(host)
     assert not running(host)
-    return call
+    return step
 
 
 def test_two_steps_at_once_are_one_step(host):
     first = stopped_half_way(host)
     assert "another step of this clock is under way" in refused(host, "ntpcluster.step", "force=True")
-    first.communicate()
+    first.wait()
     assert first.returncode != 0
 
 
@@ -269,7 +262,7 @@ def test_a_step_that_is_killed_half_way_leaves_the_daemon_running(host):
     assert calls
     for pid in calls:
         subprocess.run(["kill", "-9", str(pid)])
-    first.communicate()
+    first.wait()
     wait_until(lambda: running(host), 40, 0.2)
     print(f"{host.platform}: ntpd runs again {time.monotonic() - killed:.1f} s after the kill")
     host.set_clock(0)
