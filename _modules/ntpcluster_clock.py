@@ -25,7 +25,7 @@ LOCK = "/var/run/ntpcluster.lock"
 #: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
 AGREEMENT_S = 1.0
 
-#: A server this close to the middle one of a majority will do as well, if it is nearer or of a lower stratum.
+#: A server this close to the middle one of a majority will do as well, if its stratum is lower or its answer faster.
 CLOSE_S = 0.05
 
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
@@ -302,7 +302,8 @@ def _await_time(servers, wait):
 def trusted(servers):
     """
     The server to set the clock by: the best of those close to the middle one of a majority that agrees to a second. By the
-    middle one ``ntpcluster.status`` judges the clock of a host without a daemon, so the two never judge it differently.
+    middle one ``ntpcluster.status`` judges the clock of a host without a daemon as well. Of two in the middle the one
+    nearer to the clock: by the other one, each step would take the clock back to where the step before has found it.
 
     servers
         As ``ntpcluster.query`` returns them.
@@ -333,7 +334,8 @@ def trusted(servers):
                 AGREEMENT_S, said
             )
         )
-    close = [server for server in agreed if abs(server["offset_s"] - middle(agreed)["offset_s"]) <= CLOSE_S]
+    nearer = middle(agreed)[0]
+    close = [server for server in agreed if abs(server["offset_s"] - nearer["offset_s"]) <= CLOSE_S]
     return min(close, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
 
 
@@ -360,8 +362,7 @@ def majority(servers):
 
 def middle(servers):
     """
-    The server in the middle of those that agree: a clock that is close to it is close to half of them at least. Of two in
-    the middle the one further off.
+    The server in the middle of those that agree, by their offsets; of an even number the two, the nearer to the clock first.
 
     servers
         As ``ntpcluster.majority`` returns them; one at least.
@@ -372,8 +373,8 @@ def middle(servers):
 
         salt '*' ntpcluster.middle '[{address: 10.0.0.189, offset_s: 0.1}, {address: 10.0.0.180, offset_s: 0.2}]'
     """
-    ordered, half = sorted(servers, key=lambda server: server["offset_s"]), len(servers) // 2
-    return max(ordered[half + len(servers) % 2 - 1 : half + 1], key=lambda server: abs(server["offset_s"]))
+    ordered = sorted(servers, key=lambda server: server["offset_s"])
+    return sorted(ordered[(len(servers) - 1) // 2 : len(servers) // 2 + 1], key=lambda server: abs(server["offset_s"]))
 
 
 def _why_not(server):

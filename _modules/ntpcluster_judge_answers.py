@@ -33,9 +33,21 @@ def judge_answers(plan, servers):
     agreed = __salt__["ntpcluster.majority"](servers)
     found = [_trouble(plan, server, agreed) for server in servers]
     if agreed:
-        middle, allowed = __salt__["ntpcluster.middle"](agreed), plan["sync"]["max_offset"] * 1000.0
-        found.append(__salt__["ntpcluster.too_far"](middle["offset_s"] * 1000.0, middle["address"], allowed))
+        found.append(_too_far(__salt__["ntpcluster.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
     return [problem for problem in found if problem]
+
+
+def _too_far(middle, allowed_ms):
+    """The problem of a clock that is too far from a server in the middle, or None. Of two the further one counts."""
+    told = [
+        __salt__["ntpcluster.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms) for server in middle
+    ]
+    problem = told[-1]
+    if problem and not told[0]:
+        problem["message"] += ", but {0:+.3f} ms from {1}: the servers disagree, and no step mends that".format(
+            middle[0]["offset_s"] * 1000.0, middle[0]["address"]
+        )
+    return problem
 
 
 def _trouble(plan, server, agreed):
@@ -86,7 +98,7 @@ def judge_without_daemon(plan, process, answers, problems):
 
     Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
     and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
-    would take, ``offset_ms`` that of the server in the middle.
+    would take, ``offset_ms`` that of the server in the middle; of two in the middle that of the further one.
 
     CLI Example:
 
@@ -123,7 +135,7 @@ def judge_without_daemon(plan, process, answers, problems):
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,
         refid=best["refid"] if best else None,
-        offset_ms=__salt__["ntpcluster.middle"](agreed)["offset_s"] * 1000.0 if agreed else None,
+        offset_ms=__salt__["ntpcluster.middle"](agreed)[-1]["offset_s"] * 1000.0 if agreed else None,
         peers=[],
         problems=__salt__["ntpcluster.in_order"](found, plan["platform"]),
     )

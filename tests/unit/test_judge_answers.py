@@ -152,3 +152,16 @@ def test_the_server_that_a_step_takes_is_close_to_the_one_that_the_clock_is_judg
     taken = ntpcluster_clock.trusted(answers)
     assert abs(taken["offset_s"] * 1000.0 - seen["offset_ms"]) <= 50.0
     assert taken["address"] == seen["source"]
+
+
+@pytest.mark.parametrize("offsets", [(0.0, 0.8), (0.4, -0.4), (5.0, 5.6), (0.0, 0.01, 0.8, 0.81), (2.0, 2.3, 2.6, 2.9)])
+def test_a_clock_that_was_stepped_needs_no_second_step_though_its_servers_disagree(status, offsets):
+    def clock(ahead):
+        """What the servers say after a step."""
+        return [says(f"10.0.0.{number}", offset - ahead) for number, offset in enumerate(offsets, 1)]
+
+    stepped = ntpcluster_clock.trusted(clock(0.0))["offset_s"]
+    assert abs(ntpcluster_clock.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
+    # Half of them say still that the clock is wrong, and which half is right nobody can know.
+    (told,) = [one for one in status(*clock(stepped))["problems"] if one["code"] == "offset-high"]
+    assert told["message"].endswith("the servers disagree, and no step mends that")
