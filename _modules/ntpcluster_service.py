@@ -85,8 +85,9 @@ def proof(age=0):
     age
         How old the look at the daemon may be, as for ``ntpcluster.status``.
 
-    Returns a dict: ``proven`` (bool), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven).
-    A source given by name may be there under any address, or not yet: the resolver may be down.
+    Returns a dict: ``proven`` (True, False; None: a source is not seen, but what was seen is only a part of the daemon's
+    table), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be
+    there under any address, or not yet: the resolver may be down.
 
     CLI Example:
 
@@ -101,16 +102,21 @@ def proof(age=0):
     listed = [peer["address"] or peer["remote"] for peer in seen["peers"]]
     missing = [source for source in sources if source not in names and source not in listed]
     strange = [address for address in listed if address not in sources]
-    reason = ""
+    codes = [problem["code"] for problem in seen["problems"]]
+    reason, known = "", True
     if seen["daemon"]["running"] is False:
         reason = "the daemon does not run"
-    elif seen["problems"] and seen["problems"][0]["code"] == "daemon-silent":
+    elif codes[:1] == ["daemon-silent"]:
         reason = seen["problems"][0]["message"]
+    elif missing and "not-listed" not in codes:
+        # The judge misses nothing in a table that is not whole.
+        known = False
+        reason = "whether the daemon has {0} cannot be told, as ntpq's table is not whole".format(", ".join(missing))
     elif missing:
         reason = "the daemon does not have {0}".format(", ".join(missing))
     elif len(strange) > len(names):
         reason = "the daemon has sources that nobody gave it: {0}".format(", ".join(strange))
-    return {"proven": not reason, "missing": missing, "strange": strange, "reason": reason}
+    return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
 def bring_up(restart=False):

@@ -195,6 +195,10 @@ def _running(name, restart):
         proof = {"proven": False, "reason": ""}
         if now["running"] and not restart and not __salt__["ntpcluster.unproven"](__salt__["ntpcluster.config_files"]()):
             proof = __salt__["ntpcluster.proof"](LOOK_S)
+            if proof["proven"] is None:
+                proof = __salt__["ntpcluster.proof"]()
+            if proof["proven"] is None:
+                raise CommandExecutionError(proof["reason"])
         changes = {}
         if not now["running"]:
             changes["running"] = {"old": now["running"], "new": True}

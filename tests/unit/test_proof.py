@@ -1,0 +1,58 @@
+"""A daemon that shows half of its table, once: it is neither proven nor restarted for what nobody could read."""
+
+import pytest
+
+from _modules import ntpcluster_service
+from _states import ntpcluster_deploy
+from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
+
+WHOLE = healthy("el6")
+#: Two rows glued into one, which is no row: what a cut or a mixed answer looks like.
+HALF = WHOLE.replace("\n+10.0.0.2", "+10.0.0.2")
+
+
+@pytest.fixture
+def running(host, monkeypatch):  # noqa: F811
+    """The state of a host whose files are as they were, by what ntpq prints at each look; and what was done to its daemon."""
+    answers, done = [], []
+
+    def status(age=0):
+        return host.status(answers.pop(0) if len(answers) > 1 else answers[0])
+
+    host.salt.update(
+        {
+            "ntpcluster.status": status,
+            "ntpcluster.proof": ntpcluster_service.proof,
+            "ntpcluster.config_files": list,
+            "ntpcluster.unproven": lambda files: [],
+            "ntpcluster.remember": lambda what, was: None,
+            "ntpcluster.bring_up": lambda restart: done.append("restart" if restart else "start") or "done",
+        }
+    )
+    for module in (ntpcluster_service, ntpcluster_deploy):
+        monkeypatch.setattr(module, "__salt__", host.salt, raising=False)
+    monkeypatch.setattr(ntpcluster_deploy, "__opts__", {"test": False}, raising=False)
+
+    def run(*said):
+        answers[:] = said
+        return ntpcluster_deploy.running("ntp-is-running"), done
+
+    return run
+
+
+def test_half_a_table_restarts_nobody_and_is_no_proof(running):
+    seen, done = running(HALF)
+    assert (seen["result"], seen["changes"], done) == (False, {}, [])
+    assert "cannot be told" in seen["comment"]
+
+
+def test_a_second_look_may_have_the_whole_of_it(running):
+    # The state's own look, that of the proof, and the second one.
+    seen, done = running(HALF, HALF, WHOLE)
+    assert (seen["result"], seen["changes"], done) == (True, {}, [])
+
+
+def test_a_source_that_is_missing_in_a_whole_table_is_a_reason_to_restart(running, host):  # noqa: F811
+    host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
+    seen, done = running(WHOLE)
+    assert (seen["result"], done) == (True, ["restart"]) and "10.0.0.9" in seen["changes"]["restarted"]
