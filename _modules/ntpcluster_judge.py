@@ -492,8 +492,8 @@ def _sources(rows, sound, wanted, plan, uptime):
             said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s"
             evidence = {"peer": _name(row), "reference_age_s": age}
             found.append(problem("upstream-unsynchronized", said.format(_name(row), age), **evidence))
-        # Polls that a young daemon has not made yet are not missing.
-        polls = min(8, int((uptime or 0) // (row["poll_s"] or 64)))
+        # Polls that a young daemon has not made yet are not missing. One whose age cannot be seen counts as old.
+        polls = 8 if uptime is None else min(8, int(uptime // (row["poll_s"] or 64)))
         if ~row["reach"] & ((1 << polls) - 1):
             said = "{0} has not answered all of its last eight polls with a time (reach {1:03o})".format(
                 _name(row), row["reach"]
@@ -507,7 +507,8 @@ def _sources(rows, sound, wanted, plan, uptime):
 def _too_few(rows, system, plan, uptime):
     """Whether ntpd follows nobody because too few sources are alive to agree."""
     alive = [_name(row) for row in rows if row["reach"] & LAST_FOUR and row["condition"] != "falseticker"]
-    if system is not None or not alive or len(alive) >= plan["minsane"] or (uptime or 0) < BURST_S:
+    young = uptime is not None and uptime < BURST_S
+    if system is not None or not alive or len(alive) >= plan["minsane"] or young:
         return []
     said = "{0} of {1} sources answers ({2}), and `tos minsane {3}` wants {3} to agree: the clock runs free until more return"
     told = said.format(len(alive), len(plan["sources"]), ", ".join(alive), plan["minsane"])

@@ -318,6 +318,12 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
     assert "dport 123" not in host.run(["iptables-save"]).out
     done = solo.apply(host)
     assert (changed(done), failed(done)) == ([], [])
+    cron = "crond" if host.platform == "el6" else "cron"
+    assert "cron-stopped" not in solo.codes(call(host, "ntpcluster.status")["problems"])
+    host.run(["service", cron, "stop"]).check()
+    seen = call(host, "ntpcluster.status")
+    assert (seen["health"], solo.codes(seen["problems"])) == ("degraded", ["cron-stopped"])
+    host.run(["service", cron, "start"]).check()
     # What cron will run, run now.
     host.set_clock(30)
     host.run(["sh", "-c", line[0].split(" root ", 1)[1]], timeout=60)

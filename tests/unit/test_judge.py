@@ -458,6 +458,19 @@ def test_a_daemon_that_cannot_be_seen_but_answers_runs(plan):
     assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (True, "ok", [])
 
 
+def test_what_is_missed_with_a_daemon_of_unknown_age_is_told(plan):
+    def gap(process, table):
+        unseen(process, table)
+        table["peers"][1]["reach"] = 0o375
+
+    def few(process, table):
+        one_left(process, table)
+        unseen(process, table)
+
+    assert codes(judge(plan, gap)) == ["reach-gaps"]
+    assert "few-sources" in codes(judge(three(plan), few))
+
+
 def test_a_daemon_that_cannot_be_seen_and_is_silent_is_neither_stopped_nor_well(plan):
     def change(process, table):
         unseen(process, table)

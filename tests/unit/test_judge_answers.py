@@ -122,6 +122,23 @@ def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, m
     assert [(one["code"], one["evidence"]) for one in known] == [("unreachable", {"peer": C}), ("settling", {})]
 
 
+def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch):  # noqa: F811
+    """A limiting server refuses who asks again at once."""
+    seen = status(says(A, 0.001), silent(B))
+    asked = []
+    host.salt.update(
+        {
+            "ntpcluster.status": lambda: seen,
+            "ntpcluster.query": lambda servers: asked.append(servers) or {"servers": host.answers},
+            "ntpcluster.processes": lambda names: [],
+        }
+    )
+    monkeypatch.setattr(ntpcluster_diagnose, "__salt__", host.salt, raising=False)
+    monkeypatch.setattr(ntpcluster_diagnose, "_rights", list)
+    assert [one["code"] for one in ntpcluster_diagnose.diagnose()] == codes(seen) == ["unreachable"]
+    assert asked == []
+
+
 @pytest.mark.parametrize("word", ["INIT", "STEP"])
 def test_a_server_that_has_no_time_yet_refuses_nobody(word):
     seen = read(made(kiss=word))
