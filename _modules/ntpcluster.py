@@ -148,6 +148,8 @@ def _table(sources=0):
     # That there are fewer than there should be, or none at all, the table itself shows.
     complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
     table = __salt__["ntpcluster.parse_ntpq"](head, "\n".join(complaints), done["retcode"])
+    # Of a daemon without any source ntpq says so; a text that ends before the table says nothing of sources.
+    table["complete"] = table["complete"] and bool(table["peers"] or table["error"])
     known = [peer for peer in table["peers"] if peer["assid"] is not None]
     unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
     if unclear:

@@ -174,6 +174,7 @@ def keep(plan):
     """
     last = kept()
     fresh = {"pillar": _digest(pillar()), "saltenv": environments()[0], "plan": plan}
+    fresh["code"] = __salt__["ntpcluster.version"]()
     if last != json.loads(json.dumps(fresh)):
         __salt__["ntpcluster.store"](os.path.basename(KEPT), fresh)
     # The file's own time is when the plan was applied last.
@@ -189,7 +190,7 @@ def kept():
     """
     What was applied last.
 
-    Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``; empty if nothing is kept.
+    Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``, ``code`` (version of the modules); empty if nothing is kept.
 
     CLI Example:
 
@@ -219,14 +220,16 @@ def plan():
     asked = __context__.get(ASKED)
     answered = __opts__.get("__cli") == "salt-call" or (asked is not None and not asked["failure"])
     masterless = __opts__.get("file_client") == "local"
-    last = kept().get("plan")
+    last = kept()
     if not last or in_run() or (answered and not masterless):
         return None
+    if last.get("code") != __salt__["ntpcluster.version"]():
+        return None  # a plan of other code may lack what this code asks of it
     when = os.stat(KEPT).st_mtime
     said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(
         time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when)
     )
-    return dict(last, kept=said)
+    return dict(last["plan"], kept=said)
 
 
 def judged_by(plan):

@@ -72,9 +72,9 @@ def query(servers=None, timeout=2, samples=1):
         salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
     """
     names = _servers(servers)
-    for what, value, most in (("timeout", timeout, 60), ("samples", samples, 8)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
-            raise SaltInvocationError("{0}: {1!r} is not a number above 0 and up to {2}".format(what, value, most))
+    for what, value, most, low in (("timeout", timeout, 60, 0.001), ("samples", samples, 8, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= most:
+            raise SaltInvocationError("{0}: {1!r} is not a number from {2:g} to {3}".format(what, value, low, most))
     found = [dict(_nothing(name), address=_address(name)) for name in names]
     for _ in range(int(samples)):
         pace()

@@ -187,7 +187,7 @@ def _running(name, restart):
         plan = __salt__["ntpcluster.plan"]()
         service = plan["platform"]["service"]
         if plan["method"] != "ntpd":
-            return _stopped(name, service, __salt__["ntpcluster.daemon"](service))
+            return _stopped(name, plan["platform"], __salt__["ntpcluster.daemon"](service))
         now = __salt__["ntpcluster.status"](LOOK_S)["daemon"]
         if now["running"] is None:
             said = "whether {0} runs cannot be seen: the minion has to run as root"
@@ -223,8 +223,12 @@ def _running(name, restart):
     return _result(name, True, changes, comment)
 
 
-def _stopped(name, service, now):
+def _stopped(name, platform, now):
     """The cron method: no daemon."""
+    service = platform["service"]
+    if __opts__["test"] and platform["package_starts_service"] and not __salt__["service.available"](service):
+        # The package is to be installed, and starts what has to be stopped then.
+        now = {"running": True, "enabled": True}
     if now["running"] is False and not now["enabled"]:
         return _result(name, comment="{0} does not run, as the method is cron".format(service))
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}

@@ -6,8 +6,9 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import Cluster, Role, changed
+from tests.lab.drilling import holders
 from tests.lab.solo import PILLAR, call, codes, set_pillar
-from tests.lab.test_states import difference, system
+from tests.lab.test_states import CRON, apply_predicted, difference, system
 
 ZONE = "/usr/share/zoneinfo/Asia/Shanghai"
 
@@ -142,3 +143,12 @@ def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
     # And what the pillar may not name is not read: the list above could be seen to fail.
     for line in ("logconfig =clock", "interface listen 1", "interface listen 1.5", "interface listen ntp"):
         assert complaints(host, [line]) != [], line
+
+
+@pytest.mark.parametrize("platform", ["el6", "modern"])
+def test_the_cron_method_on_a_bare_host_does_what_it_has_predicted(images, platform):
+    """Debian's package starts its daemon, which is to be stopped then."""
+    with Cluster(master=False) as lab:
+        bare = solo.add(lab, Role("bare", "10.0.0.61", platform), pillar=CRON)
+        assert ("ntp-is-running" in apply_predicted(bare)) == (platform == "modern")
+        assert not holders(bare)

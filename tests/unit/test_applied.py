@@ -273,7 +273,16 @@ def test_the_list_of_what_a_minion_has_names_only_this_trees_files_and_sees_each
 def test_the_record_is_whole_json(host):
     applied(host, NEW)
     with open(ntpcluster_applied.KEPT) as kept:
-        assert set(json.load(kept)) == {"plan", "pillar", "saltenv"}
+        assert set(json.load(kept)) == {"plan", "pillar", "saltenv", "code"}
+
+
+def test_a_plan_of_other_code_does_not_stand_in(host):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    host.master = CommandExecutionError("no master")
+    host.functions["ntpcluster.version"] = lambda: "0.2.0+87654321"
+    with pytest.raises(SaltInvocationError, match="no key `ntp`"):
+        ntpcluster_plan.plan()
 
 
 def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):

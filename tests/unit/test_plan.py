@@ -424,6 +424,7 @@ def minion(monkeypatch, tmp_path):
         "pillar.items": lambda unmask: pillar,
         "ntpcluster_applied.compiled": ntpcluster_applied.compiled,
         "ntpcluster.stored": ntpcluster_origin.stored,
+        "ntpcluster.version": lambda: "0.1.0+12345678",
         "ntpcluster.worded": ntpcluster_wording.worded,
         "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from salt.exceptions import SaltInvocationError
 
 from _modules import ntpcluster_query
 from tests.lab.upstream import HONEST, answer
@@ -164,3 +165,9 @@ def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, mon
     before = clock[0]
     ntpcluster_query.pace()
     assert clock[0] - before == pytest.approx(ntpcluster_query.PACE_S)
+
+
+@pytest.mark.parametrize("samples", [0, 0.5, 9, True, "2"])
+def test_a_number_of_packets_that_is_none_is_refused(clock, samples):
+    with pytest.raises(SaltInvocationError, match="samples: .* is not a number from 1 to 8"):
+        ntpcluster_query.query(["10.0.0.1"], samples=samples)

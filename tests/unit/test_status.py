@@ -169,3 +169,9 @@ def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host
     assert (seen["health"], codes(seen)[0]) == (health, "unresolvable")
     assert "not-listed" not in codes(seen) and "incomplete" not in codes(seen)
     assert not set(codes(seen)) & set(ntpcluster_heal.CURABLE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_that_ends_before_the_table_says_nothing_of_the_sources(host, kind):
+    seen = host.status(healthy(kind).split("     remote")[0])
+    assert "incomplete" in codes(seen) and "not-listed" not in codes(seen), codes(seen)
