@@ -49,7 +49,7 @@ DEFAULTS = {"confirm": 2, "offset_ms": None, "calm": 0.5, "grace": 60}
 #: What is watched, in the order in which its events are sent.
 WATCHED = ("health", "source", "stratum", "offset")
 
-#: As in ``ntpcluster.judge``.
+#: As in ``ntpcluster_judge.judge``.
 SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
 LAST_FOUR = 0x0F
 
@@ -86,10 +86,10 @@ def beacon(config):
     Look once; return the events to be sent.
     """
     settings = _settings(config)
-    now = __salt__["ntpcluster.monotonic"]()
+    now = __salt__["ntpcluster_program.monotonic"]()
     memory = __context__.setdefault(MEMORY, {"since": now, "known": {}, "seen": {}})
     __salt__["ntpcluster_applied.must_not_wait"]()
-    status = __salt__["ntpcluster.status"]()
+    status = __salt__["ntpcluster_status.status"]()
     if settings["offset_ms"] is None:
         settings["offset_ms"] = _bound()
     return look(memory, settings, status, now)
@@ -106,7 +106,7 @@ def _settings(config):
 def _bound():
     """The offset that the pillar allows, in milliseconds; None without a valid pillar."""
     try:
-        return __salt__["ntpcluster.plan"]()["sync"]["max_offset"] * 1000.0
+        return __salt__["ntpcluster_plan.plan"]()["sync"]["max_offset"] * 1000.0
     except Exception:  # pylint: disable=broad-except
         return None  # the status has an invalid pillar among its problems
 

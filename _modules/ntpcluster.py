@@ -1,214 +1,88 @@
 # -*- coding: utf-8 -*-
 """
-The truth about this host's time: what its NTP daemon follows, how well, and what is wrong.
-
-This file runs ``ntpq`` and reads what the host itself knows; what the programs print is read by
-``ntpcluster.parse_*``, what is right or wrong with it is decided by ``ntpcluster.judge``, and what this host
-should follow is said by ``ntpcluster.plan``. Reading never changes anything.
+One correct time on this host: what people and scripts ask, and what they can have done.
 
 Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. An offset above zero
 means that the server is ahead, so this host's clock is slow.
+
+Each function here is done by a module of its own, which the call names. Modules called ``ntpcluster_*`` are internal.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import os
-import re
-import time
-
-import salt.utils.files
-import salt.utils.path
-from salt.exceptions import CommandExecutionError, SaltInvocationError
-
 __virtualname__ = "ntpcluster"
-
-#: Of the release. Whether a minion has the code that the master serves is told by ``ntpcluster_code``.
-VERSION = "0.1.0"
-
-#: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
-#: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
-NTPQ_TIMEOUT_MS = 120
-
-#: So many associations are asked for in the first run of ntpq; of more, only those that are unclear, in a second one.
-ASKED_AT_ONCE = 4
-
-#: And all of it must end within this. ntpsec's ntpq is Python: a slow machine that has just booted needs more than 3 s
-#: to start it, and took its daemon for a silent one, which is restarted.
-NTPQ_LIMIT_S = 6
-
-
-#: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
-_NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
 
 
 def __virtual__():
     return __virtualname__
 
 
-def version():
+def status():
     """
-    Version of these modules, as this minion has them: the release, and a word that differs whenever a file does.
+    Whether this host has the right time, from whom, and what is wrong if not. Never raises for a sick host.
+
+    Returns a dict:
+
+    - ``synchronized``: bool: the daemon follows a source of this host's tier, that source is alive, and the offset
+      is within the pillar's ``sync:max_offset``
+    - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
+      a short while ago); ``unsynchronized``; ``stopped``
+    - ``tier``: name of the host's tier (None: no valid pillar)
+    - ``judged_by``, in words: the pillar; or, without any, the plan that was applied last, and when (None: neither)
+    - ``daemon``: {name, version, running, enabled, pid, uptime_s}
+    - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
+      ``leap`` (none, add, del, alarm), ``refid``
+    - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
+    - ``peers``: as ``ntpcluster.peers``
+    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of ``ntpcluster_judge.judge``
+
+    ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
+    "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.version
+        salt 'ntp*' ntpcluster.status
     """
-    return "{0}+{1}".format(VERSION, __salt__["ntpcluster_code.digest"]())
+    return __salt__["ntpcluster_status.status"]()
 
 
-def monotonic():
+def synchronized(timeout=None, interval=1):
     """
-    Seconds since some moment in the past, by a clock that no step moves.
+    Wait until this host follows its tier.
 
-    Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.monotonic
-    """
-    return os.times()[4]
-
-
-def program(name, package, argv, timeout=10, zone=None):
-    """
-    Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
-
-    The time limit is ``timeout(1)``'s, not Salt's own: on Python 2.7 Salt measures it by the system time, and a
-    clock stepped forward would end the very program that stepped it.
-
-    name
-        The program, looked for in the path.
-    package
-        What to install if it is missing; only for the message.
-    argv
-        List of its arguments.
     timeout
-        Seconds until it is killed.
-    zone
-        Time zone it shall print times in; default: this host's.
-
-    Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
-
-    Raises CommandExecutionError if the program is not installed.
+        Seconds to wait at most; 0 looks once. Default: the pillar's ``sync:timeout``.
+    interval
+        Seconds between two looks.
+    Returns a dict: ``synchronized`` (bool), ``waited_s``, and ``status`` as the last look saw it.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.program ntpq ntp "['--version']"
+        salt '*' ntpcluster.synchronized timeout=60
     """
-    path = salt.utils.path.which(name)
-    if not path:
-        raise CommandExecutionError("{0} is not installed on this host: install the package {1}".format(name, package))
-    started = monotonic()
-    done = __salt__["cmd.run_all"](
-        ["timeout", "-s", "KILL", "{0:g}".format(timeout), path] + list(argv),
-        python_shell=False,
-        env=dict({"TZ": zone} if zone else {}, LC_ALL="C"),
-        ignore_retcode=True,
-        output_loglevel="trace",
-    )
-    return {
-        "retcode": done["retcode"],
-        "stdout": done["stdout"],
-        "stderr": done["stderr"],
-        # 128 + SIGKILL from timeout(1); Python reports -9 where the shell would say 137.
-        "timed_out": done["retcode"] in (124, 137, -9),
-        "seconds": round(monotonic() - started, 2),
-    }
+    return __salt__["ntpcluster_status.synchronized"](timeout, interval)
 
 
-def _ntpq(commands):
-    """Run ntpq once, with these commands, against the daemon of this host."""
-    argv = ["-n", "-c", "timeout {0}".format(NTPQ_TIMEOUT_MS)]
-    for command in commands:
-        argv += ["-c", command]
-    return program("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S)
-
-
-def _table(sources=0):
+def diagnose():
     """
-    What the daemon says of itself and its associations, as ``ntpcluster.parse_ntpq`` returns it.
+    Why this host does not follow its tier. Asks its servers, the resolver and the kernel; changes nothing.
 
-    ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
-    refused (``flash``, the daemon's own list of failed tests), and when it was itself set last. So many as there should
-    be ``sources`` are asked in the same run, by their place in the table (``&1`` ...); if another one is unclear, it
-    takes a second run.
+    A host that is well costs no more than ``ntpcluster.status``.
+
+    Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
+    wrong. The codes are those of ``ntpcluster_judge.judge``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node148' ntpcluster.diagnose
     """
-    places = range(1, min(sources, ASKED_AT_ONCE) + 1)
-    done = _ntpq(["rv 0", "lpeers", "lassoc"] + ["rv &{0}".format(place) for place in places])
-    if done["timed_out"]:
-        message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
-        return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
-    head, answers = _associations(done["stdout"])
-    # That there are fewer than there should be, or none at all, the table itself shows.
-    complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
-    table = __salt__["ntpcluster.parse_ntpq"](head, "\n".join(complaints), done["retcode"])
-    # Of a daemon without any source ntpq says so; a text that ends before the table says nothing of sources.
-    table["complete"] = table["complete"] and bool(table["peers"] or table["error"])
-    known = [peer for peer in table["peers"] if peer["assid"] is not None]
-    unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
-    if unclear:
-        more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
-        answers.update(more)
-        table["complete"] = table["complete"] and len(more) == len(unclear)
-    for peer in table["peers"]:
-        _complete(peer, answers.get(peer["assid"], {}), table["variables"].get("clock_s"))
-    return table
-
-
-def _unclear(peer):
-    """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
-    return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
-
-
-def _associations(text):
-    """
-    What ntpq printed before the first ``rv ASSOCIATION``, and the answers to those: {association: variables}. One that
-    is gone by now is missing.
-    """
-    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
-    starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
-    answers = {}
-    for start, end in zip(starts, starts[1:]):
-        variables = __salt__["ntpcluster.parse_variables"](text[start:end])
-        answers[variables.get("associd")] = variables
-    return text[: starts[0]], answers
-
-
-def _complete(peer, variables, clock):
-    """Put the exact values of its association into a row of the table; `clock` is the daemon's time."""
-    for key, name in (("offset_ms", "offset"), ("delay_ms", "delay"), ("jitter_ms", "jitter"), ("address", "srcadr")):
-        if key in peer["inexact"] and variables.get(name) is not None:
-            peer[key] = variables[name]
-            peer["inexact"] = [other for other in peer["inexact"] if other != key]
-    flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
-    peer["flash"] = int(flash.group(), 16) if flash else None
-    # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
-    heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
-    peer["heard"] = bool(peer["reach"]) or heard
-    # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
-    if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
-        peer["when_s"] = 0
-    peer["unreach"] = variables.get("unreach")
-    peer["reference_age_s"] = None
-    if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
-        peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
-
-
-def _answered(table):
-    """The table, or an error that says why there is none."""
-    if table["error"] and not table["peers"] and not table["variables"]:
-        raise CommandExecutionError(
-            "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more.".format(
-                table["error"], table["message"]
-            )
-        )
-    return table
+    return __salt__["ntpcluster_diagnose.diagnose"]()
 
 
 def peers():
@@ -239,7 +113,7 @@ def peers():
 
         salt 'ntp*' ntpcluster.peers
     """
-    return _answered(_table())["peers"]
+    return __salt__["ntpcluster_look.peers"]()
 
 
 def variables(associd=0):
@@ -261,145 +135,247 @@ def variables(associd=0):
         salt 'ntp*' ntpcluster.variables
         salt 'ntp*' ntpcluster.variables 49734
     """
-    if isinstance(associd, bool) or not re.match(r"\d{1,5}$", "{0}".format(associd)):
-        raise SaltInvocationError("associd: {0!r} is not the number of an association (0 to 65535)".format(associd))
-    done = _ntpq(["rv {0}".format(associd)])
-    table = __salt__["ntpcluster.parse_ntpq"](done["stdout"], done["stderr"], done["retcode"])
-    if not table["variables"]:
-        raise CommandExecutionError(
-            "ntpq -c 'rv {0}': {1}".format(associd, table["message"] or "no answer within the time limit")
-        )
-    return table["variables"]
+    return __salt__["ntpcluster_look.variables"](associd)
 
 
-def daemon(service=None):
+def query(servers=None, timeout=2, samples=1):
     """
-    The NTP daemon's process and service on this host, without asking the daemon itself.
+    Ask servers for the time. Changes nothing, and works beside a running daemon.
 
-    service
-        Name of the service; default: the platform's.
-
-    Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
-    ``ntpcluster.daemon_process`` tells them.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.daemon
-    """
-    if service is None:
-        service = __salt__["ntpcluster.platform"]()["service"]
-    process = __salt__["ntpcluster.daemon_process"]()
-    return dict(process, name=service, enabled=__salt__["service.enabled"](service))
-
-
-def status(age=0):
-    """
-    Whether this host has the right time, from whom, and what is wrong if not. Never raises for a sick host.
-
-    age
-        Seconds: what was seen so long ago will do, if it was in this very run and the daemon was not touched since.
-
-    Returns a dict:
-
-    - ``synchronized``: bool: the daemon follows a source of this host's tier, that source is alive, and the offset
-      is within the pillar's ``sync:max_offset``
-    - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
-      a short while ago); ``unsynchronized``; ``stopped``
-    - ``tier``: name of the host's tier (None: no valid pillar)
-    - ``judged_by``, in words: the pillar; or, without any, the plan that was applied last, and when (None: neither)
-    - ``daemon``: {name, version, running, enabled, pid, uptime_s}
-    - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
-      ``leap`` (none, add, del, alarm), ``refid``
-    - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
-    - ``peers``: as ``ntpcluster.peers``
-    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of ``ntpcluster.judge``
-
-    ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
-    "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.status
-    """
-    looked, seen = __context__.get("ntpcluster.seen", (0, None))
-    if seen and monotonic() - looked < age:
-        return seen
-    problems, plan = [], None
-    try:
-        plan = __salt__["ntpcluster.plan"]()
-    except (CommandExecutionError, SaltInvocationError) as exc:
-        stranger = __salt__["ntpcluster.foreign"]() if isinstance(exc, SaltInvocationError) else None
-        if stranger:
-            return __salt__["ntpcluster.judge_foreign"](stranger)
-        said = "what this host should follow is unknown: {0}".format(exc)
-        # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
-        code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
-        problems.append({"code": code, "message": said, "evidence": {}})
-    seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
-    __context__["ntpcluster.seen"] = (monotonic(), seen)
-    return seen
-
-
-def _status(plan, problems):
-    process = daemon(plan["platform"]["service"] if plan else _service())
-    if plan and plan["method"] == "cron":
-        sources = [source["address"] for source in plan["sources"]]
-        answers = __salt__["ntpcluster.query"](sources)
-        return __salt__["ntpcluster.judge_without_daemon"](plan, process, answers, problems + _cron(plan))
-    try:
-        table = _table(len(plan["sources"]) if plan else 0)
-    except CommandExecutionError as exc:
-        table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
-    return __salt__["ntpcluster.judge"](plan, process, table, problems)
-
-
-def _cron(plan):
-    """What is wrong with the crontab's daemon, which alone keeps the time of a host without ntpd."""
-    cron = plan["platform"]["cron"]["services"]
-    if any(__salt__["service.status"](service) for service in cron):
-        return []
-    said = "the cron daemon ({0}) does not run, so nothing keeps the time".format(" or ".join(cron))
-    return [__salt__["ntpcluster.problem"]("cron-stopped", said, services=cron)]
-
-
-def _service():
-    """The platform's service where there is no plan; without the tree's files, that of the last plan."""
-    try:
-        return __salt__["ntpcluster.facts"]()["platform"]["service"]
-    except (CommandExecutionError, TypeError):
-        last = __salt__["ntpcluster_applied.kept"]().get("plan")
-        return last["platform"]["service"] if last else "ntpd"
-
-
-def synchronized(timeout=None, interval=1, age=0):
-    """
-    Wait until this host follows its tier.
-
+    servers
+        Names or addresses; default: this host's own sources.
     timeout
-        Seconds to wait at most; 0 looks once. Default: the pillar's ``sync:timeout``.
-    interval
-        Seconds between two looks.
-    age
-        How old the first look may be, as for ``ntpcluster.status``.
+        Seconds to wait for answers, of all servers together.
+    samples
+        Packets for each server (1 to 8), one after the other; the one with the shortest round trip counts.
 
-    Returns a dict: ``synchronized`` (bool), ``waited_s``, and ``status`` as the last look saw it.
+    Returns a dict: ``servers``, a list in the order asked of
+
+    - ``name`` as asked for and its ``address`` (None: the name is not known)
+    - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
+      code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
+      set by its source (None: it does not say)
+    - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
+      answer, refuses, or says itself that it is not synchronised (leap alarm, stratum 16)
+
+    and ``best``, the one of them with an offset that has the lowest stratum, then the shortest delay; or None.
+
+    Raises SaltInvocationError for a server's name that is none.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.synchronized timeout=60
+        salt 'node*' ntpcluster.query
+        salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
     """
-    if timeout is None:
-        timeout = __salt__["ntpcluster.plan"]()["sync"]["timeout"]
-    started = monotonic()
-    while True:
-        seen = status(age)
-        age, waited = 0, monotonic() - started
-        if seen["synchronized"] or waited + interval > timeout:
-            return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
-        time.sleep(interval)
+    return __salt__["ntpcluster_query.query"](servers, timeout, samples)
+
+
+def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
+    """
+    Set the clock by its servers in one jump, if and only if that is needed and safe.
+
+    A clock that the daemon follows closely is left alone, and so is an offset below the threshold. Refuses if
+    nobody tells the time, if the servers disagree, if the jump is beyond the limit, or if another step is under
+    way. Else it stops the daemon, waits for port 123, steps, measures again (and steps again, ``passes`` times at
+    most), writes the hardware clock, and starts the daemon again if it ran before: whatever happens, and even if
+    this very process is killed half way.
+
+    servers
+        Whom to ask; default: this host's sources.
+    threshold
+        Seconds; a smaller offset is left to the daemon's slewing. Default: the pillar's ``step:threshold``.
+    limit
+        Seconds; a larger offset is refused. Default: the pillar's ``step:limit`` (none: any distance).
+    passes
+        Steps at most. Default: the pillar's ``step:passes``.
+    wait
+        Seconds to wait for a server that tells the time: the tier above may be coming up just now.
+    force
+        Step even if the daemon follows a source and the offset is small. The daemon's word is as old as its last
+        poll: right after a clock was moved by hand it is believed wrongly.
+    test
+        Measure and judge, but change nothing.
+
+    Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold;
+    None in test mode if nobody tells the time), ``offset_before_s`` and
+    ``offset_after_s`` (None if not measured), ``moved_s`` how far the clock was seen to move, ``server``,
+    ``passes`` made, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool),
+    ``comment``.
+
+    Raises CommandExecutionError with the reason for each refusal and failure.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'node148' ntpcluster.step
+        salt 'node148' ntpcluster.step servers='[10.0.0.189]' limit=3600
+    """
+    return __salt__["ntpcluster_step.step"](servers, threshold, limit, passes, wait, force, test)
+
+
+def hwclock(utc=None):
+    """
+    Read the hardware clock.
+
+    utc
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
+    Returns a dict: ``present`` (True; False: this host has none, as containers and some virtual machines; None:
+    nobody can tell), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time
+    (it counts whole seconds), ``problem`` None or why there is no reading.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.hwclock
+    """
+    return __salt__["ntpcluster_hwclock.hwclock"](utc)
+
+
+def systohc(utc=None):
+    """
+    Set the hardware clock by the system time, and read it back; write again if it is a second off.
+
+    utc
+        Whether it shall keep UTC; default: the pillar's ``hwclock:utc``. Always said to hwclock: without, EL6 takes
+        the hardware clock to be in local time when /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
+
+    Returns a dict: ``written`` (bool: read back and right), ``present``, ``error_s`` as read back, ``problem``.
+    A host without a hardware clock is no error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.systohc
+    """
+    return __salt__["ntpcluster_hwclock.systohc"](utc)
+
+
+def plan():
+    """
+    Return what this host has to do to take its place in the cluster.
+
+    Returns a dict; times and offsets are in seconds:
+
+    ``id``, ``tier``, ``level`` (0 is the top), ``follows`` (name of the tier above, None at the top),
+    ``tiers`` (all names, top first), ``method`` (``ntpd`` or ``cron``), ``cron`` (five fields, as text),
+    ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
+    ``package`` {names, version, sources},
+    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
+    ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
+    ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
+    ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
+    ``minsane`` (so many sources have to agree before the clock follows),
+    ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
+    what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
+    ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or in words when this plan was
+    applied. That is the last one applied, which stands in when this host has no pillar ``ntp`` at all (the master is
+    away, and ``salt-call --local`` asks). It has no secrets, and no state is applied by it.
+
+    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message; on a platform that
+    platforms.yaml does not describe, with that alone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.plan
+    """
+    return __salt__["ntpcluster_plan.plan"]()
+
+
+def validate(pillar=None):
+    """
+    Return everything that is wrong, or doubtful, about the pillar.
+
+    pillar
+        What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
+        host knows: its platform, its addresses, which tiers match it. The master is asked for the pillar, so that an
+        edit of a moment ago is seen.
+    Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
+    there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
+    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know), ``text`` (all of it
+    in one line, odd characters escaped). Of many in one list or mapping ten are there, and how many more.
+
+    Raises CommandExecutionError when the file server does not have the data files of the state tree.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.validate
+        salt-call ntpcluster.validate pillar='{tiers: {server: {match: "*", sources: [10.0.0.1]}}}'
+    """
+    return __salt__["ntpcluster_validate.validate"](pillar)
+
+
+def firewall():
+    """
+    Compare this host's firewall with the networks that are to reach UDP 123. Changes nothing.
+
+    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of iptables-save:
+
+    * ``running``: is there a firewall that keeps anybody out
+    * ``networks``: those of this family
+    * ``present``, ``missing``, ``stale``: rules that are there in any spelling; needed; ours, but not wanted
+    * ``wider``: rules of others that let in more than the networks, or may; they are left alone
+    * ``refused``: {network: the rule, policy or hook that keeps all of it out, or may and cannot be read}
+    * ``blocked``: what may keep a part of a network out: a ban, or a rule that is not understood
+    * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
+    * ``error``: why the live rules could not be read, or None
+    * ``keep``: how the live rules are saved on this platform
+    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``}; ``file`` is None when no saved file has a filter table
+
+    ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
+    kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.
+
+    Raises CommandExecutionError when a file cannot be read.
+
+    The service counts as started while its lock file exists, as in EL6's /etc/init.d/iptables.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp*' ntpcluster.firewall
+    """
+    return __salt__["ntpcluster_firewall.firewall"]()
+
+
+def new_key(number=1):
+    """
+    A fresh SHA1 key, as the pillar wants it. It is kept nowhere: put it into encrypted pillar.
+
+    Call it by ``salt-call --local``, never through a master: what a minion returns is kept in the job cache.
+
+    number
+        Number of the key, 1 to 65535.
+
+    Returns {"keys": {number: {"type": "SHA1", "secret": 40 hexadecimal digits}}}.
+
+    Raises SaltInvocationError for a number that is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local ntpcluster.new_key 7
+    """
+    return __salt__["ntpcluster_keys.new_key"](number)
+
+
+def version():
+    """
+    Version of these modules, as this minion has them: the release, and a word that differs whenever a file does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.version
+    """
+    return __salt__["ntpcluster_code.version"]()

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What was applied to this host last, and by which pillar.
+Internal. What was applied to this host last, and by which pillar.
 
 A state run compiles the pillar anew, and the minion goes on with the one that it read at its start or at the last
 refresh. So after an edit and a green run the two differ, and a function that is called by itself would judge by the
@@ -22,7 +22,7 @@ import time
 import salt.utils.data
 from salt.exceptions import CommandExecutionError
 
-#: Beside what ``ntpcluster.origin`` keeps, and removed with it.
+#: Beside what ``ntpcluster_origin.origin`` keeps, and removed with it.
 KEPT = "/var/lib/ntpcluster/applied.json"
 
 #: Where the loader keeps what was found out: the environment of a state run (in ``__opts__``, which are the run's own;
@@ -36,7 +36,7 @@ AGAIN_S = 600
 
 def pillar(anew=False):
     """
-    What the pillar has under ``ntp``, all of it as text of one kind on either Python.
+    Internal. What the pillar has under ``ntp``, all of it as text of one kind on either Python.
 
     In a state run and in ``salt-call`` it has just been compiled. Elsewhere it is the minion's memory, unless that
     differs from the pillar that was applied last: then the master is asked.
@@ -45,12 +45,6 @@ def pillar(anew=False):
         True asks the master in any case.
 
     Returns None if there is no such key.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.pillar anew=True
     """
     remembered = _decoded(__pillar__.get("ntp"))
     if in_run() or __opts__.get("__cli") == "salt-call":
@@ -63,7 +57,7 @@ def pillar(anew=False):
         return remembered
     if __context__.get(LOOP) == os.getpid():
         # The minion answers nobody while it waits here: let it ask by itself, and look again next time.
-        now, (pair, when) = __salt__["ntpcluster.monotonic"](), __context__.get(TOLD, (None, 0))
+        now, (pair, when) = __salt__["ntpcluster_program.monotonic"](), __context__.get(TOLD, (None, 0))
         if pair != [seen, last] or now - when > AGAIN_S:
             __context__[TOLD] = ([seen, last], now)
             __salt__["saltutil.refresh_pillar"]()
@@ -84,13 +78,7 @@ def pillar(anew=False):
 
 def compiled():
     """
-    The whole pillar that ``ntpcluster_applied.pillar`` went by last.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.compiled
+    Internal. The whole pillar that ``ntpcluster_applied.pillar`` went by last.
     """
     whole = __context__.get(ASKED, {}).get("whole")
     return __pillar__ if whole is None or in_run() else whole
@@ -98,53 +86,29 @@ def compiled():
 
 def begin(saltenv):
     """
-    Note that this is a state run, and the environment of its files. The first state calls it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.begin base
+    Internal. Note that this is a state run, and the environment of its files. The first state calls it.
     """
     __opts__[RUN] = saltenv
 
 
 def in_run():
     """
-    Whether this is a state run: its pillar does not change any more.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.in_run
+    Internal. Whether this is a state run: its pillar does not change any more.
     """
     return RUN in __opts__
 
 
 def must_not_wait():
     """
-    Note that this process is the minion itself, which is deaf as long as a function waits. The beacon calls it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.must_not_wait
+    Internal. Note that this process is the minion itself, which is deaf as long as a function waits. The beacon calls it.
     """
     __context__[LOOP] = os.getpid()
 
 
 def environments():
     """
-    The environments in which this host's functions look for the tree, first choice first: that of the state run, the
+    Internal. The environments in which this host's functions look for the tree, first choice first: that of the state run, the
     minion's ``saltenv``, that of the last applied run, ``base``, and those of which the minion has a copy.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.environments
     """
     copies = os.path.join(__opts__["cachedir"], "files")
     copied = sorted(os.listdir(copies)) if os.path.isdir(copies) else []
@@ -159,24 +123,18 @@ def environments():
 
 def keep(plan):
     """
-    Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
+    Internal. Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
 
     plan
         ``ntpcluster.plan``, without secrets.
 
     Returns True if the minion was told to refresh its pillar.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call state.apply ntp
     """
     last = kept()
     fresh = {"pillar": _digest(pillar()), "saltenv": environments()[0], "plan": plan}
-    fresh["code"] = __salt__["ntpcluster.version"]()
+    fresh["code"] = __salt__["ntpcluster_code.version"]()
     if last != json.loads(json.dumps(fresh)):
-        __salt__["ntpcluster.store"](os.path.basename(KEPT), fresh)
+        __salt__["ntpcluster_origin.store"](os.path.basename(KEPT), fresh)
     # The file's own time is when the plan was applied last.
     now = time.time()
     os.utime(KEPT, (now, now))
@@ -188,34 +146,22 @@ def keep(plan):
 
 def kept():
     """
-    What was applied last.
+    Internal. What was applied last.
 
     Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``, ``code`` (version of the modules); empty if nothing is kept.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.kept
     """
     try:
-        return __salt__["ntpcluster.stored"](os.path.basename(KEPT))
+        return __salt__["ntpcluster_origin.stored"](os.path.basename(KEPT))
     except CommandExecutionError:
         return {}  # a disk that has lost it; the next run writes it again
 
 
 def plan():
     """
-    The plan that was applied last, for a host without any pillar to judge by.
+    Internal. The plan that was applied last, for a host without any pillar to judge by.
 
     Returns the plan, its ``kept`` saying when that was; None if there is none, if the master has answered (then the key
     is missing in its pillar, which somebody must correct), and in a state run, which must not deploy by memory.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local ntpcluster_applied.plan
     """
     asked = __context__.get(ASKED)
     answered = __opts__.get("__cli") == "salt-call" or (asked is not None and not asked["failure"])
@@ -223,7 +169,7 @@ def plan():
     last = kept()
     if not last or in_run() or (answered and not masterless):
         return None
-    if last.get("code") != __salt__["ntpcluster.version"]():
+    if last.get("code") != __salt__["ntpcluster_code.version"]():
         return None  # a plan of other code may lack what this code asks of it
     when = os.stat(KEPT).st_mtime
     said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(
@@ -234,16 +180,10 @@ def plan():
 
 def judged_by(plan):
     """
-    In words, what a host is judged by.
+    Internal. In words, what a host is judged by.
 
     plan
         ``ntpcluster.plan``, or None.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_applied.judged_by '{kept: null}'
     """
     if plan is None:
         return None

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Which code of this tree a minion has, so that a state run can tell whether it is the code that the master serves.
+Internal. Which code of this tree a minion has, so that a state run can tell whether it is the code that the master serves.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -14,22 +14,26 @@ import salt.utils.files
 #: The kinds of code that a minion gets. Runners are the master's.
 KINDS = ("beacons", "modules", "states")
 
+#: Of the release. Whether a minion has the code that the master serves is told by the digest.
+VERSION = "0.1.0"
+
+
+def version():
+    """
+    Internal. ``ntpcluster.version`` says what this takes and returns.
+    """
+    return "{0}+{1}".format(VERSION, __salt__["ntpcluster_code.digest"]())
+
 
 def listing():
     """
-    Digests of this tree's files of code as they are on this minion, in the form of ``sha256sum``.
+    Internal. Digests of this tree's files of code as they are on this minion, in the form of ``sha256sum``.
 
     ``salt/ntp/modules.sha256`` is the same list of the files that the master serves: ``make digest`` writes it, and a
     test compares it. One small file that a state run fetches in passing takes the place of two dozen requests to the
     master, which on Salt 3008 would cost more than half of a run that has nothing to do.
 
     Returns text, a line for each file, sorted by name.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_code.listing
     """
     folder = os.path.dirname(os.path.abspath(__file__))
     # `_modules` in a checkout that is used where it lies, `modules` where Salt copies it to.
@@ -46,12 +50,6 @@ def listing():
 
 def digest():
     """
-    One short word for all of ``ntpcluster_code.listing``: equal code, equal word.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_code.digest
+    Internal. One short word for all of ``ntpcluster_code.listing``: equal code, equal word.
     """
     return hashlib.sha256(listing().encode("ascii")).hexdigest()[:8]

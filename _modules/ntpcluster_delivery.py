@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Whether what the master delivers to this minion is what ntpcluster needs: its pillar, rendered, and its own states.
+Internal. Whether what the master delivers to this minion is what ntpcluster needs: its pillar, rendered, and its own states.
 
 Salt tells neither: a pillar that did not render has a list of complaints beside whatever is left of it, and a file
 of another formula that comes first in ``file_roots`` takes the place of ours.
@@ -13,30 +13,19 @@ import re
 import salt.utils.data
 import salt.utils.files
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``complaint`` stays a plain function for the tests.
-__load__ = ["delivered"]
+__load__ = ["problems"]
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def delivered(states=True):
+def problems(states=True):
     """
-    Return what is wrong with the pillar and the states that this minion is given, whatever stands in them.
+    Internal. Return what is wrong with the pillar and the states that this minion is given, whatever stands in them.
     ``ntpcluster.validate`` asks this for its own list.
 
     states
         False looks at the pillar alone, and asks no file server.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.delivered
     """
     return _rendered() + (_hidden() if states else [])
 

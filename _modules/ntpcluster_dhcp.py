@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-DHCP leases that name time servers: EL6's dhclient writes them into ntp.conf and restarts ntpd, at every renewal
+Internal. DHCP leases that name time servers: EL6's dhclient writes them into ntp.conf and restarts ntpd, at every renewal
 (/etc/dhcp/dhclient.d/ntp.sh), unless the interface's file says PEERNTP=no. Which files and words: platforms.yaml.
 """
 
@@ -13,29 +13,17 @@ import re
 import salt.utils.args
 import salt.utils.files
 
-__virtualname__ = "ntpcluster"
-
 #: What editors and rpm leave beside a file; the network scripts do not read them either.
 LEFT_OVERS = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".ntpcluster")
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def dhcp_meddles():
+def meddles():
     """
-    Files of interfaces whose leases would change this host's NTP configuration.
+    Internal. Files of interfaces whose leases would change this host's NTP configuration.
 
     Returns a list of paths; empty where the platform has no such thing.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.dhcp_meddles
     """
-    facts = __salt__["ntpcluster.platform"]()["dhcp"]
+    facts = __salt__["ntpcluster_facts.platform"]()["dhcp"]
     if not facts:
         return []
     found = [path for path in sorted(glob.glob(facts["files"])) if not path.endswith(LEFT_OVERS)]
@@ -48,22 +36,16 @@ def dhcp_meddles():
     ]
 
 
-def ignore_dhcp(path):
+def ignore(path):
     """
-    Make one interface's leases leave the NTP configuration alone. What else its file says stays.
+    Internal. Make one interface's leases leave the NTP configuration alone. What else its file says stays.
 
     path
-        One of ``ntpcluster.dhcp_meddles``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.ignore_dhcp /etc/sysconfig/network-scripts/ifcfg-eth0
+        One of ``ntpcluster_dhcp.meddles``.
     """
-    say = __salt__["ntpcluster.platform"]()["dhcp"]["say"]
+    say = __salt__["ntpcluster_facts.platform"]()["dhcp"]["say"]
     variable = say.partition("=")[0]
-    __salt__["ntpcluster.remember_file"](path)
+    __salt__["ntpcluster_origin.remember_file"](path)
     # A line that says more than this stays: the last assignment counts.
     alone = re.compile(r"\s*{0}=[\"']?\w*[\"']?\s*\Z".format(variable))
     lines = [line for line in _lines(path) if not alone.match(line)] + [say]

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Why a host does not follow its tier: what ``ntpcluster.status`` sees, and what only asking around can tell.
+Internal. Why a host does not follow its tier: what ``ntpcluster.status`` sees, and what only asking around can tell.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -10,8 +10,6 @@ import os
 
 import salt.utils.files
 from salt.exceptions import CommandExecutionError, SaltInvocationError
-
-__virtualname__ = "ntpcluster"
 
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
 RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
@@ -23,26 +21,11 @@ OPENNTPD = "ntpd: ntp engine"
 CAP_SYS_TIME = 25
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def diagnose():
     """
-    Why this host does not follow its tier. Asks its servers, the resolver and the kernel; changes nothing.
-
-    A host that is well costs no more than ``ntpcluster.status``.
-
-    Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
-    wrong. The codes are those of ``ntpcluster.judge``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'node148' ntpcluster.diagnose
+    Internal. ``ntpcluster.diagnose`` says what this takes and returns.
     """
-    seen = __salt__["ntpcluster.status"]()
+    seen = __salt__["ntpcluster_status.status"]()
     found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
     if seen["health"] == "ok":
         return []
@@ -50,7 +33,7 @@ def diagnose():
         return seen["problems"]
     platform = {"service": seen["daemon"]["name"]}
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         platform = plan["platform"]
         if plan["method"] != "cron":  # there the status is made of what the servers say
             found += _asked(plan, found)
@@ -59,17 +42,17 @@ def diagnose():
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals() + _rights()
-    return __salt__["ntpcluster.in_order"](found, platform)
+    return __salt__["ntpcluster_judge.in_order"](found, platform)
 
 
 def _problem(code, message, **evidence):
-    return __salt__["ntpcluster.problem"](code, message, **evidence)
+    return __salt__["ntpcluster_judge.problem"](code, message, **evidence)
 
 
 def _asked(plan, known):
     """What the servers themselves say, past the daemon: it is surer than what the daemon makes of them."""
-    servers = __salt__["ntpcluster.query"]([source["address"] for source in plan["sources"]])["servers"]
-    found = __salt__["ntpcluster.judge_answers"](plan, servers)
+    servers = __salt__["ntpcluster_query.query"]([source["address"] for source in plan["sources"]])["servers"]
+    found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers)
     for one in found:
         code, peer = one["code"], one["evidence"].get("peer")
         # The daemon knows a nameless source by its number or not at all; and of the clock there is only one.
@@ -84,7 +67,7 @@ def _asked(plan, known):
 
 def _rivals():
     """Other programs of this host that discipline this clock."""
-    running = __salt__["ntpcluster.processes"](RIVALS + ("ntpd",))
+    running = __salt__["ntpcluster_process.named"](RIVALS + ("ntpd",))
     found = [(one["name"], one["pid"]) for one in running if one["name"] != "ntpd"]
     found += [("openntpd", one["pid"]) for one in running if one["title"].startswith(OPENNTPD)]
     return [

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What a plan is made of, beside the pillar: the two data files of the state tree, this host's platform, its grains.
+Internal. What a plan is made of, beside the pillar: the two data files of the state tree, this host's platform, its grains.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -10,37 +10,26 @@ import salt.utils.files
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
 __load__ = ["facts", "foreign", "platform"]
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def facts():
     """
-    Return what a plan is made of, beside the pillar.
+    Internal. Return what a plan is made of, beside the pillar.
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
     its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
     whether its matcher finds this host (None: Salt cannot read the matcher).
 
     Raises CommandExecutionError when the file server does not have the two files, or others of these names.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.facts
     """
     pillar = __salt__["ntpcluster_applied.pillar"]()
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
     for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
         matcher = keys.get("match") if isinstance(keys, dict) else None
-        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster.matcher_fault"](matcher)
+        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster_matcher.fault"](matcher)
         matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
@@ -50,7 +39,10 @@ def facts():
         "host": {
             "id": grains["id"],
             "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
-            "addresses": (grains["ipv4"] or []) + (grains["ipv6"] or []),
+            "addresses": [
+                __salt__["ntpcluster_address.canonical"](text)
+                for text in (grains["ipv4"] or []) + (grains["ipv6"] or [])
+            ],
             "matches": matches,
         },
     }
@@ -58,15 +50,9 @@ def facts():
 
 def foreign():
     """
-    Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
+    Internal. Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
 
     Raises CommandExecutionError when the file server does not have the file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.foreign
     """
     platforms = _read("salt://ntp/platforms.yaml", is_platforms)
     if _platform_name() in platforms:
@@ -79,15 +65,9 @@ def foreign():
 
 def platform():
     """
-    Return the entry of platforms.yaml for this host, with its ``name`` added.
+    Internal. Return the entry of platforms.yaml for this host, with its ``name`` added.
 
     Raises SaltInvocationError on a platform that is not described there.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.platform
     """
     stranger = foreign()
     if stranger:

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-The firewall of a host that serves time: UDP 123 open to the networks of the pillar, and nothing else touched.
+Internal. The firewall of a host that serves time: UDP 123 open to the networks of the pillar, and nothing else touched.
 
 Live rules are read with ``iptables-save`` and changed one by one. The saved file is edited line by line, not
 written from memory: a rule that somebody has not saved stays unsaved, and the file of a stopped firewall is
@@ -33,8 +33,6 @@ import time
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
-__virtualname__ = "ntpcluster"
-
 TIMEOUT = 30  # seconds for one call of iptables, which answers in milliseconds
 BUSY = 4  # exit code of iptables when another program holds the lock or changed the table meanwhile
 NO_RULES = "*filter\nCOMMIT\n"
@@ -44,10 +42,6 @@ HIDDEN = re.compile(r"^# Table `(\S+)' .*incompatible", re.M)
 BESIDES = re.compile(r"^# Warning: .*legacy tables present, use (\S+) to see them", re.M)
 NFT_FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
 TRIES = 3  # of one change, a second apart, as long as it is BUSY
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _run(command):
@@ -143,20 +137,20 @@ def _beside(live, family):
         return []
     answer = _run([program]) if salt.utils.path.which(program) else None
     if answer and answer["retcode"] == 0:
-        return __salt__["ntpcluster.firewall_hooks"](
+        return __salt__["ntpcluster_firewall_parse.hooks"](
             answer["stdout"], family, "{}: ".format(os.path.basename(program))
         )
     unread = "rules that only {} can show, which {}".format(program, _said(answer) if answer else "is not installed")
-    return [__salt__["ntpcluster.firewall_unread"](NFT_FAMILIES[family], "", unread)]
+    return [__salt__["ntpcluster_firewall_nft.unread"](NFT_FAMILIES[family], "", unread)]
 
 
 def _survey(platform, networks):
     """What there is and what is needed: {family: {"data", "running", "error", "judged", "saved", "networks"}}."""
     if platform is None or networks is None:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         platform = plan["platform"] if platform is None else platform
         networks = plan["firewall"]["networks"] if networks is None else networks
-    judge = __salt__["ntpcluster.firewall_judge"]
+    judge = __salt__["ntpcluster_firewall_rules.judge"]
     firewalls = dict(platform.get("firewall") or {})
     nft = firewalls.pop("nft", None)
     lives = dict((family, _live(data)) for family, data in firewalls.items())
@@ -179,7 +173,7 @@ def _survey(platform, networks):
 def _hooks(nft, lives):
     """The hooks of nftables that iptables-save does not show, or not as they are; the latter leave the live text."""
     covered = [(family, table) for family, live in lives.items() for table in live["made_by_nft"]]
-    sets = __salt__["ntpcluster.firewall_sets"]() if covered else []
+    sets = __salt__["ntpcluster_firewall_nft.sets"]() if covered else []
     mixed = [(family, table) for family, table in covered if (NFT_FAMILIES[family], table) in sets]
     for family, table in mixed:
         live = lives[family]
@@ -188,7 +182,7 @@ def _hooks(nft, lives):
             live["text"] += "\n" + NO_RULES
             live["error"] = "nft put rules into its table filter that iptables-save shows without their sets"
     shown = [(NFT_FAMILIES[family], table) for family, table in covered if (family, table) not in mixed]
-    return __salt__["ntpcluster.firewall_nft"](nft, shown)
+    return __salt__["ntpcluster_firewall_nft.hooks"](nft, shown)
 
 
 def _change(program, arguments):
@@ -212,7 +206,7 @@ def _change_live(family, found, done):
         _change(program, step["arguments"])
         done[step["verb"]].append(step["text"])
     text = _live(found["data"])["text"]
-    left = __salt__["ntpcluster.firewall_judge"](text, found["networks"], family)["steps"]
+    left = __salt__["ntpcluster_firewall_rules.judge"](text, found["networks"], family)["steps"]
     if left:
         raise CommandExecutionError(
             "The rules were changed, but read back they are not as they should be ({}). "
@@ -222,38 +216,14 @@ def _change_live(family, found, done):
 
 def firewall(platform=None, networks=None):
     """
-    Compare this host's firewall with the networks that are to reach UDP 123. Changes nothing.
+    Internal. ``ntpcluster.firewall`` says what this returns.
 
     platform
-        dict with the entry ``firewall`` (see the head of the module's file); the plan's when left out
+        dict with the entry ``firewall`` (see the head of this file); the plan's when left out
     networks
         list of networks, such as ``["10.0.0.0/24"]``; the plan's when left out
 
-    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of iptables-save:
-
-    * ``running``: is there a firewall that keeps anybody out
-    * ``networks``: those of this family
-    * ``present``, ``missing``, ``stale``: rules that are there in any spelling; needed; ours, but not wanted
-    * ``wider``: rules of others that let in more than the networks, or may; they are left alone
-    * ``refused``: {network: the rule, policy or hook that keeps all of it out, or may and cannot be read}
-    * ``blocked``: what may keep a part of a network out: a ban, or a rule that is not understood
-    * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
-    * ``error``: why the live rules could not be read, or None
-    * ``keep``: how the live rules are saved on this platform
-    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``}; ``file`` is None when no saved file has a filter table
-
-    ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
-    kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.
-
     Raises SaltInvocationError for what is not a network, CommandExecutionError when a file cannot be read.
-
-    The service counts as started while its lock file exists, as in EL6's /etc/init.d/iptables.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.firewall
     """
     report = {}
     for family, found in _survey(platform, networks).items():
@@ -270,9 +240,9 @@ def firewall(platform=None, networks=None):
     return report
 
 
-def firewall_apply(platform=None, networks=None, test=False):
+def apply(platform=None, networks=None, test=False):
     """
-    Open UDP 123 to these networks, and close it to those it was opened to before.
+    Internal. Open UDP 123 to these networks, and close it to those it was opened to before.
 
     A firewall that is not running is not started, and a file that does not exist is not made. Rules of others
     are never changed; every other line of the saved file stays as it is, byte for byte.
@@ -287,13 +257,6 @@ def firewall_apply(platform=None, networks=None, test=False):
 
     Raises SaltInvocationError for what is not a network, CommandExecutionError when rules cannot be read or
     changed; what had been done by then is in the message and, as a dict, in the error's ``info["changes"]``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.firewall_apply test=True
-        salt 'ntp*' ntpcluster.firewall_apply networks='["10.0.0.0/24"]'
     """
     survey = _survey(platform, networks)
     changes = {}
@@ -315,7 +278,7 @@ def firewall_apply(platform=None, networks=None, test=False):
                 _change_live(family, found, done.setdefault(family, {"added": [], "removed": []}))
             if family + " saved" in changes:
                 path, text = found["data"]["file"], _read(found["data"]["file"])
-                _write(path, __salt__["ntpcluster.firewall_edit"](text, found["networks"], family))
+                _write(path, __salt__["ntpcluster_firewall_rules.edit"](text, found["networks"], family))
                 done[family + " saved"] = changes[family + " saved"]
     except CommandExecutionError as err:
         done = dict((key, value) for key, value in done.items() if value["added"] or value["removed"])

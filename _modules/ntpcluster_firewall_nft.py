@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-The rules of nftables, as far as a question to UDP 123 and its answer pass them: read, never changed.
+Internal. The rules of nftables, as far as a question to UDP 123 and its answer pass them: read, never changed.
 
 The kernel itself is asked which chains stand in the way (netlink, no program is run). Only where there are any that
 ``iptables-save`` does not show is ``nft`` run; without it such a chain counts as one that refuses, as nobody can tell.
@@ -22,7 +22,6 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
-__virtualname__ = "ntpcluster"
 
 TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 
@@ -61,10 +60,6 @@ META = {
 ADDRESSES = {"saddr": "source", "daddr": "destination"}
 CARRIED = ("tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmpv6", "igmp", "esp", "ah", "comp")
 SPELLED = {"ipv4": 4, "ip": 4, "ipv6": 6, "ip6": 6, 17: "udp"}
-
-
-def __virtual__():
-    return __virtualname__
 
 
 # What the kernel has
@@ -161,7 +156,7 @@ def _port(item):
 
 
 def _wanted(name, items):
-    """The members in the form of ``ntpcluster.firewall_parse``; raises what Python raises for another form."""
+    """The members in the form of ``ntpcluster_firewall_parse.table``; raises what Python raises for another form."""
     if name in ADDRESSES.values():
         return [network for item in items for network in _networks(item)]
     if name.endswith("port"):
@@ -262,7 +257,7 @@ def _limited(body):
 
 
 def _rules(listed, sets):
-    """A rule of nft as rules of ``ntpcluster.firewall_parse``: one, or one for each entry of a map or member of a set."""
+    """A rule of nft as rules of ``ntpcluster_firewall_parse.table``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": None}
     rule["chain"] = "chain " + listed["chain"]
@@ -349,25 +344,19 @@ def _hooks(ruleset, covered):
     ]
 
 
-def firewall_nft(program, covered=()):
+def hooks(program, covered=()):
     """
-    The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster.firewall_passage``.
+    Internal. The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster_firewall_rules.passage``.
 
     program
         the path of ``nft``
     covered
         [(family, table), ...] that ``iptables-save`` has shown already, such as ``[("ip", "filter")]``
 
-    Returns a list of hooks as ``ntpcluster.firewall_passage`` takes them, each with ``versions``, those of IP it sees.
+    Returns a list of hooks as ``ntpcluster_firewall_rules.passage`` takes them, each with ``versions``, those of IP it sees.
     A chain that cannot be read is a hook that refuses everything and says why.
 
     Raises CommandExecutionError when the kernel does not say which chains there are.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_nft /usr/sbin/nft
     """
     chains = [chain for chain in _base_chains() if chain[:2] not in covered]
     if not chains:
@@ -388,27 +377,21 @@ def firewall_nft(program, covered=()):
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
             why = "what {} prints is not understood ({!r})".format(program, err)
     return [
-        firewall_unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
+        unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
         for family, table, name in chains
     ]
 
 
-def firewall_unread(family, name, says):
+def unread(family, name, says):
     """
-    A hook whose rules nobody can read, as one that refuses everything. For its siblings.
+    Internal. A hook whose rules nobody can read, as one that refuses everything. For its siblings.
 
     family, name
         its family in the words of nftables, and its name
     says
         what is quoted of it
 
-    Returns a hook as ``ntpcluster.firewall_passage`` takes it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_unread ip input 'nft is not installed'
+    Returns a hook as ``ntpcluster_firewall_rules.passage`` takes it.
     """
     return {
         "versions": VERSIONS.get(family, [4, 6]),
@@ -422,19 +405,13 @@ def firewall_unread(family, name, says):
     }
 
 
-def firewall_sets():
+def sets():
     """
-    The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...]. For its siblings.
+    Internal. The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...]. For its siblings.
 
     Rules of iptables have none, so a table of iptables that has some holds rules of nft's own making, which
     ``iptables-save`` prints without their sets: ``ip saddr { 192.0.2.7, 192.0.2.9 } drop`` as ``-j DROP``.
 
     Raises CommandExecutionError when the kernel does not say.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_sets
     """
     return sorted(set((family, _name(attributes[TABLE])) for family, attributes in _dump(GET_SETS) if family))

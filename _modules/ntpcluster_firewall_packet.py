@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What a firewall's rules ask of a packet, answered for one packet: a question to UDP 123, or our answer to it.
+Internal. What a firewall's rules ask of a packet, answered for one packet: a question to UDP 123, or our answer to it.
 
 Which of the questions of a rule are understood is decided here and in ntpcluster_firewall_parse.py; what follows
 for a chain, in ntpcluster_firewall_rules.py.
@@ -15,7 +15,6 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
-__virtualname__ = "ntpcluster"
 
 PORT = 123
 BROADCAST = ipaddress.ip_address("255.255.255.255")
@@ -30,10 +29,6 @@ HARMLESS = (
 # The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``state``: what connection
 # tracking says of it, such as ``NEW``, or None where that is not known.
 Packet = collections.namedtuple("Packet", ("network", "answer", "state"))
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _inside(inner, outer):
@@ -110,12 +105,12 @@ def _answered(packet, name, value, negated):
     return (name, value, negated, verdict if verdict is None else verdict != negated)
 
 
-def firewall_meet(table, network, answer=False, state="NEW"):
+def meet(table, network, answer=False, state="NEW"):
     """
-    Answer what each rule of a table asks, for the packets of one network. For its siblings.
+    Internal. Answer what each rule of a table asks, for the packets of one network. For its siblings.
 
     table
-        as from ``ntpcluster.firewall_parse``
+        as from ``ntpcluster_firewall_parse.table``
     network
         the clients' network, as an ipaddress object
     answer

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Firewall rules as data: what ``iptables-save`` prints, or what a saved file holds. Runs no program.
+Internal. Firewall rules as data: what ``iptables-save`` prints, or what a saved file holds. Runs no program.
 
 Beside it, ntpcluster_firewall_nft.py makes the same of what ``nft`` prints, and ntpcluster_firewall_rules.py judges it.
 """
@@ -16,7 +16,6 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
-__virtualname__ = "ntpcluster"
 
 PORT = 123
 VERSIONS = {"ipv4": 4, "ipv6": 6}
@@ -54,10 +53,6 @@ ANSWER = (
 )  # fmt: skip
 TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|(\S+)')
 COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` puts them in front of each rule
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _tokens(line):
@@ -175,9 +170,9 @@ def _for_tcp(line):
     return " -p tcp " in asked and "! -p tcp " not in asked
 
 
-def firewall_parse(text, family="ipv4"):
+def table(text, family="ipv4"):
     """
-    The complete tables in the output of ``iptables-save``, or in a file with the same content. For its siblings.
+    Internal. The complete tables in the output of ``iptables-save``, or in a file with the same content. For its siblings.
 
     text
         the output or the file's content
@@ -195,12 +190,6 @@ def firewall_parse(text, family="ipv4"):
       understood
     * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: does the packet not come back
     * ``comment``: that of the rule, or None
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_parse "$(iptables-save)"
     """
     version = VERSIONS[family]
     tables, section, name = {}, None, None
@@ -224,31 +213,25 @@ def firewall_parse(text, family="ipv4"):
     return tables
 
 
-def firewall_hooks(text, family="ipv4", prefix=""):
+def hooks(text, family="ipv4", prefix=""):
     """
-    The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
+    Internal. The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
 
     text
-        as for ``ntpcluster.firewall_parse``, or what that made of it
+        as for ``ntpcluster_firewall_parse.table``, or what that made of it
     family
         ``ipv4`` or ``ipv6``
     prefix
         what goes before the text of each rule
 
-    Returns a list of dicts, as ``ntpcluster.firewall_nft`` does for the chains of nftables:
+    Returns a list of dicts, as ``ntpcluster_firewall_nft.hooks`` does for the chains of nftables:
 
-    * ``table``, as from ``ntpcluster.firewall_parse``, and ``chain``, its name there
+    * ``table``, as from ``ntpcluster_firewall_parse.table``, and ``chain``, its name there
     * ``versions``: those of IP it sees; ``answer``: does it see the answer rather than the question
     * ``policy``, and how it ``says`` that; ``prefix`` of a rule's text
     * ``strict``: does a rule that is not understood count as one that refuses
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_hooks "$(iptables-save)"
     """
-    tables = text if isinstance(text, dict) else firewall_parse(text, family)
+    tables = text if isinstance(text, dict) else table(text, family)
     hooks = []
     for answer, chains in ((False, QUESTION), (True, ANSWER)):
         for name, chain in chains:

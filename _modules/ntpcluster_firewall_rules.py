@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Judging firewall rules: who is let through to UDP 123, and where our rules belong. Runs no program.
+Internal. Judging firewall rules: who is let through to UDP 123, and where our rules belong. Runs no program.
 
 Rules are compared by what they do to a packet, not by how they are spelled, so a rule that an administrator wrote
 by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are the only ones that are ever taken out.
@@ -38,7 +38,6 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
-__virtualname__ = "ntpcluster"
 
 COMMENT = "ntpcluster"
 PORT = 123
@@ -49,11 +48,7 @@ REFUSING = ("DROP", "REJECT")
 LOGGING = ("LOG", "NFLOG", "ULOG")
 
 
-def __virtual__():
-    return __virtualname__
-
-
-# What becomes of the packets of one network; ``table`` is one from ``ntpcluster.firewall_meet``
+# What becomes of the packets of one network; ``table`` is one from ``ntpcluster_firewall_packet.meet``
 
 
 def _inside(inner, outer):
@@ -61,7 +56,7 @@ def _inside(inner, outer):
 
 
 def _met(table, network, answer=False, state="NEW"):
-    return __salt__["ntpcluster.firewall_meet"](table, network, answer, state)
+    return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state)
 
 
 def _takes(conditions, any_interface=False):
@@ -199,22 +194,16 @@ def _states(hooks, network):
     )
 
 
-def firewall_passage(hooks, networks, family="ipv4"):
+def passage(hooks, networks, family="ipv4"):
     """
-    Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
+    Internal. Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
 
     hooks
-        list, as from ``ntpcluster.firewall_hooks``; those of another family are left out of account
+        list, as from ``ntpcluster_firewall_parse.hooks``; those of another family are left out of account
     networks, family
-        as for ``ntpcluster.firewall_judge``
+        as for ``ntpcluster_firewall_rules.judge``
 
     Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_passage '[]' '["10.0.0.0/24"]'
     """
     version = VERSIONS[family]
     refused, blocked = collections.OrderedDict(), []
@@ -432,9 +421,9 @@ def _steps(judged):
     return removed(judged["first"]) + added + removed(judged["stale"])
 
 
-def firewall_judge(text, networks, family="ipv4", beside=()):
+def judge(text, networks, family="ipv4", beside=()):
     """
-    Judge a firewall's rules against the networks that are to reach UDP 123.
+    Internal. Judge a firewall's rules against the networks that are to reach UDP 123.
 
     text
         what ``iptables-save`` prints, or a file with the same content
@@ -443,7 +432,7 @@ def firewall_judge(text, networks, family="ipv4", beside=()):
     family
         ``ipv4`` or ``ipv6``
     beside
-        hooks besides those of the text, as from ``ntpcluster.firewall_nft``
+        hooks besides those of the text, as from ``ntpcluster_firewall_nft.hooks``
 
     Returns None when the text has no complete filter table, else a dict, every rule as text:
 
@@ -454,19 +443,13 @@ def firewall_judge(text, networks, family="ipv4", beside=()):
     * ``wider``: rules of others (or the policy) that let in more than the networks, or may
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
     * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster.firewall_passage``
+    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_rules.passage``
 
     Raises SaltInvocationError for anything that is not a network.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_judge "$(iptables-save)" '["10.0.0.0/24"]'
     """
     version = VERSIONS[family]
     wanted = _wanted(networks, version)
-    tables = __salt__["ntpcluster.firewall_parse"](text, family)
+    tables = __salt__["ntpcluster_firewall_parse.table"](text, family)
     table = tables.get("filter")
     if table is None:
         return None
@@ -476,8 +459,8 @@ def firewall_judge(text, networks, family="ipv4", beside=()):
     policy = table["policy"].get("INPUT", "ACCEPT")
     steps = _steps(judged)
     after = _edit(text, judged) if steps else tables
-    hooks = __salt__["ntpcluster.firewall_hooks"](after, family) + list(beside)
-    passage = firewall_passage(hooks, networks, family)
+    hooks = __salt__["ntpcluster_firewall_parse.hooks"](after, family) + list(beside)
+    way = passage(hooks, networks, family)
     return {
         "networks": ["{}".format(network) for network in wanted],
         "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",
@@ -487,8 +470,8 @@ def firewall_judge(text, networks, family="ipv4", beside=()):
         "wider": wider,
         "steps": steps,
         "overtaken": judged["overtaken"],
-        "refused": passage["refused"],
-        "blocked": passage["blocked"],
+        "refused": way["refused"],
+        "blocked": way["blocked"],
     }
 
 
@@ -502,25 +485,19 @@ def _edit(text, judged):
     return "\n".join(lines)
 
 
-def firewall_edit(text, networks, family="ipv4"):
+def edit(text, networks, family="ipv4"):
     """
-    Put our rules for these networks into the text of a saved file, and those for other networks out of it.
+    Internal. Put our rules for these networks into the text of a saved file, and those for other networks out of it.
 
     text, networks, family
-        as for ``ntpcluster.firewall_judge``
+        as for ``ntpcluster_firewall_rules.judge``
 
     Returns the new text. Every other line is as it was; so is everything without a complete filter table.
 
     Raises SaltInvocationError for anything that is not a network.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.firewall_edit "$(cat /etc/sysconfig/iptables)" '["10.0.0.0/24"]'
     """
     version = VERSIONS[family]
     networks = _wanted(networks, version)
     text = salt.utils.stringutils.to_unicode(text)
-    table = __salt__["ntpcluster.firewall_parse"](text, family).get("filter")
+    table = __salt__["ntpcluster_firewall_parse.table"](text, family).get("filter")
     return text if table is None else _edit(text, _judge(table, networks, version))

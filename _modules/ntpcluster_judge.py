@@ -1,13 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-What is right and what is wrong with a host's time. Facts in, judgement out: nothing here runs a program.
+Internal. What is right and what is wrong with a host's time. Facts in, judgement out: nothing here runs a program.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import re
-
-__virtualname__ = "ntpcluster"
 
 #: Tests of ntpd that a packet or a source can fail (ntp.h, "flash bits"), and what that means here.
 FLASH_DENIED = 0x0008  # TEST4: access denied
@@ -78,20 +76,16 @@ REMEDIES = (
 )  # fmt: skip
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def judge(plan, process, table, problems=None):
     """
-    Decide what a host's time is worth, from what is planned, what runs and what the daemon says.
+    Internal. Decide what a host's time is worth, from what is planned, what runs and what the daemon says.
 
     plan
         ``ntpcluster.plan``, or None if the pillar is no good.
     process
-        ``ntpcluster.daemon``.
+        ``ntpcluster_process.daemon``.
     table
-        ``ntpcluster.parse_ntpq``, each row with ``flash``.
+        ``ntpcluster_parse.ntpq``, each row with ``flash``.
     problems
         Problems known already ({code, message, evidence}), to be listed with the others.
 
@@ -101,12 +95,6 @@ def judge(plan, process, table, problems=None):
     ``loop``, ``upstream-unsynchronized``, ``unreachable``, ``panic``, ``falseticker``, ``orphan``,
     ``unsynchronized``, ``settling``, ``offset-high``, ``root-distance``, ``frequency-limit``, ``reach-gaps``,
     ``few-sources``, ``incomplete``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.status
     """
     found = list(problems or [])
     rv = table["variables"]
@@ -165,20 +153,14 @@ def judge(plan, process, table, problems=None):
     }
 
 
-def judge_foreign(reason):
+def foreign(reason):
     """
-    The status of a host on a platform that this tree does not know: nothing is looked at there, so nothing is said.
+    Internal. The status of a host on a platform that this tree does not know: nothing is looked at there, so nothing is said.
 
     reason
-        ``ntpcluster.foreign``.
+        ``ntpcluster_facts.foreign``.
 
     Returns what ``ntpcluster.status`` returns.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.status
     """
     unseen = ("tier", "source", "stratum", "expected_stratum", "leap", "refid", "offset_ms", "jitter_ms")
     unseen += ("root_delay_ms", "root_dispersion_ms", "frequency_ppm")
@@ -194,13 +176,7 @@ def judge_foreign(reason):
 
 def problem(code, message, **evidence):
     """
-    One problem: {code, message, evidence}. For the other functions.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.problem unreachable '10.0.0.1 is silent' reach=0
+    Internal. One problem: {code, message, evidence}. For the other functions.
     """
     # Salt adds names of its own to the keyword arguments of a call from outside.
     return {
@@ -212,18 +188,12 @@ def problem(code, message, **evidence):
 
 def in_order(found, platform):
     """
-    Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
+    Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
 
     found
         List of {code, message, evidence}.
     platform
         The platform's entry of platforms.yaml: remedies name its service and files.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.in_order '[{code: unreachable, message: 10.0.0.1 is silent, evidence: {}}]' '{}'
     """
     codes = [code for code, _ in REMEDIES]
     named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("ntp_conf", "ntp.conf")}
@@ -236,7 +206,7 @@ def in_order(found, platform):
 
 def own_clock(refid, stratum, orphan):
     """
-    Why the time of a source is that of a crystal and nobody's else, in words that follow its name; None if it is not.
+    Internal. Why the time of a source is that of a crystal and nobody's else, in words that follow its name; None if it is not.
 
     refid
         What the source says it follows: an address, or a word, with ntpq's dots or without.
@@ -245,12 +215,6 @@ def own_clock(refid, stratum, orphan):
     orphan
         The pillar's ``orphan``. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c), so
         what is there hangs below one.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.own_clock 127.127.1.0 11 null
     """
     if OWN_CLOCK.match(refid or ""):
         return "follows nothing but its own clock (refid {0})".format(refid)
@@ -261,7 +225,7 @@ def own_clock(refid, stratum, orphan):
 
 def too_far(offset_ms, name, allowed_ms):
     """
-    The problem of a clock that is further off than allowed, or None.
+    Internal. The problem of a clock that is further off than allowed, or None.
 
     offset_ms
         How far the source is ahead, in milliseconds.
@@ -269,12 +233,6 @@ def too_far(offset_ms, name, allowed_ms):
         The source's.
     allowed_ms
         The pillar's ``sync:max_offset``, in milliseconds.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.too_far 250.0 10.0.0.1 100
     """
     if abs(offset_ms) > PANIC_S * 1000.0:
         said = "the clock is {0:+.3f} s off by {1}".format(-offset_ms / 1000.0, name)

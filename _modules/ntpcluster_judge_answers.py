@@ -1,46 +1,34 @@
 # -*- coding: utf-8 -*-
 """
-What the answers of servers say of them and of this host's clock, where no daemon of this host has asked them.
+Internal. What the answers of servers say of them and of this host's clock, where no daemon of this host has asked them.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-__virtualname__ = "ntpcluster"
 
-
-def __virtual__():
-    return __virtualname__
-
-
-def judge_answers(plan, servers):
+def problems_of(plan, servers):
     """
-    What is wrong with servers, and with the clock as the majority of them sees it.
+    Internal. What is wrong with servers, and with the clock as the majority of them sees it.
 
     plan
         ``ntpcluster.plan``.
     servers
         As ``ntpcluster.query`` returns them.
 
-    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster.judge``, and so are the rules; the
-    majority is ``ntpcluster.majority``, by which ``ntpcluster.step`` goes as well.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.diagnose
+    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster_judge.judge``, and so are the rules; the
+    majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
     """
-    agreed = __salt__["ntpcluster.majority"](servers)
+    agreed = __salt__["ntpcluster_answers.majority"](servers)
     found = [_trouble(plan, server, agreed) for server in servers]
     if agreed:
-        found.append(_too_far(__salt__["ntpcluster.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
+        found.append(_too_far(__salt__["ntpcluster_answers.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
     return [problem for problem in found if problem]
 
 
 def _too_far(middle, allowed_ms):
     """The problem of a clock that is too far from a server in the middle, or None. Of two the further one counts."""
     told = [
-        __salt__["ntpcluster.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms) for server in middle
+        __salt__["ntpcluster_judge.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms) for server in middle
     ]
     problem = told[-1]
     if problem and not told[0]:
@@ -53,7 +41,7 @@ def _too_far(middle, allowed_ms):
 def _trouble(plan, server, agreed):
     """Why one server is of no use, or None."""
     name = server["address"] or server["name"]
-    own = __salt__["ntpcluster.own_clock"](server["refid"], server["stratum"], plan["orphan_stratum"])
+    own = __salt__["ntpcluster_judge.own_clock"](server["refid"], server["stratum"], plan["orphan_stratum"])
     age = server["reference_age_s"]
     if server["address"] is None:
         code, said = "unresolvable", "the name {0} has no address here".format(name)
@@ -80,17 +68,17 @@ def _trouble(plan, server, agreed):
         )
     else:
         return None
-    return __salt__["ntpcluster.problem"](code, said, peer=name, answer=server)
+    return __salt__["ntpcluster_judge.problem"](code, said, peer=name, answer=server)
 
 
-def judge_without_daemon(plan, process, answers, problems):
+def host(plan, process, answers, problems):
     """
-    Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
+    Internal. Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
 
     plan
         ``ntpcluster.plan``.
     process
-        ``ntpcluster.daemon``.
+        ``ntpcluster_process.daemon``.
     answers
         ``ntpcluster.query``.
     problems
@@ -99,18 +87,12 @@ def judge_without_daemon(plan, process, answers, problems):
     Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
     and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
     would take, ``offset_ms`` that of the server in the middle; of two in the middle that of the further one.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'node*' ntpcluster.status
     """
-    problem, servers = __salt__["ntpcluster.problem"], answers["servers"]
-    found = problems + judge_answers(plan, servers)
+    problem, servers = __salt__["ntpcluster_judge.problem"], answers["servers"]
+    found = problems + problems_of(plan, servers)
     wrong = [one["code"] for one in found]
-    agreed = __salt__["ntpcluster.majority"](servers)
-    best = __salt__["ntpcluster.trusted"](servers) if agreed else None
+    agreed = __salt__["ntpcluster_answers.majority"](servers)
+    best = __salt__["ntpcluster_answers.trusted"](servers) if agreed else None
     free = [one["evidence"]["peer"] for one in found if one["code"] == "orphan"]
     disciplined = [server for server in agreed if server["address"] not in free]
     right = bool(disciplined) and "offset-high" not in wrong and "panic" not in wrong
@@ -135,8 +117,8 @@ def judge_without_daemon(plan, process, answers, problems):
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,
         refid=best["refid"] if best else None,
-        offset_ms=__salt__["ntpcluster.middle"](agreed)[-1]["offset_s"] * 1000.0 if agreed else None,
+        offset_ms=__salt__["ntpcluster_answers.middle"](agreed)[-1]["offset_s"] * 1000.0 if agreed else None,
         peers=[],
-        problems=__salt__["ntpcluster.in_order"](found, plan["platform"]),
+        problems=__salt__["ntpcluster_judge.in_order"](found, plan["platform"]),
     )
     return status

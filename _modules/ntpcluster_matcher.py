@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Compound matchers that Salt cannot read.
+Internal. Compound matchers that Salt cannot read.
 
 Salt answers False to a matcher it cannot read, and takes many a slip (``(ntp1``, ``ntp1,ntp2``, ``OR``, ``X@foo``)
 for the id of a minion that does not exist. Either way no error is raised, and a server that its tier no longer
@@ -15,9 +15,8 @@ import re
 
 from salt._compat import ipaddress
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``fault`` stays a plain function for the tests.
-__load__ = ["matcher_fault"]
+__load__ = ["fault"]
 
 TARGET = re.compile(r"(?P<engine>[GPIJLNSER])(?P<delimiter>(?<=[GPIJ])[^\w\s])?@(?P<pattern>.+)\Z")
 ENGINES = "G@ I@ (grain, pillar), P@ J@ (the same by regular expression), L@ (ids), E@ (id, regular expression), S@ (network)"
@@ -39,29 +38,9 @@ RANGE = re.compile(r"({0})-({0})".format(SIGN))
 GLOB = "letters, digits, - _ . and the globs * ? [1-3]; ? stands for any other sign"
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def matcher_fault(matcher):
-    """
-    Return why Salt cannot read a compound matcher, with the form that it can read; None if it can.
-
-    matcher
-        The text of ``match``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.matcher_fault '(ntp1 or ntp2)'
-    """
-    return fault(matcher)
-
-
 def fault(matcher):
     """
-    ``matcher_fault`` without Salt's loader.
+    Internal. ``matcher_fault`` without Salt's loader.
     """
     if re.search(r"[^\S ]", matcher, re.UNICODE):
         return "must have plain blanks only between its words"

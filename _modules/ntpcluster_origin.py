@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What a host was like before this tree, and what of it was last seen to work: kept, and given back.
+Internal. What a host was like before this tree, and what of it was last seen to work: kept, and given back.
 
 Kept in /var/lib/ntpcluster (0700): ``origin.json`` and copies of the files as they were before the first change;
 ``proven/`` has copies of the configuration with which the daemon last came up with its sources.
@@ -18,36 +18,24 @@ import shutil
 import salt.utils.files
 from salt.exceptions import CommandExecutionError
 
-__virtualname__ = "ntpcluster"
-
 STORE = "/var/lib/ntpcluster"
 PROVEN = os.path.join(STORE, "proven")
 INDEX = "origin.json"
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def origin():
     """
-    What is kept of this host's state before the first apply.
+    Internal. What is kept of this host's state before the first apply.
 
     Returns a dict: ``files`` {path: {existed, mode, uid, gid, copy}}, ``packages`` (those that were installed by this
     tree) and for each service ``service NAME`` {running, enabled}; each is missing until it is known.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.origin
     """
     return stored(INDEX)
 
 
 def remember(key, value):
     """
-    Keep a fact about this host as it was before, unless one is kept already. A list grows instead.
+    Internal. Keep a fact about this host as it was before, unless one is kept already. A list grows instead.
 
     key
         ``packages`` or ``service NAME``.
@@ -55,12 +43,6 @@ def remember(key, value):
         What it was.
 
     Returns what is kept.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.remember packages '[ntp]'
     """
     kept = origin()
     if isinstance(value, list):
@@ -75,18 +57,12 @@ def remember(key, value):
 
 def remember_file(path):
     """
-    Keep a copy of a file, or the fact that there is none, unless that is known already.
+    Internal. Keep a copy of a file, or the fact that there is none, unless that is known already.
 
     path
         The file, with its folder.
 
     Returns {existed, mode, uid, gid, copy}.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.remember_file /etc/ntp.conf
     """
     kept = origin()
     files = kept.setdefault("files", {})
@@ -103,15 +79,9 @@ def remember_file(path):
     return files[path]
 
 
-def differs_from_origin(path):
+def differs(path):
     """
-    Whether a file is not what it was before. False for a file of which nothing is kept.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.differs_from_origin /etc/ntp.conf
+    Internal. Whether a file is not what it was before. False for a file of which nothing is kept.
     """
     facts = origin().get("files", {}).get(path)
     if facts is None:
@@ -124,17 +94,11 @@ def differs_from_origin(path):
 
 def give_back(path):
     """
-    Make a file what it was before: its content, owner and mode, or its absence.
+    Internal. Make a file what it was before: its content, owner and mode, or its absence.
 
     Returns True if that changed anything. A file of which nothing is kept is left alone.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.give_back /etc/ntp.conf
     """
-    if not differs_from_origin(path):
+    if not differs(path):
         return False
     facts = origin()["files"][path]
     if not facts["existed"]:
@@ -152,13 +116,7 @@ def give_back(path):
 
 def forget():
     """
-    Throw away all that is kept: the host is as it was before.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.forget
+    Internal. Throw away all that is kept: the host is as it was before.
     """
     if os.path.isdir(STORE):
         shutil.rmtree(STORE)
@@ -167,18 +125,12 @@ def forget():
 
 def store(name, data):
     """
-    Write one file of what is kept: all of it, or nothing.
+    Internal. Write one file of what is kept: all of it, or nothing.
 
     name
         Name of the file, without a folder.
     data
         What can be written as JSON.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.store note.json '{}'
     """
     with _whole(os.path.join(STORE, os.path.basename(name))) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
         index.write(json.dumps(data, indent=1, sort_keys=True).encode("utf-8"))
@@ -186,7 +138,7 @@ def store(name, data):
 
 def stored(name):
     """
-    Read what ``ntpcluster.store`` has written.
+    Internal. Read what ``ntpcluster_origin.store`` has written.
 
     name
         Name of the file, without a folder.
@@ -194,12 +146,6 @@ def stored(name):
     Returns its data; an empty dict if there is no such file.
 
     Raises CommandExecutionError if the file cannot be read: what was kept is not nothing then.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.stored origin.json
     """
     path = os.path.join(STORE, os.path.basename(name))
     if not os.path.isfile(path):
@@ -213,16 +159,10 @@ def stored(name):
 
 def keep_proven(paths):
     """
-    Keep copies of a configuration that has been seen to work.
+    Internal. Keep copies of a configuration that has been seen to work.
 
     paths
         List of files.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.keep_proven '[/etc/ntp.conf]'
     """
     _folder(STORE)
     _folder(PROVEN)
@@ -235,18 +175,12 @@ def keep_proven(paths):
 
 def unproven(paths):
     """
-    Those of these files that are not as they were when the daemon last proved its configuration.
+    Internal. Those of these files that are not as they were when the daemon last proved its configuration.
 
     A run that was killed between writing a file and restarting the daemon leaves such a file.
 
     paths
         List of files.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.unproven '[/etc/ntp.conf]'
     """
     changed = []
     for path in paths:
@@ -258,18 +192,12 @@ def unproven(paths):
 
 def restore_proven(paths):
     """
-    Put back the configuration that was last seen to work; where none was, what was there before this tree.
+    Internal. Put back the configuration that was last seen to work; where none was, what was there before this tree.
 
     paths
         List of files.
 
     Returns the list of those that changed by it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.restore_proven '[/etc/ntp.conf]'
     """
     changed = []
     for path in paths:

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What ``ntpq`` prints, as data.
+Internal. What ``ntpq`` prints, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
@@ -17,8 +17,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 import math
 import re
 import socket
-
-__virtualname__ = "ntpcluster"
 
 # A thousand peers make about 150000.
 MAX_TEXT = 400000
@@ -109,10 +107,6 @@ _TEXTS = (
 )  # fmt: skip
 _FILTERS = ("filtdelay", "filtoffset", "filtdisp")
 _NOISE = re.compile(r"^(?:=+|(?:primary )?timeout [0-9]+ ms|Output set to (?:raw|cooked))$")
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _lines(value):
@@ -473,10 +467,10 @@ def _fit(short, long_):
     return places
 
 
-def parse_ntpq(stdout, stderr="", retcode=0):
+def ntpq(stdout, stderr="", retcode=0):
     """
-    Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three; the table of peers may
-    also be that of ``-p``, ``-pn`` or ``-w``, of any width.
+    Internal. Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three; the
+    table of peers may also be that of ``-p``, ``-pn`` or ``-w``, of any width.
 
     stdout, stderr
         what ntpq wrote; of each at most 400000 characters are read
@@ -509,12 +503,6 @@ def parse_ntpq(stdout, stderr="", retcode=0):
       ``authenticated`` is None for a source without a key
     - ``inexact``: those of the three numbers and ``address`` whose text ntpq cut; ``ntpq -c "rv ASSID"`` has them
       whole. Such a number is None, except one that ends in its decimal point: that lost less than a millisecond
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_ntpq "$(ntpq -n -c lpeers)"
     """
     lines, left_out = _lines(stdout)
     complaints, more_left_out = _lines(stderr)
@@ -548,9 +536,9 @@ def parse_ntpq(stdout, stderr="", retcode=0):
     }
 
 
-def parse_variables(text):
+def variables(text):
     """
-    Read the variables of ``ntpq -c "rv 0"``, of ``rv ASSID``, or of ``rv 0 name,name``.
+    Internal. Read the variables of ``ntpq -c "rv 0"``, of ``rv ASSID``, or of ``rv 0 name,name``.
 
     text
         ntpq's standard output; what is no ``name=value`` is left out, of a name that comes twice the first counts
@@ -561,12 +549,6 @@ def parse_variables(text):
     daemon sent rubbish. ``reftime_s``, ``clock_s``, ``rec_s`` are those times as Unix seconds, None for never.
     From the first line: ``associd``, ``status`` (hex text), ``last_event``, ``event_count``, and for the system
     ``source`` (``ntp``, ``local``, ``pps``, ``unspec`` ...). The last event is history, not the state of now.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_variables "$(ntpq -c 'rv 0')"
     """
     blocks = _Reader(_lines(text)[0]).blocks
     return _variables("\n".join(blocks[0]))[0] if blocks else {}

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What ``ntpdate`` and ``hwclock`` print, as data.
+Internal. What ``ntpdate`` and ``hwclock`` print, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
@@ -13,8 +13,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import datetime
 import re
-
-__virtualname__ = "ntpcluster"
 
 MAX_TEXT = 100000
 MAX_LINE = 200
@@ -90,11 +88,6 @@ _CTIME = re.compile(
 )
 
 
-def __virtual__():
-    """Loads everywhere: it needs nothing but Python."""
-    return __virtualname__
-
-
 def _lines(value):
     """The lines of a text that are not blank, stripped; of a text beyond MAX_TEXT characters the first ones."""
     if value is None:
@@ -142,9 +135,9 @@ def _ntpdate_server(match):
     return row
 
 
-def parse_ntpdate(stdout, stderr="", retcode=0):
+def ntpdate(stdout, stderr="", retcode=0):
     """
-    Read the output of ``ntpdate``, with or without ``-q``: ntp 4.2.6p5, 4.2.8, and ntpsec's wrapper around ``ntpdig``.
+    Internal. Read the output of ``ntpdate``, with or without ``-q``: ntp 4.2.6p5, 4.2.8, and ntpsec's wrapper around ``ntpdig``.
 
     What the text claims is not what happened: with ``-q`` ntpdate says "step time server" and changes nothing, and
     it ends with 0 after "Operation not permitted". Whoever ran it knows which; a clock was set when ``action`` is
@@ -164,12 +157,6 @@ def parse_ntpdate(stdout, stderr="", retcode=0):
       none that resolve), ``unresolvable``, ``unreachable``, ``not-permitted``, ``rate``, ``kiss`` (some refusal),
       ``denied``, ``key``, ``usage``, ``timeout``, ``not-installed``, ``unknown``
     - ``unparsed``: other lines, at most 200
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_ntpdate "$(ntpdate -q 10.0.0.189)"
     """
     result = {"servers": [], "action": None, "server": None, "offset_s": None, "errors": [], "unparsed": []}
     out, err = _lines(stdout), _lines(stderr)
@@ -229,9 +216,9 @@ def _complaint(result, piece, is_complaint):
         result["errors"].append(error)
 
 
-def parse_hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
+def hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
     """
-    Read the output of ``hwclock`` (util-linux 2.17.2 of RHEL 6 to 2.38), run with ``LC_ALL=C``.
+    Internal. Read the output of ``hwclock`` (util-linux 2.17.2 of RHEL 6 to 2.38), run with ``LC_ALL=C``.
 
     stdout, stderr, retcode
         what the program wrote and how it ended
@@ -251,12 +238,6 @@ def parse_hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
     - ``epoch_s``: the same as Unix seconds, None when the zone is not known
     - ``error``: None, ``no-clock``, ``read-failed``, ``set-failed``, ``tick-timeout``, ``not-permitted``, ``usage``,
       ``timeout``, ``not-installed``, ``unparsable``; ``message``: the line that says so
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'ntp*' ntpcluster.parse_hwclock "$(hwclock --show)"
     """
     result = {"present": None, "time": None, "epoch_s": None, "error": None, "message": ""}
     out, err = _lines(stdout), _lines(stderr)

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Which process of this host is the NTP daemon, as the kernel knows it.
+Internal. Which process of this host is the NTP daemon, as the kernel knows it.
 
 A name tells little. While a name of ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
 and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
@@ -15,8 +15,6 @@ import os
 
 import salt.utils.files
 
-__virtualname__ = "ntpcluster"
-
 #: What ntpd is started with as `-p`, by the scripts of every platform and in platforms.yaml.
 PID_FILE = "/var/run/ntpd.pid"
 
@@ -24,29 +22,41 @@ PID_FILE = "/var/run/ntpd.pid"
 OPENNTPD = "ntpd: "
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def daemon_process():
+def daemon(service=None):
     """
-    The process of this host's NTP daemon, found without starting any program.
+    Internal. The NTP daemon's process and service on this host, without asking the daemon itself.
 
-    Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
-    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
-    ticks since the boot (proc(5)).
+    service
+        Name of the service; default: the platform's.
+
+    Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
+    ``ntpcluster_process.running`` tells them.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt '*' ntpcluster.daemon_process
+        salt '*' ntpcluster_process.daemon
     """
-    called = [one for one in processes(["ntpd"]) if not one["title"].startswith(OPENNTPD)]
+    if service is None:
+        service = __salt__["ntpcluster_facts.platform"]()["service"]
+    process = running()
+    return dict(process, name=service, enabled=__salt__["service.enabled"](service))
+
+
+def running():
+    """
+    Internal. The process of this host's NTP daemon, found without starting any program.
+
+    Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
+    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
+    ticks since the boot (proc(5)).
+    """
+    called = [one for one in named(["ntpd"]) if not one["title"].startswith(OPENNTPD)]
     sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
-    named = _read(PID_FILE).strip()
-    found = [one for one in called if holds[one["pid"]]] or [one for one in called if "{0}".format(one["pid"]) == named]
+    noted = _read(PID_FILE).strip()
+    found = [one for one in called if holds[one["pid"]]] or [one for one in called if "{0}".format(one["pid"]) == noted]
     if not found:
         # Only root sees every process: /proc may be mounted with `hidepid`.
         unseen = None in holds.values() or (sockets and os.geteuid() != 0)
@@ -56,9 +66,9 @@ def daemon_process():
     return {"running": True, "pid": found[0]["pid"], "uptime_s": max(0.0, round(uptime, 1))}
 
 
-def processes(names):
+def named(names):
     """
-    The living processes of this host with one of these names, oldest first.
+    Internal. The living processes of this host with one of these names, oldest first.
 
     A host sees the processes of its containers as well; they are left out, being in another pid namespace. A kernel that
     does not tell the namespaces (before 3.8, so EL6's) does not tell a container's process from ours either.
@@ -68,12 +78,6 @@ def processes(names):
 
     Returns a list of dicts: ``name``, ``pid``, ``title`` (its command line, words parted by blanks), ``started`` (ticks
     since the boot).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.processes '[ntpd, chronyd]'
     """
     found = []
     for pid in os.listdir("/proc"):
@@ -90,18 +94,12 @@ def processes(names):
 
 def port_sockets():
     """
-    The sockets of this host's network that are bound to UDP port 123.
+    Internal. The sockets of this host's network that are bound to UDP port 123.
 
     /proc/net/udp lists them as hexadecimal address:port, the other end's after it (proc(5)): who asks a server is not
     meant.
 
     Returns a list of inode numbers, as text; empty if the port is free.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.port_sockets
     """
     rows = [line.split() for table in ("udp", "udp6") for line in _read("/proc/net/" + table).splitlines()[1:]]
     return [row[9] for row in rows if row[1].endswith(":007B")]

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Asking servers for the time, one packet each, without touching the clock.
+Internal. Asking servers for the time, one packet each, without touching the clock.
 
 The packets are our own (RFC 5905, mode 3) and not ``ntpdate -q``'s: that takes a second a server, prints an offset of
 zero for one that is silent (4.2.6) or refuses, tells of one server only (ntpsec), and is not there before the package is.
@@ -16,8 +16,6 @@ import time
 
 import salt.utils.files
 from salt.exceptions import SaltInvocationError
-
-__virtualname__ = "ntpcluster"
 
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
@@ -36,40 +34,9 @@ REFUSALS = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTS
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def query(servers=None, timeout=2, samples=1):
     """
-    Ask servers for the time. Changes nothing, and works beside a running daemon.
-
-    servers
-        Names or addresses; default: this host's own sources.
-    timeout
-        Seconds to wait for answers, of all servers together.
-    samples
-        Packets for each server (1 to 8), one after the other; the one with the shortest round trip counts.
-
-    Returns a dict: ``servers``, a list in the order asked of
-
-    - ``name`` as asked for and its ``address`` (None: the name is not known)
-    - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
-      code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
-      set by its source (None: it does not say)
-    - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
-      answer, refuses, or says itself that it is not synchronised (leap alarm, stratum 16)
-
-    and ``best``, the one of them with an offset that has the lowest stratum, then the shortest delay; or None.
-
-    Raises SaltInvocationError for a server's name that is none.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt 'node*' ntpcluster.query
-        salt 'node*' ntpcluster.query '[10.0.0.189, 10.0.0.180]' samples=4
+    Internal. ``ntpcluster.query`` says what this takes and returns.
     """
     names = _servers(servers)
     for what, value, most, low in (("timeout", timeout, 60, 0.001), ("samples", samples, 8, 1)):
@@ -89,16 +56,10 @@ def query(servers=None, timeout=2, samples=1):
 
 def pace(packets=1):
     """
-    Wait until servers that limit their clients will bear more packets of this host.
+    Internal. Wait until servers that limit their clients will bear more packets of this host.
 
     packets
         So many will be sent in a row: ntpd begins with eight.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.pace
     """
     passed, account = _account()
     room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
@@ -108,22 +69,16 @@ def pace(packets=1):
 
 def asked(packets=1, refused=False):
     """
-    Keep account of the packets that this host has sent, for ``ntpcluster.pace`` of this process and of later ones.
+    Internal. Keep account of the packets that this host has sent, for ``ntpcluster_query.pace`` of this process and of later ones.
 
     packets
         So many were sent, the last one just now.
     refused
         A server has answered that they were too many, or not at all.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.asked
     """
     account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
-    entry = (__salt__["ntpcluster.monotonic"](), account)
-    __context__["ntpcluster.asked"] = entry
+    entry = (__salt__["ntpcluster_program.monotonic"](), account)
+    __context__["ntpcluster_query.asked"] = entry
     try:
         with salt.utils.files.fopen(ACCOUNT, "w") as record:
             record.write("{0:.2f} {1:.2f}\n".format(*entry))
@@ -134,14 +89,14 @@ def asked(packets=1, refused=False):
 
 def _account():
     """Seconds since the last packet of any process of this host, and what is left of the servers' account of it."""
-    entries = [(-1e6, 0), __context__.get("ntpcluster.asked", (-1e6, 0))]
+    entries = [(-1e6, 0), __context__.get("ntpcluster_query.asked", (-1e6, 0))]
     try:
         with salt.utils.files.fopen(ACCOUNT) as record:
             last, account = [float(word) for word in record.read().split()]
         entries.append((last, min(max(account, 0), REFUSED_S)))
     except (IOError, OSError, ValueError):
         pass
-    now = __salt__["ntpcluster.monotonic"]()
+    now = __salt__["ntpcluster_program.monotonic"]()
     # An entry from the future was made before the last boot.
     last, account = max(entry for entry in entries if entry[0] <= now)
     # Servers count whole seconds from packet to packet.
@@ -151,7 +106,7 @@ def _account():
 def _servers(servers):
     """A list of servers to ask: what was given, or the sources of this host's plan."""
     if servers is None:
-        servers = [source["address"] for source in __salt__["ntpcluster.plan"]()["sources"]]
+        servers = [source["address"] for source in __salt__["ntpcluster_plan.plan"]()["sources"]]
     if not isinstance(servers, (list, tuple)):
         servers = [servers]
     for server in servers:
@@ -187,7 +142,7 @@ def _address(name):
             return name
         except (socket.error, ValueError):
             pass
-    done = __salt__["ntpcluster.program"]("getent", "libc-bin (glibc-common on EL)", ["ahosts", name], timeout=5)
+    done = __salt__["ntpcluster_program.run"]("getent", "libc-bin (glibc-common on EL)", ["ahosts", name], timeout=5)
     words = done["stdout"].split()
     return words[0] if words else None
 
@@ -201,9 +156,9 @@ def _exchange(addresses, timeout):
             sock = _ask(address)
             if sock:
                 waiting[sock[0]] = (number,) + sock[1:]
-        until = __salt__["ntpcluster.monotonic"]() + timeout
+        until = __salt__["ntpcluster_program.monotonic"]() + timeout
         while waiting:
-            left = until - __salt__["ntpcluster.monotonic"]()
+            left = until - __salt__["ntpcluster_program.monotonic"]()
             ready = select.select(list(waiting), [], [], max(0.0, left))[0]
             if not ready:
                 break
@@ -252,7 +207,7 @@ def _precise():
 
 def read_answer(packet, nonce, sent, trip):
     """
-    What a server's answer says: pure arithmetic on 48 bytes.
+    Internal. What a server's answer says: pure arithmetic on 48 bytes.
 
     packet
         The answer, as bytes.

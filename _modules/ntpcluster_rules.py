@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What is allowed for each key of the pillar.
+Internal. What is allowed for each key of the pillar.
 
 A rule is a pair of a test and the words for what passes it; a mapping of rules for the keys of a mapping; or a list with
 the rule for each item of a list, and what may stand there instead of one. What gets through is safe to print into a file:
@@ -224,7 +224,7 @@ SOURCE_KEYS = {
 
 def allowed():
     """
-    Return the rules by what they are for: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
+    Internal. Return the rules by what they are for: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
     ``package:sources``), ``options`` (directives), ``statistics`` (the kinds of them), ``tier`` (a tier's name),
     ``tier_keys``, ``source_keys``.
 

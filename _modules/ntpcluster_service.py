@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-The NTP daemon as a service, believed only when it lists the sources it was given.
+Internal. The NTP daemon as a service, believed only when it lists the sources it was given.
 
 ``service ntpd start`` says OK when ntpd dies a moment later, and a line of ntp.conf that ntpd does not understand is
 logged and dropped. So a configuration counts when the running daemon shows exactly its sources, and else the last one
@@ -18,8 +18,6 @@ import time
 import salt.utils.files
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
-
-__virtualname__ = "ntpcluster"
 
 #: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
 ALIVE_S = 2
@@ -54,21 +52,11 @@ done
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def config_files():
     """
-    The files that make up the daemon's configuration on this host, by its plan.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.config_files
+    Internal. The files that make up the daemon's configuration on this host, by its plan.
     """
-    plan = __salt__["ntpcluster.plan"]()
+    plan = __salt__["ntpcluster_plan.plan"]()
     platform = plan["platform"]
     files = [platform["ntp_conf"]]
     if platform["sysconfig_ntpd"]:
@@ -80,7 +68,7 @@ def config_files():
 
 def proof(age=0):
     """
-    Whether the running daemon has exactly the sources of this host's plan.
+    Internal. Whether the running daemon has exactly the sources of this host's plan.
 
     age
         How old the look at the daemon may be, as for ``ntpcluster.status``.
@@ -88,15 +76,9 @@ def proof(age=0):
     Returns a dict: ``proven`` (True, False; None: a source is not seen, but what was seen is only a part of the daemon's
     table), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be
     there under any address, or not yet: the resolver may be down.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.proof
     """
-    plan = __salt__["ntpcluster.plan"]()
-    seen = __salt__["ntpcluster.status"](age)
+    plan = __salt__["ntpcluster_plan.plan"]()
+    seen = __salt__["ntpcluster_status.status"](age)
     sources = [source["address"] for source in plan["sources"]]
     names = [source for source in sources if ":" not in source and not source.replace(".", "").isdigit()]
     listed = [peer["address"] or peer["remote"] for peer in seen["peers"]]
@@ -121,40 +103,34 @@ def proof(age=0):
 
 def bring_up(restart=False):
     """
-    Start or restart the daemon and prove its configuration; if it fails, put the last one that worked back.
+    Internal. Start or restart the daemon and prove its configuration; if it fails, put the last one that worked back.
 
     restart
         Restart a daemon that runs already.
 
     Returns the text of what was done. Raises CommandExecutionError with the reason if the configuration was not
     proven, saying what runs now instead.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.bring_up restart=True
     """
-    service = __salt__["ntpcluster.plan"]()["platform"]["service"]
+    service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
     files = config_files()
     guard(service)
     try:
         # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
         # lock if it shall start what runs already.
-        restart = restart or __salt__["ntpcluster.daemon"](service)["running"]
+        restart = restart or __salt__["ntpcluster_process.daemon"](service)["running"]
         reason = _try(service, restart)
         if not reason:
-            __salt__["ntpcluster.keep_proven"](files)
+            __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
             return "{0} has been {1} and has the sources of the plan".format(service, done)
-        changed = __salt__["ntpcluster.restore_proven"](files)
+        changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
         __salt__["service.restart"](service)
         time.sleep(ALIVE_S)
     finally:
         dismiss()
-    alive = __salt__["ntpcluster.daemon"](service)["running"]
+    alive = __salt__["ntpcluster_process.daemon"](service)["running"]
     raise CommandExecutionError(
         "{0}. Put back what worked before ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
@@ -165,11 +141,11 @@ def bring_up(restart=False):
 def _try(service, restart):
     """Start or restart, and wait for the proof: an empty text, or the reason why there is none."""
     done = __salt__["service.restart" if restart else "service.start"](service)
-    until = __salt__["ntpcluster.monotonic"]() + PROOF_S
+    until = __salt__["ntpcluster_program.monotonic"]() + PROOF_S
     seen_alive = None
     while True:
         time.sleep(0.5)
-        now = __salt__["ntpcluster.monotonic"]()
+        now = __salt__["ntpcluster_program.monotonic"]()
         state = proof()
         if state["proven"]:
             seen_alive = seen_alive or now
@@ -184,22 +160,16 @@ def _try(service, restart):
 
 def bring_down():
     """
-    Stop the daemon and take it out of the boot. Returns the text of what was done.
+    Internal. Stop the daemon and take it out of the boot. Returns the text of what was done.
 
     Raises CommandExecutionError if it still runs afterwards.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.bring_down
     """
-    service = __salt__["ntpcluster.plan"]()["platform"]["service"]
+    service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
     relieve()
     __context__.pop("ntpcluster.seen", None)
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
-    running = __salt__["ntpcluster.daemon"](service)["running"]
+    running = __salt__["ntpcluster_process.daemon"](service)["running"]
     if running is not False:
         said = "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
         raise CommandExecutionError(said.format(service))
@@ -208,7 +178,7 @@ def bring_down():
 
 def guard(service):
     """
-    Have the daemon started again if this process is killed before ``ntpcluster.dismiss``. For the other functions.
+    Internal. Have the daemon started again if this process is killed before ``ntpcluster_service.dismiss``.
 
     `finally` is not enough: a minion can be killed. So a tiny process in a session of its own waits for this one's end
     of a pipe, and starts the service if the pipe closes before the word is given that all is done.
@@ -217,12 +187,6 @@ def guard(service):
         Name of the service.
 
     Raises CommandExecutionError if this host has no ``service`` program.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.guard ntpd
     """
     program = salt.utils.path.which("service")
     if not program:
@@ -243,20 +207,14 @@ def guard(service):
     fcntl.fcntl(watcher.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
     with salt.utils.files.fopen(GUARD_PID, "w") as record:
         record.write("{0} {1}\n".format(watcher.pid, os.getpid()))
-    __context__["ntpcluster.guard"] = watcher
+    __context__["ntpcluster_service.guard"] = watcher
 
 
 def dismiss():
     """
-    The daemon has been started again: its guard may go. For the other functions.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.dismiss
+    Internal. The daemon has been started again: its guard may go. For the other functions.
     """
-    watcher = __context__.pop("ntpcluster.guard", None)
+    watcher = __context__.pop("ntpcluster_service.guard", None)
     if watcher:
         watcher.communicate(b"done\n")
         salt.utils.files.safe_rm(GUARD_PID)
@@ -264,17 +222,11 @@ def dismiss():
 
 def relieve():
     """
-    Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
+    Internal. Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
     this run does. One that is starting it already is waited for. For the other functions.
 
     Returns whether there was one: the daemon is to run, and whoever takes over has to see to that. The guard of a run
     that is still alive is left alone.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.relieve
     """
     try:
         with salt.utils.files.fopen(GUARD_PID) as record:
@@ -283,12 +235,12 @@ def relieve():
         return False
     if owner != os.getpid() and _words(owner):
         return False
-    until = __salt__["ntpcluster.monotonic"]() + PROOF_S
+    until = __salt__["ntpcluster_program.monotonic"]() + PROOF_S
     words = _words(pid)
     if "ntpcluster-guard" in words:
         os.kill(pid, signal.SIGKILL)
     # Both the guard and the script that it becomes end in this word.
-    while _words(pid)[-1:] == ["start"] and __salt__["ntpcluster.monotonic"]() < until:
+    while _words(pid)[-1:] == ["start"] and __salt__["ntpcluster_program.monotonic"]() < until:
         time.sleep(0.1)
     salt.utils.files.safe_rm(GUARD_PID)
     return words[-1:] == ["start"]

@@ -1,22 +1,16 @@
 # -*- coding: utf-8 -*-
 """
-What this host tells its master about itself, so that all hosts together make one view of the cluster.
+Internal. What this host tells its master about itself, so that all hosts together make one view of the cluster.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-
-
-def __virtual__():
-    return __virtualname__
-
 
 def standing(anew=False):
     """
-    This host's status, and what it takes to find the host's place among the others.
+    Internal. This host's status, and what it takes to find the host's place among the others.
 
     anew
         True judges by the pillar as the master has it now, not as the minion remembers it.
@@ -32,26 +26,20 @@ def standing(anew=False):
       pillar
 
     Never raises for a sick host, as ``ntpcluster.status``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.standing
     """
     if anew:
         __salt__["ntpcluster_applied.pillar"](anew=True)
-    seen = __salt__["ntpcluster.status"]()
+    seen = __salt__["ntpcluster_status.status"]()
     try:
-        seen["deployed"] = bool(__salt__["ntpcluster.origin"]())
+        seen["deployed"] = bool(__salt__["ntpcluster_origin.origin"]())
     except CommandExecutionError:
         seen["deployed"] = None  # what was kept cannot be read
     seen["saltenv"] = __salt__["ntpcluster_applied.kept"]().get("saltenv")
-    seen["version"] = __salt__["ntpcluster.version"]()
+    seen["version"] = __salt__["ntpcluster_code.version"]()
     addresses = list(__grains__.get("ipv4") or []) + list(__grains__.get("ipv6") or [])
     seen["addresses"] = [address for address in addresses if not address.startswith("127.") and address != "::1"]
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
     except (CommandExecutionError, SaltInvocationError):
         plan = None  # the status has said so already
     for key in ("level", "follows", "method"):

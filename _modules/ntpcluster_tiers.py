@@ -1,20 +1,17 @@
 # -*- coding: utf-8 -*-
 """
-What the tiers of the pillar are to each other: who follows whom, by which addresses, and who may ask whom.
+Internal. What the tiers of the pillar are to each other: who follows whom, by which addresses, and who may ask whom.
 
 Beside ``ntpcluster_validate``, which judges every key by itself.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import binascii
 import difflib
 import re
-import socket
 
 import salt.utils.data
 
-__virtualname__ = "ntpcluster"
 __load__ = ["relations"]
 
 # Words of ntp.conf that end up among the servers when one of its lines is pasted whole.
@@ -34,13 +31,9 @@ NOWHERE = (
 )
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def relations(tiers, method="ntpd"):
     """
-    Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
+    Internal. Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
 
     tiers
         What stands under ``ntp:tiers``. What is not readable in it is passed over; ``validate`` says so.
@@ -49,12 +42,6 @@ def relations(tiers, method="ntpd"):
         What stands under ``ntp:method``, or its default.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.relations '{server: {match: "*", sources: [10.0.0.1]}}'
     """
     tiers = salt.utils.data.decode(tiers, keep=True)
     found = []
@@ -149,7 +136,7 @@ def _servers(found, name, key, tiers):
         if server is None and isinstance(tier[key][number], dict):
             continue  # without an address, as has been said
         fault = _server_fault(server)
-        same = _address(server) or (server.lower() if _is_text(server) else None)
+        same = __salt__["ntpcluster_address.number"](server) or (server.lower() if _is_text(server) else None)
         if fault:
             found.append(_problem([name, key, number], server, fault))
         elif same in seen:
@@ -171,7 +158,7 @@ def _serves(found, name, tier):
     seen = set()
     for number, text in enumerate(_items(tier, "serves")):
         here = [name, "serves", number]
-        network, fault = _network(text)
+        network, fault = __salt__["ntpcluster_address.network"](text)
         if fault:
             found.append(_problem(here, text, fault))
         elif network in seen:
@@ -218,62 +205,13 @@ def _server_fault(text):
         return "must be one name or address without blanks; flags go into {address: ..., prefer: true}"
     if text.lower() in NOT_SERVERS:
         return "is a word of ntp.conf, not a server"
-    address = _address(text)
+    address = __salt__["ntpcluster_address.number"](text)
     if address:
         for network, fault in NOWHERE:
-            if _inside(address, _network(network)[0]):
+            if __salt__["ntpcluster_address.inside"](address, __salt__["ntpcluster_address.network"](network)[0]):
                 return fault
         return None
     label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
     if len(text) > 253 or not re.match(r"(?:{0}\.)*(?![0-9]+\Z){0}\Z".format(label), text):
         return "must be a host name (letters, digits, - and dots) or a numeric address"
     return None
-
-
-def _address(text):
-    """
-    Return family and number of a numeric address, None for anything else.
-    """
-    if not _is_text(text) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
-        return None
-    family, kind = (6, socket.AF_INET6) if ":" in text else (4, socket.AF_INET)
-    try:
-        return (family, int(binascii.hexlify(socket.inet_pton(kind, text)), 16))
-    except (socket.error, ValueError):
-        return None
-
-
-def _network(text):
-    """
-    Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
-    """
-    form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
-    match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if _is_text(text) else None
-    address = _address(match.group(1)) if match else None
-    if not address:
-        return None, form
-    family, number = address
-    bits = 32 if family == 4 else 128
-    length = bits if match.group(2) is None else int(match.group(2))
-    if length > bits:
-        return None, form
-    host = number & ((1 << (bits - length)) - 1)
-    if host:
-        return None, "has host bits; the network is {}/{}".format(_written(family, number - host), length)
-    return (family, number, length), None
-
-
-def _written(family, number):
-    """
-    Return an address as text.
-    """
-    packed = binascii.unhexlify("{:0{}x}".format(number, 8 if family == 4 else 32).encode("ascii"))
-    return socket.inet_ntop(socket.AF_INET if family == 4 else socket.AF_INET6, packed)
-
-
-def _inside(address, network):
-    """
-    Tell whether an address belongs to a network.
-    """
-    shift = (32 if address[0] == 4 else 128) - network[2]
-    return address[0] == network[0] and address[1] >> shift == network[1] >> shift

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-The time zone this host shows its clock in, in a way that lasts.
+Internal. The time zone this host shows its clock in, in a way that lasts.
 
 On EL6 /etc/localtime is a copy that every update of tzdata makes anew from ZONE= in /etc/sysconfig/clock; a copy or a
 link made by hand is lost then, and Salt's own ``timezone.system`` makes a link, which Red Hat does not support there.
@@ -19,8 +19,6 @@ import salt.utils.files
 import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-
 ZONES = "/usr/share/zoneinfo"
 LOCALTIME = "/etc/localtime"
 
@@ -31,43 +29,27 @@ MAGIC = b"TZif"
 NO_ZONES = ("posix", "right", "localtime", "posixrules", "Factory")
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def timezone():
     """
-    The zone as the system remembers it, and whether the clock is shown in it.
+    Internal. The zone as the system remembers it, and whether the clock is shown in it.
 
     Returns a dict: ``recorded``, the name in the system's record (None: there is no record); ``shown`` (bool),
     whether /etc/localtime is that zone, in the form the platform wants it in (a copy or a link).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.timezone
     """
-    facts = __salt__["ntpcluster.platform"]()["timezone"]
+    facts = __salt__["ntpcluster_facts.platform"]()["timezone"]
     recorded = _recorded(facts)
     return {"recorded": recorded, "shown": recorded is not None and _shown(recorded, facts)}
 
 
-def zone_fault(zone):
+def fault(zone):
     """
-    Whether this host's tzdata has a zone. ``ntpcluster.validate`` asks this before anything is changed.
+    Internal. Whether this host's tzdata has a zone. ``ntpcluster.validate`` asks this before anything is changed.
 
     zone
         A name below /usr/share/zoneinfo, e.g. Asia/Shanghai.
 
     Returns None for a zone that is there, or a dict: ``message``, with the nearest zone there is, and ``level``:
     ``error``, or ``warning`` where no tzdata is installed yet, so that nobody can say.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.zone_fault Asia/Shangai
     """
     if _is_zone(zone):
         return None
@@ -107,33 +89,27 @@ def _zones():
     return [name for name in found if _is_zone(name)]
 
 
-def set_timezone(zone):
+def set_zone(zone):
     """
-    Record the zone and show the clock in it.
+    Internal. Record the zone and show the clock in it.
 
     zone
         A name below /usr/share/zoneinfo, e.g. Asia/Shanghai.
 
-    Returns what ``ntpcluster.timezone`` says afterwards.
+    Returns what ``ntpcluster_timezone.timezone`` says afterwards.
 
     Raises SaltInvocationError for a zone this host does not know, CommandExecutionError if it is not in force
     afterwards.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.set_timezone Asia/Shanghai
     """
-    facts = __salt__["ntpcluster.platform"]()["timezone"]
+    facts = __salt__["ntpcluster_facts.platform"]()["timezone"]
     source = os.path.join(ZONES, zone)
-    fault = zone_fault(zone)
-    if not re.match(r"[A-Za-z0-9][A-Za-z0-9_+/-]*\Z", zone) or fault:
-        raise SaltInvocationError("timezone: {0} {1}".format(zone, fault["message"] if fault else "is no name of a zone"))
+    wrong = fault(zone)
+    if not re.match(r"[A-Za-z0-9][A-Za-z0-9_+/-]*\Z", zone) or wrong:
+        raise SaltInvocationError("timezone: {0} {1}".format(zone, wrong["message"] if wrong else "is no name of a zone"))
     if _recorded(facts) != zone:
         _record(zone, facts)
     if facts["update"] and salt.utils.path.which(facts["update"]):
-        __salt__["ntpcluster.program"](facts["update"], "glibc-common", [], timeout=30)
+        __salt__["ntpcluster_program.run"](facts["update"], "glibc-common", [], timeout=30)
     if not _shown(zone, facts):
         fresh = LOCALTIME + ".ntpcluster"
         if os.path.lexists(fresh):

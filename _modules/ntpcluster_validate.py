@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What is wrong with the pillar, all of it at once, before anything is changed.
+Internal. What is wrong with the pillar, all of it at once, before anything is changed.
 
 Every problem names the key where it is, and says what is allowed there, by the rules of ``ntpcluster_rules``.
 """
@@ -15,59 +15,35 @@ import re
 
 import salt.utils.data
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``problems`` stays a plain function for the tests.
 __load__ = ["validate"]
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def validate(pillar=None, states=True, anew=True):
     """
-    Return everything that is wrong, or doubtful, about the pillar.
-
-    pillar
-        What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
-        host knows: its platform, its addresses, which tiers match it.
-    anew
-        False judges the pillar that the minion remembers; by default the master is asked for it, so that an edit of a
-        moment ago is seen.
+    Internal. ``ntpcluster.validate`` says what this takes and returns.
 
     states
         False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
-
-    Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
-    there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know), ``text`` (all of it
-    in one line, odd characters escaped). Of many in one list or mapping ten are there, and how many more.
-
-    Raises CommandExecutionError when the file server does not have the data files of the state tree.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster.validate
-        salt-call ntpcluster.validate pillar='{tiers: {server: {match: "*", sources: [10.0.0.1]}}}'
+    anew
+        False judges the pillar that the minion remembers; by default the master is asked for it.
     """
     own = pillar is None
     # First of all: what follows goes by the same pillar.
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
-    known = __salt__["ntpcluster.facts"]()
-    found = __salt__["ntpcluster.delivered"](states) if own else []
+    known = __salt__["ntpcluster_facts.facts"]()
+    found = __salt__["ntpcluster_delivery.problems"](states) if own else []
     if not own or "ntp" in __salt__["ntpcluster_applied.compiled"]():
         found += problems(pillar, known["defaults"], known["platform"] if own else None)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]
-        found += __salt__["ntpcluster.relations"](pillar.get("tiers"), method)
+        found += __salt__["ntpcluster_tiers.relations"](pillar.get("tiers"), method)
         found += _matchers(pillar.get("tiers"))
     if own and known["platform"] is None:
-        found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster.foreign"]()))
+        found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster_facts.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
-        found += __salt__["ntpcluster.misfits"]()
-    return __salt__["ntpcluster.worded"](found)
+        found += __salt__["ntpcluster_misfits.misfits"]()
+    return __salt__["ntpcluster_wording.worded"](found)
 
 
 def _matchers(tiers):
@@ -78,7 +54,7 @@ def _matchers(tiers):
     proper = __salt__["ntpcluster_rules.allowed"]()["tier_keys"]["match"][0]
     for name in sorted(tiers, key=_step_name) if isinstance(tiers, dict) else ():
         matcher = tiers[name].get("match") if isinstance(tiers[name], dict) else None
-        fault = __salt__["ntpcluster.matcher_fault"](matcher) if proper(matcher) else None
+        fault = __salt__["ntpcluster_matcher.fault"](matcher) if proper(matcher) else None
         if fault:
             found.append(_problem(["ntp", "tiers", name, "match"], matcher, fault))
     return found
@@ -366,7 +342,7 @@ MEANT = {
 }
 def _tiers(found, tiers, keys, rules):
     """
-    Judge each tier by itself; ``ntpcluster.relations`` tells what they are to each other.
+    Judge each tier by itself; ``ntpcluster_tiers.relations`` tells what they are to each other.
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:

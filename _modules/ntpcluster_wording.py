@@ -1,14 +1,12 @@
 # -*- coding: utf-8 -*-
 """
-How the problems of the pillar are told: safely, whatever stands in it, and no more of them than somebody reads.
+Internal. How the problems of the pillar are told: safely, whatever stands in it, and no more of them than somebody reads.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import json
 import re
-
-__virtualname__ = "ntpcluster"
 
 #: Of the problems of one list or mapping, so many are shown.
 MOST_SHOWN = 10
@@ -20,25 +18,15 @@ KINDS = ("a mapping", "an empty mapping", "a list", "an empty list")
 ODD = re.compile(r"[^\x20-\x7e]")
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def worded(found):
     """
-    Problems ready to be read. ``ntpcluster.validate`` asks this for its list.
+    Internal. Problems ready to be read. ``ntpcluster.validate`` asks this for its list.
 
     found
         List of {key, value, message, level}.
 
     Returns them, errors first, each with its ``text``. Odd characters are escaped, as a message may repeat what
     somebody wrote. Of the problems in one list or mapping the first ten are there, and how many more there are.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call ntpcluster.worded '[{key: ntp:orphan, value: 1, message: must be higher, level: error}]'
     """
     shown, groups = [], {}
     for problem in found:

@@ -52,14 +52,14 @@ def valid(name):
     __salt__["ntpcluster_applied.begin"](__env__)
     try:
         # That the tree's states are run is plain here.
-        problems = __salt__["ntpcluster.validate"](states=False)
+        problems = __salt__["ntpcluster_validate.validate"](states=False)
     except CommandExecutionError as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
     lines = [problem["text"] for problem in problems if problem["level"] == "error"]
     if lines:
         return _result(name, False, comment="the pillar is not valid, so nothing is changed:\n" + "\n".join(lines))
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
     return _result(name, comment="the pillar is valid; this host is of tier {0}".format(plan["tier"]))
@@ -79,7 +79,7 @@ def stepped(name, wait=60):
     """
     test = __opts__["test"]
     try:
-        done = __salt__["ntpcluster.step"](wait=0 if test else wait, test=test)
+        done = __salt__["ntpcluster_step.step"](wait=0 if test else wait, test=test)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if test and done["needed"] is None:
@@ -110,7 +110,7 @@ def synchronized(name, timeout=None):
         Seconds to wait; default: the pillar's ``sync:timeout``. Test mode looks once.
     """
     try:
-        done = __salt__["ntpcluster.synchronized"](timeout=0 if __opts__["test"] else timeout, age=LOOK_S)
+        done = __salt__["ntpcluster_status.synchronized"](timeout=0 if __opts__["test"] else timeout, age=LOOK_S)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     seen = done["status"]
@@ -123,7 +123,7 @@ def synchronized(name, timeout=None):
         return _result(name, comment="this host does not follow its tier yet")
     lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]
     # A doubt about the pillar that was no reason not to begin may be the reason for this end.
-    lines += ["see also {text}".format(**problem) for problem in __salt__["ntpcluster.validate"]()]
+    lines += ["see also {text}".format(**problem) for problem in __salt__["ntpcluster_validate.validate"]()]
     comment = "this host does not follow its tier after {0:.0f} s ({1})".format(done["waited_s"], seen["health"])
     return _result(name, False, comment="\n".join([comment] + lines))
 
@@ -141,10 +141,10 @@ def hardware_clock(name):
     """
     test = __opts__["test"]
     try:
-        if not __salt__["ntpcluster.plan"]()["hwclock"]["manage"]:
+        if not __salt__["ntpcluster_plan.plan"]()["hwclock"]["manage"]:
             return _result(name, comment="the pillar leaves the hardware clock alone")
         try:
-            seen = __salt__["ntpcluster.hwclock"](exact=False)
+            seen = __salt__["ntpcluster_hwclock.hwclock"](exact=False)
         except CommandExecutionError as exc:
             if not test:
                 raise
@@ -157,7 +157,7 @@ def hardware_clock(name):
             return _result(name, comment="the hardware clock is right")
         wrong = "unreadable ({0})".format(seen["problem"]) if off is None else "{0:+.0f} s off".format(off)
         # For a clock that is followed this asks nobody.
-        if __salt__["ntpcluster.step"](test=True)["needed"] is not False:
+        if __salt__["ntpcluster_step.step"](test=True)["needed"] is not False:
             if test:
                 return _result(name, comment="the hardware clock is written with the step, if there is one")
             said = "the hardware clock is {0}, and the system time is not known to be right"
@@ -165,7 +165,7 @@ def hardware_clock(name):
         changes = {"hardware clock": {"old": wrong, "new": "the system time"}}
         if test:
             return _result(name, None, changes, "the hardware clock would be set by the system time")
-        done = __salt__["ntpcluster.systohc"]()
+        done = __salt__["ntpcluster_hwclock.systohc"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if not done["written"]:
@@ -185,16 +185,16 @@ def timezone(name):
         Of no meaning; the zone is the plan's. A plan without one leaves the host's zone alone.
     """
     try:
-        zone = __salt__["ntpcluster.plan"]()["timezone"]
+        zone = __salt__["ntpcluster_plan.plan"]()["timezone"]
         if zone is None:
             return _result(name, comment="the pillar names no time zone; this host's own is left alone")
-        now = __salt__["ntpcluster.timezone"]()
+        now = __salt__["ntpcluster_timezone.timezone"]()
         if now["recorded"] == zone and now["shown"]:
             return _result(name, comment="the time zone is {0}".format(zone))
         changes = {"timezone": {"old": now["recorded"], "new": zone}}
         if __opts__["test"]:
             return _result(name, None, changes, "the time zone would be set to {0}".format(zone))
-        __salt__["ntpcluster.set_timezone"](zone)
+        __salt__["ntpcluster_timezone.set_zone"](zone)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     return _result(name, True, changes, "the time zone has been set to {0}".format(zone))

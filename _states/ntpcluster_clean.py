@@ -22,8 +22,6 @@ import salt.utils.files
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-
 #: The beacon of this tree.
 BEACON = "ntpcluster"
 
@@ -34,10 +32,6 @@ STARTERS = (
     "/lib/systemd/system/{0}.service",
     "/usr/lib/systemd/system/{0}.service",
 )
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _result(name, result=True, changes=None, comment=""):
@@ -52,12 +46,12 @@ def cleaned(name):
         Of no meaning.
     """
     try:
-        kept = __salt__["ntpcluster.origin"]()
+        kept = __salt__["ntpcluster_origin.origin"]()
     except CommandExecutionError as exc:
         return _result(name, False, comment="nothing is given back: {0}".format(exc))
     if not kept:
         return _result(name, comment="nothing of this deployment is here")
-    files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster.differs_from_origin"](path))
+    files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
     packages = [package for package in kept.get("packages", []) if __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
@@ -73,7 +67,7 @@ def cleaned(name):
         for service, was in services.items():
             _restore_service(service, {"running": False, "enabled": was["enabled"]})
         for path in files:
-            __salt__["ntpcluster.give_back"](path)
+            __salt__["ntpcluster_origin.give_back"](path)
         if packages:
             __salt__["pkg.purge"](pkgs=packages)
         left = [package for package in packages if __salt__["pkg.version"](package)]
@@ -84,7 +78,7 @@ def cleaned(name):
         if stuck:
             # What is remembered stays, so that the next run tries again.
             return _result(name, False, comment="ran before, and cannot be started: {0}".format(", ".join(stuck)))
-        __salt__["ntpcluster.forget"]()
+        __salt__["ntpcluster_origin.forget"]()
     except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     return _result(name, True, changes, "the host is what it was before")

@@ -25,14 +25,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-
 #: The step has looked at the daemon a moment before this asks about it.
 LOOK_S = 2
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def _result(name, result=True, changes=None, comment=""):
@@ -51,24 +45,24 @@ def installed(name):
         Of no meaning.
     """
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         package, mend = plan["package"], plan["platform"]["package_mend"]
         missing = [one for one in package["names"] if not _is_there(one, package["version"])]
         if not missing:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         if not __opts__["test"]:
-            __salt__["ntpcluster.remember"]("packages", _absent(package["names"]))
+            __salt__["ntpcluster_origin.remember"]("packages", _absent(package["names"]))
         ret = _install(name, package)
         if ret["result"] is False and mend and mend["when"] in ret["comment"] and not __opts__["test"]:
             for argv in mend["run"]:
-                __salt__["ntpcluster.program"](argv[0], argv[0], argv[1:], timeout=300)
+                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
             ret = _install(name, package)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if ret["result"] is not None:
         # What came along as a dependency goes again with the rest.
         new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
-        __salt__["ntpcluster.remember"]("packages", new)
+        __salt__["ntpcluster_origin.remember"]("packages", new)
     if ret["result"] is None and not ret["changes"]:
         # Salt 3000 names the packages in the comment only.
         ret["changes"] = dict(
@@ -133,11 +127,11 @@ def file(name, source, method="ntpd", mode="0644", group=None, secret=False, onl
         A key of the plan: without anything there the file is not needed either.
     """
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         if method not in ("any", plan["method"]) or (only_with and not plan[only_with]):
             return _given_back(name)
         if not __opts__["test"]:
-            __salt__["ntpcluster.remember_file"](name)
+            __salt__["ntpcluster_origin.remember_file"](name)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     return __states__["file.managed"](
@@ -153,12 +147,12 @@ def file(name, source, method="ntpd", mode="0644", group=None, secret=False, onl
 
 
 def _given_back(name):
-    if not __salt__["ntpcluster.differs_from_origin"](name):
+    if not __salt__["ntpcluster_origin.differs"](name):
         return _result(name, comment="not needed here, and as it was before")
     changes = {name: {"old": "written by ntpcluster", "new": "as it was before"}}
     if __opts__["test"]:
         return _result(name, None, changes, "would be given back as it was before")
-    __salt__["ntpcluster.give_back"](name)
+    __salt__["ntpcluster_origin.give_back"](name)
     return _result(name, True, changes, "has been given back as it was before")
 
 
@@ -184,19 +178,20 @@ def mod_watch(name, **kwargs):
 
 def _running(name, restart):
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         service = plan["platform"]["service"]
         if plan["method"] != "ntpd":
-            return _stopped(name, plan["platform"], __salt__["ntpcluster.daemon"](service))
-        now = __salt__["ntpcluster.status"](LOOK_S)["daemon"]
+            return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](service))
+        now = __salt__["ntpcluster_status.status"](LOOK_S)["daemon"]
         if now["running"] is None:
             said = "whether {0} runs cannot be seen: the minion has to run as root"
             raise CommandExecutionError(said.format(service))
         proof = {"proven": False, "reason": ""}
-        if now["running"] and not restart and not __salt__["ntpcluster.unproven"](__salt__["ntpcluster.config_files"]()):
-            proof = __salt__["ntpcluster.proof"](LOOK_S)
+        unproven = __salt__["ntpcluster_origin.unproven"](__salt__["ntpcluster_service.config_files"]())
+        if now["running"] and not restart and not unproven:
+            proof = __salt__["ntpcluster_service.proof"](LOOK_S)
             if proof["proven"] is None:
-                proof = __salt__["ntpcluster.proof"]()
+                proof = __salt__["ntpcluster_service.proof"]()
             if proof["proven"] is None:
                 raise CommandExecutionError(proof["reason"])
         changes = {}
@@ -211,12 +206,12 @@ def _running(name, restart):
         if __opts__["test"]:
             return _result(name, None, changes, "{0} would be brought up".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
-        __salt__["ntpcluster.remember"]("service {0}".format(service), was)
+        __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         if not now["enabled"] and not __salt__["service.enable"](service):
             return _result(name, False, comment="{0} cannot be enabled".format(service))
         comment = "{0} has been enabled".format(service)
         if not now["running"] or not proof["proven"]:
-            comment = __salt__["ntpcluster.bring_up"](restart=now["running"])
+            comment = __salt__["ntpcluster_service.bring_up"](restart=now["running"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without this Salt would call mod_watch next, and a restart with what was put back would turn red into green.
         return dict(_result(name, False, comment="{0}".format(exc)), skip_watch=True)
@@ -234,10 +229,10 @@ def _stopped(name, platform, now):
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
     if __opts__["test"]:
         return _result(name, None, changes, "{0} would be stopped and disabled".format(service))
-    __salt__["ntpcluster.remember"](
+    __salt__["ntpcluster_origin.remember"](
         "service {0}".format(service), {"running": now["running"], "enabled": now["enabled"]}
     )
-    return _result(name, True, changes, __salt__["ntpcluster.bring_down"]())
+    return _result(name, True, changes, __salt__["ntpcluster_service.bring_down"]())
 
 
 def cron_runs(name):
@@ -251,7 +246,7 @@ def cron_runs(name):
         Of no meaning; the daemon is one of the platform's ``cron:services``.
     """
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         if plan["method"] != "cron":
             return _result(name, comment="not needed, as the method is {0}".format(plan["method"]))
         cron = plan["platform"]["cron"]
@@ -279,7 +274,7 @@ def alone(name):
         Of no meaning; the services are the plan's ``conflicts``.
     """
     try:
-        rivals = __salt__["ntpcluster.plan"]()["conflicts"]
+        rivals = __salt__["ntpcluster_plan.plan"]()["conflicts"]
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     changes = {}
@@ -296,7 +291,7 @@ def alone(name):
     if __opts__["test"]:
         return _result(name, None, changes, "would be stopped and disabled: {0}".format(", ".join(sorted(changes))))
     for service in changes:
-        __salt__["ntpcluster.remember"]("service {0}".format(service), changes[service]["old"])
+        __salt__["ntpcluster_origin.remember"]("service {0}".format(service), changes[service]["old"])
         __salt__["service.stop"](service)
         __salt__["service.disable"](service)
         if __salt__["service.status"](service):
@@ -312,14 +307,14 @@ def dhcp_ignored(name):
         Of no meaning.
     """
     try:
-        meddling = __salt__["ntpcluster.dhcp_meddles"]()
+        meddling = __salt__["ntpcluster_dhcp.meddles"]()
         if not meddling:
             return _result(name, comment="no lease can change the NTP configuration")
         changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
         if __opts__["test"]:
             return _result(name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling)))
         for path in meddling:
-            __salt__["ntpcluster.ignore_dhcp"](path)
+            __salt__["ntpcluster_dhcp.ignore"](path)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     return _result(name, True, changes, "told to ignore servers of leases: {0}".format(", ".join(meddling)))
@@ -335,7 +330,7 @@ def step_at_boot(name):
         Of no meaning; the service and the wish are the plan's.
     """
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
         now = __salt__["service.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
@@ -347,7 +342,7 @@ def step_at_boot(name):
         return _result(
             name, None, changes, "{0} would be switched {1} at boot".format(service, changes[service]["new"])
         )
-    __salt__["ntpcluster.remember"]("service {0}".format(service), {"running": False, "enabled": now})
+    __salt__["ntpcluster_origin.remember"]("service {0}".format(service), {"running": False, "enabled": now})
     if not __salt__["service.enable" if wanted else "service.disable"](service):
         return _result(name, False, comment="{0} cannot be switched".format(service))
     return _result(name, True, changes, "{0} has been switched {1} at boot".format(service, changes[service]["new"]))
@@ -362,7 +357,7 @@ def applied(name):
         Of no meaning. This state comes after those that it speaks of, and requires them.
     """
     try:
-        plan = __salt__["ntpcluster.plan"]()
+        plan = __salt__["ntpcluster_plan.plan"]()
         if __opts__["test"]:
             return _result(name, comment="the plan would be kept")
         told = __salt__["ntpcluster_applied.keep"](plan)

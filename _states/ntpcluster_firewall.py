@@ -17,12 +17,10 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-
 
 def __virtual__():
-    if "ntpcluster.firewall_apply" in __salt__:
-        return __virtualname__
+    if "ntpcluster_firewall.apply" in __salt__:
+        return True
     return (False, "The execution module ntpcluster is missing: state.apply ntp.modules brings it")
 
 
@@ -81,12 +79,12 @@ def _settle(name, platform, networks):
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     test = __opts__["test"]
     try:
-        report = __salt__["ntpcluster.firewall"](platform, networks)
+        report = __salt__["ntpcluster_firewall.firewall"](platform, networks)
         overtaken = [rule for found in report.values() for rule in found["overtaken"]]
         if not _settled(report):
-            ret["changes"] = __salt__["ntpcluster.firewall_apply"](platform, networks, test=test)
+            ret["changes"] = __salt__["ntpcluster_firewall.apply"](platform, networks, test=test)
         if ret["changes"] and not test:
-            report = __salt__["ntpcluster.firewall"](platform, networks)
+            report = __salt__["ntpcluster_firewall.firewall"](platform, networks)
     except (CommandExecutionError, SaltInvocationError) as err:
         ret["result"] = False
         ret["changes"] = (getattr(err, "info", None) or {}).get("changes", {})
@@ -109,12 +107,12 @@ def _settle(name, platform, networks):
 def _plan(name):
     """The plan, or the state's return when there is none."""
     try:
-        return __salt__["ntpcluster.plan"](), None
+        return __salt__["ntpcluster_plan.plan"](), None
     except (CommandExecutionError, SaltInvocationError) as err:
         return None, {"name": name, "changes": {}, "result": False, "comment": err.strerror}
 
 
-def firewall(name, networks=None, manage=True):
+def opened(name, networks=None, manage=True):
     """
     UDP 123 is open to these networks, by rules of ours or equal ones, and not by rules of ours to any other.
 
@@ -143,7 +141,7 @@ def firewall(name, networks=None, manage=True):
     return _settle(name, plan["platform"], plan["firewall"]["networks"] if networks is None else networks)
 
 
-def firewall_absent(name):
+def absent(name):
     """
     None of our rules is left, neither in the running rules nor in the saved file.
 
@@ -157,6 +155,6 @@ def firewall_absent(name):
     """
     # Of the plan only the platform is needed: with a broken pillar, too, one can leave.
     try:
-        return _settle(name, __salt__["ntpcluster.facts"]()["platform"] or {}, [])
+        return _settle(name, __salt__["ntpcluster_facts.facts"]()["platform"] or {}, [])
     except (CommandExecutionError, SaltInvocationError) as err:
         return {"name": name, "changes": {}, "result": False, "comment": err.strerror}

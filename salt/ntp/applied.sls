@@ -13,7 +13,7 @@ include:
   - ntp.cron
 
 plan-is-kept:
-  ntpcluster.applied:
+  ntpcluster_deploy.applied:
     - require:
       - sls: ntp.timezone
       - sls: ntp.config

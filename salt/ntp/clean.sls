@@ -11,13 +11,13 @@ include:
 
 # Before anything is stopped: else the master is told of it, and a reactor might deploy this host again.
 nobody-is-told-any-more:
-  ntpcluster.beacon_absent: []
+  ntpcluster_clean.beacon_absent: []
 
 firewall-is-as-before:
-  ntpcluster.firewall_absent: []
+  ntpcluster_firewall.absent: []
 
 deployment-is-gone:
-  ntpcluster.cleaned: []
+  ntpcluster_clean.cleaned: []
 
 # Or the next boot would deploy it again.
 /etc/salt/minion.d/highstate-on-boot.conf:

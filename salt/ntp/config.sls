@@ -6,50 +6,50 @@ include:
 
 {% if platform %}
 {{ platform.ntp_conf }}:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/ntp.conf.jinja
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 
 # Whoever knows a key can pretend to be the server: nobody but root and the daemon reads this file.
 {{ platform.keys_file }}:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/ntp.keys.jinja
     - group: {{ platform.group }}
     - mode: '0640'
     - secret: true
     - only_with: keys
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 
 {% if platform.sysconfig_ntpd %}
 {{ platform.sysconfig_ntpd.path }}:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/sysconfig_ntpd.jinja
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 {% endif %}
 
 {% if platform.step_tickers %}
 {{ platform.step_tickers }}:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/step-tickers.jinja
     - method: any
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 {% endif %}
 
 {% if platform.sysconfig_ntpdate %}
 {{ platform.sysconfig_ntpdate.path }}:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/sysconfig_ntpdate.jinja
     - method: any
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 {% endif %}
 
 leases-leave-it-alone:
-  ntpcluster.dhcp_ignored:
+  ntpcluster_deploy.dhcp_ignored:
     - require:
-      - ntpcluster: pillar-is-valid
+      - pillar-is-valid
 {% endif %}

@@ -6,15 +6,15 @@ include:
 
 # Before anything is changed: a daemon that keeps the time is not stopped for a cron that does not run.
 cron-runs:
-  ntpcluster.cron_runs:
+  ntpcluster_deploy.cron_runs:
     - require:
       - pillar-is-valid
     - require_in:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed
 
 /etc/cron.d/ntpcluster:
-  ntpcluster.file:
+  ntpcluster_deploy.file:
     - source: salt://ntp/files/cron.jinja
     - method: cron
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed

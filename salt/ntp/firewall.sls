@@ -4,6 +4,6 @@ include:
   - ntp.package
 
 served-networks-may-ask:
-  ntpcluster.firewall:
+  ntpcluster_firewall.opened:
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed

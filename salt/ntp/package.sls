@@ -4,11 +4,11 @@ include:
   - ntp.valid
 
 ntp-is-installed:
-  ntpcluster.installed:
+  ntpcluster_deploy.installed:
     - require:
       - pillar-is-valid
 
 no-other-time-daemon:
-  ntpcluster.alone:
+  ntpcluster_deploy.alone:
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed

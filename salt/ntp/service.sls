@@ -7,18 +7,18 @@ include:
 
 {% if platform %}
 ntp-is-running:
-  ntpcluster.running:
+  ntpcluster_deploy.running:
     - watch:
-      - ntpcluster: {{ platform.ntp_conf }}
-      - ntpcluster: {{ platform.keys_file }}
+      - {{ platform.ntp_conf }}
+      - {{ platform.keys_file }}
 {% if platform.sysconfig_ntpd %}
-      - ntpcluster: {{ platform.sysconfig_ntpd.path }}
+      - {{ platform.sysconfig_ntpd.path }}
 {% endif %}
 
 {% if platform.ntpdate_service %}
 step-at-boot:
-  ntpcluster.step_at_boot:
+  ntpcluster_deploy.step_at_boot:
     - require:
-      - ntpcluster: {{ platform.step_tickers or platform.ntp_conf }}
+      - {{ platform.step_tickers or platform.ntp_conf }}
 {% endif %}
 {% endif %}

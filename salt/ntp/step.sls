@@ -7,4 +7,4 @@ include:
 clock-is-stepped:
   ntpcluster.stepped:
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed

@@ -8,11 +8,11 @@ include:
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
-      - ntpcluster: ntp-is-running
+      - ntp-is-running
 {% endif %}
 
 # What the next boot begins with. A daemon that takes its time to follow is no reason to leave it wrong.
 hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:
-      - ntpcluster: ntp-is-installed
+      - ntp-is-installed

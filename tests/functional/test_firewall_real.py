@@ -161,13 +161,13 @@ def test_a_system_without_a_firewall_service_is_guarded_when_its_chain_is(host):
     platform = host.platform
     del platform["firewall"]["ipv4"]["lock"]
     platform["firewall"]["ipv4"]["file"] = "/nonexistent/rules.v4"
-    assert list(firewall.firewall_apply(platform, LAN)) == ["ipv4"]
-    assert firewall.firewall_apply(platform, LAN) == {}
+    assert list(firewall.apply(platform, LAN)) == ["ipv4"]
+    assert firewall.apply(platform, LAN) == {}
     host.load("*filter\n:INPUT ACCEPT\nCOMMIT\n")
-    assert firewall.firewall_apply(platform, LAN) == {}
+    assert firewall.apply(platform, LAN) == {}
     assert host.lines() == []
     host.load("*filter\n:INPUT DROP\nCOMMIT\n")
-    assert list(firewall.firewall_apply(platform, LAN)) == ["ipv4"]
+    assert list(firewall.apply(platform, LAN)) == ["ipv4"]
     assert answered(host, INSIDE)
     assert not answered(host, OUTSIDE)
 
@@ -176,7 +176,7 @@ def test_closing_the_last_rule_of_a_chain_is_no_error(host):
     platform = host.platform
     del platform["firewall"]["ipv4"]["lock"]
     host.load(f"*filter\n:INPUT ACCEPT\n{OURS}\nCOMMIT\n")
-    assert firewall.firewall_apply(platform, [])["ipv4"] == {"added": [], "removed": [OURS]}
+    assert firewall.apply(platform, [])["ipv4"] == {"added": [], "removed": [OURS]}
     assert host.lines() == []
 
 
@@ -184,7 +184,7 @@ def test_a_host_without_iptables_has_no_firewall(host):
     platform = host.platform
     for family in ("ipv4", "ipv6"):
         platform["firewall"][family].update(save_command="no-such-save", file="/nonexistent")
-    assert firewall.firewall_apply(platform, LAN) == {}
+    assert firewall.apply(platform, LAN) == {}
     assert not firewall.firewall(platform, LAN)["ipv4"]["running"]
 
 
@@ -269,7 +269,7 @@ def test_a_lock_that_somebody_keeps_is_an_error_and_changes_nothing(host, monkey
     with open(host.folder / "xtables.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(CommandExecutionError, match="Timed out after 1 seconds"):
-            firewall.firewall_apply()
+            firewall.apply()
     assert state_of(host) == before
 
 
@@ -277,8 +277,8 @@ def test_a_firewall_that_cannot_be_read_is_red_only_where_a_hole_is_needed(host)
     platform = host.platform
     platform["firewall"]["ipv4"]["save_command"] = "false"
     with pytest.raises(CommandExecutionError, match="ntp:firewall:manage"):
-        firewall.firewall_apply(platform, LAN)
-    assert firewall.firewall_apply(platform, []) == {}
+        firewall.apply(platform, LAN)
+    assert firewall.apply(platform, []) == {}
 
 
 def test_rules_that_nft_made_are_not_taken_for_an_empty_firewall(host):
@@ -289,7 +289,7 @@ def test_rules_that_nft_made_are_not_taken_for_an_empty_firewall(host):
     platform["firewall"]["ipv4"]["save_command"] = str(program)
     assert "nft" in firewall.firewall(platform, LAN)["ipv4"]["error"]
     with pytest.raises(CommandExecutionError, match="rules that nft made"):
-        firewall.firewall_apply(platform, LAN)
+        firewall.apply(platform, LAN)
 
 
 def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):

@@ -56,7 +56,7 @@ def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=No
     return pid
 
 def seen():
-    found = process.daemon_process()
+    found = process.running()
     return [found["running"], found["pid"]]
 
 def titled(title):
@@ -137,7 +137,7 @@ def test_ntpdate_with_the_port_is_no_daemon():
 def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
     """As OpenNTPD 6.2p3 shows itself: /proc/PID/stat says (ntpd), /proc/PID/cmdline `ntpd: ntp engine`."""
     found, titles = inside(
-        "titled('ntpd: ntp engine'); answer = [seen(), [one['title'] for one in process.processes(['ntpd'])]]"
+        "titled('ntpd: ntp engine'); answer = [seen(), [one['title'] for one in process.named(['ntpd'])]]"
     )
     assert found == [False, None]
     assert titles[0].startswith("ntpd: ntp engine")
@@ -147,7 +147,7 @@ def test_rivals_are_named_once_each_and_a_container_s_are_not():
     """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
     code = """
 from _modules import ntpcluster_diagnose as diagnose, ntpcluster_judge as judge
-diagnose.__salt__ = {"ntpcluster.processes": process.processes, "ntpcluster.problem": judge.problem}
+diagnose.__salt__ = {"ntpcluster_process.named": process.named, "ntpcluster_judge.problem": judge.problem}
 become()
 become(name="chronyd")
 titled("ntpd: ntp engine")
@@ -182,7 +182,7 @@ subprocess.check_call(["mount", "-o", "remount,hidepid=2", "/proc"])
 os.setgroups([])
 os.setgid(65534)
 os.setuid(65534)
-answer = [process.processes(["ntpd"]), seen()]
+answer = [process.named(["ntpd"]), seen()]
 """
     assert inside(code.format(holder="become(port=4)")) == [[], [None, None]]
     assert inside(code.format(holder="")) == [[], [False, None]]
@@ -198,13 +198,13 @@ for name, port in (("ntpd", 4), ("chronyd", None)):
                      stdout=subprocess.PIPE).stdout.read(1)
 time.sleep(0.1)
 names = [open("/proc/%s/comm" % pid).read().strip() for pid in os.listdir("/proc") if pid.isdigit()]
-answer = [names.count("ntpd"), names.count("chronyd"), len(process.port_sockets()), seen(), process.processes(["chronyd"])]
+answer = [names.count("ntpd"), names.count("chronyd"), len(process.port_sockets()), seen(), process.named(["chronyd"])]
 """
     assert inside(code) == [1, 1, 1, [False, None], []]
 
 
 def test_the_uptime_is_the_process_s_own():
-    code = "become(port=4); time.sleep(1.5); become(); answer = process.daemon_process()['uptime_s']"
+    code = "become(port=4); time.sleep(1.5); become(); answer = process.running()['uptime_s']"
     assert 1.4 <= inside(code) < 20
 
 

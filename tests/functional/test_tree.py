@@ -84,11 +84,17 @@ def test_the_status_of_an_unknown_platform_says_so(loaders, stranger):
     assert (problem["code"], problem["message"]) == ("unknown-platform", stranger)
     assert "platforms.yaml" in problem["remedy"] and "pillar" not in problem["remedy"]
     assert (status["synchronized"], status["daemon"]["running"]) == (False, None)
-    assert loaders.modules.ntpcluster.standing()["planned"] is None
+    assert loaders.modules.ntpcluster_standing.standing()["planned"] is None
     assert loaders.modules.ntpcluster.diagnose() == status["problems"]
-    for function in ("plan", "platform", "daemon", "timezone", "dhcp_meddles"):
+    for function in (
+        "ntpcluster.plan",
+        "ntpcluster_facts.platform",
+        "ntpcluster_process.daemon",
+        "ntpcluster_timezone.timezone",
+        "ntpcluster_dhcp.meddles",
+    ):
         with pytest.raises(SaltInvocationError, match="^" + re.escape(stranger)):
-            loaders.modules[f"ntpcluster.{function}"]()
+            loaders.modules[function]()
 
 
 def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
@@ -101,9 +107,23 @@ def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
     assert (state["result"], state["comment"]) == (True, "the pillar is valid; this host is of tier client")
 
 
-def test_functions_of_several_files_are_one_module(loaders):
-    for function in ("status", "parse_ntpq", "plan", "validate", "step", "query", "firewall", "diagnose", "origin"):
-        assert f"ntpcluster.{function}" in loaders.modules
+#: What people and scripts call, and all of it.
+FACE = """diagnose firewall hwclock new_key peers plan query status step synchronized systohc validate variables version""".split()
+
+
+def test_what_people_call_is_one_module_and_its_manual_is_whole(loaders):
+    assert loaders.modules.sys.list_functions("ntpcluster") == [f"ntpcluster.{name}" for name in FACE]
+    manual = loaders.modules.sys.doc("ntpcluster")
+    assert sorted(manual) == [f"ntpcluster.{name}" for name in FACE]
+    for name, text in manual.items():
+        assert "Internal" not in text and "CLI Example:" in text, name
+
+
+def test_the_manual_of_whatever_else_is_loaded_begins_by_saying_that_it_is_internal(loaders):
+    inner = [name for name in loaders.modules if name.startswith("ntpcluster_")]
+    assert len(inner) > 50
+    for name in inner:
+        assert loaders.modules[name].__doc__.strip().startswith("Internal. "), name
 
 
 def test_the_plan_of_a_client_is_derived(loaders):
@@ -115,7 +135,7 @@ def test_the_plan_of_a_client_is_derived(loaders):
 
 
 def test_the_version_of_the_modules_is_that_of_the_project():
-    given = re.search(r'^VERSION = "([^"]+)"', (PROJECT / "_modules/ntpcluster.py").read_text(), re.MULTILINE).group(1)
+    given = re.search(r'^VERSION = "([^"]+)"', (PROJECT / "_modules/ntpcluster_code.py").read_text(), re.MULTILINE).group(1)
     stated = re.search(r'^version = "([^"]+)"', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE).group(1)
     assert given == stated
 

@@ -159,7 +159,7 @@ def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(
     edited["sync"]["max_offset"] = 0.321
     cluster.master.write_pillar(edited)
     green(apply(cluster))
-    found = asked(cluster, "ntpcluster.standing")
+    found = asked(cluster, "ntpcluster_standing.standing")
     assert found["ntp189"]["planned"] == ["10.0.0.2", "10.0.0.3"]
     for seen in found.values():
         assert (seen["health"], seen["max_offset_ms"]) == ("ok", 321.0), seen["problems"]

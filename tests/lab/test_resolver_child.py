@@ -47,7 +47,7 @@ def names(host) -> list[int]:
 
 def test_the_daemon_is_the_one_with_the_port(host):
     [pid] = daemons(host)
-    seen = call(host, "ntpcluster.daemon")
+    seen = call(host, "ntpcluster_process.daemon")
     assert (seen["running"], seen["pid"]) == (True, pid)
     assert call(host, "ntpcluster.status")["daemon"]["pid"] == pid
 

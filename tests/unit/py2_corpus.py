@@ -53,7 +53,7 @@ def expected(name):
 
 
 def associations(text):
-    """The rows of an association table, before ``parse_ntpq`` joins them to the peers, and the lines that are none."""
+    """The rows of an association table, before ``ntpq`` joins them to the peers, and the lines that are none."""
     reader = ntpcluster_parse._Reader(text.splitlines())
     return reader.associations, reader.unparsed
 
@@ -100,7 +100,7 @@ def variable_differences(variables, wanted):
 def tool_result(program, name, capture):
     """The result of ntpdate's or hwclock's reader, in the short form of the expectations."""
     how = {"setting": True} if "systohc" in name else {}
-    result = getattr(ntpcluster_parse_tools, "parse_" + program)(*capture, **how)
+    result = getattr(ntpcluster_parse_tools, program)(*capture, **how)
     if program == "ntpdate":
         codes = [error["code"] for error in result["errors"]]
         return dict(result, errors=codes, unparsed=len(result["unparsed"]))
@@ -116,7 +116,7 @@ def check():
         wanted = expected(name)
         if not wanted:
             continue
-        result = ntpcluster_parse.parse_ntpq(*capture)
+        result = ntpcluster_parse.ntpq(*capture)
         differences = table_differences(result["peers"], wanted) if "rows" in wanted else []
         if "variables" in wanted:
             differences += variable_differences(result["variables"], wanted["variables"])

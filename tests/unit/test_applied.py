@@ -47,8 +47,8 @@ def host(minion, monkeypatch, tmp_path):  # noqa: F811
         {
             "pillar.items": items,
             "saltutil.refresh_pillar": refresh,
-            "ntpcluster.monotonic": lambda: Host.now,
-            "ntpcluster.store": ntpcluster_origin.store,
+            "ntpcluster_program.monotonic": lambda: Host.now,
+            "ntpcluster_origin.store": ntpcluster_origin.store,
         }
     )
     return Host
@@ -280,7 +280,7 @@ def test_a_plan_of_other_code_does_not_stand_in(host):
     applied(host, NEW)
     del host.pillar["ntp"]
     host.master = CommandExecutionError("no master")
-    host.functions["ntpcluster.version"] = lambda: "0.2.0+87654321"
+    host.functions["ntpcluster_code.version"] = lambda: "0.2.0+87654321"
     with pytest.raises(SaltInvocationError, match="no key `ntp`"):
         ntpcluster_plan.plan()
 
@@ -290,7 +290,7 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     host.pillar["ntp"]["keys"] = {7: {"type": "SHA1", "secret": secret}}
     ntpcluster_applied.begin("base")
     ntpcluster_plan.plan()["sources"].clear()
-    del host.functions["ntpcluster.validate"]
+    del host.functions["ntpcluster_validate.validate"]
     assert len(ntpcluster_plan.plan()["sources"]) == 3
     assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
     assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret

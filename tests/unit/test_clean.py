@@ -16,8 +16,8 @@ def host(monkeypatch):
         Host.forgot += 1
 
     functions = {
-        "ntpcluster.origin": lambda: {"service chronyd": {"running": True, "enabled": True}},
-        "ntpcluster.forget": forget,
+        "ntpcluster_origin.origin": lambda: {"service chronyd": {"running": True, "enabled": True}},
+        "ntpcluster_origin.forget": forget,
         "service.available": lambda service: True,
         "service.enable": lambda service: True,
         "service.stop": lambda service: True,

@@ -15,7 +15,7 @@ def host(monkeypatch):
         f"service.{verb}": lambda service, verb=verb: service in known[verb]
         for verb in ("available", "status", "enabled")
     }
-    functions["ntpcluster.plan"] = lambda: {"method": "cron", "platform": {"cron": CRON}}
+    functions["ntpcluster_plan.plan"] = lambda: {"method": "cron", "platform": {"cron": CRON}}
     monkeypatch.setattr(ntpcluster_deploy, "__salt__", functions, raising=False)
     return known
 

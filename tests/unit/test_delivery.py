@@ -70,7 +70,7 @@ def judge(monkeypatch, tmp_path):
             ("__context__", {}),
         ):  # fmt: skip
             monkeypatch.setattr(ntpcluster_delivery, name, value, raising=False)
-        return ntpcluster_delivery.delivered()
+        return ntpcluster_delivery.problems()
 
     return judge_it
 

@@ -47,8 +47,8 @@ def card(tmp_path, monkeypatch):
     """The file of one interface; the platform's pattern finds it in the test's folder."""
     facts = dict(PLATFORMS["RedHat-6"]["dhcp"], files=str(tmp_path / "ifcfg-*"))
     functions = {
-        "ntpcluster.platform": lambda: {"dhcp": facts},
-        "ntpcluster.remember_file": lambda path: None,
+        "ntpcluster_facts.platform": lambda: {"dhcp": facts},
+        "ntpcluster_origin.remember_file": lambda path: None,
     }
     monkeypatch.setattr(ntpcluster_dhcp, "__salt__", functions, raising=False)
     return tmp_path / "ifcfg-eth0"
@@ -60,14 +60,14 @@ def test_a_file_means_what_the_shell_makes_of_it(card, text):
     # What ifup and dhclient's ntp.sh ask.
     asked = f'. {card}; [ "$BOOTPROTO" = dhcp -o "$BOOTPROTO" = bootp ] && [ "$PEERNTP" != no ]'
     assert (subprocess.run(["bash", "-c", asked], check=False).returncode == 0) is FILES[text]
-    assert ntpcluster_dhcp.dhcp_meddles() == ([str(card)] if FILES[text] else [])
+    assert ntpcluster_dhcp.meddles() == ([str(card)] if FILES[text] else [])
 
 
 @pytest.mark.parametrize("text", [text for text, meddles in FILES.items() if meddles])
 def test_a_file_that_was_told_to_ignore_servers_says_the_rest_as_before(card, text):
     card.write_text(text)
-    ntpcluster_dhcp.ignore_dhcp(str(card))
-    assert ntpcluster_dhcp.dhcp_meddles() == []
+    ntpcluster_dhcp.ignore(str(card))
+    assert ntpcluster_dhcp.meddles() == []
     shown = ["bash", "-c", '. "$0"; echo "$BOOTPROTO $X $NAME"']
     before = card.with_name("before")
     before.write_text(text)
@@ -77,10 +77,10 @@ def test_a_file_that_was_told_to_ignore_servers_says_the_rest_as_before(card, te
 
 def test_a_line_that_says_more_than_peerntp_stays(card):
     card.write_text("PEERNTP=yes; X=y\nPEERNTP=yes\nBOOTPROTO=dhcp\n")
-    ntpcluster_dhcp.ignore_dhcp(str(card))
+    ntpcluster_dhcp.ignore(str(card))
     assert card.read_text() == "PEERNTP=yes; X=y\nBOOTPROTO=dhcp\nPEERNTP=no\n"
 
 
 def test_a_quote_that_is_not_closed_hides_no_lease(card):
     card.write_text("NAME=it's\nBOOTPROTO=\"dhcp\n")
-    assert ntpcluster_dhcp.dhcp_meddles() == [str(card)]
+    assert ntpcluster_dhcp.meddles() == [str(card)]

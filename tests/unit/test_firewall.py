@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from salt.exceptions import SaltInvocationError
 
-from _modules import ntpcluster_firewall_packet as packet
 from _modules import ntpcluster_firewall_parse as parse
 from _modules import ntpcluster_firewall_rules as rules
-
-rules.__salt__ = {
-    "ntpcluster.firewall_parse": parse.firewall_parse,
-    "ntpcluster.firewall_hooks": parse.firewall_hooks,
-    "ntpcluster.firewall_meet": packet.firewall_meet,
-}
 
 LAN = ["10.0.0.0/24"]
 OURS = "-A INPUT -s 10.0.0.0/24 -p udp -m udp --dport 123 -m comment --comment ntpcluster -j ACCEPT"
@@ -61,11 +54,11 @@ def table(*lines, policy="ACCEPT", before="", chains=""):
 
 
 def judge(text, networks=LAN):
-    return rules.firewall_judge(text, networks)
+    return rules.judge(text, networks)
 
 
 def test_the_stock_file_of_el6_gets_our_rule_right_before_its_reject():
-    assert rules.firewall_edit(STOCK, LAN) == STOCK.replace(REJECT, OURS + "\n" + REJECT)
+    assert rules.edit(STOCK, LAN) == STOCK.replace(REJECT, OURS + "\n" + REJECT)
 
 
 def test_the_live_step_for_the_stock_rules_inserts_at_the_number_of_the_reject():
@@ -81,7 +74,7 @@ def test_several_networks_stand_in_the_order_of_the_pillar():
         ["6", "-s", "10.0.0.7/32"],
         ["7", "-s", "10.0.0.0/24"],
     ]
-    assert re.findall(r"-s (\S+)", rules.firewall_edit(STOCK, networks)) == [
+    assert re.findall(r"-s (\S+)", rules.edit(STOCK, networks)) == [
         "192.0.2.0/25",
         "10.0.0.7/32",
         "10.0.0.0/24",
@@ -90,7 +83,7 @@ def test_several_networks_stand_in_the_order_of_the_pillar():
 
 def test_the_jump_to_red_hats_chain_is_the_end_and_ours_go_before_it():
     jump = "-A INPUT -j RH-Firewall-1-INPUT"
-    assert rules.firewall_edit(RED_HAT_CHAIN, LAN) == RED_HAT_CHAIN.replace(jump, OURS + "\n" + jump)
+    assert rules.edit(RED_HAT_CHAIN, LAN) == RED_HAT_CHAIN.replace(jump, OURS + "\n" + jump)
 
 
 def test_a_rule_by_hand_inside_red_hats_chain_counts():
@@ -153,7 +146,7 @@ def test_a_rule_behind_the_reject_does_not_count_and_is_left_if_it_is_not_ours()
     late = "-A INPUT -s 10.0.0.0/24 -p udp --dport 123 -j ACCEPT"
     found = judge(table(REJECT, late))
     assert (found["missing"], found["stale"]) == ([OURS], [])
-    assert rules.firewall_edit(table(REJECT, late), LAN) == table(OURS, REJECT, late)
+    assert rules.edit(table(REJECT, late), LAN) == table(OURS, REJECT, late)
 
 
 def test_our_rule_behind_the_reject_is_taken_out_before_the_new_one_goes_in():
@@ -162,14 +155,14 @@ def test_our_rule_behind_the_reject_is_taken_out_before_the_new_one_goes_in():
         ("removed", ["-D", "INPUT", "-s"]),
         ("added", ["-I", "INPUT", "1"]),
     ]
-    assert rules.firewall_edit(table(REJECT, OURS), LAN) == table(OURS, REJECT)
+    assert rules.edit(table(REJECT, OURS), LAN) == table(OURS, REJECT)
 
 
 def test_our_rule_for_a_network_that_left_the_pillar_goes_last():
     old = OURS.replace("10.0.0.0/24", "192.0.2.0/24")
     found = judge(table(old, REJECT))
     assert [(step["verb"], step["text"]) for step in found["steps"]] == [("added", OURS), ("removed", old)]
-    assert rules.firewall_edit(table(old, REJECT), LAN) == table(OURS, REJECT)
+    assert rules.edit(table(old, REJECT), LAN) == table(OURS, REJECT)
 
 
 def test_no_networks_means_ours_go_and_the_same_rule_of_somebody_else_stays():
@@ -177,7 +170,7 @@ def test_no_networks_means_ours_go_and_the_same_rule_of_somebody_else_stays():
         OURS.replace(" -m comment --comment ntpcluster", ""),
         OURS.replace("--comment ntpcluster", "--comment by-hand"),
     ]
-    assert rules.firewall_edit(table(*theirs, OURS, REJECT), []) == table(*theirs, REJECT)
+    assert rules.edit(table(*theirs, OURS, REJECT), []) == table(*theirs, REJECT)
 
 
 def test_a_rule_that_only_bears_our_comment_is_not_ours():
@@ -216,7 +209,7 @@ def test_ours_go_before_whatever_turns_everyone_away(end):
         )
     )
     text = table("-A INPUT -i lo -j ACCEPT", end, "-A INPUT -j DROP", chains=chains)
-    assert rules.firewall_edit(text, LAN) == text.replace(end, OURS + "\n" + end, 1)
+    assert rules.edit(text, LAN) == text.replace(end, OURS + "\n" + end, 1)
 
 
 @pytest.mark.parametrize(
@@ -252,24 +245,24 @@ def test_a_deliberate_ban_stays_ahead_of_ours(earlier):
         )
     )
     text = table(earlier, REJECT, chains=chains)
-    assert rules.firewall_edit(text, LAN) == text.replace(REJECT, OURS + "\n" + REJECT)
+    assert rules.edit(text, LAN) == text.replace(REJECT, OURS + "\n" + REJECT)
 
 
 def test_packets_let_in_are_not_logged_as_dropped():
     log = '-A INPUT -m limit --limit 5/min -j LOG --log-prefix "dropped: "'
-    assert rules.firewall_edit(table(log, REJECT), LAN) == table(OURS, log, REJECT)
-    assert rules.firewall_edit(table(log, policy="DROP"), LAN) == table(OURS, log, policy="DROP")
+    assert rules.edit(table(log, REJECT), LAN) == table(OURS, log, REJECT)
+    assert rules.edit(table(log, policy="DROP"), LAN) == table(OURS, log, policy="DROP")
 
 
 def test_with_a_policy_of_drop_ours_go_to_the_end_of_the_chain():
     ssh = "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT"
     text = table(ssh, "-A FORWARD -j DROP", policy="DROP")
-    assert rules.firewall_edit(text, LAN) == table(ssh, OURS, "-A FORWARD -j DROP", policy="DROP")
+    assert rules.edit(text, LAN) == table(ssh, OURS, "-A FORWARD -j DROP", policy="DROP")
     assert judge(text)["steps"][0]["arguments"][2] == "2"
 
 
 def test_an_empty_chain_gets_its_first_rule():
-    assert rules.firewall_edit(table(), LAN) == table(OURS)
+    assert rules.edit(table(), LAN) == table(OURS)
     assert judge(table())["steps"][0]["arguments"][2] == "1"
 
 
@@ -277,13 +270,13 @@ def test_an_empty_chain_gets_its_first_rule():
     "text", ["", "# only a comment\n", "*nat\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", "*filter\n-A INPUT -j DROP\n"]
 )
 def test_a_file_without_a_complete_filter_table_is_left_alone(text):
-    assert rules.firewall_edit(text, LAN) == text
+    assert rules.edit(text, LAN) == text
     assert judge(text) is None
 
 
 def test_rules_of_other_tables_are_not_looked_at():
     nat = "*nat\n:INPUT ACCEPT [0:0]\n" + OURS + "\nCOMMIT\n"
-    assert rules.firewall_edit(table(REJECT, before=nat), LAN) == table(OURS, REJECT, before=nat)
+    assert rules.edit(table(REJECT, before=nat), LAN) == table(OURS, REJECT, before=nat)
 
 
 def test_a_guarded_chain_is_told_from_an_open_one():
@@ -309,7 +302,7 @@ def test_a_guarded_chain_is_told_from_an_open_one():
 def test_a_rule_that_lets_in_more_than_the_pillar_is_named_and_left(rule):
     found = judge(table(rule, REJECT))
     assert found["wider"] == [rule]
-    assert rules.firewall_edit(table(rule, REJECT), LAN) == table(rule, OURS, REJECT)
+    assert rules.edit(table(rule, REJECT), LAN) == table(rule, OURS, REJECT)
 
 
 @pytest.mark.parametrize(
@@ -346,19 +339,19 @@ def test_a_ban_ahead_of_the_rule_is_named_and_one_behind_it_is_not(ban):
 
 def test_each_family_takes_its_own_networks():
     networks = ["10.0.0.0/24", "2001:db8::/64", "2001:db8:0:0::/64"]
-    assert rules.firewall_judge(STOCK, networks, "ipv4")["networks"] == ["10.0.0.0/24"]
-    found = rules.firewall_judge(table("-A INPUT -j REJECT --reject-with icmp6-adm-prohibited"), networks, "ipv6")
+    assert rules.judge(STOCK, networks, "ipv4")["networks"] == ["10.0.0.0/24"]
+    found = rules.judge(table("-A INPUT -j REJECT --reject-with icmp6-adm-prohibited"), networks, "ipv6")
     assert [step["arguments"][3:5] for step in found["steps"]] == [["-s", "2001:db8::/64"]]
 
 
 def test_everyone_is_a_network_without_a_source():
     text = table(REJECT)
     for network, family in (("0.0.0.0/0", "ipv4"), ("::/0", "ipv6")):
-        (step,) = rules.firewall_judge(text, [network], family)["steps"]
+        (step,) = rules.judge(text, [network], family)["steps"]
         assert step["arguments"][3:5] == ["-p", "udp"]
-        opened = rules.firewall_edit(text, [network], family)
-        assert rules.firewall_judge(opened, [network], family)["steps"] == []
-        assert rules.firewall_judge(opened, [network], family)["wider"] == []
+        opened = rules.edit(text, [network], family)
+        assert rules.judge(opened, [network], family)["steps"] == []
+        assert rules.judge(opened, [network], family)["wider"] == []
 
 
 @pytest.mark.parametrize(
@@ -380,7 +373,7 @@ def test_everyone_is_a_network_without_a_source():
     ],
 )
 def test_nothing_but_networks_gets_near_a_command(networks):
-    for function in (rules.firewall_judge, rules.firewall_edit):
+    for function in (rules.judge, rules.edit):
         with pytest.raises(SaltInvocationError, match="10.0.0.0/24"):
             function(STOCK, networks)
 
@@ -452,9 +445,9 @@ def test_any_rules_are_edited_once_and_no_other_line_ever_changes(drawn, policy,
     networks = sorted(networks)
     known = {line: rule for rule, line in drawn}
     text = table(*(line for _, line in drawn), policy=policy)
-    edited = rules.firewall_edit(text, networks)
+    edited = rules.edit(text, networks)
 
-    assert rules.firewall_edit(edited, networks) == edited
+    assert rules.edit(edited, networks) == edited
     assert judge(edited, networks)["steps"] == []
 
     ours = {line for rule, line in drawn if rule[3]}
@@ -462,13 +455,13 @@ def test_any_rules_are_edited_once_and_no_other_line_ever_changes(drawn, policy,
     foreign = [line for line in text.split("\n") if line not in ours | added]
     assert [line for line in edited.split("\n") if line not in ours | added] == foreign
 
-    closed = rules.firewall_edit(edited, [])
+    closed = rules.edit(edited, [])
     assert [line for line in closed.split("\n") if line not in ours] == foreign
     if not ours:
         assert closed == text
 
     before, after = chain_of(text, known), chain_of(edited, known)
-    without = chain_of(rules.firewall_edit(text, []), known)
+    without = chain_of(rules.edit(text, []), known)
     for address in MEMBERS:
         assert verdict(after, address, 161, policy) == verdict(before, address, 161, policy)
         if not any(network in MEMBERS[address] for network in networks):
@@ -493,4 +486,4 @@ def test_any_rules_get_the_same_live_as_in_the_file(drawn, policy, networks):
             assert live.pop(same) == step["text"]
         else:
             live.insert(int(arguments[2]) - 1, step["text"])
-    assert table(*live, policy=policy) == rules.firewall_edit(text, networks)
+    assert table(*live, policy=policy) == rules.edit(text, networks)

@@ -23,16 +23,16 @@ TRUSTED = ":trusted - [0:0]\n-A trusted -j LOG\n-A trusted -j DROP\n"
 )
 def test_ours_go_before_the_end_of_the_way_of_the_network_asked_about(end):
     text = table(end, "-A INPUT -j ACCEPT", policy="DROP", chains=LAN_CHAIN)
-    assert rules.firewall_edit(text, LAN) == text.replace(end, OURS + "\n" + end, 1)
+    assert rules.edit(text, LAN) == text.replace(end, OURS + "\n" + end, 1)
     found = judge(text)
     assert (found["refused"], found["blocked"]) == ({}, [])
-    assert judge(rules.firewall_edit(text, LAN))["steps"] == []
+    assert judge(rules.edit(text, LAN))["steps"] == []
 
 
 def test_each_network_goes_before_its_own_end_live_as_in_the_file():
     networks = ["192.0.2.0/24", "10.0.0.0/24", "10.0.1.0/24"]
     text = table("-A INPUT -s 10.0.0.0/8 -j LAN", "-A INPUT -i lo -j ACCEPT", REJECT, chains=LAN_CHAIN)
-    edited = re.findall(r"-A INPUT .*", rules.firewall_edit(text, networks))
+    edited = re.findall(r"-A INPUT .*", rules.edit(text, networks))
     assert [line.split()[3] for line in edited] == [
         "10.0.0.0/24",
         "10.0.1.0/24",
@@ -59,7 +59,7 @@ def test_each_network_goes_before_its_own_end_live_as_in_the_file():
 def test_what_refuses_the_whole_network_by_name_is_never_overridden_and_closes_the_port(ban, quoted):
     chains = TRUSTED + ":bans - [0:0]\n-A bans -s 10.0.0.0/8 -j DROP\n"
     text = table(ban, REJECT, chains=chains)
-    edited = rules.firewall_edit(text, LAN)
+    edited = rules.edit(text, LAN)
     assert edited == text.replace(REJECT, OURS + "\n" + REJECT)
     for found in (judge(text), judge(edited)):
         assert found["refused"] == {"10.0.0.0/24": quoted or ban}
@@ -111,18 +111,18 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force():
     chains = LAN_CHAIN.replace("-A LAN -p", "-A LAN -s 10.0.0.66/32 -j DROP\n-A LAN -p")
     text = table("-A INPUT -s 10.0.0.0/8 -j LAN", REJECT, chains=chains)
     inside = OURS.replace("INPUT", "LAN")
-    assert rules.firewall_edit(text, LAN) == text.replace("-A LAN -j DROP", inside + "\n-A LAN -j DROP")
+    assert rules.edit(text, LAN) == text.replace("-A LAN -j DROP", inside + "\n-A LAN -j DROP")
     (step,) = judge(text)["steps"]
     assert (step["text"], step["arguments"][:3]) == (inside, ["-I", "LAN", "3"])
     assert judge(text)["blocked"] == ["-A LAN -s 10.0.0.66/32 -j DROP"]
-    assert rules.firewall_edit(rules.firewall_edit(text, LAN), []) == text
+    assert rules.edit(rules.edit(text, LAN), []) == text
 
 
 def test_a_ban_in_a_chain_that_other_rules_share_is_told_when_ours_come_before_it():
     ban = "-A RH-Firewall-1-INPUT -s 10.0.0.66/32 -j DROP"
     text = RED_HAT_CHAIN.replace("-A RH-Firewall-1-INPUT -i lo", ban + "\n-A RH-Firewall-1-INPUT -i lo")
     assert judge(text)["overtaken"] == [ban]
-    assert judge(rules.firewall_edit(text, LAN))["overtaken"] == []
+    assert judge(rules.edit(text, LAN))["overtaken"] == []
 
 
 def test_ours_before_a_ban_of_the_port_for_everyone_is_told():
@@ -274,7 +274,7 @@ COMMIT
 
 def test_under_ufw_ours_go_behind_its_chains_and_its_bans_stay_in_force():
     last = "-A INPUT -j ufw-reject-input"
-    assert rules.firewall_edit(UFW, LAN) == UFW.replace(last, last + "\n" + OURS)
+    assert rules.edit(UFW, LAN) == UFW.replace(last, last + "\n" + OURS)
     found = judge(UFW)
     assert (found["refused"], found["blocked"]) == ({}, ["-A ufw-user-input -s 10.0.0.66/32 -j DROP"])
     by_ufw = "-A ufw-user-input -s 10.0.0.0/24 -p udp -m udp --dport 123 -j ACCEPT"

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from _modules import ntpcluster_clock, ntpcluster_parse_tools
+from _modules import ntpcluster_hwclock
+from tests.loaded import FUNCTIONS
 
 NONE = ("", "hwclock: Cannot access the Hardware Clock via any known method.", 1)
 #: A dead battery, by util-linux 2.38 and by that of RHEL 6.
@@ -28,7 +29,7 @@ DONE = ("", "", 0)
 @pytest.fixture
 def shown(tmp_path, monkeypatch):
     path = tmp_path / "since_epoch"
-    monkeypatch.setattr(ntpcluster_clock, "SINCE_EPOCH", str(path))
+    monkeypatch.setattr(ntpcluster_hwclock, "SINCE_EPOCH", str(path))
     return path
 
 
@@ -50,15 +51,14 @@ def hwclock(monkeypatch):
 
     program = Program()
     program.calls = []
-    functions = {"ntpcluster.program": program, "ntpcluster.parse_hwclock": ntpcluster_parse_tools.parse_hwclock}
-    monkeypatch.setattr(ntpcluster_clock, "__salt__", functions, raising=False)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", program)
     return program
 
 
 @pytest.mark.parametrize("ahead", [0, -86400, 4000000])
 def test_its_error_is_told_to_a_second_and_starts_no_program(shown, hwclock, ahead):
     shown.write_text(f"{int(time.time()) + ahead}\n")
-    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert seen["error_s"] == pytest.approx(ahead, abs=1) and seen["epoch_s"] == pytest.approx(
         time.time() + ahead, abs=2
     )
@@ -69,7 +69,7 @@ def test_its_error_is_told_to_a_second_and_starts_no_program(shown, hwclock, ahe
 def test_one_that_keeps_local_time_is_compared_with_local_time(shown, monkeypatch, zone, ahead):
     monkeypatch.setenv("TZ", zone)
     shown.write_text(f"{int(time.time()) + ahead}\n")
-    seen = ntpcluster_clock.hwclock(utc=False, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=False, exact=False)
     monkeypatch.undo()
     time.tzset()
     assert seen["error_s"] == pytest.approx(0, abs=1) and seen["epoch_s"] == pytest.approx(time.time(), abs=2)
@@ -88,19 +88,19 @@ def unreadable(shown, monkeypatch, how):
             def read(self):
                 raise error
 
-        monkeypatch.setattr(ntpcluster_clock.salt.utils.files, "fopen", lambda path: File())
+        monkeypatch.setattr(ntpcluster_hwclock.salt.utils.files, "fopen", lambda path: File())
 
 
 def test_a_kernel_without_one_and_an_hwclock_without_one_make_a_host_without_one(shown, hwclock):
     hwclock.answers = {"--show": [NONE]}
-    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert (seen["present"], seen["error_s"]) == (False, None) and "any known method" in seen["problem"]
     assert hwclock.calls == ["--show --utc"]
 
 
 def test_a_clock_that_only_hwclock_knows_is_a_clock(shown, hwclock):
     hwclock.answers = {"--show": [None]}
-    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert (seen["present"], seen["problem"]) == (True, None) and abs(seen["error_s"]) < 2
 
 
@@ -109,21 +109,21 @@ def test_a_clock_that_only_hwclock_knows_is_a_clock(shown, hwclock):
 def test_what_the_kernel_shows_and_cannot_read_is_there(shown, hwclock, monkeypatch, how, said):
     unreadable(shown, monkeypatch, how)
     hwclock.answers = {"--show": [said]}
-    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert (seen["present"], seen["error_s"]) == (True, None) and seen["problem"]
 
 
 @pytest.mark.parametrize("said", [("", "something new", 0), DONE, ("", "Killed", 137)])
 def test_what_hwclock_does_not_tell_is_unknown(shown, hwclock, said):
     hwclock.answers = {"--show": [said]}
-    seen = ntpcluster_clock.hwclock(utc=True, exact=False)
+    seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert (seen["present"], seen["error_s"]) == (None, None) and seen["problem"]
 
 
 def test_a_clock_that_cannot_be_read_is_set_without_reading_it_first(hwclock):
     """As RHEL's hwclock does: it reads before it sets, except with --noadjfile."""
     hwclock.answers = {"--systohc": [DEAD_EL6, DONE], "--systohc --noadjfile": [DONE], "--show": [None]}
-    done = ntpcluster_clock.systohc(utc=True)
+    done = ntpcluster_hwclock.systohc(utc=True)
     assert done["written"] and done["present"] and done["problem"] is None
     assert hwclock.calls == ["--systohc --utc", "--systohc --noadjfile --utc", "--systohc --utc", "--show --utc"]
 
@@ -141,5 +141,5 @@ def test_a_clock_that_cannot_be_read_is_set_without_reading_it_first(hwclock):
 )
 def test_a_write_that_is_not_read_back_is_none(hwclock, answers):
     hwclock.answers = answers
-    done = ntpcluster_clock.systohc(utc=True)
+    done = ntpcluster_hwclock.systohc(utc=True)
     assert done["written"] is False and done["error_s"] is None and done["problem"]

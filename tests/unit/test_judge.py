@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from _modules import ntpcluster_judge, ntpcluster_parse
-from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host, ntpcluster_plan
+from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse
+from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
 
@@ -16,7 +16,7 @@ SERVERS = ["10.0.0.189", "10.0.0.180"]
 @pytest.fixture
 def plan():
     platform = dict(PLATFORMS["RedHat-6"], name="RedHat-6")
-    return ntpcluster_plan.build(dict(PILLAR, orphan=10), DEFAULTS, platform, host("node148"))
+    return ntpcluster_build.build(dict(PILLAR, orphan=10), DEFAULTS, platform, host("node148"))
 
 
 def row(address, condition, **changes):

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from _modules import ntpcluster_clock, ntpcluster_diagnose, ntpcluster_query
+from _modules import ntpcluster_answers, ntpcluster_diagnose, ntpcluster_query
+from tests.loaded import FUNCTIONS
 from tests.unit.test_query import made, packet, read
 from tests.unit.test_status import codes, consistent, host, plan  # noqa: F401  (host is a fixture)
 
@@ -105,7 +106,6 @@ def test_the_servers_wanted_are_counted_as_for_a_daemon(status):
 
 def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, monkeypatch):  # noqa: F811
     """A name has a number to the daemon or none at all; of this host there is one clock."""
-    monkeypatch.setattr(ntpcluster_diagnose, "__salt__", host.salt, raising=False)
     host.answers = [says(A, 2000.0), timeless(B), silent("time.example", address=None)]
     known = [
         {"code": code, "message": code, "evidence": evidence}
@@ -126,14 +126,13 @@ def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch
     """A limiting server refuses who asks again at once."""
     seen = status(says(A, 0.001), silent(B))
     asked = []
-    host.salt.update(
-        {
-            "ntpcluster.status": lambda: seen,
-            "ntpcluster.query": lambda servers: asked.append(servers) or {"servers": host.answers},
-            "ntpcluster.processes": lambda names: [],
-        }
-    )
-    monkeypatch.setattr(ntpcluster_diagnose, "__salt__", host.salt, raising=False)
+    stand_ins = {
+        "ntpcluster_status.status": lambda: seen,
+        "ntpcluster_query.query": lambda servers: asked.append(servers) or {"servers": host.answers},
+        "ntpcluster_process.named": lambda names: [],
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setitem(FUNCTIONS, name, stand_in)
     monkeypatch.setattr(ntpcluster_diagnose, "_rights", list)
     assert [one["code"] for one in ntpcluster_diagnose.diagnose()] == codes(seen) == ["unreachable"]
     assert asked == []
@@ -166,7 +165,7 @@ def test_without_its_cron_daemon_a_right_clock_is_not_well(status, host):  # noq
 )
 def test_the_server_that_a_step_takes_is_close_to_the_one_that_the_clock_is_judged_by(status, answers):
     seen = status(*answers)
-    taken = ntpcluster_clock.trusted(answers)
+    taken = ntpcluster_answers.trusted(answers)
     assert abs(taken["offset_s"] * 1000.0 - seen["offset_ms"]) <= 50.0
     assert taken["address"] == seen["source"]
 
@@ -177,8 +176,8 @@ def test_a_clock_that_was_stepped_needs_no_second_step_though_its_servers_disagr
         """What the servers say after a step."""
         return [says(f"10.0.0.{number}", offset - ahead) for number, offset in enumerate(offsets, 1)]
 
-    stepped = ntpcluster_clock.trusted(clock(0.0))["offset_s"]
-    assert abs(ntpcluster_clock.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
+    stepped = ntpcluster_answers.trusted(clock(0.0))["offset_s"]
+    assert abs(ntpcluster_answers.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
     # Half of them say still that the clock is wrong, and which half is right nobody can know.
     (told,) = [one for one in status(*clock(stepped))["problems"] if one["code"] == "offset-high"]
     assert told["message"].endswith("the servers disagree, and no step mends that")

@@ -98,14 +98,14 @@ def cut_before(text, word):
 
 @pytest.mark.parametrize("name", sorted(FAILURES))
 def test_a_failed_run_says_what_failed_and_keeps_what_it_has(name):
-    result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
+    result = ntpcluster_parse.ntpq(*CAPTURES[name])
     assert (result["error"], result["complete"], len(result["peers"])) == FAILURES[name]
     assert bool(result["message"]) == bool(result["error"])
 
 
 def test_every_other_capture_is_read_without_complaint():
     for name in sorted(set(CAPTURES) - set(FAILURES)):
-        result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
+        result = ntpcluster_parse.ntpq(*CAPTURES[name])
         assert (name, result["error"], result["complete"], result["unparsed"]) == (name, None, True, [])
         assert result["peers"] or result["variables"] or "ind assid" in CAPTURES[name][0]
 
@@ -113,7 +113,7 @@ def test_every_other_capture_is_read_without_complaint():
 @pytest.mark.parametrize("name", sorted(name for name in FAILURES if FAILURES[name][0]))
 def test_both_streams_in_one_text_are_understood_as_well(name):
     stdout, stderr, retcode = CAPTURES[name]
-    result = ntpcluster_parse.parse_ntpq(stderr + stdout, "", retcode)
+    result = ntpcluster_parse.ntpq(stderr + stdout, "", retcode)
     assert (result["error"], len(result["peers"])) == (FAILURES[name][0], FAILURES[name][2])
 
 
@@ -129,35 +129,35 @@ def test_both_streams_in_one_text_are_understood_as_well(name):
     ],
 )
 def test_a_run_that_printed_nothing_of_use_has_an_error(stdout, stderr, retcode, error):
-    result = ntpcluster_parse.parse_ntpq(stdout, stderr, retcode)
+    result = ntpcluster_parse.ntpq(stdout, stderr, retcode)
     assert (result["error"], result["complete"], result["peers"], result["variables"]) == (error, False, [], {})
 
 
 def test_a_program_that_crashed_after_its_tables_is_not_complete():
     stdout, stderr, _ = CAPTURES["c426-multicmd"]
-    result = ntpcluster_parse.parse_ntpq(stdout, stderr, -11)
+    result = ntpcluster_parse.ntpq(stdout, stderr, -11)
     assert (result["error"], result["complete"], len(result["peers"])) == ("incomplete", False, 16)
 
 
 def test_a_warning_on_stderr_does_not_spoil_two_tables_that_agree():
     warning = "/usr/bin/ntpq:12: SyntaxWarning: invalid escape sequence"
-    both = ntpcluster_parse.parse_ntpq(CAPTURES["c426-multicmd"][0], warning)
+    both = ntpcluster_parse.ntpq(CAPTURES["c426-multicmd"][0], warning)
     assert (both["error"], both["complete"], both["unparsed"]) == (None, True, [warning])
-    one = ntpcluster_parse.parse_ntpq(CAPTURES["c426-steady-pn"][0], warning)
+    one = ntpcluster_parse.ntpq(CAPTURES["c426-steady-pn"][0], warning)
     assert (one["error"], one["complete"]) == (None, False)
 
 
 @pytest.mark.parametrize("name", ["c426-multicmd", "sec122-multicmd", "multi-when-428", "multi-when-sec"])
 def test_rows_get_their_association_by_order(name):
     rows, unparsed = py2_corpus.associations(CAPTURES[name][0])
-    result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
+    result = ntpcluster_parse.ntpq(*CAPTURES[name])
     assert unparsed == []
     assert [row["assid"] for row in result["peers"]] == [row["assid"] for row in rows]
     assert (result["complete"], result["variables"]["associd"]) == (True, 0)
 
 
 def test_a_refusal_that_the_table_of_peers_hides_is_the_last_event():
-    row = ntpcluster_parse.parse_ntpq(*CAPTURES["c426-multicmd"])["peers"][5]
+    row = ntpcluster_parse.ntpq(*CAPTURES["c426-multicmd"])["peers"][5]
     assert (row["remote"], row["refid"], row["last_event"]) == ("10.77.1.6", ".INIT.", "rate_exceeded")
 
 
@@ -165,9 +165,9 @@ def test_a_hidden_row_leaves_only_what_is_certain_joined():
     before, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
     # Without its fifth row, the table of peers is what `peers` prints of an association that is not configured.
     hidden = [line for line in before if not line.startswith(" 10.77.1.5 ")]
-    result = ntpcluster_parse.parse_ntpq("\n".join(hidden + table))
+    result = ntpcluster_parse.ntpq("\n".join(hidden + table))
     assert (len(result["peers"]), result["complete"]) == (15, False)
-    true = {row["remote"]: row["assid"] for row in ntpcluster_parse.parse_ntpq(*CAPTURES["c426-multicmd"])["peers"]}
+    true = {row["remote"]: row["assid"] for row in ntpcluster_parse.ntpq(*CAPTURES["c426-multicmd"])["peers"]}
     joined = {row["remote"]: row["assid"] for row in result["peers"] if row["assid"] is not None}
     assert joined == {name: true[name] for name in joined}
     assert {"10.77.1.1", "10.77.1.4", "10.77.1.9", "10.77.255.255"} <= set(joined)
@@ -177,7 +177,7 @@ def test_a_hidden_row_leaves_only_what_is_certain_joined():
 
 def test_a_lost_association_leaves_only_what_is_certain_joined():
     before, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
-    result = ntpcluster_parse.parse_ntpq("\n".join(before + table[:2] + table[3:]))
+    result = ntpcluster_parse.ntpq("\n".join(before + table[:2] + table[3:]))
     assert (len(result["peers"]), result["complete"]) == (16, False)
     assert result["peers"][0]["assid"] is None
     assert [row["assid"] for row in result["peers"][1:4]] == [49735, 49736, 49737]
@@ -186,17 +186,17 @@ def test_a_lost_association_leaves_only_what_is_certain_joined():
 def test_tables_that_contradict_each_other_are_not_joined():
     before, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
     table[2] = table[2].replace("963a", "943a")
-    result = ntpcluster_parse.parse_ntpq("\n".join(before + table))
+    result = ntpcluster_parse.ntpq("\n".join(before + table))
     assert (len(result["peers"]), result["complete"]) == (16, False)
     assert {row["assid"] for row in result["peers"]} == {None}
 
 
 def test_an_association_table_alone_and_a_head_without_rows_are_told_apart():
     _, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
-    assert ntpcluster_parse.parse_ntpq("\n".join(table))["complete"] is True
-    assert ntpcluster_parse.parse_ntpq("\n".join(table[:2]))["complete"] is False
+    assert ntpcluster_parse.ntpq("\n".join(table))["complete"] is True
+    assert ntpcluster_parse.ntpq("\n".join(table[:2]))["complete"] is False
     head = "\n".join(CAPTURES["c426-steady-pn"][0].split("\n")[:2])
-    assert ntpcluster_parse.parse_ntpq(head)["complete"] is False
+    assert ntpcluster_parse.ntpq(head)["complete"] is False
 
 
 @pytest.mark.parametrize(
@@ -229,14 +229,14 @@ def test_before_4_2_6_only_two_events_meant_what_they_mean_now():
 def test_two_sets_of_variables_are_not_mixed():
     before, _ = cut_before(CAPTURES["c426-multicmd"][0], "     remote")
     other = CAPTURES["c428-rv-falsetick"][0].split("\n")
-    result = ntpcluster_parse.parse_ntpq("\n".join(before + other))
+    result = ntpcluster_parse.ntpq("\n".join(before + other))
     assert (result["variables"]["associd"], result["variables"]["offset"]) == (0, 0.05)
     assert "srcadr" not in result["variables"]
     assert (result["complete"], len(result["unparsed"])) == (False, 12)
 
 
 def test_more_text_than_a_daemon_can_send_is_cut_and_said_so():
-    result = ntpcluster_parse.parse_ntpq(CAPTURES["c426-multicmd"][0] + "x\n" * 5000000)
+    result = ntpcluster_parse.ntpq(CAPTURES["c426-multicmd"][0] + "x\n" * 5000000)
     assert len(result["peers"]) == 16
     assert (result["complete"], result["unparsed"][0]) == (False, "... only the first 400000 characters were read")
     assert len(result["unparsed"]) == 51

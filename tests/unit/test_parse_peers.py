@@ -31,7 +31,7 @@ TRUE_NUMBERS = [
 
 
 def rows_of(name):
-    return ntpcluster_parse.parse_ntpq(CAPTURES[name][0])["peers"]
+    return ntpcluster_parse.ntpq(CAPTURES[name][0])["peers"]
 
 
 def test_no_captured_table_is_without_expectation():
@@ -44,7 +44,7 @@ def test_no_captured_table_is_without_expectation():
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_every_row_and_every_field_is_as_expected(name):
-    result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
+    result = ntpcluster_parse.ntpq(*CAPTURES[name])
     assert py2_corpus.table_differences(result["peers"], TABLES[name]) == []
     assert result["unparsed"] == []
 
@@ -109,7 +109,7 @@ def test_the_offset_of_a_daemon_that_steps_is_not_believed():
 def test_when_is_seconds_or_none_if_its_unit_fell_off(printed, seconds):
     text = CAPTURES["c426-lost-pn"][0].split("\n")
     row = f"*10.77.1.1       .GPS.            1 u {printed:>4} 1024  377    0.165    0.050   0.050"
-    assert ntpcluster_parse.parse_ntpq("\n".join([*text[:2], row]))["peers"][0]["when_s"] == seconds
+    assert ntpcluster_parse.ntpq("\n".join([*text[:2], row]))["peers"][0]["when_s"] == seconds
 
 
 @pytest.mark.parametrize(
@@ -120,24 +120,24 @@ def test_when_is_seconds_or_none_if_its_unit_fell_off(printed, seconds):
 def test_poll_is_a_power_of_two_again(printed, seconds):
     text = CAPTURES["c426-lost-pn"][0].split("\n")
     row = f"*10.77.1.1       .GPS.            1 u    1 {printed:>4}  377    0.165    0.050   0.050"
-    assert ntpcluster_parse.parse_ntpq("\n".join([*text[:2], row]))["peers"][0]["poll_s"] == seconds
+    assert ntpcluster_parse.ntpq("\n".join([*text[:2], row]))["peers"][0]["poll_s"] == seconds
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_neither_line_ends_nor_missing_last_ones_matter(name):
     text = CAPTURES[name][0]
     wanted = rows_of(name)
-    assert ntpcluster_parse.parse_ntpq(text.rstrip())["peers"] == wanted
-    assert ntpcluster_parse.parse_ntpq(text.replace("\r", "").replace("\n", "\r\n"))["peers"] == wanted
-    assert ntpcluster_parse.parse_ntpq(text.encode("utf-8"))["peers"] == wanted
+    assert ntpcluster_parse.ntpq(text.rstrip())["peers"] == wanted
+    assert ntpcluster_parse.ntpq(text.replace("\r", "").replace("\n", "\r\n"))["peers"] == wanted
+    assert ntpcluster_parse.ntpq(text.encode("utf-8"))["peers"] == wanted
 
 
 @pytest.mark.parametrize("name", ["c426-steady-pn", "c428-steady-pn"])
 def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
     lines = CAPTURES[name][0].rstrip("\n").split("\n")[:5]
-    whole = ntpcluster_parse.parse_ntpq("\n".join(lines))["peers"]
+    whole = ntpcluster_parse.ntpq("\n".join(lines))["peers"]
     for length in range(1, len(lines[-1])):
-        result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
+        result = ntpcluster_parse.ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
         assert result["peers"][:2] == whole[:2]
         assert (result["complete"], len(result["unparsed"])) == (False, 1)
         for row in result["peers"][2:]:
@@ -147,9 +147,9 @@ def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
 def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
     """Its fourth decimal: three are what ntpsec prints for older daemons."""
     lines = CAPTURES["sec122-steady-p"][0].rstrip("\n").split("\n")[:5]
-    whole = ntpcluster_parse.parse_ntpq("\n".join(lines))["peers"]
+    whole = ntpcluster_parse.ntpq("\n".join(lines))["peers"]
     for length in range(1, len(lines[-1]) - 1):
-        result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
+        result = ntpcluster_parse.ntpq("\n".join([*lines[:-1], lines[-1][:length]]))
         assert (result["complete"], len(result["unparsed"])) == (False, 1)
         assert result["peers"] in (whole[:2], [*whole[:2], dict(whole[2], jitter_ms=None)])
 
@@ -157,7 +157,7 @@ def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
 def test_rows_that_print_alike_stay_apart():
     head = CAPTURES["c428-steady-pn"][0].split("\n")[:2]
     row = "-2001:db8:1102:: 192.0.2.18       2 u  613  68m  377    2.916   -0.165   0.066"
-    rows = ntpcluster_parse.parse_ntpq("\n".join([*head, row, row]))["peers"]
+    rows = ntpcluster_parse.ntpq("\n".join([*head, row, row]))["peers"]
     assert len(rows) == 2
     assert rows[0]["inexact"] == ["address"]
 
@@ -166,16 +166,16 @@ def test_columns_moved_by_a_name_that_is_not_ascii_are_read_where_they_are():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     # ntpq counts bytes: fifteen of them are fourteen characters here.
     moved = lines[2].replace("10.77.1.1       .GPS.    ", "m\u00fcnchen.examp 10.77.1.1")
-    row = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], moved]))["peers"][0]
+    row = ntpcluster_parse.ntpq("\n".join([*lines[:2], moved]))["peers"][0]
     assert (row["tally"], row["remote"], row["refid"], row["stratum"]) == ("*", "m\u00fcnchen.examp", "10.77.1.1", 1)
-    unclear = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], moved.replace("10.77.1.1", "one,two")]))
+    unclear = ntpcluster_parse.ntpq("\n".join([*lines[:2], moved.replace("10.77.1.1", "one,two")]))
     assert (unclear["peers"], unclear["unparsed"]) == ([], [moved.replace("10.77.1.1", "one,two")])
 
 
 def test_a_name_that_overflows_its_column_is_not_torn():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     long = lines[2].replace("10.77.1.1       .GPS. ", "much-too-long-a-name 192.0.2.77")
-    row = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], long]))["peers"][0]
+    row = ntpcluster_parse.ntpq("\n".join([*lines[:2], long]))["peers"][0]
     assert (row["remote"], row["refid"], row["offset_ms"]) == ("much-too-long-a-name", "192.0.2.77", 0.05)
 
 
@@ -183,7 +183,7 @@ def test_a_row_is_never_taken_for_the_name_of_the_next():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     first = lines[2].replace("10.77.1.1      ", "192.0.2.123 (ti")
     nameless = " " * 17 + lines[2][17:]
-    result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], first, nameless]))
+    result = ntpcluster_parse.ntpq("\n".join([*lines[:2], first, nameless]))
     assert [row["remote"] for row in result["peers"]] == ["192.0.2.123 (ti"]
     assert result["unparsed"] == [nameless]
 
@@ -192,20 +192,20 @@ def test_only_a_name_that_did_not_fit_stands_on_a_line_of_its_own():
     lines = CAPTURES["when-w-428"][0].split("\n")
     place = lines.index("+2001:db8:1234:5678:9abc:def0:1234:5678")
     short = [*lines[:2], "+2001:db8::15", lines[place + 1]]
-    result = ntpcluster_parse.parse_ntpq("\n".join(short))
+    result = ntpcluster_parse.ntpq("\n".join(short))
     assert (result["peers"], result["unparsed"]) == ([], short[2:])
 
 
 def test_a_stratum_that_nobody_has_is_none():
     lines = CAPTURES["sec122-steady-p"][0].split("\n")[:3]
-    rows = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], lines[2].replace("  1 u", " 20 u")]))["peers"]
+    rows = ntpcluster_parse.ntpq("\n".join([*lines[:2], lines[2].replace("  1 u", " 20 u")]))["peers"]
     assert [row["stratum"] for row in rows] == [None]
 
 
 def test_a_column_of_another_form_becomes_none_and_is_reported():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     odd = lines[2].replace("0.050   0.050", "foobar   0.050")
-    result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], odd]))
+    result = ntpcluster_parse.ntpq("\n".join([*lines[:2], odd]))
     assert result["peers"][0]["offset_ms"] is None
     assert result["peers"][0]["jitter_ms"] == 0.05
     assert (result["complete"], result["unparsed"]) == (False, [odd])
@@ -213,7 +213,7 @@ def test_a_column_of_another_form_becomes_none_and_is_reported():
 
 def test_a_table_that_lost_its_blanks_is_not_read():
     lines = [re.sub(r" +", " ", line).strip() for line in CAPTURES["c426-steady-pn"][0].split("\n")]
-    result = ntpcluster_parse.parse_ntpq("\n".join(lines))
+    result = ntpcluster_parse.ntpq("\n".join(lines))
     assert (result["error"], result["peers"]) == ("unparsable", [])
     assert len(result["unparsed"]) == 17
 
@@ -222,7 +222,7 @@ def test_a_table_that_lost_its_blanks_is_not_read():
     "name", ["c426-twohosts", "c428-apeers", "sec122-apeers", "sec122-opeers", "twohosts-one-down-426"]
 )
 def test_a_table_with_other_columns_is_reported_not_read(name):
-    result = ntpcluster_parse.parse_ntpq(*CAPTURES[name])
+    result = ntpcluster_parse.ntpq(*CAPTURES[name])
     assert (result["peers"], result["complete"]) == ([], False)
     assert any("reach" in line for line in result["unparsed"])
 
@@ -235,7 +235,7 @@ def test_two_rows_on_one_line_are_reported_not_mixed():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:5]
     for glue in ("", " ", "\r"):
         glued = glue.join(lines[2:4])
-        result = ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], glued, lines[4]]))
+        result = ntpcluster_parse.ntpq("\n".join([*lines[:2], glued, lines[4]]))
         assert [row["address"] for row in result["peers"]] == [lines[4][1:].split()[0]]
         assert (result["complete"], result["unparsed"]) == (False, [glued])
 
@@ -243,11 +243,11 @@ def test_two_rows_on_one_line_are_reported_not_mixed():
 def test_a_refid_of_four_characters_may_have_blanks():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     row = lines[2].replace(".GPS.  ", ".x y . ")
-    assert ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid"] == ".x y ."
+    assert ntpcluster_parse.ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid"] == ".x y ."
 
 
 @pytest.mark.parametrize("refid", ["127.127.1.1", "127.127.7.1", "LOCAL(1)", "CHU_AUDIO(1)", ".LOCL."])
 def test_a_clock_that_nothing_disciplines_is_local(refid):
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     row = lines[2].replace(".GPS.".ljust(15), refid.ljust(15))
-    assert ntpcluster_parse.parse_ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"
+    assert ntpcluster_parse.ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"

@@ -163,7 +163,7 @@ def check_row(got, peer, dialect, wide):
 @SETTINGS
 @given(tables, dialects, st.booleans())
 def test_a_written_table_is_read_back(table, dialect, wide):
-    result = parser.parse_ntpq(billboard(table, dialect, wide))
+    result = parser.ntpq(billboard(table, dialect, wide))
     assert (result["error"], result["complete"], result["unparsed"]) == (None, True, [])
     assert len(result["peers"]) == len(table)
     for got, peer in zip(result["peers"], table, strict=True):
@@ -174,7 +174,7 @@ def test_a_written_table_is_read_back(table, dialect, wide):
 @given(tables, dialects)
 def test_both_tables_together_are_joined(table, dialect):
     variables = "associd=0 status=0615 leap_none,\nleap=00\n\n"
-    result = parser.parse_ntpq(variables + billboard(table, dialect) + associations(table))
+    result = parser.ntpq(variables + billboard(table, dialect) + associations(table))
     assert (result["complete"], result["variables"]["leap"]) == (True, "none")
     assert [got["assid"] for got in result["peers"]] == [peer["assid"] for peer in table]
     for got, peer in zip(result["peers"], table, strict=True):
@@ -188,7 +188,7 @@ def test_rows_missing_on_one_side_never_lead_to_a_wrong_join(table, dialect, dat
     kept = data.draw(st.lists(st.sampled_from(table), unique_by=lambda peer: peer["assid"], max_size=len(table) - 1))
     kept = [peer for peer in table if peer in kept]
     for shown, listed in ((kept, table), (table, kept)):
-        result = parser.parse_ntpq(billboard(shown, dialect) + associations(listed))
+        result = parser.ntpq(billboard(shown, dialect) + associations(listed))
         assert result["complete"] is False
         for got, peer in zip(result["peers"], shown, strict=True):
             assert got["assid"] in (None, peer["assid"])
@@ -199,9 +199,9 @@ def test_rows_missing_on_one_side_never_lead_to_a_wrong_join(table, dialect, dat
 def test_lost_lines_lose_their_rows_and_no_other(table, dialect, data):
     lines = billboard(table, dialect).split("\n")
     gone = data.draw(st.integers(2, len(lines) - 1))
-    wanted = parser.parse_ntpq("\n".join(lines))["peers"]
+    wanted = parser.ntpq("\n".join(lines))["peers"]
     del wanted[gone - 2 : gone - 1]
-    assert parser.parse_ntpq("\n".join(lines[:gone] + lines[gone + 1 :]))["peers"] == wanted
+    assert parser.ntpq("\n".join(lines[:gone] + lines[gone + 1 :]))["peers"] == wanted
 
 
 def test_days_that_lost_their_unit_look_like_seconds():
@@ -209,9 +209,9 @@ def test_days_that_lost_their_unit_look_like_seconds():
     peer = {"selection": 0, "remote": "192.0.2.1", "refid": ".STEP.", "stratum": 16, "type": "u", "when": 1041 * DAY,
             "poll": 64, "reach": 0, "delay_ms": 0.0, "offset_ms": 0.0, "jitter_ms": 0.0}  # fmt: skip
     assert interval(peer["when"], "4.2.6p5") == "1041d"
-    assert parser.parse_ntpq(billboard([peer], "4.2.6p5"))["peers"][0]["when_s"] == 1041
-    assert parser.parse_ntpq(billboard([peer], "4.2.8p15"))["peers"][0]["when_s"] == 3 * 365 * DAY
-    assert parser.parse_ntpq(billboard([dict(peer, when=49710 * DAY)], "4.2.6p5"))["peers"][0]["when_s"] is None
+    assert parser.ntpq(billboard([peer], "4.2.6p5"))["peers"][0]["when_s"] == 1041
+    assert parser.ntpq(billboard([peer], "4.2.8p15"))["peers"][0]["when_s"] == 3 * 365 * DAY
+    assert parser.ntpq(billboard([dict(peer, when=49710 * DAY)], "4.2.6p5"))["peers"][0]["when_s"] is None
 
 
 values = st.one_of(
@@ -228,19 +228,19 @@ def test_written_variables_are_read_back(variables, data):
     text = "associd=0 status=0615 leap_none, sync_ntp, 1 event, clock_sync,\n"
     for number, (name, (written, _)) in enumerate(variables.items()):
         text += (data.draw(st.sampled_from([", ", ",\n"])) if number else "") + name + "=" + written
-    got = parser.parse_variables(text)
+    got = parser.variables(text)
     assert {name: got[name] for name in variables} == {name: value for name, (_, value) in variables.items()}
     assert got["source"] == "ntp"
 
 
 def read_everything(text):
     """Every reader on one text: none may raise, and what they return has its shape."""
-    for result in (parser.parse_ntpq(text), parser.parse_ntpq("", text), parser.parse_ntpq(text, text, 1)):
+    for result in (parser.ntpq(text), parser.ntpq("", text), parser.ntpq(text, text, 1)):
         assert len(result["peers"]) <= text.count("\n") + 1
         assert result["error"] or result["peers"] or result["variables"] or result["unparsed"] or result["complete"]
-    parser.parse_variables(text)
-    assert all(line["condition"] for line in parser.parse_ntpq(text)["peers"])
-    for parse in (tools.parse_ntpdate, tools.parse_hwclock):
+    parser.variables(text)
+    assert all(line["condition"] for line in parser.ntpq(text)["peers"])
+    for parse in (tools.ntpdate, tools.hwclock):
         assert isinstance(parse(text), dict)
         assert isinstance(parse("", text, 1), dict)
 
@@ -255,8 +255,8 @@ def test_any_text_is_read_without_an_exception(text):
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_read_without_an_exception(data):
     read_everything(data.decode("latin-1"))
-    parser.parse_ntpq(data, data, -9)
-    tools.parse_ntpdate(data, data)
+    parser.ntpq(data, data, -9)
+    tools.ntpdate(data, data)
 
 
 def test_damaged_captures_are_read_without_an_exception():
@@ -283,9 +283,9 @@ def test_ten_megabytes_of_anything_end_soon():
     ]  # fmt: skip
     for block in blocks:
         text = block * (10000000 // len(block))
-        result = parser.parse_ntpq(text)
+        result = parser.ntpq(text)
         assert any("only the first" in line for line in result["unparsed"])
         assert len(result["unparsed"]) <= 51
-        parser.parse_variables(text)
-        for parse in (tools.parse_ntpdate, tools.parse_hwclock):
+        parser.variables(text)
+        for parse in (tools.ntpdate, tools.hwclock):
             parse(text)

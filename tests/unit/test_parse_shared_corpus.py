@@ -111,7 +111,7 @@ def read(path):
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_a_table_has_its_rows_and_fields(name):
     rows, system_peer, fields = TABLES[name]
-    peers = ntpcluster_parse.parse_ntpq(read("ntpq/" + name))["peers"]
+    peers = ntpcluster_parse.ntpq(read("ntpq/" + name))["peers"]
     assert len(peers) == rows
     assert [place for place, peer in enumerate(peers) if peer["tally"] in "*o"] == (
         [] if system_peer is None else [system_peer]
@@ -122,7 +122,7 @@ def test_a_table_has_its_rows_and_fields(name):
 
 @pytest.mark.parametrize("name", ["fx-jc-freebsd12-ntpq-p", "web-jc31-hugeoffset"])
 def test_offsets_of_seven_digits_are_flagged_not_believed(name):
-    peers = ntpcluster_parse.parse_ntpq(read("ntpq/" + name))["peers"]
+    peers = ntpcluster_parse.ntpq(read("ntpq/" + name))["peers"]
     cut = [peer for peer in peers if "offset_ms" in peer["inexact"]]
     assert cut
     assert {peer["offset_ms"] for peer in cut} == {None}
@@ -130,7 +130,7 @@ def test_offsets_of_seven_digits_are_flagged_not_believed(name):
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
 def test_an_error_has_its_word(name):
-    result = ntpcluster_parse.parse_ntpq(read("ntpq/" + name))
+    result = ntpcluster_parse.ntpq(read("ntpq/" + name))
     assert (result["error"], result["peers"]) == (ERRORS[name], [])
 
 
@@ -146,10 +146,10 @@ def test_associations_of_older_versions_are_decoded():
 
 
 def test_variables_of_other_versions_are_read():
-    assert ntpcluster_parse.parse_variables(read("ntpq/web-oldrv-f414")) == {"status": "f414"}
+    assert ntpcluster_parse.variables(read("ntpq/web-oldrv-f414")) == {"status": "f414"}
     subset = {"rootdelay": 27.506, "rootdisp": 8.13, "offset": 0.006675, "sys_jitter": 0.854537}
-    assert ntpcluster_parse.parse_variables(read("ntpq/fx-nodeexp-rv0-subset")) == subset
-    system = ntpcluster_parse.parse_ntpq(read("ntpq/web-hourglass-ntpsec096"))["variables"]
+    assert ntpcluster_parse.variables(read("ntpq/fx-nodeexp-rv0-subset")) == subset
+    system = ntpcluster_parse.ntpq(read("ntpq/web-hourglass-ntpsec096"))["variables"]
     wanted = {"stratum": 1, "refid": "PPS", "offset": -76.723, "frequency": 230.47, "rootdisp": 80.878, "leap": "none",
               "source": "uhf_radio"}  # fmt: skip
     assert {key: system[key] for key in wanted} == wanted
@@ -157,11 +157,11 @@ def test_variables_of_other_versions_are_read():
 
 @pytest.mark.parametrize("name", sorted(NTPDATE))
 def test_what_ntpdate_said_is_read(name):
-    got = ntpcluster_parse_tools.parse_ntpdate(read("ntpdate/" + name))
+    got = ntpcluster_parse_tools.ntpdate(read("ntpdate/" + name))
     errors = [error["code"] for error in got["errors"]]
     assert (got["action"], got["server"], got["offset_s"], errors) == NTPDATE[name]
 
 
 def test_what_hwclock_said_is_read():
-    clock = ntpcluster_parse_tools.parse_hwclock(read("hwclock/web-lkml-2374-selecttimeout"), "", 1)
+    clock = ntpcluster_parse_tools.hwclock(read("hwclock/web-lkml-2374-selecttimeout"), "", 1)
     assert (clock["present"], clock["error"]) == (True, "tick-timeout")

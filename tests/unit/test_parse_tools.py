@@ -22,14 +22,14 @@ def test_the_same_check_runs_as_a_plain_script():
 @pytest.mark.parametrize("name", ["nd426-eperm-step", "nd428-eperm-step", "nd426-eperm-adjust"])
 def test_a_clock_that_may_not_be_set_is_an_error_although_ntpdate_ends_with_0(name):
     stdout, stderr, retcode = py2_corpus.captures("ntpdate")[name]
-    result = tools.parse_ntpdate(stdout, stderr, retcode)
+    result = tools.ntpdate(stdout, stderr, retcode)
     assert retcode == 0
     assert (result["action"], [error["code"] for error in result["errors"]]) == (None, ["not-permitted"])
     assert "Operation not permitted" in result["errors"][0]["message"]
 
 
 def test_two_messages_on_one_line_are_one_error():
-    result = tools.parse_ntpdate(*py2_corpus.captures("ntpdate")["nd426-dns-mixed"])
+    result = tools.ntpdate(*py2_corpus.captures("ntpdate")["nd426-dns-mixed"])
     message = "name server cannot be used: Temporary failure in name resolution (-3)"
     assert result["errors"] == [{"code": "unresolvable", "message": message}]
 
@@ -48,19 +48,19 @@ def test_two_messages_on_one_line_are_one_error():
     ],
 )
 def test_a_complaint_of_ntpdate_has_a_code(line, code):
-    result = tools.parse_ntpdate("", line, 0)
+    result = tools.ntpdate("", line, 0)
     assert [error["code"] for error in result["errors"]] == [code]
     assert result["servers"] == []
 
 
 def test_a_failure_without_a_word_is_an_error_all_the_same():
-    assert tools.parse_ntpdate("", "", 3)["errors"] == [{"code": "unknown", "message": "ntpdate ended with code 3"}]
-    assert tools.parse_ntpdate("", "", 127)["errors"][0]["code"] == "not-installed"
-    assert tools.parse_ntpdate("", "", 0)["errors"] == []
+    assert tools.ntpdate("", "", 3)["errors"] == [{"code": "unknown", "message": "ntpdate ended with code 3"}]
+    assert tools.ntpdate("", "", 127)["errors"][0]["code"] == "not-installed"
+    assert tools.ntpdate("", "", 0)["errors"] == []
 
 
 def test_chatter_on_stderr_is_no_error():
-    result = tools.parse_ntpdate("", "host found : ntp.example.net", 0)
+    result = tools.ntpdate("", "host found : ntp.example.net", 0)
     assert (result["errors"], result["unparsed"]) == ([], ["host found : ntp.example.net"])
 
 
@@ -71,7 +71,7 @@ def test_a_server_of_which_nothing_was_measured_has_no_offset():
         "server 192.0.2.3, stratum 2, offset 0.000000, delay 0.02583",
         "server 192.0.2.4, stratum 0, offset -5.000000, delay 0.02583",
     ]
-    servers = tools.parse_ntpdate("\n".join(lines))["servers"]
+    servers = tools.ntpdate("\n".join(lines))["servers"]
     assert [row["reachable"] for row in servers] == [False, True, True, True]
     assert [row["offset_s"] for row in servers] == [None, None, 0.0, None]
     assert [row["stratum"] for row in servers] == [None, 16, 2, 0]
@@ -80,7 +80,7 @@ def test_a_server_of_which_nothing_was_measured_has_no_offset():
 def test_a_line_cut_short_is_no_measurement():
     line = "server 192.0.2.1, stratum 2, offset 5.000108, delay 0.02580"
     for length in range(1, len(line) - 4):
-        result = tools.parse_ntpdate(line[:length])
+        result = tools.ntpdate(line[:length])
         assert (result["servers"], len(result["unparsed"])) == ([], 1)
 
 
@@ -94,13 +94,13 @@ def test_a_line_cut_short_is_no_measurement():
 )
 def test_ntpdig_may_print_a_name_before_the_address(hosts, address):
     line = f"2026-11-22 07:24:16.9 (+0800) -1114.672570 +/- 0.000367 {hosts} s2 no-leap"
-    result = tools.parse_ntpdate(line)
+    result = tools.ntpdate(line)
     assert (result["server"], result["offset_s"], result["servers"][0]["stratum"]) == (address, -1114.67257, 2)
 
 
 def test_the_reading_of_an_old_hwclock_needs_to_know_its_zone():
     text = py2_corpus.captures("hwclock")["ul2172-show-ok"][0]
-    local, utc = tools.parse_hwclock(text), tools.parse_hwclock(text, utc=True)
+    local, utc = tools.hwclock(text), tools.hwclock(text, utc=True)
     assert (local["time"], local["epoch_s"]) == ("2026-11-22T07:26:27.626127", None)
     assert utc["time"] == "2026-11-22T07:26:27.626127+00:00"
     assert utc["epoch_s"] == pytest.approx(1795332387.626127, abs=1e-6)
@@ -113,7 +113,7 @@ def test_the_reading_of_an_old_hwclock_needs_to_know_its_zone():
 )  # fmt: skip
 def test_an_offset_that_hwclock_prints_wins_over_the_zone_given(text, epoch):
     for utc in (False, True):
-        got = tools.parse_hwclock(text, utc=utc)
+        got = tools.hwclock(text, utc=utc)
         assert got["epoch_s"] == pytest.approx(epoch, abs=1e-6)
         assert got["time"][:19] == text[:10] + "T" + text[11:19]
 
@@ -129,13 +129,13 @@ def test_an_offset_that_hwclock_prints_wins_over_the_zone_given(text, epoch):
     ],
 )
 def test_a_time_that_cannot_be_is_no_time(text):
-    got = tools.parse_hwclock(text)
+    got = tools.hwclock(text)
     assert (got["time"], got["epoch_s"], got["error"]) == (None, None, "unparsable")
 
 
 def test_hwclock_of_rhel_6_ends_with_0_after_an_option_it_does_not_know():
     usage = "hwclock - query and set the hardware clock (RTC)\n\nUsage: hwclock [function] [options...]\n"
-    got = tools.parse_hwclock(usage, "hwclock: unrecognized option '--nonsense'\n", 0)
+    got = tools.hwclock(usage, "hwclock: unrecognized option '--nonsense'\n", 0)
     assert (got["error"], got["present"]) == ("usage", None)
 
 
@@ -149,7 +149,7 @@ def test_hwclock_of_rhel_6_ends_with_0_after_an_option_it_does_not_know():
     ],
 )
 def test_what_hwclock_could_not_do_has_a_word(stderr, error, present):
-    got = tools.parse_hwclock("", stderr, 1)
+    got = tools.hwclock("", stderr, 1)
     assert (got["error"], got["present"], got["message"]) == (error, present, stderr)
 
 
@@ -168,17 +168,17 @@ def test_what_hwclock_could_not_do_has_a_word(stderr, error, present):
     ],
 )
 def test_an_hwclock_that_ends_with_0_and_shows_no_time_has_read_none(stderr, error, present):
-    got = tools.parse_hwclock("", stderr, 0)
+    got = tools.hwclock("", stderr, 0)
     assert (got["error"], got["present"], got["message"]) == (error, present, stderr or "hwclock printed nothing")
 
 
 def test_silence_is_success_when_the_clock_was_to_be_set():
-    got = tools.parse_hwclock("", "", 0, setting=True)
+    got = tools.hwclock("", "", 0, setting=True)
     assert (got["error"], got["present"]) == (None, True)
 
 
 def test_more_text_than_a_program_prints_is_cut_and_said_so():
-    assert tools.parse_ntpdate("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
+    assert tools.ntpdate("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
 
 
 def test_a_step_that_changes_the_date_is_a_step_and_no_error():
@@ -187,5 +187,5 @@ def test_a_step_that_changes_the_date_is_a_step_and_no_error():
         "2026-11-22 07:24:16.752541 (+0000) -274469780.001479 +/- 0.001819 10.77.1.1 s1 no-leap\n"
         "CLOCK: time stepped by -274469780.001479\nCLOCK: time changed from 2035-08-05 to 2026-11-22\n"
     )
-    seen = tools.parse_ntpdate(text)
+    seen = tools.ntpdate(text)
     assert (seen["action"], seen["errors"]) == ("step", [])

@@ -10,7 +10,7 @@ EXPECTED = {name: found["variables"] for name in CAPTURES if "variables" in (fou
 
 
 def parse(text):
-    return ntpcluster_parse.parse_variables(text)
+    return ntpcluster_parse.variables(text)
 
 
 def test_every_capture_of_rv_has_an_expectation():
@@ -20,7 +20,7 @@ def test_every_capture_of_rv_has_an_expectation():
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_every_variable_is_as_expected(name):
-    variables = ntpcluster_parse.parse_ntpq(*CAPTURES[name])["variables"]
+    variables = ntpcluster_parse.ntpq(*CAPTURES[name])["variables"]
     assert py2_corpus.variable_differences(variables, EXPECTED[name]) == []
     assert parse(CAPTURES[name][0].replace("Output set to raw", "")) == variables
 
@@ -69,7 +69,7 @@ def test_the_first_line_of_old_versions_is_no_variable():
 def test_of_a_name_that_comes_twice_the_first_counts_and_the_second_is_reported():
     text = "offset=1.000, stratum=2, offset=2.000"
     assert parse(text) == {"offset": 1.0, "stratum": 2}
-    assert ntpcluster_parse.parse_ntpq(text)["unparsed"] == ["offset=2.000"]
+    assert ntpcluster_parse.ntpq(text)["unparsed"] == ["offset=2.000"]
 
 
 def test_the_clock_filter_is_a_list_or_missing_when_it_is_rubbish():
@@ -108,7 +108,7 @@ def test_a_line_before_the_head_changes_nothing(name, before):
     text = CAPTURES[name][0]
     expected = parse(text)
     assert "status" in expected
-    assert parse(before + text) == expected == ntpcluster_parse.parse_ntpq(before + text)["variables"]
+    assert parse(before + text) == expected == ntpcluster_parse.ntpq(before + text)["variables"]
 
 
 @pytest.mark.parametrize("name", ["stratum", "offset", "frequency", "rootdelay", "rootdisp", "sys_jitter", "unreach"])

@@ -11,17 +11,15 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from _modules import (
     ntpcluster_applied,
-    ntpcluster_delivery,
+    ntpcluster_build,
     ntpcluster_facts,
-    ntpcluster_matcher,
+    ntpcluster_misfits,
     ntpcluster_origin,
     ntpcluster_plan,
-    ntpcluster_rules,
-    ntpcluster_tiers,
     ntpcluster_timezone,
     ntpcluster_validate,
-    ntpcluster_wording,
 )
+from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.test_validate import GOOD
 from tests.unit.test_validate_mutations import mutate
 
@@ -72,7 +70,7 @@ def host(name, *addresses, pillar=PILLAR):
 
 
 def plan(name, *addresses, pillar=PILLAR, platform="RedHat-6"):
-    return ntpcluster_plan.build(
+    return ntpcluster_build.build(
         pillar, DEFAULTS, dict(PLATFORMS[platform], name=platform), host(name, *addresses, pillar=pillar)
     )
 
@@ -327,7 +325,7 @@ def test_every_platform_says_the_same_things():
     ],
 )
 def test_what_does_not_fit_between_host_and_pillar_is_a_warning(name, addresses, platform, expected):
-    found = ntpcluster_plan.doubts(PILLAR, PLATFORMS[platform], host(name, *addresses))
+    found = ntpcluster_misfits.doubts(PILLAR, DEFAULTS, PLATFORMS[platform], host(name, *addresses))
     assert [(problem["key"], problem["level"]) for problem in found] == [(key, "warning") for key, _ in expected]
     assert all(words in problem["message"] for problem, (_, words) in zip(found, expected, strict=True))
 
@@ -335,14 +333,16 @@ def test_what_does_not_fit_between_host_and_pillar_is_a_warning(name, addresses,
 def test_a_host_of_no_tier_is_told_its_name():
     pillar = copy.deepcopy(PILLAR)
     del pillar["tiers"]["client"]
-    (problem,) = ntpcluster_plan.doubts(pillar, PLATFORMS["RedHat-6"], host("node148", pillar=pillar))
+    (problem,) = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", pillar=pillar))
     assert problem["level"] == "error" and problem["key"] == "ntp:tiers" and "node148" in problem["message"]
 
 
 def test_a_host_that_could_ask_only_itself_is_an_error():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"]["addresses"] = ["10.0.0.148"]
-    found = ntpcluster_plan.doubts(pillar, PLATFORMS["RedHat-6"], host("node148", "10.0.0.148", pillar=pillar))
+    found = ntpcluster_misfits.doubts(
+        pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", "10.0.0.148", pillar=pillar)
+    )
     assert ("ntp:tiers:client:follows", "error") in [(problem["key"], problem["level"]) for problem in found]
 
 
@@ -364,7 +364,7 @@ def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address
     pillar = copy.deepcopy(pillar)
     for tier, keys in spoil.items():
         pillar["tiers"][tier].update(keys)
-    found = ntpcluster_plan.doubts(pillar, PLATFORMS["RedHat-6"], host(name, address, pillar=pillar))
+    found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host(name, address, pillar=pillar))
     (problem,) = [problem for problem in found if problem["key"] == key and problem["level"] == "error"]
     assert f"is this host, {name}, but the host is of tier" in problem["message"]
 
@@ -374,14 +374,16 @@ def test_a_member_with_an_address_that_its_tier_shares_is_no_stray():
     pillar["tiers"]["server"]["addresses"] = ["10.0.0.100", "ntp.example"]
     for name in ("ntp189", "ntp180", "node148"):
         own = host(name, "10.0.0.7", *(["10.0.0.100"] if name == "ntp189" else []), pillar=pillar)
-        found = ntpcluster_plan.doubts(pillar, PLATFORMS["Debian-12"], own)
+        found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS["Debian-12"], own)
         assert [problem for problem in found if problem["level"] == "error"] == []
 
 
 def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
     pillar = copy.deepcopy(THREE_TIERS)
     pillar["tiers"]["rack"]["match"] = "*1"
-    found = ntpcluster_plan.doubts(pillar, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar))
+    found = ntpcluster_misfits.doubts(
+        pillar, DEFAULTS, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar)
+    )
     assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:rack:match", "warning")]
     assert "core is taken" in found[0]["message"]
 
@@ -391,7 +393,7 @@ def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
 
 @pytest.fixture
 def minion(monkeypatch, tmp_path):
-    """The four modules as one minion has them; returns its pillar and grains, to be changed at will."""
+    """The modules as one minion has them; returns its pillar and grains, to be changed at will."""
     pillar = {"ntp": copy.deepcopy(PILLAR)}
     grains = {
         "id": "node148",
@@ -403,31 +405,18 @@ def minion(monkeypatch, tmp_path):
         "ipv4": ["10.0.0.148", "127.0.0.1"],
         "ipv6": ["::1"],
     }
-    functions = {
-        "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
-        # A file server with the tree alone; the real one is in the lab.
-        "cp.hash_file": lambda url, saltenv: {},
-        "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
-        "ntpcluster.delivered": ntpcluster_delivery.delivered,
-        "ntpcluster.matcher_fault": ntpcluster_matcher.matcher_fault,
-        "ntpcluster.facts": ntpcluster_facts.facts,
-        "ntpcluster.misfits": ntpcluster_plan.misfits,
-        "ntpcluster.foreign": ntpcluster_facts.foreign,
-        "ntpcluster_rules.allowed": ntpcluster_rules.allowed,
-        "ntpcluster.relations": ntpcluster_tiers.relations,
-        "ntpcluster.validate": ntpcluster_validate.validate,
-        "ntpcluster_applied.in_run": ntpcluster_applied.in_run,
-        "ntpcluster_applied.environments": ntpcluster_applied.environments,
-        "ntpcluster_applied.pillar": ntpcluster_applied.pillar,
-        "ntpcluster_applied.plan": ntpcluster_applied.plan,
-        # The master has what the minion remembers.
-        "pillar.items": lambda unmask: pillar,
-        "ntpcluster_applied.compiled": ntpcluster_applied.compiled,
-        "ntpcluster.stored": ntpcluster_origin.stored,
-        "ntpcluster.version": lambda: "0.1.0+12345678",
-        "ntpcluster.worded": ntpcluster_wording.worded,
-        "ntpcluster.zone_fault": ntpcluster_timezone.zone_fault,
-    }
+    functions = dict(
+        FUNCTIONS,
+        **{
+            "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
+            # A file server with the tree alone; the real one is in the lab.
+            "cp.hash_file": lambda url, saltenv: {},
+            "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
+            # The master has what the minion remembers.
+            "pillar.items": lambda unmask: pillar,
+            "ntpcluster_code.version": lambda: "0.1.0+12345678",
+        },
+    )
     monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
     monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
     context, opts = {}, {"cachedir": str(tmp_path)}
@@ -436,15 +425,7 @@ def minion(monkeypatch, tmp_path):
     (tmp_path / "Asia").mkdir()
     for name in ("Asia/Shanghai", "UTC"):
         (tmp_path / name).write_bytes(b"TZif2")
-    modules = (
-        ntpcluster_applied,
-        ntpcluster_delivery,
-        ntpcluster_facts,
-        ntpcluster_plan,
-        ntpcluster_validate,
-        ntpcluster_tiers,
-    )
-    for module in modules:
+    for module in MODULES.values():
         for name, value in (
             ("__salt__", functions),
             ("__pillar__", pillar),
@@ -517,7 +498,7 @@ def test_a_zone_that_this_hosts_tzdata_does_not_have_is_an_error(minion):
 def test_a_monitor_that_limited_keeps_on_is_told(platform):
     pillar = dict(PILLAR, options={"disable": ["monitor"]})
     for name, address, words in (("ntp189", "10.0.0.189", ["`limited`"]), ("node148", "10.0.0.148", [])):
-        found = ntpcluster_plan.doubts(pillar, PLATFORMS[platform], host(name, address))
+        found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS[platform], host(name, address))
         said = [problem for problem in found if problem["key"] == "ntp:options:disable"]
         assert [word in problem["message"] for problem, word in zip(said, words, strict=True)] == [True] * len(words)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from _modules import ntpcluster_service
 from _states import ntpcluster_deploy
+from tests.loaded import FUNCTIONS
 from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
 
 WHOLE = healthy("el6")
@@ -19,18 +19,16 @@ def running(host, monkeypatch):  # noqa: F811
     def status(age=0):
         return host.status(answers.pop(0) if len(answers) > 1 else answers[0])
 
-    host.salt.update(
-        {
-            "ntpcluster.status": status,
-            "ntpcluster.proof": ntpcluster_service.proof,
-            "ntpcluster.config_files": list,
-            "ntpcluster.unproven": lambda files: [],
-            "ntpcluster.remember": lambda what, was: None,
-            "ntpcluster.bring_up": lambda restart: done.append("restart" if restart else "start") or "done",
-        }
-    )
-    for module in (ntpcluster_service, ntpcluster_deploy):
-        monkeypatch.setattr(module, "__salt__", host.salt, raising=False)
+    stand_ins = {
+        "ntpcluster_status.status": status,
+        "ntpcluster_service.config_files": list,
+        "ntpcluster_origin.unproven": lambda files: [],
+        "ntpcluster_origin.remember": lambda what, was: None,
+        "ntpcluster_service.bring_up": lambda restart: done.append("restart" if restart else "start") or "done",
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setitem(FUNCTIONS, name, stand_in)
+    monkeypatch.setattr(ntpcluster_deploy, "__salt__", FUNCTIONS, raising=False)
     monkeypatch.setattr(ntpcluster_deploy, "__opts__", {"test": False}, raising=False)
 
     def run(*said):

@@ -9,14 +9,9 @@ import re
 
 import pytest
 
-from _modules import (
-    ntpcluster,
-    ntpcluster_clock,
-    ntpcluster_judge,
-    ntpcluster_judge_answers,
-    ntpcluster_parse,
-)
+from _modules import ntpcluster_status
 from _runners import ntpcluster_heal
+from tests.loaded import FUNCTIONS
 from tests.unit import py2_corpus
 from tests.unit.test_plan import PILLAR
 from tests.unit.test_plan import plan as planned
@@ -43,21 +38,18 @@ class Host:
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
         self.services = ["crond", "cron"]
-        self.salt = salt = {
-            "ntpcluster.foreign": lambda: None,
+        stand_ins = {
+            "ntpcluster_facts.foreign": lambda: None,
             "ntpcluster_applied.judged_by": lambda plan: "the pillar",
-            "ntpcluster.plan": lambda: self.plan,
-            "ntpcluster.query": self._query,
+            "ntpcluster_plan.plan": lambda: self.plan,
+            "ntpcluster_query.query": self._query,
+            "ntpcluster_program.run": self._program,
+            "ntpcluster_process.daemon": lambda service=None: dict(self.process),
             "service.status": lambda service: service in self.services,
         }
-        for module in (ntpcluster, ntpcluster_parse, ntpcluster_judge, ntpcluster_judge_answers, ntpcluster_clock):
-            monkeypatch.setattr(module, "__salt__", salt, raising=False)
-            for name, function in vars(module).items():
-                if callable(function) and not name.startswith("_"):
-                    salt.setdefault(f"ntpcluster.{name}", function)
-        monkeypatch.setattr(ntpcluster, "__context__", {}, raising=False)
-        monkeypatch.setattr(ntpcluster, "program", self._program)
-        monkeypatch.setattr(ntpcluster, "daemon", lambda service=None: dict(self.process))
+        for name, stand_in in stand_ins.items():
+            monkeypatch.setitem(FUNCTIONS, name, stand_in)
+        monkeypatch.setattr(ntpcluster_status, "__context__", {}, raising=False)
 
     def _program(self, name, package, argv, timeout=10):
         stdout = self.stdout if "lpeers" in argv else self.more
@@ -71,7 +63,7 @@ class Host:
 
     def status(self, stdout=None):
         self.stdout = self.stdout if stdout is None else stdout
-        return ntpcluster.status()
+        return ntpcluster_status.status()
 
 
 @pytest.fixture

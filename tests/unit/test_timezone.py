@@ -30,7 +30,7 @@ def zones(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_zone_that_is_there_has_no_fault(zones, name):
-    assert ntpcluster_timezone.zone_fault(name) is None
+    assert ntpcluster_timezone.fault(name) is None
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_zone_that_is_there_has_no_fault(zones, name):
     ],
 )
 def test_a_zone_that_is_not_there_is_an_error_with_the_nearest(zones, name, words):
-    fault = ntpcluster_timezone.zone_fault(name)
+    fault = ntpcluster_timezone.fault(name)
     assert fault["level"] == "error" and words in fault["message"]
 
 
 def test_without_tzdata_nobody_can_say(zones):
     shutil.rmtree(zones)
-    fault = ntpcluster_timezone.zone_fault("Asia/Shanghai")
+    fault = ntpcluster_timezone.fault("Asia/Shanghai")
     assert fault["level"] == "warning" and "no tzdata" in fault["message"]
 
 

@@ -8,7 +8,7 @@ import re
 
 import salt.utils.data
 
-from _modules import ntpcluster_plan, ntpcluster_rules
+from _modules import ntpcluster_build, ntpcluster_misfits, ntpcluster_rules
 from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS, errors
 
 NASTY = [
@@ -121,8 +121,8 @@ def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
                     tier: fnmatch.fnmatch(name, keys["match"].split()[0]) for tier, keys in pillar["tiers"].items()
                 }
                 host = {"id": name, "names": [name], "addresses": [address], "matches": matches}
-                found = ntpcluster_plan.doubts(pillar, platform, host)
+                found = ntpcluster_misfits.doubts(pillar, DEFAULTS, platform, host)
                 if not any(problem["level"] == "error" for problem in found):
-                    check_lines(ntpcluster_plan.build(pillar, DEFAULTS, platform, host))
+                    check_lines(ntpcluster_build.build(pillar, DEFAULTS, platform, host))
     # Some mutations are harmless; were all of them refused, the check above would never have run.
     assert 100 < accepted < 1500

@@ -1,0 +1,84 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. Which of the servers that were asked is believed. Pure functions of what ``ntpcluster.query`` returns.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+from salt.exceptions import CommandExecutionError
+
+#: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
+AGREEMENT_S = 1.0
+
+#: A server this close to the middle one of a majority will do as well, if its stratum is lower or its answer faster.
+CLOSE_S = 0.05
+
+
+def trusted(servers):
+    """
+    Internal. The server to set the clock by: the best of those close to the middle one of a majority that agrees to a
+    second. By the middle one ``ntpcluster.status`` judges the clock of a host without a daemon as well. Of two in the
+    middle the one nearer to the clock: by the other one, each step would take the clock back to where the step before has found it.
+
+    servers
+        As ``ntpcluster.query`` returns them.
+
+    Returns one of them. Raises CommandExecutionError if none knows the time, or if no majority agrees.
+    """
+    if not any(server["offset_s"] is not None for server in servers):
+        asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
+        raise CommandExecutionError(
+            "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
+            "open there".format(asked)
+        )
+    agreed = majority(servers)
+    if not agreed:
+        said = ", ".join(
+            "{0} {1:+.3f} s".format(server["address"], server["offset_s"])
+            for server in servers
+            if server["offset_s"] is not None
+        )
+        raise CommandExecutionError(
+            "not stepped: the servers disagree by more than {0:g} s and no majority is right: {1}".format(
+                AGREEMENT_S, said
+            )
+        )
+    nearer = middle(agreed)[0]
+    close = [server for server in agreed if abs(server["offset_s"] - nearer["offset_s"]) <= CLOSE_S]
+    return min(close, key=lambda server: (server["stratum"], server["delay_s"] or 0.0))
+
+
+def majority(servers):
+    """
+    Internal. The servers that agree, to a second, with more than half of all that know the time; an empty list if there is none.
+
+    servers
+        As ``ntpcluster.query`` returns them.
+    """
+    usable = [server for server in servers if server["offset_s"] is not None]
+    camps = [
+        [other for other in usable if abs(other["offset_s"] - server["offset_s"]) <= AGREEMENT_S] for server in usable
+    ]
+    largest = max(camps, key=len) if camps else []
+    return largest if len(largest) * 2 > len(usable) else []
+
+
+def middle(servers):
+    """
+    Internal. The server in the middle of those that agree, by their offsets; of an even number the two, the nearer to
+    the clock first.
+
+    servers
+        As ``ntpcluster_answers.majority`` returns them; one at least.
+    """
+    ordered = sorted(servers, key=lambda server: server["offset_s"])
+    return sorted(ordered[(len(servers) - 1) // 2 : len(servers) // 2 + 1], key=lambda server: abs(server["offset_s"]))
+
+
+def _why_not(server):
+    """Why a server gives no time, in a word or two."""
+    if server["address"] is None:
+        return "unknown name"
+    if not server["reachable"]:
+        return "no answer"
+    return "refuses: {0}".format(server["kiss"]) if server["kiss"] else "not synchronised itself"

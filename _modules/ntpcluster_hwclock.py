@@ -1,0 +1,120 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. This host's hardware clock: read by the kernel or by ``hwclock``, set by ``hwclock``.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import calendar
+import errno
+import time
+
+import salt.utils.files
+from salt.exceptions import SaltInvocationError
+
+#: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
+HWCLOCK_TIMEOUT_S = 20
+
+#: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
+HWCLOCK_CLOSE_S = 2.0
+
+#: hwclock writes when a second begins; if it misses the moment it may write a whole second too many, and a daemon that
+#: finds that at its next start (and has no drift file yet) steps, and says for 5 to 15 minutes that it has no time. So
+#: what is further off than this is written again, so many times in all.
+HWCLOCK_EXACT_S = 0.5
+HWCLOCK_WRITES = 3
+
+#: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. It costs no program.
+#: It can be opened and not be read: an RTC that holds no valid time (a dead battery) gives EINVAL (rtc_read_time).
+SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
+
+
+def hwclock(utc=None, exact=True):
+    """
+    Internal. ``ntpcluster.hwclock`` says what this takes and returns.
+
+    exact
+        False takes the whole seconds that the kernel shows, without starting a program or waiting. Where the kernel
+        shows no clock, or fails to read it, hwclock is asked all the same.
+    """
+    utc, known = _utc(utc), False
+    if not exact:
+        try:
+            return _shown(utc)
+        except (IOError, OSError, ValueError) as exc:
+            # A file that is there and cannot be read is a clock, whatever hwclock finds: sysfs lists what drivers serve.
+            known = getattr(exc, "errno", None) != errno.ENOENT
+    before = time.time()
+    seen = _hwclock(["--show"], utc)
+    epoch = seen["epoch_s"]
+    if epoch is None and seen["time"]:
+        # Local time without a zone, as util-linux 2.17 prints it.
+        epoch = time.mktime(time.strptime(seen["time"][:19].replace("T", " "), "%Y-%m-%d %H:%M:%S"))
+    return {
+        "present": known or seen["present"],
+        "epoch_s": epoch,
+        # hwclock waits for the next full second, but prints the time at which it was started.
+        "error_s": None if epoch is None else round(epoch - before, 1),
+        "problem": seen["message"] if epoch is None else None,
+    }
+
+
+def systohc(utc=None):
+    """
+    Internal. ``ntpcluster.systohc`` says what this takes and returns.
+    """
+    utc = _utc(utc)
+    for _ in range(HWCLOCK_WRITES):
+        said = _hwclock(["--systohc"], utc)
+        if said["error"] == "read-failed":
+            # RHEL's hwclock reads the clock before it sets it, and gives up if it cannot, unless it is to leave
+            # /etc/adjtime alone (manipulate_clock of hwclock.c). Once it is set, the zone is recorded there as well.
+            said = _hwclock(["--systohc", "--noadjfile"], utc)
+            if not said["error"]:
+                said = _hwclock(["--systohc"], utc)
+        if said["error"]:
+            return {"written": False, "present": said["present"], "error_s": None, "problem": said["message"]}
+        seen = hwclock(utc)
+        if seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_EXACT_S:
+            break
+    close = seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_CLOSE_S
+    problem = seen["problem"]
+    if not close and not problem:
+        problem = "the hardware clock is {0} s off although hwclock reported no error".format(seen["error_s"])
+    return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
+
+
+def _shown(utc):
+    """What the kernel shows, as ``hwclock`` returns it."""
+    with salt.utils.files.fopen(SINCE_EPOCH) as shown:
+        epoch = int(shown.read())
+    now = time.time()
+    if not utc:
+        time.tzset()  # this process may be older than the host's time zone
+        epoch -= calendar.timegm(time.localtime(now)) - int(now)
+    return {"present": True, "epoch_s": epoch, "error_s": round(epoch + 0.5 - now, 1), "problem": None}
+
+
+def _utc(utc):
+    if utc is None:
+        return __salt__["ntpcluster_plan.plan"]()["hwclock"]["utc"]
+    if not isinstance(utc, bool):
+        raise SaltInvocationError("utc: {0!r} is neither true nor false".format(utc))
+    return utc
+
+
+def _hwclock(argv, utc):
+    """What hwclock says, read; of a clock in UTC it prints UTC as well, for 2.17 names no zone."""
+    done = __salt__["ntpcluster_program.run"](
+        "hwclock",
+        "util-linux (util-linux-extra on Debian)",
+        argv + ["--utc" if utc else "--localtime"],
+        timeout=HWCLOCK_TIMEOUT_S,
+        zone="UTC" if utc else None,
+    )
+    if done["timed_out"]:
+        said = "hwclock did not end within {0} s".format(HWCLOCK_TIMEOUT_S)
+        return {"present": None, "time": None, "epoch_s": None, "error": "timeout", "message": said}
+    return __salt__["ntpcluster_parse_tools.hwclock"](
+        done["stdout"], done["stderr"], done["retcode"], utc=utc, setting="--systohc" in argv
+    )

@@ -1,0 +1,135 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. What the daemon of this host says: ``ntpq`` is run here, and ``ntpcluster_parse`` reads what it prints.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import re
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+#: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
+#: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
+NTPQ_TIMEOUT_MS = 120
+
+#: So many associations are asked for in the first run of ntpq; of more, only those that are unclear, in a second one.
+ASKED_AT_ONCE = 4
+
+#: And all of it must end within this. ntpsec's ntpq is Python: a slow machine that has just booted needs more than 3 s
+#: to start it, and took its daemon for a silent one, which is restarted.
+NTPQ_LIMIT_S = 6
+
+#: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
+_NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
+
+
+def table(sources=0):
+    """
+    Internal. What the daemon says of itself and its associations, as ``ntpcluster_parse.ntpq`` returns it.
+
+    ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
+    refused (``flash``, the daemon's own list of failed tests), and when it was itself set last. So many as there should
+    be ``sources`` are asked in the same run, by their place in the table (``&1`` ...); if another one is unclear, it
+    takes a second run.
+    """
+    places = range(1, min(sources, ASKED_AT_ONCE) + 1)
+    done = _ntpq(["rv 0", "lpeers", "lassoc"] + ["rv &{0}".format(place) for place in places])
+    if done["timed_out"]:
+        message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
+        return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
+    head, answers = _associations(done["stdout"])
+    # That there are fewer than there should be, or none at all, the table itself shows.
+    complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
+    seen = __salt__["ntpcluster_parse.ntpq"](head, "\n".join(complaints), done["retcode"])
+    # Of a daemon without any source ntpq says so; a text that ends before the table says nothing of sources.
+    seen["complete"] = seen["complete"] and bool(seen["peers"] or seen["error"])
+    known = [peer for peer in seen["peers"] if peer["assid"] is not None]
+    unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
+    if unclear:
+        more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
+        answers.update(more)
+        seen["complete"] = seen["complete"] and len(more) == len(unclear)
+    for peer in seen["peers"]:
+        _complete(peer, answers.get(peer["assid"], {}), seen["variables"].get("clock_s"))
+    return seen
+
+
+def peers():
+    """
+    Internal. ``ntpcluster.peers`` says what this takes and returns.
+    """
+    return _answered(table())["peers"]
+
+
+def variables(associd=0):
+    """
+    Internal. ``ntpcluster.variables`` says what this takes and returns.
+    """
+    if isinstance(associd, bool) or not re.match(r"\d{1,5}$", "{0}".format(associd)):
+        raise SaltInvocationError("associd: {0!r} is not the number of an association (0 to 65535)".format(associd))
+    done = _ntpq(["rv {0}".format(associd)])
+    seen = __salt__["ntpcluster_parse.ntpq"](done["stdout"], done["stderr"], done["retcode"])
+    if not seen["variables"]:
+        raise CommandExecutionError(
+            "ntpq -c 'rv {0}': {1}".format(associd, seen["message"] or "no answer within the time limit")
+        )
+    return seen["variables"]
+
+
+def _ntpq(commands):
+    """Run ntpq once, with these commands, against the daemon of this host."""
+    argv = ["-n", "-c", "timeout {0}".format(NTPQ_TIMEOUT_MS)]
+    for command in commands:
+        argv += ["-c", command]
+    return __salt__["ntpcluster_program.run"]("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S)
+
+
+def _unclear(peer):
+    """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
+    return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
+
+
+def _associations(text):
+    """
+    What ntpq printed before the first ``rv ASSOCIATION``, and the answers to those: {association: variables}. One that
+    is gone by now is missing.
+    """
+    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
+    starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
+    answers = {}
+    for start, end in zip(starts, starts[1:]):
+        variables = __salt__["ntpcluster_parse.variables"](text[start:end])
+        answers[variables.get("associd")] = variables
+    return text[: starts[0]], answers
+
+
+def _complete(peer, variables, clock):
+    """Put the exact values of its association into a row of the table; `clock` is the daemon's time."""
+    for key, name in (("offset_ms", "offset"), ("delay_ms", "delay"), ("jitter_ms", "jitter"), ("address", "srcadr")):
+        if key in peer["inexact"] and variables.get(name) is not None:
+            peer[key] = variables[name]
+            peer["inexact"] = [other for other in peer["inexact"] if other != key]
+    flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
+    peer["flash"] = int(flash.group(), 16) if flash else None
+    # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
+    heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
+    peer["heard"] = bool(peer["reach"]) or heard
+    # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
+    if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
+        peer["when_s"] = 0
+    peer["unreach"] = variables.get("unreach")
+    peer["reference_age_s"] = None
+    if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
+        peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
+
+
+def _answered(table):
+    """The table, or an error that says why there is none."""
+    if table["error"] and not table["peers"] and not table["variables"]:
+        raise CommandExecutionError(
+            "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more.".format(
+                table["error"], table["message"]
+            )
+        )
+    return table

@@ -1,0 +1,102 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. What is wrong between this host and a pillar that is in itself correct.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+# The loader offers this alone; ``doubts`` stays a plain function for the tests.
+__load__ = ["misfits"]
+
+
+def misfits():
+    """
+    Internal. Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
+    it could ask nobody but itself, it is a server of a tier that does not take it, its servers do not know its
+    addresses, its tzdata has no such time zone. On a platform that platforms.yaml describes.
+
+    Returns a list of problems as ``ntpcluster.validate`` does.
+    """
+    pillar, known = __salt__["ntpcluster_applied.pillar"](), __salt__["ntpcluster_facts.facts"]()
+    found = doubts(pillar, known["defaults"], known["platform"], known["host"])
+    zone = pillar.get("timezone")
+    fault = __salt__["ntpcluster_timezone.fault"](zone) if zone else None
+    if fault:
+        found.append(_problem(["timezone"], zone, fault["message"], fault["level"]))
+    return found
+
+
+def doubts(pillar, defaults, platform, host):
+    """
+    Return the problems of one host with the pillar: ``misfits`` without the machine.
+    """
+    tiers = pillar["tiers"]
+    order, name = __salt__["ntpcluster_build.place"](tiers, host["matches"])
+    if name is None:
+        message = "no tier matches this host, {}: correct a matcher, or add a tier with match: '*'"
+        return [_problem(["tiers"], host["id"], message.format(host["id"]))]
+    tier = tiers[name]
+    above = tier.get("follows")
+    origin = ["tiers", name, "follows" if above else "sources"]
+    plan = __salt__["ntpcluster_build.build"](pillar, defaults, platform, host)
+    found = []
+    if not plan["sources"]:
+        message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
+        found.append(_problem(origin, above, message))
+    found += _astray(tiers, name, host)
+    rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
+    if len(rivals) > 1:
+        message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
+        message = message.format(host["id"], rivals[0], rivals[0])
+        found.append(_problem(["tiers", rivals[1], "match"], tiers[rivals[1]]["match"], message, "warning"))
+    family = __salt__["ntpcluster_address.family"]
+    names = [source["address"] for source in plan["sources"] if not family(source["address"])]
+    if names and not platform["grammar"]["restrict_source"]:
+        message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
+        found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
+    limited = any(" limited" in line for block in plan["restrict"] for line in block["lines"])
+    if limited and "monitor" in ((pillar.get("options") or {}).get("disable") or ()):
+        message = "has no effect on this host, {}: `limited`, which its restrict lines have, needs the monitor"
+        found.append(_problem(["options", "disable"], "monitor", message.format(host["id"]), "warning"))
+    networks = tiers[above]["serves"] if above else []
+    own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
+    if networks and own and not any(_serves(network, address) for address in own for network in networks):
+        # An address may be translated on the way, so that only the tier above knows it: no error.
+        message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
+        message = message.format(host["id"], ", ".join(own))
+        found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
+    return found
+
+
+def _astray(tiers, name, host):
+    """
+    Return a problem for each tier that the host serves by its ``addresses``, and is not a member of. Those below
+    would ask a host that answers nobody: a matcher that lost its server must not make it a client in silence.
+    """
+    found = []
+    for other in sorted(set(tiers) - {name}):
+        for text in tiers[other].get("addresses") or []:
+            if __salt__["ntpcluster_address.is_host"](text, host):
+                message = (
+                    "has {}, which is this host, {}, but the host is of tier {}: correct the matcher of {}, or take the "
+                    "address out. One that several hosts have (virtual, of a bridge) stands there by a name of its own"
+                )
+                message = message.format(text, host["id"], name, other)
+                found.append(_problem(["tiers", other, "addresses"], None, message))
+    return found
+
+
+def _serves(network, address):
+    """
+    Tell whether a network of ``serves`` takes in an address.
+    """
+    return __salt__["ntpcluster_address.inside"](
+        __salt__["ntpcluster_address.number"](address), __salt__["ntpcluster_address.network"](network)[0]
+    )
+
+
+def _problem(path, value, message, level="error"):
+    """
+    Return one problem.
+    """
+    return {"key": ":".join(["ntp"] + path), "value": value, "message": message, "level": level}

@@ -1,0 +1,75 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. How the other modules run a program, and the clock by which they wait.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import os
+
+import salt.utils.path
+from salt.exceptions import CommandExecutionError
+
+
+def monotonic():
+    """
+    Internal. Seconds since some moment in the past, by a clock that no step moves.
+
+    Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_program.monotonic
+    """
+    return os.times()[4]
+
+
+def run(name, package, argv, timeout=10, zone=None):
+    """
+    Internal. Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
+
+    The time limit is ``timeout(1)``'s, not Salt's own: on Python 2.7 Salt measures it by the system time, and a
+    clock stepped forward would end the very program that stepped it.
+
+    name
+        The program, looked for in the path.
+    package
+        What to install if it is missing; only for the message.
+    argv
+        List of its arguments.
+    timeout
+        Seconds until it is killed.
+    zone
+        Time zone it shall print times in; default: this host's.
+
+    Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
+
+    Raises CommandExecutionError if the program is not installed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster_program.run ntpq ntp "['--version']"
+    """
+    path = salt.utils.path.which(name)
+    if not path:
+        raise CommandExecutionError("{0} is not installed on this host: install the package {1}".format(name, package))
+    started = monotonic()
+    done = __salt__["cmd.run_all"](
+        ["timeout", "-s", "KILL", "{0:g}".format(timeout), path] + list(argv),
+        python_shell=False,
+        env=dict({"TZ": zone} if zone else {}, LC_ALL="C"),
+        ignore_retcode=True,
+        output_loglevel="trace",
+    )
+    return {
+        "retcode": done["retcode"],
+        "stdout": done["stdout"],
+        "stderr": done["stderr"],
+        # 128 + SIGKILL from timeout(1); Python reports -9 where the shell would say 137.
+        "timed_out": done["retcode"] in (124, 137, -9),
+        "seconds": round(monotonic() - started, 2),
+    }

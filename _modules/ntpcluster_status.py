@@ -1,0 +1,85 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. Whether this host has the right time: its daemon or its servers are asked, and ``ntpcluster_judge`` judges.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import time
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+
+def status(age=0):
+    """
+    Internal. ``ntpcluster.status`` says what this returns.
+
+    age
+        Seconds: what was seen so long ago will do, if it was in this very run and the daemon was not touched since.
+    """
+    looked, seen = __context__.get("ntpcluster.seen", (0, None))
+    if seen and __salt__["ntpcluster_program.monotonic"]() - looked < age:
+        return seen
+    problems, plan = [], None
+    try:
+        plan = __salt__["ntpcluster_plan.plan"]()
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        stranger = __salt__["ntpcluster_facts.foreign"]() if isinstance(exc, SaltInvocationError) else None
+        if stranger:
+            return __salt__["ntpcluster_judge.foreign"](stranger)
+        said = "what this host should follow is unknown: {0}".format(exc)
+        # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
+        code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
+        problems.append({"code": code, "message": said, "evidence": {}})
+    seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
+    __context__["ntpcluster.seen"] = (__salt__["ntpcluster_program.monotonic"](), seen)
+    return seen
+
+
+def synchronized(timeout=None, interval=1, age=0):
+    """
+    Internal. ``ntpcluster.synchronized`` says what this takes and returns.
+
+    age
+        How old the first look may be, as for ``status``.
+    """
+    if timeout is None:
+        timeout = __salt__["ntpcluster_plan.plan"]()["sync"]["timeout"]
+    started = __salt__["ntpcluster_program.monotonic"]()
+    while True:
+        seen = status(age)
+        age, waited = 0, __salt__["ntpcluster_program.monotonic"]() - started
+        if seen["synchronized"] or waited + interval > timeout:
+            return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
+        time.sleep(interval)
+
+
+def _status(plan, problems):
+    process = __salt__["ntpcluster_process.daemon"](plan["platform"]["service"] if plan else _service())
+    if plan and plan["method"] == "cron":
+        sources = [source["address"] for source in plan["sources"]]
+        answers = __salt__["ntpcluster_query.query"](sources)
+        return __salt__["ntpcluster_judge_answers.host"](plan, process, answers, problems + _cron(plan))
+    try:
+        table = __salt__["ntpcluster_look.table"](len(plan["sources"]) if plan else 0)
+    except CommandExecutionError as exc:
+        table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
+    return __salt__["ntpcluster_judge.judge"](plan, process, table, problems)
+
+
+def _cron(plan):
+    """What is wrong with the crontab's daemon, which alone keeps the time of a host without ntpd."""
+    cron = plan["platform"]["cron"]["services"]
+    if any(__salt__["service.status"](service) for service in cron):
+        return []
+    said = "the cron daemon ({0}) does not run, so nothing keeps the time".format(" or ".join(cron))
+    return [__salt__["ntpcluster_judge.problem"]("cron-stopped", said, services=cron)]
+
+
+def _service():
+    """The platform's service where there is no plan; without the tree's files, that of the last plan."""
+    try:
+        return __salt__["ntpcluster_facts.facts"]()["platform"]["service"]
+    except (CommandExecutionError, TypeError):
+        last = __salt__["ntpcluster_applied.kept"]().get("plan")
+        return last["platform"]["service"] if last else "ntpd"

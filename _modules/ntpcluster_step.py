@@ -1,0 +1,249 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. One jump of this host's clock, by ``ntpdate``: only when it is needed, known to be right, and possible. It is believed
+only when the clock has been seen to move: ntpdate exits 0 when it was not allowed to set anything.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import contextlib
+import fcntl
+import time
+
+import salt.utils.files
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+#: One step at a time on a host, whoever asks for it.
+LOCK = "/var/run/ntpcluster.lock"
+
+#: A server that has no time yet is asked again after so many seconds at most: more than PACKET_S of ntpcluster_query.
+AGAIN_S = 8
+
+#: A smaller move of the clock cannot be told from none: times(2) counts hundredths of a second.
+SEEN_S = 0.1
+
+#: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
+DAEMON_PACKETS = 8
+
+
+def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
+    """
+    Internal. ``ntpcluster.step`` says what this takes and returns.
+    """
+    plan = __salt__["ntpcluster_plan.plan"]()
+    threshold = _seconds("threshold", threshold, plan["step"]["threshold"])
+    limit = _seconds("limit", limit, plan["step"]["limit"])
+    passes = plan["step"]["passes"] if passes is None else passes
+    if isinstance(passes, bool) or passes not in range(1, 11):
+        raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
+    result = {
+        "stepped": False,
+        "needed": False,
+        "offset_before_s": None,
+        "offset_after_s": None,
+        "moved_s": 0.0,
+        "server": None,
+        "passes": 0,
+        "hwclock": None,
+        "daemon_restarted": False,
+    }
+    with _nothing() if test else _alone():
+        seen = __salt__["ntpcluster_status.status"]()
+        offset = seen["offset_ms"] or 0.0
+        if seen["synchronized"] and not force and abs(offset) < threshold * 1000.0:
+            result["comment"] = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped".format(
+                seen["source"], offset
+            )
+            return result
+        try:
+            best = _await_time(servers, wait)
+        except CommandExecutionError as exc:
+            if not test:
+                raise
+            # Who is silent now may well answer by the time of the real run.
+            result.update(needed=None, comment="{0}".format(exc))
+            return result
+        result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
+        result["needed"] = abs(best["offset_s"]) >= threshold
+        if not result["needed"] and not force:
+            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
+                best["offset_s"], best["address"], threshold
+            )
+            return result
+        if limit is not None and abs(best["offset_s"]) > limit:
+            raise CommandExecutionError(
+                "not stepped: the clock is {0:.3f} s off by {1}, and step:limit allows {2:g} s. See which side is "
+                "wrong, then call ntpcluster.step with a larger limit".format(
+                    abs(best["offset_s"]), best["address"], limit
+                )
+            )
+        if test:
+            result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
+            return result
+        return _step(plan, best, threshold, passes, result)
+
+
+def _await_time(servers, wait):
+    """
+    The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
+
+    It asks at longer and longer intervals: who asks every few seconds is refused by a server that limits its clients,
+    and is refused for ever if he goes on. One that says so is left in peace for a while.
+    """
+    until = __salt__["ntpcluster_program.monotonic"]() + wait
+    pause = 1
+    while True:
+        found = __salt__["ntpcluster_query.query"](servers)["servers"]
+        try:
+            return __salt__["ntpcluster_answers.trusted"](found)
+        except CommandExecutionError:
+            left = until - __salt__["ntpcluster_program.monotonic"]()
+            if left <= 0:
+                raise
+        if any(server["kiss"] == "RATE" for server in found):
+            __salt__["ntpcluster_query.asked"](refused=True)
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, AGAIN_S)
+
+
+def _step(plan, best, threshold, passes, result):
+    """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
+    service = plan["platform"]["service"]
+    # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
+    running = __salt__["ntpcluster_service.relieve"]() or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+    offset = best["offset_s"]
+    with _stopped(service) if running else _nothing():
+        _wait_for_port()
+        for result["passes"] in range(1, passes + 1):
+            result["moved_s"] += _jump(best["address"], offset, plan["platform"])
+            after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
+            result["offset_after_s"] = after["offset_s"] if after else None
+            # A server that does not answer once more has told the time before, and a large step was seen.
+            if abs(offset) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
+                break
+            if after is None:
+                raise CommandExecutionError(
+                    "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
+                )
+            offset = after["offset_s"]
+        else:
+            raise CommandExecutionError(
+                "stepped {0} times by {1}, but the offset is still {2} s: something else moves this clock".format(
+                    passes, best["address"], result["offset_after_s"]
+                )
+            )
+        result["stepped"] = True
+        if plan["hwclock"]["manage"]:
+            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
+        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon asks as soon as it runs
+    if running:
+        __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
+    result["daemon_restarted"] = running
+    result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
+    return result
+
+
+def _jump(server, offset, platform):
+    """Run ntpdate to step the clock by this offset; returns how far it was seen to move, in seconds."""
+    for last in (False, True):
+        __salt__["ntpcluster_query.pace"]()
+        before = time.time() - __salt__["ntpcluster_program.monotonic"]()
+        answer = _ntpdate(["-b"] + platform["ntpdate_options"] + [server], platform, timeout=30)
+        moved = time.time() - __salt__["ntpcluster_program.monotonic"]() - before
+        __salt__["ntpcluster_query.asked"]()
+        # A step that was made and seen is one, whatever ntpdate complains of beside it.
+        if abs(offset) > SEEN_S and _close(moved, offset):
+            return round(moved, 2)
+        said = [error["code"] for error in answer["errors"]]
+        if last or not set(said) & set(["rate", "kiss", "no-server"]):
+            break
+        # It told the time a moment ago. What it has counted are the daemon's packets as well.
+        __salt__["ntpcluster_query.asked"](refused=True)
+    if answer["errors"]:
+        raise CommandExecutionError("; ".join("ntpdate: {0}".format(error["message"]) for error in answer["errors"]))
+    if answer["action"] is None:
+        raise CommandExecutionError("ntpdate {0} set nothing and gave no reason".format(server))
+    if abs(answer["offset_s"]) > SEEN_S and not _close(moved, answer["offset_s"]):
+        raise CommandExecutionError(
+            "ntpdate claims a step of {0:+.3f} s by {1}, but the clock moved by {2:+.3f} s".format(
+                answer["offset_s"], server, moved
+            )
+        )
+    return round(moved, 2)
+
+
+def _ntpdate(argv, platform, timeout):
+    done = __salt__["ntpcluster_program.run"]("ntpdate", " ".join(platform["packages"]), argv, timeout=timeout)
+    answer = __salt__["ntpcluster_parse_tools.ntpdate"](done["stdout"], done["stderr"], done["retcode"])
+    if done["timed_out"]:
+        answer["errors"].append({"code": "timeout", "message": "ntpdate did not end within {0} s".format(timeout)})
+    return answer
+
+
+def _close(moved, offset):
+    """Whether the clock moved as far as it should have; a busy machine may read the two clocks of `moved` some time apart."""
+    return abs(moved - offset) <= SEEN_S + min(0.4, 0.01 * abs(offset))
+
+
+def _seconds(name, value, default):
+    """A number of seconds above zero, or the default."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise SaltInvocationError("{0}: {1!r} is not a number of seconds above zero".format(name, value))
+    return value
+
+
+@contextlib.contextmanager
+def _nothing():
+    yield
+
+
+@contextlib.contextmanager
+def _alone():
+    """Hold the lock of this host's clock; a second step at the same time is refused, not queued."""
+    with salt.utils.files.fopen(LOCK, "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (IOError, OSError):
+            raise CommandExecutionError(
+                "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
+            )
+        yield
+
+
+@contextlib.contextmanager
+def _stopped(service):
+    """
+    The daemon is stopped inside, and started again on every way out, even if this very process is killed.
+    """
+    __salt__["ntpcluster_service.guard"](service)
+    try:
+        try:
+            running = __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+            if running and not __salt__["service.stop"](service):
+                raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
+            yield
+        finally:
+            # Debian's script waits three minutes for a lock if the daemon runs already.
+            started = __salt__["ntpcluster_process.daemon"](service)["running"] or __salt__["service.start"](service)
+    finally:
+        __salt__["ntpcluster_service.dismiss"]()
+    if not started:
+        raise CommandExecutionError(
+            "the clock was stepped, but service {0} does not start again: see the system log".format(service)
+        )
+
+
+def _wait_for_port(seconds=10):
+    """
+    Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
+    """
+    until = __salt__["ntpcluster_program.monotonic"]() + seconds
+    while __salt__["ntpcluster_process.port_sockets"]():
+        if __salt__["ntpcluster_program.monotonic"]() > until:
+            raise CommandExecutionError(
+                "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped: another NTP program "
+                "runs here (ntpcluster.diagnose names it)".format(seconds)
+            )
+        time.sleep(0.1)
