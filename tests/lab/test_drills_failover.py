@@ -90,9 +90,10 @@ def when_each(hosts, what, timeout) -> dict[str, float]:
         for host in hosts:
             if host.name not in seen and what(host):
                 seen[host.name] = round(time.monotonic() - began)
-        assert time.monotonic() < began + PATIENCE * timeout, (
-            f"after {timeout} s only {seen} of {[h.name for h in hosts]}"
-        )
+        if time.monotonic() > began + PATIENCE * timeout:
+            late = {host.name: call(host, "ntpcluster.status") for host in hosts if host.name not in seen}
+            said = {name: (status["health"], status["problems"], status["peers"]) for name, status in late.items()}
+            raise AssertionError(f"after {PATIENCE * timeout} s only {seen}; the others: {said}")
         time.sleep(1)
     return seen
 
