@@ -9,6 +9,12 @@ import importlib
 import inspect
 from pathlib import Path
 
+#: What people and scripts call, all of it and in Salt's order.
+FACE = [
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
+    "validate", "variables", "version",
+]  # fmt: skip
+
 MODULES = {
     path.stem: importlib.import_module(f"_modules.{path.stem}")
     for path in sorted(Path(__file__).resolve().parents[1].glob("_modules/ntpcluster*.py"))

@@ -8,6 +8,7 @@ import pytest
 from salt.exceptions import SaltInvocationError
 
 from tests.lab.images import PROJECT
+from tests.loaded import FACE
 
 
 def test_the_code_is_served_and_the_pillar_is_not(loaders):
@@ -105,10 +106,6 @@ def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
         assert len([text for text in doubtful if text.startswith(said)]) == 1
     (state,) = loaders.modules.state.apply("ntp.valid", test=True).raw.values()
     assert (state["result"], state["comment"]) == (True, "the pillar is valid; this host is of tier client")
-
-
-#: What people and scripts call, and all of it.
-FACE = """diagnose firewall hwclock new_key peers plan query status step synchronized systohc validate variables version""".split()
 
 
 def test_what_people_call_is_one_module_and_its_manual_is_whole(loaders):

@@ -24,7 +24,7 @@ def host(request, images):
     """A bare host, 90 s fast: there would be much to do."""
     with Cluster(master=False) as lab:
         made = solo.add(lab, Role("client", "10.0.0.70", request.param), clock=90.0)
-        made.before = system(made)
+        made.before, made.lab = system(made), lab
         yield made
 
 
@@ -145,10 +145,8 @@ def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
         assert complaints(host, [line]) != [], line
 
 
-@pytest.mark.parametrize("platform", ["el6", "modern"])
-def test_the_cron_method_on_a_bare_host_does_what_it_has_predicted(images, platform):
+def test_the_cron_method_on_a_bare_host_does_what_it_has_predicted(host):
     """Debian's package starts its daemon, which is to be stopped then."""
-    with Cluster(master=False) as lab:
-        bare = solo.add(lab, Role("bare", "10.0.0.61", platform), pillar=CRON)
-        assert ("ntp-is-running" in apply_predicted(bare)) == (platform == "modern")
-        assert not holders(bare)
+    bare = solo.add(host.lab, Role("bare", "10.0.0.61", host.platform), pillar=CRON)
+    assert ("ntp-is-running" in apply_predicted(bare)) == (host.platform == "modern")
+    assert not holders(bare)

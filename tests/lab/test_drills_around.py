@@ -303,7 +303,7 @@ def test_status_neither_hangs_nor_believes_an_ntpq_that_tells_no_truth(host, say
         took = time.monotonic() - began
         stepped = list(call(host, "state.single", "ntpcluster.stepped", "clock", "wait=5").values())[0]
         if saying == "half a table":  # of what is in the other half nobody knows that it is missing
-            (ran,) = call(host, "state.single", "ntpcluster.running", "ntp").values()
+            (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp").values()
             assert (ran["result"], ran["changes"]) == (False, {}) and "cannot be told" in ran["comment"]
     finally:
         host.run(["rm", "-f", DOUBLE])
