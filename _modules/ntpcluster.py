@@ -11,6 +11,11 @@ Each function here is done by a module of its own, which the call names. Modules
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster"
+#: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
+__load__ = [
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
+    "validate", "variables", "version",
+]  # fmt: skip
 
 
 def __virtual__():

@@ -9,6 +9,8 @@ import binascii
 import re
 import socket
 
+__virtualname__ = "ntpcluster_address"
+
 KINDS = {4: socket.AF_INET, 6: socket.AF_INET6}
 BITS = {4: 32, 6: 128}
 

@@ -22,6 +22,8 @@ import time
 import salt.utils.data
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_applied"
+
 #: Beside what ``ntpcluster_origin.origin`` keeps, and removed with it.
 KEPT = "/var/lib/ntpcluster/applied.json"
 

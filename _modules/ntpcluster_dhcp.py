@@ -13,6 +13,8 @@ import re
 import salt.utils.args
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_dhcp"
+
 #: What editors and rpm leave beside a file; the network scripts do not read them either.
 LEFT_OVERS = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".ntpcluster")
 

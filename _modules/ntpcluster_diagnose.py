@@ -11,6 +11,8 @@ import os
 import salt.utils.files
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_diagnose"
+
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
 RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
 

@@ -33,6 +33,8 @@ import time
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_firewall"
+
 TIMEOUT = 30  # seconds for one call of iptables, which answers in milliseconds
 BUSY = 4  # exit code of iptables when another program holds the lock or changed the table meanwhile
 NO_RULES = "*filter\nCOMMIT\n"

@@ -17,6 +17,8 @@ import struct
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_firewall_nft"
+
 try:
     import ipaddress
 except ImportError:  # Python 2

@@ -10,6 +10,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
 
+__virtualname__ = "ntpcluster_firewall_packet"
+
 try:
     import ipaddress
 except ImportError:  # Python 2

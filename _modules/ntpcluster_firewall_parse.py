@@ -11,6 +11,8 @@ import re
 
 import salt.utils.stringutils
 
+__virtualname__ = "ntpcluster_firewall_parse"
+
 try:
     import ipaddress
 except ImportError:  # Python 2

@@ -33,6 +33,8 @@ import collections
 import salt.utils.stringutils
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_firewall_rules"
+
 try:
     import ipaddress
 except ImportError:  # Python 2

@@ -7,6 +7,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
+__virtualname__ = "ntpcluster_judge"
+
 #: Tests of ntpd that a packet or a source can fail (ntp.h, "flash bits"), and what that means here.
 FLASH_DENIED = 0x0008  # TEST4: access denied
 FLASH_AUTHENTICATION = 0x0010  # TEST5

@@ -5,6 +5,8 @@ Internal. What the answers of servers say of them and of this host's clock, wher
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+__virtualname__ = "ntpcluster_judge_answers"
+
 
 def problems_of(plan, servers):
     """

@@ -10,6 +10,8 @@ import os
 
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_keys"
+
 #: ntpd takes key numbers of 16 bits, and 0 means none (ntp.keys(5)).
 LAST_NUMBER = 65535
 

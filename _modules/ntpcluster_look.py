@@ -9,6 +9,8 @@ import re
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_look"
+
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
 #: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
 NTPQ_TIMEOUT_MS = 120

@@ -15,6 +15,7 @@ import re
 
 from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_matcher"
 # The loader offers this alone; ``fault`` stays a plain function for the tests.
 __load__ = ["fault"]
 

@@ -5,6 +5,7 @@ Internal. What is wrong between this host and a pillar that is in itself correct
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+__virtualname__ = "ntpcluster_misfits"
 # The loader offers this alone; ``doubts`` stays a plain function for the tests.
 __load__ = ["misfits"]
 

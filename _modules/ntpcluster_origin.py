@@ -18,6 +18,8 @@ import shutil
 import salt.utils.files
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_origin"
+
 STORE = "/var/lib/ntpcluster"
 PROVEN = os.path.join(STORE, "proven")
 INDEX = "origin.json"

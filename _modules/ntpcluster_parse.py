@@ -18,6 +18,8 @@ import math
 import re
 import socket
 
+__virtualname__ = "ntpcluster_parse"
+
 # A thousand peers make about 150000.
 MAX_TEXT = 400000
 MAX_UNPARSED = 50

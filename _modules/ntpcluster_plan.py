@@ -14,6 +14,8 @@ import copy
 
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_plan"
+
 #: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
 MADE = "ntpcluster.plan.made"
 

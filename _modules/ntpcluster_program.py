@@ -10,6 +10,8 @@ import os
 import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_program"
+
 
 def refuse_people(called):
     """

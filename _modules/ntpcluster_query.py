@@ -17,6 +17,7 @@ import time
 import salt.utils.files
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_query"
 # The loader offers these alone; ``read_answer`` stays a plain function for the tests.
 __load__ = ["asked", "pace", "query"]
 

@@ -19,6 +19,8 @@ import salt.utils.files
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_service"
+
 #: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
 ALIVE_S = 2
 

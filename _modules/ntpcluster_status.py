@@ -9,6 +9,8 @@ import time
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_status"
+
 
 def status(age=0):
     """

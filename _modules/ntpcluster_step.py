@@ -13,6 +13,8 @@ import time
 import salt.utils.files
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_step"
+
 #: One step at a time on a host, whoever asks for it.
 LOCK = "/var/run/ntpcluster.lock"
 

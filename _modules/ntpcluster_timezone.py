@@ -18,6 +18,8 @@ import salt.utils.files
 import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_timezone"
+
 LOCALTIME = "/etc/localtime"
 
 

@@ -15,6 +15,7 @@ import re
 
 import salt.utils.data
 
+__virtualname__ = "ntpcluster_validate"
 # The loader offers this alone; ``problems`` stays a plain function for the tests.
 __load__ = ["validate"]
 

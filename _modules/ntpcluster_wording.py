@@ -8,6 +8,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 import json
 import re
 
+__virtualname__ = "ntpcluster_wording"
+
 #: Of the problems of one list or mapping, so many are shown.
 MOST_SHOWN = 10
 

@@ -11,6 +11,8 @@ import re
 
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_zones"
+
 ZONES = "/usr/share/zoneinfo"
 
 #: What each file of a zone begins with (tzfile(5)).

@@ -25,6 +25,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_deploy"
+
 #: The step has looked at the daemon a moment before this asks about it.
 LOOK_S = 2
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.loaded import FACE, FUNCTIONS, MODULES
+
 ROOT = Path(__file__).resolve().parents[2]
 CALL = re.compile(r"""__salt__\[\s*["'](ntpcluster\w*)\.\w+["']""")
 
@@ -88,9 +90,16 @@ def test_no_file_imports_another_one_of_the_tree():
 
 
 def test_every_call_finds_a_function():
-    from tests.loaded import FUNCTIONS
-
     for folder in ("_modules", "_states", "_beacons"):
         for path in (ROOT / folder).glob("*.py"):
             for name in re.findall(r"""__salt__\[\s*["'](ntpcluster[\w.]*)["']""", path.read_text()):
                 assert name in FUNCTIONS, f"{path.name}: {name}"
+
+
+def test_every_file_states_its_own_name_and_the_public_one_its_functions():
+    """Else a minion that has loaded the code of 0.1.0 goes on with the name that all files had there."""
+    for stem, module in MODULES.items():
+        assert module.__virtualname__ == stem
+    for path in (ROOT / "_states").glob("ntpcluster*.py"):
+        assert f'\n__virtualname__ = "{path.stem}"\n' in path.read_text(), path
+    assert MODULES["ntpcluster"].__load__ == FACE
