@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse
+from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table
 from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
@@ -374,7 +374,7 @@ def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
             for _ in range(dice.randrange(4))
         ]
         for one in rows:
-            one["refid_kind"] = ntpcluster_parse._refid_kind(one["refid"], one["stratum"])
+            one["refid_kind"] = ntpcluster_parse_table._refid_kind(one["refid"], one["stratum"])
         said = {key: dice.choice(CLAIMS[key]) for key in dice.sample(sorted(CLAIMS), 3)}
         uptime = dice.choice([None, 3.0, 70.0, 90000.0])
 
