@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table
+from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table, ntpcluster_problems
 from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
@@ -532,16 +532,31 @@ def test_a_host_without_a_good_pillar_is_not_called_synchronized():
     assert codes(seen)[0] == "invalid-pillar"
 
 
+@pytest.mark.parametrize(
+    ("changes", "usable"),
+    [
+        ({}, True),
+        ({"condition": "excess"}, True),
+        ({"condition": "falseticker"}, False),
+        ({"condition": "reject"}, False),
+        ({"reach": 0o10}, True),
+        ({"reach": 0o360}, False),
+    ],
+)
+def test_a_source_is_usable_that_was_let_through_and_answered_one_of_the_last_four_polls(plan, changes, usable):
+    assert [peer["usable"] for peer in judge(plan, alter(1, **changes))["peers"]] == [True, usable]
+
+
 def test_every_code_has_a_remedy_and_is_documented():
-    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster_judge.judge).partition("worst first:")[2])
-    assert [code for code in documented if code in dict(ntpcluster_judge.REMEDIES)] == [
-        code for code, _ in ntpcluster_judge.REMEDIES
+    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster_problems.in_order).partition("worst first:")[2])
+    assert [code for code in documented if code in dict(ntpcluster_problems.REMEDIES)] == [
+        code for code, _ in ntpcluster_problems.REMEDIES
     ]
 
 
 def test_problems_come_worst_first_once_each_with_the_platforms_names(plan):
-    problem = ntpcluster_judge.problem
+    problem = ntpcluster_problems.problem
     given = [problem("reach-gaps", "a"), problem("daemon-stopped", "b"), problem("reach-gaps", "a", reach=1)]
-    ordered = ntpcluster_judge.in_order(copy.deepcopy(given), plan["platform"])
+    ordered = ntpcluster_problems.in_order(copy.deepcopy(given), plan["platform"])
     assert [(one["code"], one["message"]) for one in ordered] == [("daemon-stopped", "b"), ("reach-gaps", "a")]
     assert ordered[0]["remedy"].startswith("start it: service ntpd start")
