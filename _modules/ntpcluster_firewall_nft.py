@@ -344,7 +344,7 @@ def _hooks(ruleset, covered):
     ]
 
 
-def hooks(program, covered=()):
+def hooks(program, covered=(), **called):
     """
     Internal. The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster_firewall_rules.passage``.
 
@@ -358,6 +358,7 @@ def hooks(program, covered=()):
 
     Raises CommandExecutionError when the kernel does not say which chains there are.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     chains = [chain for chain in _base_chains() if chain[:2] not in covered]
     if not chains:
         return []

@@ -89,7 +89,7 @@ def _zones():
     return [name for name in found if _is_zone(name)]
 
 
-def set_zone(zone):
+def set_zone(zone, **called):
     """
     Internal. Record the zone and show the clock in it.
 
@@ -101,6 +101,7 @@ def set_zone(zone):
     Raises SaltInvocationError for a zone this host does not know, CommandExecutionError if it is not in force
     afterwards.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     facts = __salt__["ntpcluster_facts.platform"]()["timezone"]
     source = os.path.join(ZONES, zone)
     wrong = fault(zone)

@@ -132,7 +132,9 @@ def test_the_plan_of_a_client_is_derived(loaders):
 
 
 def test_the_version_of_the_modules_is_that_of_the_project():
-    given = re.search(r'^VERSION = "([^"]+)"', (PROJECT / "_modules/ntpcluster_code.py").read_text(), re.MULTILINE).group(1)
+    given = re.search(
+        r'^VERSION = "([^"]+)"', (PROJECT / "_modules/ntpcluster_code.py").read_text(), re.MULTILINE
+    ).group(1)
     stated = re.search(r'^version = "([^"]+)"', (PROJECT / "pyproject.toml").read_text(), re.MULTILINE).group(1)
     assert given == stated
 
