@@ -1,0 +1,42 @@
+"""How long a file, and a function without its docstring, may be."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LINES, FUNCTION_LINES = 500, 50
+FILES = sorted(path for kind in ("modules", "states", "beacons") for path in ROOT.glob(f"_{kind}/*.py"))
+
+
+def functions(text):
+    """{name: lines without the docstring} of every function of a file, those inside others and in classes too."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            told = node.body[0] if ast.get_docstring(node) is not None else None
+            docstring = told.end_lineno - told.lineno + 1 if told else 0
+            found[f"{node.name}, line {node.lineno}"] = node.end_lineno - node.lineno + 1 - docstring
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_file_and_no_function_is_too_long(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= FILE_LINES
+    assert {name: lines for name, lines in functions(text).items() if lines > FUNCTION_LINES} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_two_functions_of_one_place_have_one_name(path):
+    """Of two, Python silently keeps the later one."""
+    tree = ast.parse(path.read_text())
+    for place in [tree] + [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        names = [node.name for node in place.body if isinstance(node, ast.FunctionDef)]
+        assert sorted(set(names)) == sorted(names)
+
+
+def test_a_docstring_does_not_count_and_a_function_inside_does():
+    text = 'def outer():\n    """\n    Says.\n    """\n    def inner():\n        return 1\n    return inner\n'
+    assert functions(text) == {"outer, line 1": 4, "inner, line 5": 2}
