@@ -210,7 +210,7 @@ def _trouble(row, plan, majority, settling):
     if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls with a time (reach {1:03o})".format(name, row["reach"])
         return _problem("unreachable", said, **facts)
-    own = __salt__["ntpcluster_problems.own_clock"](row["refid"], row["stratum"], _orphan(plan)) if row["reach"] else None
+    own = _own_clock(row, plan) if row["reach"] else None
     return _problem("orphan", "{0} {1}".format(name, own), **facts) if own else None
 
 
@@ -247,13 +247,14 @@ def _lately(row):
 def _free_running(plan, rv, system):
     """A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine."""
     if system is None:
-        if not __salt__["ntpcluster_problems.own_clock"](rv.get("refid"), None, None):
+        kind = __salt__["ntpcluster_parse_table.refid_kind"](rv.get("refid"), None)
+        if not __salt__["ntpcluster_problems.own_clock"](rv.get("refid"), kind, None, None):
             return []
         said = "it goes on as an orphan, without any source (refid {0})".format(rv["refid"])
     elif _name(system).startswith(("127.127.1.", "LOCAL(")):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
     else:
-        own = __salt__["ntpcluster_problems.own_clock"](system["refid"], system["stratum"], _orphan(plan))
+        own = _own_clock(system, plan)
         if not own:
             return []
         said = "its source {0} {1}".format(_name(system), own)
@@ -398,8 +399,9 @@ def _numeric(plan):
     ]
 
 
-def _orphan(plan):
-    return plan["orphan_stratum"] if plan else None
+def _own_clock(row, plan):
+    orphan = plan["orphan_stratum"] if plan else None
+    return __salt__["ntpcluster_problems.own_clock"](row["refid"], row["refid_kind"], row["stratum"], orphan)
 
 
 def _name(row):

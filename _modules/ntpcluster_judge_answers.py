@@ -41,7 +41,9 @@ def _too_far(middle, allowed_ms):
 def _trouble(plan, server, agreed):
     """Why one server is of no use, or None."""
     name = server["address"] or server["name"]
-    own = __salt__["ntpcluster_problems.own_clock"](server["refid"], server["stratum"], plan["orphan_stratum"])
+    refid, stratum = server["refid"], server["stratum"]
+    kind = __salt__["ntpcluster_parse_table.refid_kind"](refid, stratum)
+    own = __salt__["ntpcluster_problems.own_clock"](refid, kind, stratum, plan["orphan_stratum"])
     age = server["reference_age_s"]
     if server["address"] is None:
         code, said = "unresolvable", "the name {0} has no address here".format(name)

@@ -105,22 +105,6 @@ def _milliseconds(text, whole_numbers):
     return (float(number) if decimals == "" else None), True
 
 
-def _refid_kind(refid, stratum):
-    """What a refid says: a word of REFID_CODES, `address`, `clock`, `unknown`, or None."""
-    if refid is None or refid == "0.0.0.0":
-        return None
-    if refid.startswith(("127.127.1.", "127.127.7.", "LOCAL(", "CHU_AUDIO(")):
-        return "local"
-    if refid.startswith("127.127.") or _REFCLOCK.match(refid):
-        return "clock"
-    if _is_address(refid):
-        return "orphan" if refid == "127.0.0.1" else "address"
-    for kind, codes in REFID_CODES.items():
-        if refid.strip(".") in codes:
-            return kind
-    return "clock" if stratum in (0, 1) else "unknown"
-
-
 def _columns(line):
     """A row's left part and its eight right columns; None when the line is no row."""
     parts = line.rsplit(None, 8)
@@ -160,7 +144,7 @@ def _peer(line, layout, name):
     row = {
         "remote": remote,
         "refid": refid,
-        "refid_kind": _refid_kind(refid, stratum),
+        "refid_kind": refid_kind(refid, stratum),
         "stratum": stratum,
         "type": parts[2],
         "reach": int(parts[5], 8),
@@ -299,6 +283,28 @@ def _fit(short, long_):
         places.append(place)
         place += 1
     return places
+
+
+def refid_kind(refid, stratum):
+    """
+    Internal. What a refid says: a word of REFID_CODES, ``address``, ``clock``, ``unknown``, or None.
+
+    ``local`` is a source's own clock: ntpd's local clock driver (127.127.1.x, which ntpq prints as LOCAL(x), or LOCL at
+    stratum 1; chronyd's `local` and Windows say the same), and the internal clock of older routers (127.127.7.x, which
+    classic ntpq prints as CHU_AUDIO(x)). ``orphan``: LOOPBACKADR in ntp_proto.c.
+    """
+    if refid is None or refid == "0.0.0.0":
+        return None
+    if refid.startswith(("127.127.1.", "127.127.7.", "LOCAL(", "CHU_AUDIO(")):
+        return "local"
+    if refid.startswith("127.127.") or _REFCLOCK.match(refid):
+        return "clock"
+    if _is_address(refid):
+        return "orphan" if refid == "127.0.0.1" else "address"
+    for kind, codes in REFID_CODES.items():
+        if refid.strip(".") in codes:
+            return kind
+    return "clock" if stratum in (0, 1) else "unknown"
 
 
 def read(lines):

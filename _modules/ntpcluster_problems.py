@@ -6,12 +6,8 @@ a daemon's table and the answers of servers show alike. Pure functions.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import re
-
-#: What a source says it follows when it follows nothing but its own clock: ntpd's local clock driver (127.127.1.x, which
-#: ntpq prints as LOCAL(x), or LOCL at stratum 1; chronyd's `local` and Windows say the same), the internal clock of older
-#: routers (127.127.7.x, which classic ntpq prints as CHU_AUDIO(x)), and an orphan (LOOPBACKADR in ntp_proto.c).
-OWN_CLOCK = re.compile(r"^(?:127\.127\.[17]\.[0-9]+|LOCAL\(.*|CHU_AUDIO\(.*|127\.0\.0\.1|\.?(?:LOCL|LOCAL|ORPH|LOOP)\.?)$")
+#: Kinds of refid (see ``ntpcluster_parse.ntpq``) by which a source says that it follows nothing but its own clock.
+OWN_CLOCK = ("local", "orphan")
 
 #: ntpd gives up at a larger offset, unless started with -g (CLOCK_PANIC in ntp.h).
 PANIC_S = 1000.0
@@ -90,19 +86,21 @@ def in_order(found, platform):
     return ordered
 
 
-def own_clock(refid, stratum, orphan):
+def own_clock(refid, kind, stratum, orphan):
     """
     Internal. Why the time of a source is that of a crystal and nobody's else, in words that follow its name; None if it is not.
 
     refid
         What the source says it follows: an address, or a word, with ntpq's dots or without.
+    kind
+        What sort of word that is, as from ``ntpcluster_parse_table.refid_kind``.
     stratum
         The source's.
     orphan
         The pillar's ``orphan``. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c), so
         what is there hangs below one.
     """
-    if OWN_CLOCK.match(refid or ""):
+    if kind in OWN_CLOCK:
         return "follows nothing but its own clock (refid {0})".format(refid)
     if orphan and stratum is not None and orphan <= stratum < 16:
         return "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
