@@ -74,11 +74,12 @@ def judge(plan, process, table, problems=None):
         said = "{0} does not answer: {1}".format(who, table["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
-        free = _free_running(plan, rv, system)
+        own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
+        free = _free_running(rv, system, own[rows.index(system)] if system else None)
         synchronized = not free and plan is not None and _follows(plan, rv, system)
         found += _listed(plan, rows, table["complete"]) + free + _unknown(rv, system, table)
         found += [] if synchronized else _selection(rv, system, waiting)
-        found += _doubts(plan, rv, rows, system, settling, process["uptime_s"])
+        found += _doubts(plan, rv, rows, own, system, settling, process["uptime_s"])
     if not synchronized and not found:
         found.append(_problem("unsynchronized", "no planned source that answers is followed", refid=rv.get("refid")))
     return {
@@ -131,10 +132,10 @@ def _too_far(offset_ms, row, allowed_ms):
     return __salt__["ntpcluster_problems.too_far"](offset_ms, _name(row), allowed_ms)
 
 
-def _doubts(plan, rv, rows, system, settling, uptime):
+def _doubts(plan, rv, rows, own, system, settling, uptime):
     """What is wrong with the sources, one by one and together, and with the discipline of the clock."""
     majority = any(row["condition"] in SURVIVORS for row in rows)
-    troubles = [_trouble(row, plan, majority, settling) for row in rows]
+    troubles = [_trouble(row, why, majority, settling) for row, why in zip(rows, own)]
     # Of the clock of the source that is followed `_free_running` says more.
     found = [one for row, one in zip(rows, troubles) if one and (row is not system or one["code"] != "orphan")]
     if not plan:
@@ -181,8 +182,11 @@ def _listed(plan, rows, complete):
     return found
 
 
-def _trouble(row, plan, majority, settling):
-    """Why one source is of no use, or None. `majority`: whether there is one for it to be against."""
+def _trouble(row, own, majority, settling):
+    """
+    Why one source is of no use, or None. `own`: why its time is that of its own clock, or None; `majority`: whether there
+    is one for it to be against.
+    """
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "reach": row["reach"], "stratum": row["stratum"], "refid": row["refid"], "flash": flash}
     # When ntpd steps the clock it forgets its sources (clear_all() in ntp_proto.c): each needs a poll to be heard anew.
@@ -210,8 +214,7 @@ def _trouble(row, plan, majority, settling):
     if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls with a time (reach {1:03o})".format(name, row["reach"])
         return _problem("unreachable", said, **facts)
-    own = _own_clock(row, plan) if row["reach"] else None
-    return _problem("orphan", "{0} {1}".format(name, own), **facts) if own else None
+    return _problem("orphan", "{0} {1}".format(name, own), **facts) if own and row["reach"] else None
 
 
 def _refusal(row):
@@ -244,19 +247,22 @@ def _lately(row):
     return row["when_s"] is not None and row["when_s"] <= 4 * (row["poll_s"] or 64)
 
 
-def _free_running(plan, rv, system):
-    """A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine."""
+def _free_running(rv, system, own):
+    """
+    A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine. `own`: why the time of the
+    source that is followed is that of its own clock, or None.
+    """
     if system is None:
-        kind = __salt__["ntpcluster_parse_table.refid_kind"](rv.get("refid"), None)
-        if not __salt__["ntpcluster_problems.own_clock"](rv.get("refid"), kind, None, None):
+        host = {"refid": rv.get("refid"), "stratum": None}
+        host["refid_kind"] = __salt__["ntpcluster_parse_table.refid_kind"](rv.get("refid"), None)
+        if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
         said = "it goes on as an orphan, without any source (refid {0})".format(rv["refid"])
     elif _name(system).startswith(("127.127.1.", "LOCAL(")):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
+    elif not own:
+        return []
     else:
-        own = _own_clock(system, plan)
-        if not own:
-            return []
         said = "its source {0} {1}".format(_name(system), own)
     return [_problem("orphan", said, refid=rv.get("refid"))]
 
@@ -397,11 +403,6 @@ def _numeric(plan):
         for source in plan["sources"]
         if ":" in source["address"] or source["address"].replace(".", "").isdigit()
     ]
-
-
-def _own_clock(row, plan):
-    orphan = plan["orphan_stratum"] if plan else None
-    return __salt__["ntpcluster_problems.own_clock"](row["refid"], row["refid_kind"], row["stratum"], orphan)
 
 
 def _name(row):

@@ -19,7 +19,9 @@ def problems_of(plan, servers):
     those of ``ntpcluster_judge.judge``; the majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)
-    found = [_trouble(plan, server, agreed) for server in servers]
+    known = [dict(server, refid_kind=_refid_kind(server)) for server in servers]
+    own = __salt__["ntpcluster_problems.own_clocks"](known, plan["orphan_stratum"])
+    found = [_trouble(plan, server, why, agreed) for server, why in zip(servers, own)]
     if agreed:
         found.append(_too_far(__salt__["ntpcluster_answers.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
     return [problem for problem in found if problem]
@@ -38,12 +40,13 @@ def _too_far(middle, allowed_ms):
     return problem
 
 
-def _trouble(plan, server, agreed):
-    """Why one server is of no use, or None."""
+def _refid_kind(server):
+    return __salt__["ntpcluster_parse_table.refid_kind"](server["refid"], server["stratum"])
+
+
+def _trouble(plan, server, own, agreed):
+    """Why one server is of no use, or None. `own`: why its time is that of its own clock, or None."""
     name = server["address"] or server["name"]
-    refid, stratum = server["refid"], server["stratum"]
-    kind = __salt__["ntpcluster_parse_table.refid_kind"](refid, stratum)
-    own = __salt__["ntpcluster_problems.own_clock"](refid, kind, stratum, plan["orphan_stratum"])
     age = server["reference_age_s"]
     if server["address"] is None:
         code, said = "unresolvable", "the name {0} has no address here".format(name)

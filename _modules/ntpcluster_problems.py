@@ -86,25 +86,25 @@ def in_order(found, platform):
     return ordered
 
 
-def own_clock(refid, kind, stratum, orphan):
+def own_clocks(sources, orphan):
     """
-    Internal. Why the time of a source is that of a crystal and nobody's else, in words that follow its name; None if it is not.
+    Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
 
-    refid
-        What the source says it follows: an address, or a word, with ntpq's dots or without.
-    kind
-        What sort of word that is, as from ``ntpcluster_parse_table.refid_kind``.
-    stratum
-        The source's.
+    sources
+        List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
     orphan
-        The pillar's ``orphan``. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c), so
-        what is there hangs below one.
+        The pillar's ``orphan``, or None. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c),
+        so what is there hangs below one.
     """
-    if kind in OWN_CLOCK:
-        return "follows nothing but its own clock (refid {0})".format(refid)
-    if orphan and stratum is not None and orphan <= stratum < 16:
-        return "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
-    return None
+    found = []
+    for source in sources:
+        stratum, why = source["stratum"], None
+        if source["refid_kind"] in OWN_CLOCK:
+            why = "follows nothing but its own clock (refid {0})".format(source["refid"])
+        elif orphan and stratum is not None and orphan <= stratum < 16:
+            why = "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
+        found.append(why)
+    return found
 
 
 def too_far(offset_ms, name, allowed_ms):
