@@ -269,3 +269,19 @@ def variables(text):
     """
     answers = _sorted(_lines(text)[0])[0]
     return _variables("\n".join(answers[0]))[0] if answers else {}
+
+
+def associations(text):
+    """
+    Internal. Part what one run of ntpq printed from its answers to ``rv ASSID``, and read these.
+
+    text
+        ntpq's standard output
+
+    Returns the text before the first of them, and {association: its variables, as ``ntpcluster_parse.variables`` says}.
+    An association that is gone by now is missing.
+    """
+    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
+    starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
+    answers = [variables(text[start:end]) for start, end in zip(starts, starts[1:])]
+    return text[: starts[0]], dict((answer.get("associd"), answer) for answer in answers)
