@@ -82,6 +82,7 @@ def judge(plan, process, table, problems=None):
         found += _doubts(plan, rv, rows, own, system, settling, process["uptime_s"])
     if not synchronized and not found:
         found.append(_problem("unsynchronized", "no planned source that answers is followed", refid=rv.get("refid")))
+    platform = plan["platform"] if plan else {"service": process["name"]}
     return {
         "synchronized": synchronized,
         "health": _health(process, synchronized, waiting, found),
@@ -99,7 +100,7 @@ def judge(plan, process, table, problems=None):
         "root_dispersion_ms": rv.get("rootdisp"),
         "frequency_ppm": rv.get("frequency"),
         "peers": rows,
-        "problems": __salt__["ntpcluster_problems.in_order"](found, plan["platform"] if plan else {"service": process["name"]}),
+        "problems": __salt__["ntpcluster_problems.in_order"](found, platform),
     }
 
 
@@ -291,7 +292,8 @@ def _offset(rv, system):
 
 def _unknown(rv, system, table):
     """What the daemon should tell and does not: that is neither good nor bad, but not known."""
-    said = [] if table["complete"] else ["ntpq's table is not whole: {0}".format(table["message"] or "rows are missing")]
+    missing = "ntpq's table is not whole: {0}".format(table["message"] or "rows are missing")
+    said = [] if table["complete"] else [missing]
     unknown = [name for name in ("leap", "stratum", "rootdelay", "rootdisp", "frequency") if rv.get(name) is None]
     if rv.get("offset") is None or system and system["offset_ms"] is None:
         unknown.append("offset")
