@@ -20,7 +20,7 @@ def misfits():
     pillar, known = __salt__["ntpcluster_applied.pillar"](), __salt__["ntpcluster_facts.facts"]()
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
     zone = pillar.get("timezone")
-    fault = __salt__["ntpcluster_timezone.fault"](zone) if zone else None
+    fault = __salt__["ntpcluster_zones.fault"](zone) if zone else None
     if fault:
         found.append(_problem(["timezone"], zone, fault["message"], fault["level"]))
     return found
