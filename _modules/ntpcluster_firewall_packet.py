@@ -303,9 +303,7 @@ def opened(table):
     Internal. The rules of INPUT that let packets in and do no more than open UDP 123, as [(rule, network), ...].
     """
     met = [(rule, conditions) for rule, conditions, _ in _way(table, ("end", "leave"), "INPUT")]
-    return [
-        (rule, opens(conditions, table["version"])) for rule, conditions in met if rule["target"] == "ACCEPT"
-    ]
+    return [(rule, opens(conditions, table["version"])) for rule, conditions in met if rule["target"] == "ACCEPT"]
 
 
 def wider(table, networks):

@@ -156,8 +156,7 @@ def _judge(table, networks, everyone):
 def _without(table, gone):
     lines = [rule["line"] for rule in gone]
     chains = dict(
-        (chain, [rule for rule in rules if rule["line"] not in lines])
-        for chain, rules in table["chains"].items()
+        (chain, [rule for rule in rules if rule["line"] not in lines]) for chain, rules in table["chains"].items()
     )
     return dict(table, chains=chains)
 

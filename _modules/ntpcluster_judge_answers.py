@@ -30,7 +30,8 @@ def problems_of(plan, servers):
 def _too_far(middle, allowed_ms):
     """The problem of a clock that is too far from a server in the middle, or None. Of two the further one counts."""
     told = [
-        __salt__["ntpcluster_problems.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms) for server in middle
+        __salt__["ntpcluster_problems.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms)
+        for server in middle
     ]
     problem = told[-1]
     if problem and not told[0]:

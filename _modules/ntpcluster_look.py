@@ -83,7 +83,9 @@ def _ntpq(commands):
     argv = ["-n", "-c", "timeout {0}".format(NTPQ_TIMEOUT_MS)]
     for command in commands:
         argv += ["-c", command]
-    return __salt__["ntpcluster_program.run"]("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S)
+    return __salt__["ntpcluster_program.run"](
+        "ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S
+    )
 
 
 def _unclear(peer):

@@ -113,7 +113,10 @@ def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
-    running = __salt__["ntpcluster_service.relieve"]() or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+    running = (
+        __salt__["ntpcluster_service.relieve"]()
+        or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+    )
     offset = best["offset_s"]
     with _stopped(service) if running else _nothing():
         _wait_for_port()
