@@ -67,4 +67,3 @@ def _pillar():
     Return what the pillar has under ``ntp``.
     """
     return __salt__["ntpcluster_applied.pillar"]()
-

@@ -132,7 +132,9 @@ def beacon_absent(name):
                 text = salt.utils.yaml.safe_dump({"beacons": saved}, default_flow_style=False) if saved else ""
                 target.write(text.encode("utf-8"))
         if BEACON in _live_beacons():
-            return _result(name, False, comment="the beacon is on still; if the pillar has it (beacons), take it out there")
+            return _result(
+                name, False, comment="the beacon is on still; if the pillar has it (beacons), take it out there"
+            )
     except (IOError, OSError, salt.utils.yaml.YAMLError) as exc:
         return _result(name, False, comment="{0}: {1}".format(path, exc))
     return _result(name, True, changes, "the beacon has been taken off")

@@ -314,7 +314,9 @@ def dhcp_ignored(name):
             return _result(name, comment="no lease can change the NTP configuration")
         changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
         if __opts__["test"]:
-            return _result(name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling)))
+            return _result(
+                name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling))
+            )
         for path in meddling:
             __salt__["ntpcluster_dhcp.ignore"](path)
     except (CommandExecutionError, SaltInvocationError) as exc:
