@@ -60,7 +60,7 @@ digest:
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check tests
+	$(VENV)/bin/ruff format --check _runners tests
 	$(VENV)/bin/yamllint -s salt pillar etc
 	$(VENV)/bin/salt-lint $$(git ls-files 'salt/*.sls' 'pillar/*.sls')
 	$(PYTHON) -m compileall -q _modules _states
