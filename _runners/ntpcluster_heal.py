@@ -30,6 +30,10 @@ def heal(minion, codes, every, at_once):
     """
     if not isinstance(minion, str) or not minion:
         raise SaltInvocationError(f"minion: {minion!r} is no minion")
+    if isinstance(codes, str) and codes:
+        codes = [codes]
+    if codes is not None and not (isinstance(codes, list) and all(isinstance(code, str) for code in codes)):
+        raise SaltInvocationError(f"codes: {codes!r} is neither the code of a problem nor a list of codes")
     if codes is not None and not set(codes) & set(CURABLE):
         return _done(minion, False, "nothing that a deployment would mend: {}".format(", ".join(codes) or "no problem"))
     cache = salt.cache.factory(__opts__)

@@ -93,6 +93,20 @@ def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
     assert master.asked == []
 
 
+def test_one_code_may_be_given_as_text(master):
+    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
+    master.says = ["daemon-stopped"]
+    assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
+    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would mend: unreachable"
+
+
+@pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])
+def test_codes_that_are_none_are_refused(master, codes):
+    said = ntpcluster.heal("node1", codes)["data"]
+    assert said["Error"] == f"codes: {codes!r} is neither the code of a problem nor a list of codes"
+    assert said["retcode"] == 1 and master.asked == []
+
+
 def test_a_host_that_was_cleaned_is_not_deployed_again(master):
     master.says, master.deployed = ["daemon-stopped"], False
     done = ntpcluster.heal("node1", ["daemon-stopped"])

@@ -288,10 +288,21 @@ def test_the_problems_of_hosts_are_put_together_and_none_is_lost(number):
             "1 of 4 hosts does not have the right time",
         ),
         ({"version": "0.0.1"}, "warning", "All 4 hosts have the right time, but not all is well"),
+        ({"health": "settling", "synchronized": False}, "warning", "1 of 4 hosts does not have the right time"),
     ],
 )
 def test_the_headline_is_the_truth(change, level, words):
-    assert ntpcluster_report.verdict(view(changed(node148=change))) == (level, words)
+    seen = view(changed(node148=change))
+    assert ntpcluster_report.verdict(seen) == (level, words)
+    # The page and the check judge alike.
+    assert ntpcluster.WORDS[seen["summary"]["severity"]] == level.upper()
+
+
+def test_a_problem_of_a_host_that_settles_is_a_warning():
+    settling = {"health": "settling", "synchronized": False}
+    settling["problems"] = [{"code": "settling", "message": "started 5 s ago", "remedy": "wait"}]
+    [problem] = ntpcluster_report.problems(view(changed(node148=settling)))
+    assert (problem["look"], problem["hosts"]) == ("warning", ["node148"])
 
 
 def test_a_cluster_without_hosts_is_no_healthy_cluster():

@@ -217,6 +217,14 @@ def test_a_source_given_by_name_is_not_held_against_its_address():
     assert codes(view) == []
 
 
+def test_a_name_that_looks_like_an_address_is_a_name():
+    """Of `cafe` and `ad.be` each letter may stand in an address."""
+    for name in ("cafe", "ad.be"):
+        view = build(returns(ntp180={"planned": [name], "source": "192.0.2.99"}))
+        assert codes(view) == []
+        assert (view["hosts"]["ntp180"]["planned"], view["hosts"]["ntp180"]["planned_addresses"]) == ([name], [])
+
+
 def test_hosts_that_follow_each_other_are_one_loop():
     found = returns(ntp180={"source": "10.0.0.189"}, ntp189={"source": "10.0.0.180"})
     view = build(found)
@@ -391,6 +399,14 @@ def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
         ["10.0.0.181, which tier client asks, is no address of a minion of tier server"],
+    )
+
+
+def test_a_planned_name_is_not_taken_for_an_address_of_nobody():
+    found = returns(node148={"planned": ["ntp1", "10.0.0.189"]}, node149={"planned": ["ntp1", "fd00::1"]})
+    assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
+        [],
+        ["fd00::1, which tier client asks, is no address of a minion of tier server"],
     )
 
 
