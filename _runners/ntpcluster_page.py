@@ -12,8 +12,12 @@ from salt.exceptions import CommandExecutionError
 __load__ = ["parts"]
 
 FOLDER = "ntp/report"
-#: Each part of the page with the file that it is in.
-FILES = {"page": "page.html", "style": "style.css", "script": "script.js"}
+#: Each part of the page with the files that it is made of, in their order.
+FILES = {
+    "page": ("page.html",),
+    "style": ("style.css", "pictures.css", "hosts.css", "media.css"),
+    "script": ("script.js",),
+}
 
 
 def parts(saltenv=None):
@@ -37,10 +41,10 @@ def parts(saltenv=None):
     """
     server, lacks = salt.fileserver.Fileserver(__opts__), []
     for env in [saltenv] if saltenv else sorted(server.envs(), key=lambda name: (name != "base", name)):
-        found = {part: _text(server, name, env) for part, name in FILES.items()}
-        missing = [name for part, name in FILES.items() if not found[part]]
+        texts = {name: _text(server, name, env) for names in FILES.values() for name in names}
+        missing = [name for name, text in texts.items() if not text]
         if not missing:
-            return found
+            return {part: "\n".join(texts[name] for name in names) for part, names in FILES.items()}
         lacks.append("environment {} lacks {}".format(env, ", ".join(missing)))
     raise CommandExecutionError(
         f"the master's file server has no whole salt://{FOLDER}: {'; '.join(lacks) or 'it has no environment'}; "

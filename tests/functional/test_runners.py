@@ -15,6 +15,7 @@ import salt.loader
 import yaml
 
 from tests.lab.images import PROJECT
+from tests.unit.test_report import PARTS
 
 PUBLIC = {"view", "tree", "check", "watch", "report", "metrics", "rollout", "heal"}
 OFF = "The salt master could not be contacted. Is master running?"
@@ -130,10 +131,7 @@ def somewhere(request, tmp_path_factory, runners):
 
 def test_the_page_is_found_wherever_the_runners_are(somewhere):
     parts = json.loads(somewhere.run("ntpcluster_page.parts", "--out=json").stdout)
-    files = {"page": "page.html", "style": "style.css", "script": "script.js"}
-    assert parts == {
-        part: (PROJECT / "salt/ntp/report" / name).read_text(encoding="utf-8").strip() for part, name in files.items()
-    }
+    assert parts == PARTS
 
 
 def test_a_page_that_the_master_does_not_serve_is_one_sentence(tmp_path, runners):
@@ -143,8 +141,8 @@ def test_a_page_that_the_master_does_not_serve_is_one_sentence(tmp_path, runners
     done = master.run("ntpcluster.report", f"path={tmp_path}/ntp.html")
     assert (done.returncode, done.stdout) == (
         1,
-        "Error: the master's file server has no whole salt://ntp/report: environment base lacks style.css, script.js; "
-        "its file_roots must lead to the whole tree\n",
+        "Error: the master's file server has no whole salt://ntp/report: environment base lacks style.css, "
+        "pictures.css, hosts.css, media.css, script.js; its file_roots must lead to the whole tree\n",
     )
     done = master.run("ntpcluster.report", f"path={tmp_path}/ntp.html", "saltenv=prod")
     assert done.returncode == 1 and "environment prod lacks page.html" in done.stdout

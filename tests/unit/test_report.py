@@ -75,8 +75,8 @@ def changed(**changes):
 
 #: The page's files as they are in the tree; that a master serves them is tested in functional/test_runners.py.
 PARTS = {
-    part: (ROOT / "salt/ntp/report" / name).read_text(encoding="utf-8").strip()
-    for part, name in ntpcluster_page.FILES.items()
+    part: "\n".join((ROOT / "salt/ntp/report" / name).read_text(encoding="utf-8").strip() for name in names)
+    for part, names in ntpcluster_page.FILES.items()
 }
 
 

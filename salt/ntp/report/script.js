@@ -6,15 +6,17 @@
   // The age of the data.
   const taken = Date.parse(document.querySelector("time").dateTime);
   const age = get("age");
-  const say = (n, unit) => n + " " + unit + (n === 1 ? "" : "s");
+  const ago = (n, unit) => `${n} ${unit}${n === 1 ? "" : "s"} ago`;
+  const inWords = (minutes) => {
+    if (minutes < 0) return "in the future, by this device\u2019s clock";
+    if (minutes < 2) return "just now";
+    if (minutes < 120) return ago(minutes, "minute");
+    if (minutes < 2880) return ago(Math.floor(minutes / 60), "hour");
+    return ago(Math.floor(minutes / 1440), "day");
+  };
   const tell = () => {
     const minutes = Math.floor((Date.now() - taken) / 60000);
-    age.textContent = " \u2013 " + (
-      minutes < 0 ? "in the future, by this device\u2019s clock" :
-      minutes < 2 ? "just now" :
-      minutes < 120 ? say(minutes, "minute") + " ago" :
-      minutes < 2880 ? say(Math.floor(minutes / 60), "hour") + " ago" :
-      say(Math.floor(minutes / 1440), "day") + " ago");
+    age.textContent = ` \u2013 ${inWords(minutes)}`;
     age.className = minutes >= 60 || minutes < -1 ? "old" : "";
   };
   tell();
@@ -29,24 +31,26 @@
     if (!kept.has(row)) kept.set(row, row.textContent.toLowerCase());
     return kept.get(row);
   };
-  const order = new Intl.Collator("en", {numeric: true});
-  const text = get("text"), sick = get("sick"), shown = get("shown"), all = get("all");
-  let whole = rows.length <= FIRST, said = "";
+  const order = new Intl.Collator("en", { numeric: true });
+  const [text, sick, shown, all] = ["text", "sick", "shown", "all"].map(get);
+  let whole = rows.length <= FIRST;
+  let said = "";
 
   const show = () => {
     const wanted = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let found = 0, seen = 0;
+    let found = 0;
+    let seen = 0;
     for (const row of rows) {
-      const fits = wanted.every((word) => words(row).includes(word)) &&
-        !(sick.checked && row.cells[0].dataset.v === "0");
+      const fits =
+        wanted.every((word) => words(row).includes(word)) && !(sick.checked && row.cells[0].dataset.v === "0");
       found += fits;
       row.hidden = !fits || !(whole || found <= FIRST);
       seen += !row.hidden;
     }
     all.hidden = seen === found;
-    all.textContent = "Show all " + found.toLocaleString("en");
-    shown.textContent = (seen === found ? "" : seen.toLocaleString("en") + " of ") + found.toLocaleString("en") +
-      (found === 1 ? " host" : " hosts") + said;
+    all.textContent = `Show all ${found.toLocaleString("en")}`;
+    const part = seen === found ? "" : `${seen.toLocaleString("en")} of `;
+    shown.textContent = `${part}${found.toLocaleString("en")} host${found === 1 ? "" : "s"}${said}`;
   };
 
   const value = (row, column, kind) => {
@@ -70,9 +74,9 @@
     body.remove();
     body.append(...rows);
     get("table").append(body);
-    heads.forEach((head) => head.removeAttribute("aria-sort"));
+    for (const head of heads) head.removeAttribute("aria-sort");
     heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
-    said = ", sorted by " + heads[column].textContent + (down ? ", descending" : ", ascending");
+    said = `, sorted by ${heads[column].textContent}${down ? ", descending" : ", ascending"}`;
     show();
   };
 
@@ -86,7 +90,10 @@
   get("table").tHead.className = "sorts";
   text.addEventListener("input", show);
   sick.addEventListener("change", show);
-  all.addEventListener("click", () => { whole = true; show(); });
+  all.addEventListener("click", () => {
+    whole = true;
+    show();
+  });
   get("find").addEventListener("submit", (event) => event.preventDefault());
   get("find").hidden = false;
   show();
@@ -96,7 +103,12 @@
     const target = /^#[dr]\d+$/.test(location.hash) && get(location.hash.slice(1));
     if (!target) return;
     if (target.tagName === "DETAILS") target.open = true;
-    if (target.hidden) { whole = true; text.value = ""; sick.checked = false; show(); }
+    if (target.hidden) {
+      whole = true;
+      text.value = "";
+      sick.checked = false;
+      show();
+    }
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
@@ -110,7 +122,9 @@
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];
-    closed.forEach((each) => { each.open = true; });
+    for (const each of closed) each.open = true;
   });
-  addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
+  addEventListener("afterprint", () => {
+    for (const each of closed) each.open = false;
+  });
 })();
