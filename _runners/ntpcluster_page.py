@@ -55,4 +55,5 @@ def parts(saltenv=None):
 def _text(server, name, saltenv):
     """What is in the file, empty if the server has none. White space at its ends does not count."""
     data = server.serve_file({"path": f"{FOLDER}/{name}", "saltenv": saltenv, "loc": 0})["data"]
-    return data.decode("utf-8").strip() if data else ""
+    # Some kinds of file server give text, some bytes.
+    return (data if isinstance(data, str) else data.decode("utf-8")).strip()

@@ -113,7 +113,7 @@ def test_each_call_of_a_runner_names_a_function_that_the_loader_offers(loaded):
     assert len(called) > 10 and called <= set(loaded)
 
 
-@pytest.fixture(scope="module", params=["runner_dirs", "sync_runners", "another environment"])
+@pytest.fixture(scope="module", params=["runner_dirs", "sync_runners", "another environment", "git"])
 def somewhere(request, tmp_path_factory, runners):
     """The master of a site, in each way that a site can bring the runners there."""
     folder = tmp_path_factory.mktemp("site")
@@ -124,9 +124,28 @@ def somewhere(request, tmp_path_factory, runners):
         made = Master(folder, file_roots={"base": tree})
         made.run("saltutil.sync_runners")
         return made
-    made = Master(folder, file_roots={"base": empty, "prod": tree})
-    made.run("saltutil.sync_runners", "saltenv=prod")
+    if request.param == "another environment":
+        made = Master(folder, file_roots={"base": empty, "prod": tree})
+        made.run("saltutil.sync_runners", "saltenv=prod")
+        return made
+    # Links between folders are no folders in git: a site gives the runners a mountpoint.
+    url = f"file://{committed(folder / 'tree')}"
+    code = {url: [{"name": "code"}, {"root": "_runners"}, {"mountpoint": "salt://_runners"}]}
+    served = {"gitfs_remotes": [{url: [{"name": "salt"}, {"root": "salt"}]}, code], "gitfs_base": "main"}
+    made = Master(folder, fileserver_backend=["gitfs"], gitfs_provider="gitpython", **served)
+    for function in ("fileserver.update", "saltutil.sync_runners"):
+        made.run(function)
     return made
+
+
+def committed(folder: Path) -> Path:
+    """A repository with the tree as it is now."""
+    for name in ("salt", "_runners"):
+        shutil.copytree(PROJECT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    author = ["-c", "user.name=nobody", "-c", "user.email=nobody@invalid"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "the tree"]):
+        subprocess.run(["git", "-C", folder, *words], check=True)
+    return folder
 
 
 def test_the_page_is_found_wherever_the_runners_are(somewhere):
