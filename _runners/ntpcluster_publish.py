@@ -46,7 +46,7 @@ def publish(path, data):
                 stream.write(data)
                 os.fchmod(stream.fileno(), 0o644)
             os.replace(fresh, path)
-        except OSError:
+        except BaseException:
             os.unlink(fresh)
             raise
     except OSError as exc:

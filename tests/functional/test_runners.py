@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,13 +105,18 @@ def test_what_people_call_is_in_one_file_and_all_else_says_internal(loaded):
         assert internal != name.startswith("ntpcluster."), name
 
 
-def test_each_call_of_a_runner_names_a_function_that_the_loader_offers(loaded):
-    called = {
-        name
+def test_calls_between_runners_name_functions_that_there_are_and_go_in_no_circle(loaded):
+    calls = {
+        path.stem: set(re.findall(r'__salt__\["(.+?)"\]', path.read_text(encoding="utf-8")))
         for path in (PROJECT / "_runners").glob("*.py")
-        for name in re.findall(r'__salt__\["(.+?)"\]', path.read_text(encoding="utf-8"))
     }
-    assert len(called) > 10 and called <= set(loaded)
+    assert len(calls["ntpcluster"]) > 5 and set().union(*calls.values()) <= set(loaded)
+    # Raises CycleError.
+    order = list(
+        TopologicalSorter({file: {name.split(".")[0] for name in calls[file]} for file in calls}).static_order()
+    )
+    # What people call is called by no runner.
+    assert order[-1] == "ntpcluster"
 
 
 @pytest.fixture(scope="module", params=["runner_dirs", "sync_runners", "another environment", "git"])
