@@ -86,9 +86,24 @@ def test_the_rollout_names_it_among_its_problems(master):
     assert json.loads(done.stdout)["problems"] == [OFF]
 
 
+def manual(master: Master) -> set[str]:
+    """The functions that `salt-run -d ntpcluster` shows."""
+    return set(re.findall(r"^ntpcluster\.(\w+):$", master.run("-d", "ntpcluster").stdout, re.MULTILINE))
+
+
 def test_the_manual_shows_what_people_call_and_nothing_else(master):
-    shown = set(re.findall(r"^ntpcluster[\w.]*(?=:$)", master.run("-d", "ntpcluster").stdout, re.MULTILINE))
-    assert shown == {f"ntpcluster.{name}" for name in PUBLIC}
+    assert manual(master) == PUBLIC
+
+
+def test_runners_of_an_earlier_release_go_when_the_new_ones_are_synced(tmp_path):
+    master = Master(tmp_path, file_roots={"base": [str(PROJECT / "salt")]})
+    kept = tmp_path / "var/cache/salt/master/extmods/runners"
+    kept.mkdir(parents=True)
+    old = '__virtualname__ = "ntpcluster"\ndef __virtual__():\n    return "ntpcluster"\ndef sentence():\n    "Old."\n'
+    (kept / "ntpcluster_sentence.py").write_text(old)
+    assert manual(master) == {"sentence"}
+    master.run("saltutil.sync_runners")
+    assert manual(master) == PUBLIC
 
 
 @pytest.fixture(scope="module")
