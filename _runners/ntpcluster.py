@@ -9,9 +9,8 @@ import functools
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-#: Exit codes as the Monitoring Plugins Development Guidelines have them; the first four severities of the view.
+#: What the severities of the view are called: as the exit codes of the Monitoring Plugins Development Guidelines.
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-UNKNOWN = 3
 
 
 class _Unprinted(int):
@@ -148,7 +147,7 @@ def check(tgt="*", tgt_type="compound", timeout=None):
         seen = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
         code, line = seen["summary"]["severity"], __salt__["ntpcluster_tree.verdict"](seen)
     except SaltInvocationError as exc:
-        code, line = UNKNOWN, exc
+        code, line = WORDS.index("UNKNOWN"), exc
     return _sentence(f"NTP {WORDS[code]}", line, code)
 
 
