@@ -17,13 +17,12 @@ import struct
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
-__virtualname__ = "ntpcluster_firewall_nft"
-
 try:
     import ipaddress
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_nft"
 
 TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 

@@ -11,13 +11,12 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
 
-__virtualname__ = "ntpcluster_firewall_packet"
-
 try:
     import ipaddress
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_packet"
 
 PORT = 123
 BROADCAST = ipaddress.ip_address("255.255.255.255")

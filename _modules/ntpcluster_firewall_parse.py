@@ -11,13 +11,12 @@ import re
 
 import salt.utils.stringutils
 
-__virtualname__ = "ntpcluster_firewall_parse"
-
 try:
     import ipaddress
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_parse"
 
 PORT = 123
 VERSIONS = {"ipv4": 4, "ipv6": 6}

@@ -9,6 +9,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import collections
 
+__virtualname__ = "ntpcluster_firewall_passage"
+
 
 def _met(table, network, answer, state):
     return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state)

@@ -31,17 +31,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 import salt.utils.stringutils
 from salt.exceptions import SaltInvocationError
 
-<<<<<<< HEAD
 __virtualname__ = "ntpcluster_firewall_rules"
 
-try:
-    import ipaddress
-except ImportError:  # Python 2
-    from salt._compat import ipaddress
-
-
-=======
->>>>>>> w-sizes
 COMMENT = "ntpcluster"
 LOGGING = ("LOG", "NFLOG", "ULOG")
 

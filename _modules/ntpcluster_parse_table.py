@@ -12,6 +12,8 @@ import math
 import re
 import socket
 
+__virtualname__ = "ntpcluster_parse_table"
+
 # The index is the three selection bits of a peer's status word (RFC 9327, section 3.2).
 TALLIES = " x.-+#*o"
 CONDITIONS = ["reject", "falseticker", "excess", "outlier", "candidate", "backup", "system_peer", "pps"]

@@ -6,6 +6,8 @@ a daemon's table and the answers of servers show alike. Pure functions.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+__virtualname__ = "ntpcluster_problems"
+
 #: Kinds of refid (see ``ntpcluster_parse.ntpq``) by which a source says that it follows nothing but its own clock.
 OWN_CLOCK = ("local", "orphan")
 

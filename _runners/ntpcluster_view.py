@@ -74,7 +74,7 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
     # Older modules do not know the word.
     kwarg = {"anew": True} if anew else None
     asked = __salt__["ntpcluster_ask.minions"](
-        "ntpcluster.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout
+        "ntpcluster_standing.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout
     )
     return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 
@@ -88,7 +88,7 @@ def build(returns, expected=None, now=None, took=None):
     The view made of what minions returned.
 
     returns
-        {minion: what ``ntpcluster.standing`` or ``ntpcluster.status`` returned, or anything else}
+        {minion: what ``ntpcluster_standing.standing`` or ``ntpcluster.status`` returned, or anything else}
     expected
         Names of all the minions that were asked; those without a return are silent.
     now, took
@@ -241,7 +241,7 @@ def _reason(value):
     """Why a return is no status, in one line that is fit to be shown."""
     if isinstance(value, str) and value.strip():
         if "is not available" in value:
-            return "it does not have the modules of ntpcluster"
+            return "it does not have the modules of this release of ntpcluster"
         # A traceback says last what went wrong; every other text says it first.
         return _short(value.strip().splitlines()[-1 if "Traceback" in value else 0])
     if isinstance(value, dict):

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 #: What four hosts of a lab returned: two servers, two clients, one EL6 and one Debian 12 host in each tier.
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
 NOW = 1795341952.0
-MISSING = "'ntpcluster.standing' is not available."
+MISSING = "'ntpcluster_standing.standing' is not available."
 
 
 def returns(**changes):
@@ -108,7 +108,7 @@ def test_the_last_line_of_a_traceback_and_missing_modules_are_told_as_the_reason
     found["node148"], found["node149"] = "Traceback (most recent call last):\n  x\nValueError: no time", MISSING
     hosts = build(found)["hosts"]
     assert hosts["node148"]["why"] == "ValueError: no time"
-    assert hosts["node149"]["why"] == "it does not have the modules of ntpcluster"
+    assert hosts["node149"]["why"] == "it does not have the modules of this release of ntpcluster"
 
 
 def test_a_host_that_does_not_answer_is_silent_and_named():
