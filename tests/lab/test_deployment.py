@@ -138,6 +138,17 @@ def test_what_people_call_is_on_every_minion_and_nothing_beside_it(cluster, firs
         assert functions == [f"ntpcluster.{function}" for function in FACE], name
 
 
+def test_nobody_runs_a_program_by_a_function_that_is_for_the_other_modules(cluster, first):
+    """Whoever may call `ntpcluster.*` on a master that takes that for a regular expression may call these as well."""
+    words = ("sh", "x", "['-c', 'touch /made']")
+    for name, said in cluster.master.salt("*", "ntpcluster_program.run", *words).items():
+        assert "ntpcluster_program.run is for the other modules" in str(said), name
+    for name, host in cluster.hosts.items():
+        done = host.run(["salt-call", "ntpcluster_program.run", *words], timeout=120)
+        assert "is for the other modules" in done.out + done.err, name
+        assert host.run(["test", "-e", "/made"]).rc != 0, name
+
+
 def test_an_el6_server_is_right_again_by_itself_after_a_power_cut(cluster, first):
     host = cluster.hosts["ntp189"]
     host.reboot(clean=False)
