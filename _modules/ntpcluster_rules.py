@@ -15,7 +15,7 @@ import re
 
 
 def _is_text(value):
-    return isinstance(value, type(""))
+    return __salt__["ntpcluster_wording.is_text"](value)
 
 
 def _number(low, high, unit=""):

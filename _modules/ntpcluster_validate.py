@@ -9,8 +9,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import difflib
 import fnmatch
-import json
-import numbers
 import re
 
 import salt.utils.data
@@ -85,46 +83,20 @@ def problems(pillar, defaults, platform=None):
 # Problems
 
 
+def _problem(*told):
+    return __salt__["ntpcluster_wording.problem"](*told)
+
+
 def _is_text(value):
-    return isinstance(value, type(""))
-
-
-def _problem(path, value, message, level="error"):
-    """
-    Return one problem. Of a value only what is a single one is repeated, of anything else its kind.
-    """
-    if not (value is None or _is_text(value) or isinstance(value, numbers.Real)):
-        value = _shown(value)
-    return {
-        "key": ":".join(_step_name(step) for step in path),
-        "value": value,
-        "message": message,
-        "level": level,
-    }
+    return __salt__["ntpcluster_wording.is_text"](value)
 
 
 def _step_name(step):
-    """
-    Return how one step of a path is written; odd characters are escaped.
-    """
-    text = step if _is_text(step) else "{!r}".format(step)
-    return text if re.match(r"[A-Za-z0-9_.-]{1,80}\Z", text) else json.dumps(text[:80])
+    return __salt__["ntpcluster_wording.step_name"](step)
 
 
 def _shown(value):
-    """
-    Return how a value is spoken of in a message.
-    """
-    if value is None:
-        return "nothing"
-    if _is_text(value):
-        return json.dumps(value[:60], ensure_ascii=False) + ("..." if value[60:] else "")
-    if isinstance(value, numbers.Real):
-        return json.dumps(value)
-    if isinstance(value, (dict, list)):
-        kind = "mapping" if isinstance(value, dict) else "list"
-        return "a {}".format(kind) if value else "an empty {}".format(kind)
-    return "a {}".format(type(value).__name__)
+    return __salt__["ntpcluster_wording.shown"](value)
 
 
 def _refuse(found, path, value, allowed):
