@@ -223,8 +223,9 @@ def _keys(found, keys, platform, rules):
         number = int(number) if _is_text(number) and re.match(r"[1-9][0-9]{0,4}\Z", number) else number
         # What is no number may be a secret in the wrong place: not repeated.
         here = path + [number if isinstance(number, int) else "?"]
-        if not rules["tier_keys"]["key"][0](number):
-            found.append(_problem(here, None, "must have a number from 1 to 65534 before the colon"))
+        proper, numbers = rules["tier_keys"]["key"]
+        if not proper(number):
+            found.append(_problem(here, None, "must have {} before the colon".format(numbers)))
         elif number in ids:
             found.append(_problem(here, None, "is there twice, as a number and as text"))
         else:

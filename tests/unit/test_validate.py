@@ -188,8 +188,8 @@ BAD = [
     (("health", "settle"), datetime.date(2026, 1, 1), "ntp:health:settle", "not a date"),
     # keys
     (("keys",), [SHA1], "ntp:keys", "a mapping of numbers"),
-    (("keys", 0), {"type": "M", "secret": "x"}, "ntp:keys:0", "a number from 1 to 65534"),
-    (("keys", "hunter3"), {"type": "M", "secret": "x"}, 'ntp:keys:"?"', "a number from 1 to 65534"),
+    (("keys", 0), {"type": "M", "secret": "x"}, "ntp:keys:0", "a whole number from 1 to 65534"),
+    (("keys", "hunter3"), {"type": "M", "secret": "x"}, 'ntp:keys:"?"', "a whole number from 1 to 65534"),
     (("keys", 2), {"type": "M", "secret": "x"}, "ntp:keys:2", "twice, as a number and as text"),
     (("keys", 3), "hunter3", "ntp:keys:3", "a mapping of type and secret"),
     (("keys", 1, "type"), "hunter3", "ntp:keys:1:type", "one of M, MD5, SHA1"),
