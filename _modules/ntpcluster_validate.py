@@ -37,6 +37,7 @@ def validate(pillar=None, states=True, anew=True):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster_tiers.relations"](pillar.get("tiers"), method)
         found += _matchers(pillar.get("tiers"))
+        found += __salt__["ntpcluster_effect.effects"](pillar, known["defaults"], known["platform"] if own else None)
     if own and known["platform"] is None:
         found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster_facts.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
