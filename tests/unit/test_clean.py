@@ -15,7 +15,12 @@ def host(monkeypatch):
     """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names what cannot be done."""
 
     class Host:
-        fails, packages, forgot, kept = (), ["ntp"], 0, {"service chronyd": RAN, "files": {FILE: {}}, "packages": ["ntp"]}
+        fails, packages, forgot, kept = (
+            (),
+            ["ntp"],
+            0,
+            {"service chronyd": RAN, "files": {FILE: {}}, "packages": ["ntp"]},
+        )
 
     def act(what, result=True):
         if what in Host.fails:
