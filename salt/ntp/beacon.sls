@@ -10,15 +10,16 @@ include:
 {% else %}
 {% set given = salt['pillar.get']('ntp_beacon', {}) %}
 {#- Without an interval Salt has a beacon look every second. #}
-{% set settings, odd = {'interval': 60}, [] %}
+{% set settings, odd, known = {'interval': 60}, [], ['interval', 'confirm', 'offset_ms', 'calm', 'grace'] %}
 {% for name, value in (given if given is mapping else {}).items() %}
-{% do settings.update({name: value}) if name is string and (value is number or value is none) else odd.append(name) %}
+{% set good = name in known and (value is number or (value is none and name == 'offset_ms')) %}
+{% do settings.update({name: value}) if good else odd.append(name) %}
 {% endfor %}
 {% if given is not mapping or odd %}
 
 beacon-can-be-set:
   test.fail_without_changes:
-    - name: {{ ("the pillar's `ntp_beacon` must be a mapping of settings to numbers, such as {interval: 60}"
+    - name: {{ ("the pillar's `ntp_beacon` must be a mapping of numbers, by " ~ known | join(', ')
         ~ ('; wrong: ' ~ odd | join(', ') if odd else '')) | yaml_dquote }}
 {% else %}
 

@@ -50,6 +50,8 @@ def test_a_rollout_of_whom_nobody_can_tell_is_one_red_state(loaders, given):
         ({"interval": "soon"}, "interval"),
         ({5: 1}, "5"),
         ({"grace": {}}, "grace"),
+        ({"interval": None}, "interval"),
+        ({"confrim": 3}, "confrim"),
     ],
 )
 def test_a_beacon_whose_settings_are_none_is_one_red_state(loaders, given, wrong):

@@ -3,11 +3,13 @@
 import ast
 import collections
 import os
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+from _beacons import ntpcluster as ntpcluster_beacon
 from _modules import ntpcluster_applied, ntpcluster_origin, ntpcluster_process, ntpcluster_service, ntpcluster_step
 from _runners import ntpcluster_view
 from tests.loaded import FUNCTIONS
@@ -98,3 +100,8 @@ def test_no_file_defines_a_name_twice():
     for path in FILES:
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
         assert len(names) == len(set(names)), path
+
+
+def test_the_settings_of_the_beacon_that_the_pillar_may_have_are_those_of_the_beacon():
+    (known,) = re.findall(r"known = .*\[([^]]*)\] %}", (ROOT / "salt/ntp/beacon.sls").read_text())
+    assert sorted(re.findall(r"'(\w+)'", known)) == sorted([*ntpcluster_beacon.DEFAULTS, "interval"])
