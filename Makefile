@@ -60,9 +60,11 @@ digest:
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check tests
+	$(VENV)/bin/ruff format --check _runners tests
 	$(VENV)/bin/yamllint -s salt pillar etc
 	$(VENV)/bin/salt-lint $$(git ls-files 'salt/*.sls' 'pillar/*.sls')
+	$(VENV)/bin/djlint --lint --quiet salt/ntp/report
+	$(VENV)/bin/biome ci --error-on-warnings salt/ntp/report
 	$(PYTHON) -m compileall -q _modules _states
 
 ready: $(VENV)/ready

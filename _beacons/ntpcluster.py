@@ -49,10 +49,6 @@ DEFAULTS = {"confirm": 2, "offset_ms": None, "calm": 0.5, "grace": 60}
 #: What is watched, in the order in which its events are sent.
 WATCHED = ("health", "source", "stratum", "offset")
 
-#: As in ``ntpcluster_judge.judge``.
-SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
-LAST_FOUR = 0x0F
-
 #: Where the loader keeps what this beacon remembers from one look to the next.
 MEMORY = "ntpcluster.beacon"
 
@@ -154,28 +150,14 @@ def _values(known, settings, status):
     # Without a source the stratum is a memory of the daemon's.
     if status["source"] and status["stratum"] is not None:
         found.append(("stratum", status["stratum"]))
-        offset = _offset(status)
-        if settings["offset_ms"] is not None and offset is not None:
-            found.append(("offset", _side(known.get("offset"), settings, offset)))
+        if settings["offset_ms"] is not None and status["offset_ms"] is not None:
+            found.append(("offset", _side(known.get("offset"), settings, status["offset_ms"])))
     return found
 
 
 def _usable(source, status):
-    """Whether a source could still be followed: chosen or nearly so, and one of its last four polls answered."""
-    for peer in status["peers"]:
-        if source in (peer["address"], peer["remote"]):
-            return peer["condition"] in SURVIVORS and bool((peer["reach"] or 0) & LAST_FOUR)
-    return False
-
-
-def _offset(status):
-    """
-    The offset in milliseconds, the daemon's own or that of the row it follows, whichever is larger: ntpd's own
-    figure stands still while it waits for a spike to pass, or measures the frequency after its first start.
-    """
-    rows = [peer["offset_ms"] for peer in status["peers"] if peer["condition"] in ("system_peer", "pps")]
-    known = [offset for offset in [status["offset_ms"]] + rows if offset is not None]
-    return max(known, key=abs) if known else None
+    """Whether a source could still be followed."""
+    return any(peer["usable"] for peer in status["peers"] if source in (peer["address"], peer["remote"]))
 
 
 def _side(last, settings, offset):
@@ -190,7 +172,7 @@ def _side(last, settings, offset):
 
 
 def _event(what, old, new, status):
-    event = dict((key, status[key]) for key in ("health", "tier", "source", "stratum"))
+    event = dict((key, status[key]) for key in ("health", "tier", "source", "stratum", "offset_ms"))
     codes = [problem["code"] for problem in status["problems"]]
-    event.update(offset_ms=_offset(status), tag=what, what=what, old=old, new=new, codes=codes)
+    event.update(tag=what, what=what, old=old, new=new, codes=codes)
     return event

@@ -11,6 +11,11 @@ Each function here is done by a module of its own, which the call names. Modules
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster"
+#: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
+__load__ = [
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
+    "validate", "variables", "version",
+]  # fmt: skip
 
 
 def __virtual__():
@@ -33,8 +38,10 @@ def status():
     - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
       ``leap`` (none, add, del, alarm), ``refid``
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
-    - ``peers``: as ``ntpcluster.peers``
-    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of ``ntpcluster_judge.judge``
+    - ``peers``: as ``ntpcluster.peers``, and of each whether it is ``usable``: the daemon's selection let it through, and
+      it answered one of the last four polls
+    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of
+      ``ntpcluster_problems.in_order``
 
     ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
     "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
@@ -74,7 +81,7 @@ def diagnose():
     A host that is well costs no more than ``ntpcluster.status``.
 
     Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
-    wrong. The codes are those of ``ntpcluster_judge.judge``.
+    wrong. The codes are those of ``ntpcluster_problems.in_order``.
 
     CLI Example:
 

@@ -9,6 +9,8 @@ import binascii
 import re
 import socket
 
+__virtualname__ = "ntpcluster_address"
+
 KINDS = {4: socket.AF_INET, 6: socket.AF_INET6}
 BITS = {4: 32, 6: 128}
 
@@ -48,7 +50,11 @@ def network(text):
     Internal. Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
     """
     form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
-    match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if __salt__["ntpcluster_wording.is_text"](text) else None
+    match = (
+        re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text)
+        if __salt__["ntpcluster_wording.is_text"](text)
+        else None
+    )
     address = number(match.group(1)) if match else None
     if not address:
         return None, form

@@ -7,6 +7,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_answers"
+
 #: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
 AGREEMENT_S = 1.0
 

@@ -22,6 +22,8 @@ import time
 import salt.utils.data
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_applied"
+
 #: Beside what ``ntpcluster_origin.origin`` keeps, and removed with it.
 KEPT = "/var/lib/ntpcluster/applied.json"
 
@@ -84,10 +86,11 @@ def compiled():
     return __pillar__ if whole is None or in_run() else whole
 
 
-def begin(saltenv):
+def begin(saltenv, **called):
     """
     Internal. Note that this is a state run, and the environment of its files. The first state calls it.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     __opts__[RUN] = saltenv
 
 
@@ -98,10 +101,11 @@ def in_run():
     return RUN in __opts__
 
 
-def must_not_wait():
+def must_not_wait(**called):
     """
     Internal. Note that this process is the minion itself, which is deaf as long as a function waits. The beacon calls it.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     __context__[LOOP] = os.getpid()
 
 
@@ -121,7 +125,7 @@ def environments():
     return names[:1] if in_run() else names
 
 
-def keep(plan):
+def keep(plan, **called):
     """
     Internal. Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
 
@@ -130,6 +134,7 @@ def keep(plan):
 
     Returns True if the minion was told to refresh its pillar.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     last = kept()
     fresh = {"pillar": _digest(pillar()), "saltenv": environments()[0], "plan": plan}
     fresh["code"] = __salt__["ntpcluster_code.version"]()

@@ -12,6 +12,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 import copy
 import zlib
 
+__virtualname__ = "ntpcluster_build"
+
 # What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"

@@ -11,6 +11,8 @@ import re
 
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_code"
+
 #: The kinds of code that a minion gets. Runners are the master's.
 KINDS = ("beacons", "modules", "states")
 

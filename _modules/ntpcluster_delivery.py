@@ -13,6 +13,7 @@ import re
 import salt.utils.data
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_delivery"
 # The loader offers this alone; ``complaint`` stays a plain function for the tests.
 __load__ = ["problems"]
 

@@ -13,6 +13,8 @@ import re
 import salt.utils.args
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_dhcp"
+
 #: What editors and rpm leave beside a file; the network scripts do not read them either.
 LEFT_OVERS = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".ntpcluster")
 
@@ -36,13 +38,14 @@ def meddles():
     ]
 
 
-def ignore(path):
+def ignore(path, **called):
     """
     Internal. Make one interface's leases leave the NTP configuration alone. What else its file says stays.
 
     path
         One of ``ntpcluster_dhcp.meddles``.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     say = __salt__["ntpcluster_facts.platform"]()["dhcp"]["say"]
     variable = say.partition("=")[0]
     __salt__["ntpcluster_origin.remember_file"](path)

@@ -11,6 +11,8 @@ import os
 import salt.utils.files
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_diagnose"
+
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
 RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
 
@@ -42,11 +44,11 @@ def diagnose():
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals() + _rights()
-    return __salt__["ntpcluster_judge.in_order"](found, platform)
+    return __salt__["ntpcluster_problems.in_order"](found, platform)
 
 
 def _problem(code, message, **evidence):
-    return __salt__["ntpcluster_judge.problem"](code, message, **evidence)
+    return __salt__["ntpcluster_problems.problem"](code, message, **evidence)
 
 
 def _asked(plan, known):

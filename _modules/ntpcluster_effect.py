@@ -9,6 +9,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import numbers
 
+__virtualname__ = "ntpcluster_effect"
+
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
 DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "prefer")
 DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
@@ -61,7 +63,9 @@ def _limit(pillar, by_cron, platform):
         found.append(_problem(path, limit, message.format(_named(by_cron))))
     # Of a platform that is not known only that it may have the service.
     if step.get("at_boot") is True and (platform is None or platform["ntpdate_service"]):
-        message = "cannot stand beside step:limit: ntpdate at boot sets the clock over any distance. Leave one of them out"
+        message = (
+            "cannot stand beside step:limit: ntpdate at boot sets the clock over any distance. Leave one of them out"
+        )
         found.append(_problem(["step", "at_boot"], True, message))
     panic = _mapping(_mapping(pillar, "options"), "tinker").get("panic")
     if isinstance(panic, numbers.Real) and isinstance(limit, numbers.Real) and (panic == 0 or panic > limit):

@@ -10,6 +10,7 @@ import salt.utils.files
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_facts"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
 __load__ = ["facts", "foreign", "platform"]
 

@@ -33,6 +33,8 @@ import time
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_firewall"
+
 TIMEOUT = 30  # seconds for one call of iptables, which answers in milliseconds
 BUSY = 4  # exit code of iptables when another program holds the lock or changed the table meanwhile
 NO_RULES = "*filter\nCOMMIT\n"
@@ -214,7 +216,7 @@ def _change_live(family, found, done):
         )
 
 
-def firewall(platform=None, networks=None):
+def firewall(platform=None, networks=None, **called):
     """
     Internal. ``ntpcluster.firewall`` says what this returns.
 
@@ -225,6 +227,7 @@ def firewall(platform=None, networks=None):
 
     Raises SaltInvocationError for what is not a network, CommandExecutionError when a file cannot be read.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     report = {}
     for family, found in _survey(platform, networks).items():
         kept = ("networks", "present", "missing", "stale", "wider", "refused", "blocked", "overtaken")
@@ -240,7 +243,7 @@ def firewall(platform=None, networks=None):
     return report
 
 
-def apply(platform=None, networks=None, test=False):
+def apply(platform=None, networks=None, test=False, **called):
     """
     Internal. Open UDP 123 to these networks, and close it to those it was opened to before.
 
@@ -258,6 +261,7 @@ def apply(platform=None, networks=None, test=False):
     Raises SaltInvocationError for what is not a network, CommandExecutionError when rules cannot be read or
     changed; what had been done by then is in the message and, as a dict, in the error's ``info["changes"]``.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     survey = _survey(platform, networks)
     changes = {}
     for family, found in sorted(survey.items()):

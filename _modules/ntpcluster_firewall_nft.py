@@ -22,6 +22,7 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_nft"
 
 TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 
@@ -344,20 +345,21 @@ def _hooks(ruleset, covered):
     ]
 
 
-def hooks(program, covered=()):
+def hooks(program, covered=(), **called):
     """
-    Internal. The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster_firewall_rules.passage``.
+    Internal. The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster_firewall_passage.passage``.
 
     program
         the path of ``nft``
     covered
         [(family, table), ...] that ``iptables-save`` has shown already, such as ``[("ip", "filter")]``
 
-    Returns a list of hooks as ``ntpcluster_firewall_rules.passage`` takes them, each with ``versions``, those of IP it sees.
+    Returns a list of hooks as ``ntpcluster_firewall_passage.passage`` takes them, each with ``versions``, those of IP it sees.
     A chain that cannot be read is a hook that refuses everything and says why.
 
     Raises CommandExecutionError when the kernel does not say which chains there are.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     chains = [chain for chain in _base_chains() if chain[:2] not in covered]
     if not chains:
         return []
@@ -384,14 +386,14 @@ def hooks(program, covered=()):
 
 def unread(family, name, says):
     """
-    Internal. A hook whose rules nobody can read, as one that refuses everything. For its siblings.
+    Internal. A hook whose rules nobody can read, as one that refuses everything.
 
     family, name
         its family in the words of nftables, and its name
     says
         what is quoted of it
 
-    Returns a hook as ``ntpcluster_firewall_rules.passage`` takes it.
+    Returns a hook as ``ntpcluster_firewall_passage.passage`` takes it.
     """
     return {
         "versions": LAYERS.get(family, [4, 6]),
@@ -407,7 +409,7 @@ def unread(family, name, says):
 
 def sets():
     """
-    Internal. The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...]. For its siblings.
+    Internal. The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...].
 
     Rules of iptables have none, so a table of iptables that has some holds rules of nft's own making, which
     ``iptables-save`` prints without their sets: ``ip saddr { 192.0.2.7, 192.0.2.9 } drop`` as ``-j DROP``.

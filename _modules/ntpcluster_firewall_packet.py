@@ -1,9 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a firewall's rules ask of a packet, answered for one packet: a question to UDP 123, or our answer to it.
+Internal. What a firewall's rules do to the packets of one network: a question to UDP 123, or our answer to it.
 
-Which of the questions of a rule are understood is decided here and in ntpcluster_firewall_parse.py; what follows
-for a chain, in ntpcluster_firewall_rules.py.
+Which of the questions of a rule are understood is decided here and in ntpcluster_firewall_parse.py. Whether rules
+are missing is judged in ntpcluster_firewall_rules.py, what all hooks together let through in
+ntpcluster_firewall_passage.py.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -15,10 +16,12 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_packet"
 
 PORT = 123
 BROADCAST = ipaddress.ip_address("255.255.255.255")
 EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
+REFUSING = ("DROP", "REJECT")
 # Targets after which the packet goes on its way. Any other may keep it from ntpd: NFQUEUE, DNAT, TPROXY.
 HARMLESS = (
     None, "ACCEPT", "RETURN", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CT", "NOTRACK", "TOS", "DSCP", "ECN", "TTL",
@@ -105,9 +108,98 @@ def _answered(packet, name, value, negated):
     return (name, value, negated, verdict if verdict is None else verdict != negated)
 
 
+def _takes(conditions, any_interface=False):
+    """
+    Does a rule with these conditions take such packets? True, False, or None: some of them, or unknown. With
+    ``any_interface`` a rule for one interface is judged for the packets that come in there.
+    """
+    verdicts = [
+        verdict
+        for name, _, _, verdict in conditions
+        if not (any_interface and verdict is None and name in ("input", "output"))
+    ]
+    return False if False in verdicts else None if None in verdicts else True
+
+
+def _about(conditions, *names):
+    return [condition for condition in conditions if condition[0] in names]
+
+
+def _lets_some_in(table, chain, seen=()):
+    """Does a chain accept anything new from the network, whatever the port?"""
+    for rule in table["chains"][chain]:
+        if _takes(_about(rule["conditions"], "client", "state", "input")) is False:
+            continue
+        target = rule["target"]
+        if target == "ACCEPT":
+            return True
+        if target in table["chains"] and target not in seen and _lets_some_in(table, target, seen + (chain,)):
+            return True
+    return False
+
+
+def _outcome(table, rule, seen=()):
+    """
+    What becomes of the network's packets at this rule: ``end`` and ``ban`` refuse them all (see the head of
+    ntpcluster_firewall_rules.py), ``accept``, ``leave`` the chain; None when some of them go on.
+    """
+    target, conditions = rule["target"], rule["conditions"]
+    takes = _takes(conditions)
+    if target in ("ACCEPT", "RETURN"):
+        return ("accept" if target == "ACCEPT" else "leave") if takes else None
+    if rule["drops"]:
+        if rule["aimed"]:
+            return "ban" if takes else None
+        # whoever is not in another network: that the other one overlaps with ours makes it no less the end
+        return "end" if _takes([one for one in conditions if one[0] != "client" or one[3] is False]) else None
+    if target not in table["chains"] or target in seen or not _takes(conditions, any_interface=True):
+        return None
+    found = None
+    for inner in table["chains"][target]:
+        found = found or _outcome(table, inner, seen + (target,))
+    if found == "end" and rule["aimed"] and not _lets_some_in(table, target):
+        found = "ban"
+    if found == "leave" or (not takes and found != "end"):
+        found = None
+    return "leave" if found is None and takes and rule["goto"] else found
+
+
+def _way(table, stops, chain, path=(), seen=()):
+    """What ``reachable`` says; ``path``: the conditions of the jumps that lead to the chain."""
+    met = []
+    for rule in table["chains"].get(chain, []):
+        conditions = list(path) + rule["conditions"]
+        verdict = _takes(conditions)
+        if verdict is False:
+            continue
+        met.append((rule, conditions, verdict))
+        target = rule["target"]
+        if target in table["chains"] and target not in seen:
+            met += _way(table, stops, target, conditions, seen + (chain,))
+        if _outcome(table, rule) in stops:
+            break
+    return met
+
+
+def _too_wide(rule, conditions, networks):
+    """Does this rule let ask for the time, or may it, who is in none of the networks?"""
+    takes = _takes([one for one in conditions if one[0] != "client"], any_interface=True)
+    about_time = bool(_about(conditions, "dport", "either port"))
+    if rule["target"] != "ACCEPT" or takes is False or not (takes or about_time):
+        return False
+    sources = [parts for _, parts, negated, _ in _about(conditions, "client") if not negated]
+    sources.append([EVERYONE[networks[0].version]])
+    if any(all(any(_inside(part, network) for network in networks) for part in parts) for parts in sources):
+        return False
+    # Trust in one address for everything (an administrator's desk) is not about time and goes unmentioned.
+    return about_time or any(
+        all(any(_inside(network, part) for part in parts) for parts in sources) for network in networks
+    )
+
+
 def meet(table, network, answer=False, state="NEW"):
     """
-    Internal. Answer what each rule of a table asks, for the packets of one network. For its siblings.
+    Internal. Answer what each rule of a table asks, for the packets of one network.
 
     table
         as from ``ntpcluster_firewall_parse.table``
@@ -118,14 +210,12 @@ def meet(table, network, answer=False, state="NEW"):
     state
         the packet's state in connection tracking; None when it is not known
 
-    Returns the table with other rules, in which
+    Returns the table with the ``version`` of IP and with other rules, in which
 
     * ``conditions`` is [(name, value, negated, verdict), ...]: True when all such packets meet the condition, False
       when none does, None when some do or it is not understood; the client's address is called ``client`` now
     * ``aimed`` says whether the rule names whom it is for, by network or interface
-    * ``refuses`` says whether its target may keep the packet from ntpd
-
-    CLI Example: none; it takes a parsed table.
+    * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` that it does
     """
     packet = Packet(network, answer, state)
     chains = {}
@@ -136,7 +226,96 @@ def meet(table, network, answer=False, state="NEW"):
                 conditions=[_answered(packet, *condition) for condition in rule["conditions"]],
                 aimed=_aimed(rule, packet),
                 refuses=rule["target"] not in HARMLESS and rule["target"] not in table["chains"],
+                drops=rule["target"] in REFUSING,
             )
             for rule in rules
         ]
-    return dict(table, chains=chains)
+    return dict(table, chains=chains, version=network.version)
+
+
+def reachable(table, stops, chain="INPUT"):
+    """
+    Internal. What a packet may meet on its way through a chain.
+
+    table
+        as from ``ntpcluster_firewall_packet.meet``
+    stops
+        the way is followed to a rule with one of these outcomes, as from ``ntpcluster_firewall_packet.outcomes``
+
+    Returns [(rule, conditions, verdict), ...] in order: the conditions are those of the rule and of the jumps that lead
+    to it, the verdict True when the rule takes all such packets, None when it takes some of them or nobody knows.
+    """
+    return _way(table, stops, chain)
+
+
+def outcomes(table, chain):
+    """
+    Internal. What becomes of the packets at each rule of a chain, as a list of words.
+
+    ``end`` and ``ban`` refuse them all (see the head of ntpcluster_firewall_rules.py), ``accept`` lets them in, ``leave``
+    takes them out of the chain; None where some of them go on.
+    """
+    return [_outcome(table, rule) for rule in table["chains"].get(chain, [])]
+
+
+def takes(conditions, *names):
+    """
+    Internal. Whether a rule with these conditions takes the packets: True, False, or None: some of them, or unknown.
+    With names, only the conditions of these names are asked.
+    """
+    return _takes(_about(conditions, *names) if names else conditions)
+
+
+def everyone(family):
+    """
+    Internal. The network of all hosts of a family, ``ipv4`` or ``ipv6``, as an ipaddress object.
+    """
+    return EVERYONE[4 if family == "ipv4" else 6]
+
+
+def opens(conditions, version):
+    """
+    Internal. The network to which a rule of these conditions opens UDP 123, when that is all it does; else None.
+
+    conditions
+        as from ``ntpcluster_firewall_packet.reachable``
+    version
+        4 or 6
+    """
+    if any(negated for _, _, negated, _ in conditions):
+        return None
+    if len(_about(conditions, "client", "protocol", "dport", "state")) < len(conditions):
+        return None
+    asked = [(name, value) for name, value, _, _ in conditions]
+    if ("protocol", ["udp"]) not in asked or ("dport", [(PORT, PORT)]) not in asked:
+        return None
+    if not _takes(_about(conditions, "protocol", "dport", "state")):
+        return None
+    narrowest = EVERYONE[version]
+    for _, parts in [one for one in asked if one[0] == "client"]:
+        if len(parts) > 1:
+            return None
+        narrowest = parts[0] if _inside(parts[0], narrowest) else narrowest
+    return narrowest
+
+
+def opened(table):
+    """
+    Internal. The rules of INPUT that let packets in and do no more than open UDP 123, as [(rule, network), ...].
+    """
+    met = [(rule, conditions) for rule, conditions, _ in _way(table, ("end", "leave"), "INPUT")]
+    return [(rule, opens(conditions, table["version"])) for rule, conditions in met if rule["target"] == "ACCEPT"]
+
+
+def wider(table, networks):
+    """
+    Internal. The rules that let ask for the time, or may, who is in none of these networks, as text.
+
+    table
+        as from ``ntpcluster_firewall_packet.meet``, for everyone
+    """
+    found = []
+    for rule, conditions, _ in _way(table, ("end", "leave"), "INPUT"):
+        if _too_wide(rule, conditions, networks) and rule["text"] not in found:
+            found.append(rule["text"])
+    return found

@@ -16,6 +16,7 @@ try:
 except ImportError:  # Python 2
     from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_firewall_parse"
 
 PORT = 123
 VERSIONS = {"ipv4": 4, "ipv6": 6}
@@ -60,17 +61,32 @@ def _tokens(line):
     return [plain or re.sub(r"\\(.)", r"\1", quoted) for quoted, plain in TOKEN.findall(line)]
 
 
+def network(text, strict=True):
+    """
+    Internal. A network, or one address, as an ipaddress object.
+
+    text
+        as people and iptables write it
+    strict
+        False when bits of a host may be set, as in ``10.0.0.7/24``
+
+    Raises ValueError for what is neither, TypeError for what is no text.
+    """
+    found = ipaddress.ip_network(text, strict=strict)
+    # 10.0.0.0/0.0.0.255 is a netmask to iptables and a host mask to Python: not the same packets
+    mask = text.partition("/")[2]
+    if "%" in text or ("." in mask and mask != "{}".format(found.netmask)):
+        raise ValueError("a host mask or an interface is no part of a network")
+    return found
+
+
 def _networks(text, version):
     """A rule's address or network, as a list; None for what is neither (a host name, a list, another family)."""
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        found = network(text, strict=False)
     except ValueError:
         return None
-    # 10.0.0.0/0.0.0.255 is a netmask to iptables and a host mask to Python: not the same packets
-    mask = text.partition("/")[2]
-    if network.version != version or ("." in mask and mask != "{}".format(network.netmask)):
-        return None
-    return [network]
+    return [found] if found.version == version else None
 
 
 def _range(text, version):
@@ -172,7 +188,7 @@ def _for_tcp(line):
 
 def table(text, family="ipv4"):
     """
-    Internal. The complete tables in the output of ``iptables-save``, or in a file with the same content. For its siblings.
+    Internal. The complete tables in the output of ``iptables-save``, or in a file with the same content.
 
     text
         the output or the file's content
@@ -215,7 +231,7 @@ def table(text, family="ipv4"):
 
 def hooks(text, family="ipv4", prefix=""):
     """
-    Internal. The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order. For its siblings.
+    Internal. The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order.
 
     text
         as for ``ntpcluster_firewall_parse.table``, or what that made of it

@@ -23,253 +23,18 @@ by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are th
 Where the end is a jump, and its chain bans somebody on the way, ours go into the chain and not before the jump, if
 no other rule leads there. ``overtaken`` names what ours come before although it may have been meant for them too.
 
-The other hooks that a question and its answer pass can refuse but not open, so they are only judged.
+The other hooks that a question and its answer pass are judged in ntpcluster_firewall_passage.py.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import collections
-
 import salt.utils.stringutils
 from salt.exceptions import SaltInvocationError
 
-try:
-    import ipaddress
-except ImportError:  # Python 2
-    from salt._compat import ipaddress
-
+__virtualname__ = "ntpcluster_firewall_rules"
 
 COMMENT = "ntpcluster"
-PORT = 123
-VERSIONS = {"ipv4": 4, "ipv6": 6}
-EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
-
-REFUSING = ("DROP", "REJECT")
 LOGGING = ("LOG", "NFLOG", "ULOG")
-
-
-# What becomes of the packets of one network; ``table`` is one from ``ntpcluster_firewall_packet.meet``
-
-
-def _inside(inner, outer):
-    return inner.prefixlen >= outer.prefixlen and inner.network_address in outer
-
-
-def _met(table, network, answer=False, state="NEW"):
-    return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state)
-
-
-def _takes(conditions, any_interface=False):
-    """
-    Does a rule with these conditions take such packets? True, False, or None: some of them, or unknown. With
-    ``any_interface`` a rule for one interface is judged for the packets that come in there.
-    """
-    verdicts = [
-        verdict
-        for name, _, _, verdict in conditions
-        if not (any_interface and verdict is None and name in ("input", "output"))
-    ]
-    return False if False in verdicts else None if None in verdicts else True
-
-
-def _about(conditions, *names):
-    return [condition for condition in conditions if condition[0] in names]
-
-
-def _lets_some_in(table, chain, seen=()):
-    """Does a chain accept anything new from the network, whatever the port?"""
-    for rule in table["chains"][chain]:
-        if _takes(_about(rule["conditions"], "client", "state", "input")) is False:
-            continue
-        target = rule["target"]
-        if target == "ACCEPT":
-            return True
-        if target in table["chains"] and target not in seen and _lets_some_in(table, target, seen + (chain,)):
-            return True
-    return False
-
-
-def _outcome(table, rule, seen=()):
-    """
-    What becomes of the network's packets at this rule: ``end`` and ``ban`` refuse them all (see the head of this
-    file), ``accept``, ``leave`` the chain; None when some of them go on.
-    """
-    target, conditions = rule["target"], rule["conditions"]
-    takes = _takes(conditions)
-    if target in ("ACCEPT", "RETURN"):
-        return ("accept" if target == "ACCEPT" else "leave") if takes else None
-    if target in REFUSING:
-        if rule["aimed"]:
-            return "ban" if takes else None
-        # whoever is not in another network: that the other one overlaps with ours makes it no less the end
-        return "end" if _takes([one for one in conditions if one[0] != "client" or one[3] is False]) else None
-    if target not in table["chains"] or target in seen or not _takes(conditions, any_interface=True):
-        return None
-    found = None
-    for inner in table["chains"][target]:
-        found = found or _outcome(table, inner, seen + (target,))
-    if found == "end" and rule["aimed"] and not _lets_some_in(table, target):
-        found = "ban"
-    if found == "leave" or (not takes and found != "end"):
-        found = None
-    return "leave" if found is None and takes and rule["goto"] else found
-
-
-def _reachable(table, stops, chain="INPUT", path=(), seen=()):
-    """
-    What a packet may meet on its way through a chain, in order, until a rule with one of these outcomes:
-    [(rule, its conditions and those of the jumps that lead to it), ...].
-    """
-    met = []
-    for rule in table["chains"].get(chain, []):
-        conditions = list(path) + rule["conditions"]
-        if _takes(conditions) is False:
-            continue
-        met.append((rule, conditions))
-        target = rule["target"]
-        if target in table["chains"] and target not in seen:
-            met += _reachable(table, stops, target, conditions, seen + (chain,))
-        if _outcome(table, rule) in stops:
-            break
-    return met
-
-
-def _verdict(table, hook):
-    """What refuses all such packets in this hook, or None; and what may refuse some."""
-    doubts, hope = [], False
-    left = []  # chains that packets may have left before their end
-    for rule, conditions in _reachable(table, ("leave",), hook["chain"]):
-        takes = _takes(conditions)
-        if rule["target"] == "ACCEPT":
-            if takes:
-                return None, doubts
-            # perhaps it takes them all: for instance, who asks comes by this interface
-            understood = not (hook["strict"] and _about(conditions, "unknown"))
-            hope = hope or (understood and _takes(_about(conditions, "client")) is True)
-        elif rule["refuses"]:
-            sure = takes and rule["target"] in REFUSING and rule["chain"] not in left
-            if not hope and (sure or (hook["strict"] and _about(conditions, "unknown"))):
-                return hook["prefix"] + rule["text"], doubts
-            doubts.append(hook["prefix"] + rule["text"])
-            if sure:
-                return None, doubts
-        elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
-            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
-        elif rule["target"] == "RETURN" and not _about(conditions, "unknown") and _takes(_about(conditions, "client")):
-            left.append(rule["chain"])
-    if hook["policy"] == "ACCEPT":
-        return None, doubts
-    return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
-
-
-def _untracks(rule):
-    return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
-
-
-def _untracked(hooks, network):
-    """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
-    found = False
-    for hook in hooks:
-        if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
-            continue
-        met = _reachable(_met(hook["table"], network, hook["answer"], None), ("leave",), hook["chain"])
-        away = False  # may some packets have left the chain before
-        for rule, conditions in met:
-            if _untracks(rule):
-                if _takes(conditions) and not away:
-                    return True
-                found = None
-            away = away or rule["target"] in ("ACCEPT", "RETURN")
-    return found
-
-
-def _states(hooks, network):
-    """The state of the question and that of the answer; None: not known."""
-    question = _untracked([hook for hook in hooks if not hook["answer"]], network)
-    answer = _untracked([hook for hook in hooks if hook["answer"]], network)
-    return (
-        {True: "UNTRACKED", False: "NEW"}.get(question),
-        # of a connection whose question was not tracked, the answer is the first packet
-        "UNTRACKED" if answer else {True: "NEW", False: "ESTABLISHED"}.get(question) if answer is False else None,
-    )
-
-
-def passage(hooks, networks, family="ipv4"):
-    """
-    Internal. Judge whether questions from these networks get through these hooks, and the answers back. For its siblings.
-
-    hooks
-        list, as from ``ntpcluster_firewall_parse.hooks``; those of another family are left out of account
-    networks, family
-        as for ``ntpcluster_firewall_rules.judge``
-
-    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
-    """
-    version = VERSIONS[family]
-    refused, blocked = collections.OrderedDict(), []
-    passed = [hook for hook in hooks if version in hook["versions"]]
-    for network in _wanted(networks, version):
-        states = _states(passed, network)
-        for hook in passed:
-            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]]), hook)
-            blocked += [doubt for doubt in doubts if doubt not in blocked]
-            if found:
-                refused["{}".format(network)] = found
-                break
-    return {"refused": refused, "blocked": blocked}
-
-
-# Who is let in, and by which rule
-
-
-def _opens(conditions, version):
-    """The network to which a rule of these conditions opens UDP 123, when that is all it does; else None."""
-    if any(negated for _, _, negated, _ in conditions):
-        return None
-    if len(_about(conditions, "client", "protocol", "dport", "state")) < len(conditions):
-        return None
-    asked = [(name, value) for name, value, _, _ in conditions]
-    if ("protocol", ["udp"]) not in asked or ("dport", [(PORT, PORT)]) not in asked:
-        return None
-    if not _takes(_about(conditions, "protocol", "dport", "state")):
-        return None
-    narrowest = EVERYONE[version]
-    for _, parts in [one for one in asked if one[0] == "client"]:
-        if len(parts) > 1:
-            return None
-        narrowest = parts[0] if _inside(parts[0], narrowest) else narrowest
-    return narrowest
-
-
-def _too_wide(rule, conditions, networks):
-    """Does this rule let ask for the time, or may it, who is in none of the networks?"""
-    takes = _takes([one for one in conditions if one[0] != "client"], any_interface=True)
-    about_time = bool(_about(conditions, "dport", "either port"))
-    if rule["target"] != "ACCEPT" or takes is False or not (takes or about_time):
-        return False
-    sources = [parts for _, parts, negated, _ in _about(conditions, "client") if not negated]
-    sources.append([EVERYONE[networks[0].version]])
-    if any(all(any(_inside(part, network) for network in networks) for part in parts) for parts in sources):
-        return False
-    # Trust in one address for everything (an administrator's desk) is not about time and goes unmentioned.
-    return about_time or any(
-        all(any(_inside(network, part) for part in parts) for parts in sources) for network in networks
-    )
-
-
-def _wider(table, networks, version):
-    """The rules, and the policy, that let in more than the networks."""
-    everyone = _met(table, EVERYONE[version])
-    wider = []
-    for rule, conditions in _reachable(everyone, ("end", "leave")):
-        if _too_wide(rule, conditions, networks) and rule["text"] not in wider:
-            wider.append(rule["text"])
-    if table["policy"].get("INPUT", "ACCEPT") == "ACCEPT" and _place(everyone)[2] is None:
-        wider.append("-P INPUT ACCEPT")
-    return wider
-
-
-# Our own rules
 
 
 def _arguments(network):
@@ -277,7 +42,7 @@ def _arguments(network):
     source = ["-s", "{}".format(network)] if network.prefixlen else []
     # No state match: where no other rule accepts established traffic it would let in the first packet of a
     # client and not the second, as ntpd asks from port 123 to port 123 and stays one flow.
-    return source + ["-p", "udp", "-m", "udp", "--dport", "{}".format(PORT)] + [
+    return source + ["-p", "udp", "-m", "udp", "--dport", "123"] + [
         "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT",
     ]  # fmt: skip
 
@@ -293,11 +58,7 @@ def _wanted(networks, version):
     wanted = []
     for item in networks:
         try:
-            text = salt.utils.stringutils.to_unicode(item)
-            network = ipaddress.ip_network(text)
-            mask = text.partition("/")[2]
-            if "%" in text or ("." in mask and mask != "{}".format(network.netmask)):
-                raise ValueError("a host mask or an interface is no part of a network")
+            network = __salt__["ntpcluster_firewall_parse.network"](salt.utils.stringutils.to_unicode(item))
         except (TypeError, ValueError) as err:
             raise SaltInvocationError(
                 "'{}' is no network: {}. Write it like 10.0.0.0/24 or 2001:db8::/64.".format(item, err)
@@ -307,12 +68,17 @@ def _wanted(networks, version):
     return wanted
 
 
+def _met(table, network):
+    return __salt__["ntpcluster_firewall_packet.meet"](table, network)
+
+
+def _reachable(table, chain="INPUT"):
+    return __salt__["ntpcluster_firewall_packet.reachable"](table, ("end", "leave"), chain)
+
+
 def _bans_some(table, chain):
     """Does a chain refuse a part of the network, or may it, before it refuses the rest?"""
-    return any(
-        rule["refuses"] and _takes(conditions) is None
-        for rule, conditions in _reachable(table, ("end", "leave"), chain)
-    )
+    return any(rule["refuses"] and takes is None for rule, _, takes in _reachable(table, chain))
 
 
 def _place(table):
@@ -320,12 +86,13 @@ def _place(table):
     chain = "INPUT"
     while True:
         rules = table["chains"].get(chain, [])
-        ends = [index for index, rule in enumerate(rules) if _outcome(table, rule) in ("end", "leave")]
+        outcomes = __salt__["ntpcluster_firewall_packet.outcomes"](table, chain)
+        ends = [index for index, outcome in enumerate(outcomes) if outcome in ("end", "leave")]
         index, end = (ends[0], rules[ends[0]]) if ends else (len(rules), None)
         inner = end and end["target"]
         jumps = [rule for others in table["chains"].values() for rule in others if rule["target"] == inner]
-        alone = inner in table["chains"] and len(jumps) == 1 and _takes(end["conditions"])
-        if not (alone and _outcome(table, end) == "end" and _bans_some(table, inner)):
+        alone = inner in table["chains"] and len(jumps) == 1 and outcomes[index] == "end"
+        if not (alone and __salt__["ntpcluster_firewall_packet.takes"](end["conditions"]) and _bans_some(table, inner)):
             break
         chain = inner
     while index and rules[index - 1]["target"] in LOGGING:  # packets let in are not logged as dropped
@@ -335,33 +102,43 @@ def _place(table):
 
 def _overtaken(table, end):
     """The rules that a new rule of ours comes before although they may have been meant for it too."""
-    met = _reachable(table, ("end", "leave"))
+    met = _reachable(table)
     while end and met and met[0][0] is not end:
         met = met[1:]
     return [
         rule["text"]
-        for rule, conditions in (met if end else [])
-        if rule["refuses"] and (_takes(conditions) is None or _about(conditions, "dport"))
+        for rule, conditions, takes in (met if end else [])
+        if rule["refuses"] and (takes is None or any(name == "dport" for name, _, _, _ in conditions))
     ]
 
 
-def _judge(table, networks, version):
+def _wider(table, networks, everyone):
+    """The rules, and the policy, that let in more than the networks."""
+    met = _met(table, everyone)
+    wider = __salt__["ntpcluster_firewall_packet.wider"](met, networks)
+    if table["policy"].get("INPUT", "ACCEPT") == "ACCEPT" and _place(met)[2] is None:
+        wider.append("-P INPUT ACCEPT")
+    return wider
+
+
+def _judge(table, networks, everyone):
     """
     ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the
     rules go in at these numbers; ``first``: those of the stale that are taken out before that; and ``overtaken``.
     """
     present, missing = [], []
     for network in networks:
-        met = _reachable(_met(table, network), ("end", "leave"))
-        same = [rule for rule, path in met if rule["target"] == "ACCEPT" and _opens(path, version) == network]
+        opened = __salt__["ntpcluster_firewall_packet.opened"](_met(table, network))
+        same = [rule for rule, to in opened if to == network]
         present += same[:1]
         missing += [] if same else [network]
     stale, first = [], []
-    chains = _met(table, EVERYONE[version])["chains"]
+    opens = __salt__["ntpcluster_firewall_packet.opens"]
+    chains = _met(table, everyone)["chains"]
     for chain in sorted(chains):
         for rule in chains[chain]:
             ours = rule["comment"] == COMMENT and rule["target"] == "ACCEPT"
-            network = _opens(rule["conditions"], version) if ours else None
+            network = opens(rule["conditions"], everyone.version) if ours else None
             if network in missing:  # no packet gets there
                 first.append(rule)
             elif network is not None and network not in networks:
@@ -381,8 +158,7 @@ def _judge(table, networks, version):
 def _without(table, gone):
     lines = [rule["line"] for rule in gone]
     chains = dict(
-        (chain, [rule for rule in rules if rule["line"] not in lines])
-        for chain, rules in table["chains"].items()
+        (chain, [rule for rule in rules if rule["line"] not in lines]) for chain, rules in table["chains"].items()
     )
     return dict(table, chains=chains)
 
@@ -443,24 +219,24 @@ def judge(text, networks, family="ipv4", beside=()):
     * ``wider``: rules of others (or the policy) that let in more than the networks, or may
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
     * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_rules.passage``
+    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_passage.passage``
 
     Raises SaltInvocationError for anything that is not a network.
     """
-    version = VERSIONS[family]
-    wanted = _wanted(networks, version)
+    everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
+    wanted = _wanted(networks, everyone.version)
     tables = __salt__["ntpcluster_firewall_parse.table"](text, family)
     table = tables.get("filter")
     if table is None:
         return None
-    judged = _judge(table, wanted, version)
+    judged = _judge(table, wanted, everyone)
     stale = judged["first"] + judged["stale"]
-    wider = _wider(_without(table, stale), wanted, version) if wanted else []
+    wider = _wider(_without(table, stale), wanted, everyone) if wanted else []
     policy = table["policy"].get("INPUT", "ACCEPT")
     steps = _steps(judged)
     after = _edit(text, judged) if steps else tables
     hooks = __salt__["ntpcluster_firewall_parse.hooks"](after, family) + list(beside)
-    way = passage(hooks, networks, family)
+    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted)
     return {
         "networks": ["{}".format(network) for network in wanted],
         "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",
@@ -496,8 +272,8 @@ def edit(text, networks, family="ipv4"):
 
     Raises SaltInvocationError for anything that is not a network.
     """
-    version = VERSIONS[family]
-    networks = _wanted(networks, version)
+    everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
+    networks = _wanted(networks, everyone.version)
     text = salt.utils.stringutils.to_unicode(text)
     table = __salt__["ntpcluster_firewall_parse.table"](text, family).get("filter")
-    return text if table is None else _edit(text, _judge(table, networks, version))
+    return text if table is None else _edit(text, _judge(table, networks, everyone))

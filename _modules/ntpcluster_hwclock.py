@@ -12,6 +12,8 @@ import time
 import salt.utils.files
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_hwclock"
+
 #: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 

@@ -5,6 +5,8 @@ Internal. What the answers of servers say of them and of this host's clock, wher
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+__virtualname__ = "ntpcluster_judge_answers"
+
 
 def problems_of(plan, servers):
     """
@@ -15,11 +17,13 @@ def problems_of(plan, servers):
     servers
         As ``ntpcluster.query`` returns them.
 
-    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster_judge.judge``, and so are the rules; the
-    majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
+    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster_problems.in_order``, the rules
+    those of ``ntpcluster_judge.judge``; the majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)
-    found = [_trouble(plan, server, agreed) for server in servers]
+    known = [dict(server, refid_kind=_refid_kind(server)) for server in servers]
+    own = __salt__["ntpcluster_problems.own_clocks"](known, plan["orphan_stratum"])
+    found = [_trouble(plan, server, why, agreed) for server, why in zip(servers, own)]
     if agreed:
         found.append(_too_far(__salt__["ntpcluster_answers.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
     return [problem for problem in found if problem]
@@ -28,7 +32,8 @@ def problems_of(plan, servers):
 def _too_far(middle, allowed_ms):
     """The problem of a clock that is too far from a server in the middle, or None. Of two the further one counts."""
     told = [
-        __salt__["ntpcluster_judge.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms) for server in middle
+        __salt__["ntpcluster_problems.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms)
+        for server in middle
     ]
     problem = told[-1]
     if problem and not told[0]:
@@ -38,10 +43,13 @@ def _too_far(middle, allowed_ms):
     return problem
 
 
-def _trouble(plan, server, agreed):
-    """Why one server is of no use, or None."""
+def _refid_kind(server):
+    return __salt__["ntpcluster_parse_table.refid_kind"](server["refid"], server["stratum"])
+
+
+def _trouble(plan, server, own, agreed):
+    """Why one server is of no use, or None. `own`: why its time is that of its own clock, or None."""
     name = server["address"] or server["name"]
-    own = __salt__["ntpcluster_judge.own_clock"](server["refid"], server["stratum"], plan["orphan_stratum"])
     age = server["reference_age_s"]
     if server["address"] is None:
         code, said = "unresolvable", "the name {0} has no address here".format(name)
@@ -68,7 +76,7 @@ def _trouble(plan, server, agreed):
         )
     else:
         return None
-    return __salt__["ntpcluster_judge.problem"](code, said, peer=name, answer=server)
+    return __salt__["ntpcluster_problems.problem"](code, said, peer=name, answer=server)
 
 
 def host(plan, process, answers, problems):
@@ -88,7 +96,7 @@ def host(plan, process, answers, problems):
     and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
     would take, ``offset_ms`` that of the server in the middle; of two in the middle that of the further one.
     """
-    problem, servers = __salt__["ntpcluster_judge.problem"], answers["servers"]
+    problem, servers = __salt__["ntpcluster_problems.problem"], answers["servers"]
     found = problems + problems_of(plan, servers)
     wrong = [one["code"] for one in found]
     agreed = __salt__["ntpcluster_answers.majority"](servers)
@@ -119,6 +127,6 @@ def host(plan, process, answers, problems):
         refid=best["refid"] if best else None,
         offset_ms=__salt__["ntpcluster_answers.middle"](agreed)[-1]["offset_s"] * 1000.0 if agreed else None,
         peers=[],
-        problems=__salt__["ntpcluster_judge.in_order"](found, plan["platform"]),
+        problems=__salt__["ntpcluster_problems.in_order"](found, plan["platform"]),
     )
     return status

@@ -10,6 +10,8 @@ import os
 
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_keys"
+
 
 def new_key(number=1):
     """

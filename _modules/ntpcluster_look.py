@@ -9,6 +9,8 @@ import re
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_look"
+
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
 #: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
 NTPQ_TIMEOUT_MS = 120
@@ -38,7 +40,7 @@ def table(sources=0):
     if done["timed_out"]:
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
         return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
-    head, answers = _associations(done["stdout"])
+    head, answers = __salt__["ntpcluster_parse.associations"](done["stdout"])
     # That there are fewer than there should be, or none at all, the table itself shows.
     complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
     seen = __salt__["ntpcluster_parse.ntpq"](head, "\n".join(complaints), done["retcode"])
@@ -47,7 +49,8 @@ def table(sources=0):
     known = [peer for peer in seen["peers"] if peer["assid"] is not None]
     unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
     if unclear:
-        more = _associations(_ntpq(["rv {0}".format(assid) for assid in unclear])["stdout"])[1]
+        again = _ntpq(["rv {0}".format(assid) for assid in unclear])
+        more = __salt__["ntpcluster_parse.associations"](again["stdout"])[1]
         answers.update(more)
         seen["complete"] = seen["complete"] and len(more) == len(unclear)
     for peer in seen["peers"]:
@@ -82,26 +85,14 @@ def _ntpq(commands):
     argv = ["-n", "-c", "timeout {0}".format(NTPQ_TIMEOUT_MS)]
     for command in commands:
         argv += ["-c", command]
-    return __salt__["ntpcluster_program.run"]("ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S)
+    return __salt__["ntpcluster_program.run"](
+        "ntpq", "ntp (ntpsec on Debian)", argv + ["127.0.0.1"], timeout=NTPQ_LIMIT_S
+    )
 
 
 def _unclear(peer):
     """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
     return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
-
-
-def _associations(text):
-    """
-    What ntpq printed before the first ``rv ASSOCIATION``, and the answers to those: {association: variables}. One that
-    is gone by now is missing.
-    """
-    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
-    starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
-    answers = {}
-    for start, end in zip(starts, starts[1:]):
-        variables = __salt__["ntpcluster_parse.variables"](text[start:end])
-        answers[variables.get("associd")] = variables
-    return text[: starts[0]], answers
 
 
 def _complete(peer, variables, clock):

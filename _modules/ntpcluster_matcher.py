@@ -15,11 +15,14 @@ import re
 
 from salt._compat import ipaddress
 
+__virtualname__ = "ntpcluster_matcher"
 # The loader offers this alone; ``fault`` stays a plain function for the tests.
 __load__ = ["fault"]
 
 TARGET = re.compile(r"(?P<engine>[GPIJLNSER])(?P<delimiter>(?<=[GPIJ])[^\w\s])?@(?P<pattern>.+)\Z")
-ENGINES = "G@ I@ (grain, pillar), P@ J@ (the same by regular expression), L@ (ids), E@ (id, regular expression), S@ (network)"
+ENGINES = (
+    "G@ I@ (grain, pillar), P@ J@ (the same by regular expression), L@ (ids), E@ (id, regular expression), S@ (network)"
+)
 
 #: The words that hold the others together.
 JOINTS = ("and", "or", "not", "(", ")")
@@ -134,7 +137,9 @@ def _word_fault(word):
         return _id_fault(word)
     engine, delimiter, pattern = found.group("engine", "delimiter", "pattern")
     if engine == "N":
-        return "which state runs alone can resolve, as they have the master's nodegroups; write the nodegroup's expression"
+        return (
+            "which state runs alone can resolve, as they have the master's nodegroups; write the nodegroup's expression"
+        )
     if engine == "R":
         return "which needs a range server; write the ids, as in `L@ntp1,ntp2`"
     if engine == "L":

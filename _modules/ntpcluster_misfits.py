@@ -5,6 +5,7 @@ Internal. What is wrong between this host and a pillar that is in itself correct
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+__virtualname__ = "ntpcluster_misfits"
 # The loader offers this alone; ``doubts`` stays a plain function for the tests.
 __load__ = ["misfits"]
 
@@ -20,7 +21,7 @@ def misfits():
     pillar, known = __salt__["ntpcluster_applied.pillar"](), __salt__["ntpcluster_facts.facts"]()
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
     zone = pillar.get("timezone")
-    fault = __salt__["ntpcluster_timezone.fault"](zone) if zone else None
+    fault = __salt__["ntpcluster_zones.fault"](zone) if zone else None
     if fault:
         found.append(_problem(["timezone"], zone, fault["message"], fault["level"]))
     return found

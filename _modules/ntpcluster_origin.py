@@ -18,6 +18,8 @@ import shutil
 import salt.utils.files
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_origin"
+
 STORE = "/var/lib/ntpcluster"
 PROVEN = os.path.join(STORE, "proven")
 INDEX = "origin.json"
@@ -33,7 +35,7 @@ def origin():
     return stored(INDEX)
 
 
-def remember(key, value):
+def remember(key, value, **called):
     """
     Internal. Keep a fact about this host as it was before, unless one is kept already. A list grows instead.
 
@@ -44,6 +46,7 @@ def remember(key, value):
 
     Returns what is kept.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     kept = origin()
     if isinstance(value, list):
         value = sorted(set(kept.get(key, [])) | set(value))
@@ -55,7 +58,7 @@ def remember(key, value):
     return value
 
 
-def remember_file(path):
+def remember_file(path, **called):
     """
     Internal. Keep a copy of a file, or the fact that there is none, unless that is known already.
 
@@ -64,6 +67,7 @@ def remember_file(path):
 
     Returns {existed, mode, uid, gid, copy}.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     kept = origin()
     files = kept.setdefault("files", {})
     if path not in files:
@@ -92,12 +96,13 @@ def differs(path):
     return not os.path.isfile(path) or not filecmp.cmp(path, copy, shallow=False)
 
 
-def give_back(path):
+def give_back(path, **called):
     """
     Internal. Make a file what it was before: its content, owner and mode, or its absence.
 
     Returns True if that changed anything. A file of which nothing is kept is left alone.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     if not differs(path):
         return False
     facts = origin()["files"][path]
@@ -114,16 +119,17 @@ def give_back(path):
     return True
 
 
-def forget():
+def forget(**called):
     """
     Internal. Throw away all that is kept: the host is as it was before.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     if os.path.isdir(STORE):
         shutil.rmtree(STORE)
     return True
 
 
-def store(name, data):
+def store(name, data, **called):
     """
     Internal. Write one file of what is kept: all of it, or nothing.
 
@@ -132,6 +138,7 @@ def store(name, data):
     data
         What can be written as JSON.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     with _whole(os.path.join(STORE, os.path.basename(name))) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
         index.write(json.dumps(data, indent=1, sort_keys=True).encode("utf-8"))
 
@@ -157,13 +164,14 @@ def stored(name):
         raise CommandExecutionError("{0} cannot be read: {1}".format(path, exc))
 
 
-def keep_proven(paths):
+def keep_proven(paths, **called):
     """
     Internal. Keep copies of a configuration that has been seen to work.
 
     paths
         List of files.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     _folder(STORE)
     _folder(PROVEN)
     for path in paths:
@@ -190,7 +198,7 @@ def unproven(paths):
     return changed
 
 
-def restore_proven(paths):
+def restore_proven(paths, **called):
     """
     Internal. Put back the configuration that was last seen to work; where none was, what was there before this tree.
 
@@ -199,6 +207,7 @@ def restore_proven(paths):
 
     Returns the list of those that changed by it.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     changed = []
     for path in paths:
         copy = os.path.join(PROVEN, _copy_name(path))

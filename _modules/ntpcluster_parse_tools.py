@@ -14,6 +14,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 import datetime
 import re
 
+__virtualname__ = "ntpcluster_parse_tools"
+
 MAX_TEXT = 100000
 MAX_LINE = 200
 MAX_ROWS = 200

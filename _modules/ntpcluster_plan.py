@@ -14,6 +14,8 @@ import copy
 
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_plan"
+
 #: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
 MADE = "ntpcluster.plan.made"
 
@@ -65,4 +67,3 @@ def _pillar():
     Return what the pillar has under ``ntp``.
     """
     return __salt__["ntpcluster_applied.pillar"]()
-

@@ -15,6 +15,8 @@ import os
 
 import salt.utils.files
 
+__virtualname__ = "ntpcluster_process"
+
 #: What ntpd is started with as `-p`, by the scripts of every platform and in platforms.yaml.
 PID_FILE = "/var/run/ntpd.pid"
 

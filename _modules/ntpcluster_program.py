@@ -8,7 +8,30 @@ from __future__ import absolute_import, print_function, unicode_literals
 import os
 
 import salt.utils.path
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ntpcluster_program"
+
+
+def refuse_people(called):
+    """
+    Internal. Refuse to go on if a person has called the function that took these keywords, and not another function.
+
+    Whatever a module offers to other modules, Salt offers on the command line as well, and to everybody who may call
+    ``ntpcluster``. But to a function that takes any keywords it gives those of the publication, whose names begin with
+    ``__pub_`` (load_args_and_kwargs in salt/minion.py), when it is called from there, and only then.
+
+    called
+        The keywords that the function got and does not know.
+
+    Raises SaltInvocationError.
+    """
+    for name in called:
+        if not name.startswith("__pub_"):
+            raise SaltInvocationError("unknown keyword: {0}".format(name))
+    if called:
+        said = "{0} is for the other modules of ntpcluster alone; sys.doc ntpcluster lists what people call"
+        raise SaltInvocationError(said.format(called["__pub_fun"]))
 
 
 def monotonic():
@@ -26,7 +49,7 @@ def monotonic():
     return os.times()[4]
 
 
-def run(name, package, argv, timeout=10, zone=None):
+def run(name, package, argv, timeout=10, zone=None, **called):
     """
     Internal. Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
 
@@ -54,6 +77,7 @@ def run(name, package, argv, timeout=10, zone=None):
 
         salt '*' ntpcluster_program.run ntpq ntp "['--version']"
     """
+    refuse_people(called)
     path = salt.utils.path.which(name)
     if not path:
         raise CommandExecutionError("{0} is not installed on this host: install the package {1}".format(name, package))

@@ -17,6 +17,10 @@ import time
 import salt.utils.files
 from salt.exceptions import SaltInvocationError
 
+__virtualname__ = "ntpcluster_query"
+# The loader offers these alone; ``read_answer`` stays a plain function for the tests.
+__load__ = ["asked", "pace", "query"]
+
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
 
@@ -54,20 +58,21 @@ def query(servers=None, timeout=2, samples=1):
     return {"servers": found, "best": best}
 
 
-def pace(packets=1):
+def pace(packets=1, **called):
     """
     Internal. Wait until servers that limit their clients will bear more packets of this host.
 
     packets
         So many will be sent in a row: ntpd begins with eight.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     passed, account = _account()
     room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
     time.sleep(max(0.0, PACE_S - passed, account - room))
     return True
 
 
-def asked(packets=1, refused=False):
+def asked(packets=1, refused=False, **called):
     """
     Internal. Keep account of the packets that this host has sent, for ``ntpcluster_query.pace`` of this process and of later ones.
 
@@ -76,6 +81,7 @@ def asked(packets=1, refused=False):
     refused
         A server has answered that they were too many, or not at all.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
     entry = (__salt__["ntpcluster_program.monotonic"](), account)
     __context__["ntpcluster_query.asked"] = entry

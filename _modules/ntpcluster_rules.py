@@ -13,6 +13,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 import numbers
 import re
 
+__virtualname__ = "ntpcluster_rules"
+
 
 def _is_text(value):
     return __salt__["ntpcluster_wording.is_text"](value)

@@ -19,6 +19,8 @@ import salt.utils.files
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+__virtualname__ = "ntpcluster_service"
+
 #: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
 ALIVE_S = 2
 
@@ -101,7 +103,7 @@ def proof(age=0):
     return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
-def bring_up(restart=False):
+def bring_up(restart=False, **called):
     """
     Internal. Start or restart the daemon and prove its configuration; if it fails, put the last one that worked back.
 
@@ -111,6 +113,7 @@ def bring_up(restart=False):
     Returns the text of what was done. Raises CommandExecutionError with the reason if the configuration was not
     proven, saying what runs now instead.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
     files = config_files()
     guard(service)
@@ -158,12 +161,13 @@ def _try(service, restart):
             return said + (state["reason"] or "the daemon does not stay up")
 
 
-def bring_down():
+def bring_down(**called):
     """
     Internal. Stop the daemon and take it out of the boot. Returns the text of what was done.
 
     Raises CommandExecutionError if it still runs afterwards.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
     relieve()
     __context__.pop("ntpcluster.seen", None)
@@ -176,7 +180,7 @@ def bring_down():
     return "{0} has been stopped and disabled".format(service)
 
 
-def guard(service):
+def guard(service, **called):
     """
     Internal. Have the daemon started again if this process is killed before ``ntpcluster_service.dismiss``.
 
@@ -188,6 +192,7 @@ def guard(service):
 
     Raises CommandExecutionError if this host has no ``service`` program.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     program = salt.utils.path.which("service")
     if not program:
         raise CommandExecutionError("this host has no `service` program to start the daemon again with")
@@ -210,17 +215,18 @@ def guard(service):
     __context__["ntpcluster_service.guard"] = watcher
 
 
-def dismiss():
+def dismiss(**called):
     """
     Internal. The daemon has been started again: its guard may go. For the other functions.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     watcher = __context__.pop("ntpcluster_service.guard", None)
     if watcher:
         watcher.communicate(b"done\n")
         salt.utils.files.safe_rm(GUARD_PID)
 
 
-def relieve():
+def relieve(**called):
     """
     Internal. Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
     this run does. One that is starting it already is waited for. For the other functions.
@@ -228,6 +234,7 @@ def relieve():
     Returns whether there was one: the daemon is to run, and whoever takes over has to see to that. The guard of a run
     that is still alive is left alone.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     try:
         with salt.utils.files.fopen(GUARD_PID) as record:
             pid, owner = [int(word) for word in record.read().split()]

@@ -7,6 +7,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_standing"
+
 
 def standing(anew=False):
     """

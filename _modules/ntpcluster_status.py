@@ -9,6 +9,8 @@ import time
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_status"
+
 
 def status(age=0):
     """
@@ -30,7 +32,7 @@ def status(age=0):
         said = "what this host should follow is unknown: {0}".format(exc)
         # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
         code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
-        problems.append({"code": code, "message": said, "evidence": {}})
+        problems.append(__salt__["ntpcluster_problems.problem"](code, said))
     seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
     __context__["ntpcluster.seen"] = (__salt__["ntpcluster_program.monotonic"](), seen)
     return seen
@@ -73,7 +75,7 @@ def _cron(plan):
     if any(__salt__["service.status"](service) for service in cron):
         return []
     said = "the cron daemon ({0}) does not run, so nothing keeps the time".format(" or ".join(cron))
-    return [__salt__["ntpcluster_judge.problem"]("cron-stopped", said, services=cron)]
+    return [__salt__["ntpcluster_problems.problem"]("cron-stopped", said, services=cron)]
 
 
 def _service():

@@ -13,6 +13,8 @@ import time
 import salt.utils.files
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_step"
+
 #: One step at a time on a host, whoever asks for it.
 LOCK = "/var/run/ntpcluster.lock"
 
@@ -25,6 +27,19 @@ SEEN_S = 0.1
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
+#: What ``step`` returns of a clock that was left alone.
+UNTOUCHED = {
+    "stepped": False,
+    "needed": False,
+    "offset_before_s": None,
+    "offset_after_s": None,
+    "moved_s": 0.0,
+    "server": None,
+    "passes": 0,
+    "hwclock": None,
+    "daemon_restarted": False,
+}
+
 
 def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
     """
@@ -36,17 +51,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     passes = plan["step"]["passes"] if passes is None else passes
     if isinstance(passes, bool) or passes not in range(1, 11):
         raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
-    result = {
-        "stepped": False,
-        "needed": False,
-        "offset_before_s": None,
-        "offset_after_s": None,
-        "moved_s": 0.0,
-        "server": None,
-        "passes": 0,
-        "hwclock": None,
-        "daemon_restarted": False,
-    }
+    result = dict(UNTOUCHED)
     with _nothing() if test else _alone():
         seen = __salt__["ntpcluster_status.status"]()
         offset = seen["offset_ms"] or 0.0
@@ -117,7 +122,10 @@ def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     service = plan["platform"]["service"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
-    running = __salt__["ntpcluster_service.relieve"]() or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+    running = (
+        __salt__["ntpcluster_service.relieve"]()
+        or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+    )
     offset = best["offset_s"]
     with _stopped(service) if running else _nothing():
         _wait_for_port()

@@ -12,6 +12,7 @@ import re
 
 import salt.utils.data
 
+__virtualname__ = "ntpcluster_tiers"
 __load__ = ["relations"]
 
 # Words of ntp.conf that end up among the servers when one of its lines is pasted whole.

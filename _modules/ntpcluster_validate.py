@@ -13,6 +13,7 @@ import re
 
 import salt.utils.data
 
+__virtualname__ = "ntpcluster_validate"
 # The loader offers this alone; ``problems`` stays a plain function for the tests.
 __load__ = ["validate"]
 
@@ -314,6 +315,8 @@ MEANT = {
     "restrict": "`serves`",
     "hosts": "`match`",
 }
+
+
 def _tiers(found, tiers, keys, rules):
     """
     Judge each tier by itself; ``ntpcluster_tiers.relations`` tells what they are to each other.
@@ -346,7 +349,9 @@ def _source(found, here, source, keys, rules):
     Judge a source written as a mapping.
     """
     if source.get("address") is None:
-        message = "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+        message = (
+            "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+        )
         found.append(_problem(here, None, message))
         return
     _check(found, here, source, rules["source_keys"])

@@ -9,6 +9,8 @@ import json
 import numbers
 import re
 
+__virtualname__ = "ntpcluster_wording"
+
 #: Of the problems of one list or mapping, so many are shown.
 MOST_SHOWN = 10
 

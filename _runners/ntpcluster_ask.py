@@ -1,20 +1,18 @@
 """
-Asking many minions one thing, for the other runners.
+Internal. Asking many minions one thing.
 """
 
 import salt.client
 from salt.exceptions import SaltClientError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
+# The loader offers this alone.
+__load__ = ["minions"]
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
+def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
     """
-    Run one function on minions and collect what they return. It does not judge: a traceback is a return as well.
+    Internal. Run one function on minions and collect what they return. It does not judge: a traceback is a return as
+    well.
 
     fun, arg, kwarg
         The function with its arguments.
@@ -25,32 +23,9 @@ def ask(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
         works at it is waited for.
 
     Returns a dict: ``returns`` {minion: what it returned}, and ``expected``, the sorted names of all minions that
-    were asked. A target that matches no minion and a master that does not run are one sentence and exit code 1
-    (``ntpcluster.sentence``).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.ask ntpcluster.version
-        salt-run ntpcluster.ask ntpcluster.status tgt='ntp*' timeout=10
-    """
-    try:
-        return asked(fun, arg, kwarg, tgt, tgt_type, timeout)
-    except SaltInvocationError as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-
-
-def asked(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
-    """
-    What ``ntpcluster.ask`` returns. For the other runners.
-
-    fun, arg, kwarg, tgt, tgt_type, timeout
-        As for ``ntpcluster.ask``.
+    were asked.
 
     Raises SaltInvocationError if the target matches no minion, or the master does not run.
-
-    CLI Example: none; salt-run takes such an error for one of usage, shows this text and exits with 0.
     """
     client = salt.client.get_local_client(__opts__["conf_file"])
     try:

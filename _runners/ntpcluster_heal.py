@@ -1,5 +1,5 @@
 """
-The cautious hand of the sample reactor (``contrib/reactor``): deploys a host again that needs it, not too often.
+Internal. The cautious hand of the sample reactor (``contrib/reactor``): deploys a host again that needs it, not too often.
 """
 
 import time
@@ -7,7 +7,6 @@ import time
 import salt.cache
 from salt.exceptions import SaltInvocationError
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``refusal`` stays a plain function for the tests.
 __load__ = ["heal"]
 
@@ -18,45 +17,23 @@ CURABLE = ("not-listed", "daemon-stopped")
 BANK = "ntpcluster/heal"
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def heal(minion, codes=None, every=3600, at_once=3):
+def heal(minion, codes, every, at_once):
     """
-    Apply ``ntp`` to a host whose daemon has stopped or runs with other sources than configured.
+    Internal. Apply ``ntp`` to a host whose daemon has stopped or runs with other sources than configured.
 
-    The event only says where to look: the host is asked first, and is left alone unless it says the same itself. A host
-    on which this tree is not deployed, or no more (``ntp.clean``), is none of its business.
+    minion, codes, every, at_once
+        As for ``ntpcluster.heal``.
 
-    minion
-        The host.
-    codes
-        Codes of the problems in the event; without a curable one nothing is done.
-    every
-        Seconds that must have passed since this host was healed last.
-    at_once
-        Hosts that may be healed within ``every``, in the whole cluster; more than these have one common cause.
+    Returns what ``ntpcluster.heal`` returns.
 
-    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied). A
-    host that is no minion is one sentence and exit code 1 (``ntpcluster.sentence``).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.heal node148 codes='[daemon-stopped]'
+    Raises SaltInvocationError for a host that cannot be asked, and for codes that are none.
     """
-    try:
-        return _heal(minion, codes, every, at_once)
-    except SaltInvocationError as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-
-
-def _heal(minion, codes, every, at_once):
-    """``heal``, which raises SaltInvocationError for a host that cannot be asked."""
     if not isinstance(minion, str) or not minion:
         raise SaltInvocationError(f"minion: {minion!r} is no minion")
+    if isinstance(codes, str) and codes:
+        codes = [codes]
+    if codes is not None and not (isinstance(codes, list) and all(isinstance(code, str) for code in codes)):
+        raise SaltInvocationError(f"codes: {codes!r} is neither the code of a problem nor a list of codes")
     if codes is not None and not set(codes) & set(CURABLE):
         return _done(minion, False, "nothing that a deployment would mend: {}".format(", ".join(codes) or "no problem"))
     cache = salt.cache.factory(__opts__)
@@ -73,7 +50,7 @@ def _heal(minion, codes, every, at_once):
     # Written before the work: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
     where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
-    __salt__["ntpcluster.asked"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
+    __salt__["ntpcluster_ask.minions"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
     after = _look(minion)
     return _done(
         minion, True, "applied for {}; it is {} now".format(", ".join(found), after["health"]), after["synchronized"]
@@ -82,7 +59,7 @@ def _heal(minion, codes, every, at_once):
 
 def _look(minion):
     """The host's row of the view."""
-    return __salt__["ntpcluster.seen"](tgt=[minion], tgt_type="list")["hosts"][minion]
+    return __salt__["ntpcluster_view.take"](tgt=[minion], tgt_type="list")["hosts"][minion]
 
 
 def _done(minion, applied, comment, synchronized=None):

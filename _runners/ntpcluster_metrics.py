@@ -1,13 +1,11 @@
 """
-The cluster's figures for Prometheus, in the text format that node_exporter's textfile collector reads.
+Internal. The cluster's figures for Prometheus, in the text format that node_exporter's textfile collector reads.
 
 Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. What each metric means
 is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml`` has the alerts.
 """
 
-import os
-
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 try:
     from prometheus_client import CollectorRegistry, generate_latest
@@ -17,9 +15,8 @@ try:
 except ImportError:
     HAS_PROMETHEUS = False
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``text`` and the tables stay plain for the tests.
-__load__ = ["metrics"]
+__load__ = ["write"]
 
 #: (metric, what it is, host's key in the view, factor to base units). A host without the figure has no sample.
 FIGURES = (
@@ -42,47 +39,29 @@ FIGURES = (
 )
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def metrics(path, tgt="*", tgt_type="compound", timeout=None):
+def write(path, tgt, tgt_type, timeout):
     """
-    Write the figures of the whole cluster into a file, at once or not at all.
+    Internal. Write the figures of the whole cluster into a file, at once or not at all.
 
-    path
-        The file, in the folder that node_exporter reads: its ``--collector.textfile.directory``. Its name must end
-        with ``.prom``, or node_exporter passes it over.
-    tgt, tgt_type, timeout
-        As for ``ntpcluster.view``.
+    path, tgt, tgt_type, timeout
+        As for ``ntpcluster.metrics``.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written, a
-    target that matches no minion and a missing prometheus_client are one sentence and exit code 1
-    (``ntpcluster.sentence``).
+    Returns what ``ntpcluster.metrics`` returns.
 
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.metrics path=/srv/ntp-figures/ntpcluster.prom
+    Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
+    ``ntpcluster_publish.publish`` and without prometheus_client.
     """
-    try:
-        if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".prom"):
-            raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .prom")
-        if not HAS_PROMETHEUS:
-            raise CommandExecutionError(
-                "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
-            )
-        view = __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-        data = text(view)
-        __salt__["ntpcluster.publish"](path, data)
-    except (CommandExecutionError, SaltInvocationError) as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-    return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
+    __salt__["ntpcluster_publish.check"](path, ".prom")
+    if not HAS_PROMETHEUS:
+        raise CommandExecutionError(
+            "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
+        )
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    return dict(__salt__["ntpcluster_publish.publish"](path, text(view)), hosts=len(view["hosts"]))
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments.
+# From here on nothing is asked: every function depends on its arguments alone.
 
 
 def text(view):
@@ -196,6 +175,6 @@ def _usable(host):
 def _reach(host):
     """The share of the last eight polls that the followed source answered."""
     for peer in host["peers"]:
-        if peer["condition"] in ("system_peer", "pps") and peer["reach"] is not None:
+        if peer["followed"] and peer["reach"] is not None:
             return bin(peer["reach"] & 0xFF).count("1") / 8.0
     return None

@@ -1,7 +1,7 @@
 """
-Where everything stands in the report's two pictures: who follows whom, and the offsets on one scale.
+Internal. Where everything stands in the report's two pictures: who follows whom, and the offsets on one scale.
 
-Geometry only, as plain data: ``ntpcluster.report_template`` turns it into SVG and escapes every text. A cluster of a
+Geometry only, as plain data: the page (``salt/ntp/report/page.html``) turns it into SVG and escapes every text. A cluster of a
 few dozen hosts is drawn host by host. A large one is drawn by tier, source and health: five thousand boxes tell nobody
 anything.
 """
@@ -10,9 +10,8 @@ import math
 import re
 import unicodedata
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; the parts stay plain functions for the tests.
-__load__ = ["report_picture"]
+__load__ = ["geometry"]
 
 #: Up to so many hosts in the cluster, or in one tier of a large cluster, each gets a box of its own.
 BOXES, BOXES_IN_TIER = 60, 8
@@ -30,28 +29,15 @@ FORMS = {"wide": {"width": 1000, "columns": 4, "counts": 1}, "narrow": {"width":
 SIDE, GAP, UNDER, PAD, HEAD, BAND, BETWEEN = 14, 14, 24, 8, 24, 38, 30
 BOX, LINE, DETOUR = 46, 22, 60
 
-#: Best first, as in ``ntpcluster.view``.
-HEALTH = ("ok", "degraded", "settling", "unsynchronized", "stopped", "unreadable", "silent")
 
-
-def __virtual__():
-    return __virtualname__
-
-
-def report_picture(view):
+def geometry(view):
     """
-    The geometry of the report's pictures.
+    Internal. The geometry of the report's pictures.
 
     view
         What ``ntpcluster.view`` returned.
 
     Returns a dict: ``tree`` {``wide``, ``narrow``: see ``tree``}, ``scale``: see ``scale``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.report_picture "$(salt-run ntpcluster.view --out=json)"
     """
     return {"tree": {name: tree(view, form) for name, form in FORMS.items()}, "scale": scale(view)}
 
@@ -75,7 +61,7 @@ def tree(view, form):
         y += BAND
         drawn = single or len(tier["hosts"]) <= BOXES_IN_TIER
         groups = _groups(view["hosts"], tier, places)
-        row = _row_of_frames(view["hosts"], groups, drawn, form, y)
+        row = _row_of_frames(view["hosts"], groups, drawn, form, y, list(view["summary"]["health"]))
         for frame in row:
             frame["tier"] = tier["name"]
             _remember(places, frame)
@@ -121,7 +107,7 @@ def _natural(name):
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _row_of_frames(hosts, groups, drawn, form, top):
+def _row_of_frames(hosts, groups, drawn, form, top, order):
     """The frames of one tier, from left to right, and on when a line is full."""
     columns, frames = form["columns"], []
     spans = _spans([len(names) for _, _, names in groups], columns) if drawn else [form["counts"]] * len(groups)
@@ -148,7 +134,7 @@ def _row_of_frames(hosts, groups, drawn, form, top):
             rows = -(-len(names) // span)
             frame["height"] = HEAD + rows * (BOX + PAD)
         else:
-            frame["counts"] = _counts(hosts, names, frame)
+            frame["counts"] = _counts(hosts, names, frame, order)
             frame["height"] = HEAD + 40 + len(frame["counts"]) * LINE
         frames.append(frame)
         column, tall = column + span, max(tall, frame["height"])
@@ -243,13 +229,13 @@ def _words(host, room):
     return fit(" · ".join(words), room, 11)
 
 
-def _counts(hosts, names, frame):
-    """How many hosts of a frame have each health, with each one's part of the bar."""
+def _counts(hosts, names, frame, order):
+    """How many hosts of a frame have each health, in this order, with each one's part of the bar."""
     found = {}
     for name in names:
         found[hosts[name]["health"]] = found.get(hosts[name]["health"], 0) + 1
     x, room, counts = frame["x"] + PAD, frame["width"] - 2 * PAD, []
-    for word in HEALTH:
+    for word in order:
         if word in found:
             # A few among thousands must still be seen.
             width = max(3, room * found[word] / len(names))
@@ -347,7 +333,7 @@ def _level(host):
 def _half_trip(host):
     """Half the round trip to the source that is followed, if known."""
     for peer in host["peers"]:
-        if peer["condition"] in ("system_peer", "pps") and peer["delay_ms"] is not None:
+        if peer["followed"] and peer["delay_ms"] is not None:
             return abs(peer["delay_ms"]) / 2.0
     return None
 

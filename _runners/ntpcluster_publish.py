@@ -1,25 +1,33 @@
 """
-Writing the files that others read while they are written anew.
+Internal. Writing the files that others read while they are written anew.
 """
 
 import os
 import tempfile
 
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.user import get_user
 
-__virtualname__ = "ntpcluster"
-# The loader offers this alone.
-__load__ = ["publish"]
+# The loader offers these alone.
+__load__ = ["check", "publish"]
 
 
-def __virtual__():
-    return __virtualname__
+def check(path, ending):
+    """
+    Internal. Raise SaltInvocationError unless this is the full path of a file whose name ends so.
+
+    path
+        What somebody gave as the path.
+    ending
+        The end of the file's name, with its dot.
+    """
+    if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(ending) or "\0" in path:
+        raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with {ending}")
 
 
 def publish(path, data):
     """
-    Give a file this content in one step: a reader sees the old one or the new one. For the other runners.
+    Internal. Give a file this content in one step: a reader sees the old one or the new one.
 
     path
         Full path of the file; its folder must be there. Everyone may read it, whatever the umask: web servers and
@@ -27,9 +35,9 @@ def publish(path, data):
     data
         Its content, in bytes.
 
-    Raises CommandExecutionError if it cannot be written; the old file is whole then, and nothing lies beside it.
+    Returns a dict: ``path``, ``bytes`` (how many).
 
-    CLI Example: none; it takes bytes.
+    Raises CommandExecutionError if it cannot be written; the old file is whole then, and nothing lies beside it.
     """
     try:
         handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
@@ -38,12 +46,15 @@ def publish(path, data):
                 stream.write(data)
                 os.fchmod(stream.fileno(), 0o644)
             os.replace(fresh, path)
-        except OSError:
+        except BaseException:
             os.unlink(fresh)
             raise
     except OSError as exc:
         said = f"{path} cannot be written: {exc.strerror}"
         if isinstance(exc, PermissionError) and os.geteuid() != 0:
             # salt-run gives up root for that user before it comes here (check_user of salt/utils/verify.py).
-            said += f". salt-run works as the master's `user`, {get_user()}, whoever starts it: see that it may write there"
+            said += (
+                f". salt-run works as the master's `user`, {get_user()}, whoever starts it: see that it may write there"
+            )
         raise CommandExecutionError(said) from exc
+    return {"path": path, "bytes": len(data)}

@@ -1,26 +1,22 @@
 """
-The whole cluster as one HTML page that needs nothing but itself: it can be mailed, printed, archived, put on any web
-server. What it shows is what ``ntpcluster.view`` found; where things stand is ``ntpcluster.report_picture``'s work.
+Internal. The report: one page of HTML with the state of the whole cluster.
 
-All texts come from minions and are not trusted. Jinja2 escapes each of them; should one ever slip through, the page's
+The texts come from minions and are not trusted. Jinja2 escapes each of them; should one ever slip through, the page's
 own Content-Security-Policy lets no script run but the page's (known by its hash), and nothing be loaded.
 """
 
 import base64
 import functools
 import hashlib
-import os
 import time
 
 import jinja2
 from markupsafe import Markup
-from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster"
 # The loader offers this alone; ``render`` stays a plain function for the tests.
-__load__ = ["report"]
+__load__ = ["write"]
 
-#: Every health, best first, with what it means.
+#: What each health means.
 HEALTH = {
     "ok": "the right time",
     "degraded": "the right time, something to repair",
@@ -31,8 +27,8 @@ HEALTH = {
     "silent": "no answer",
 }
 
-#: Problems of the cluster that are no emergency (as in ``ntpcluster.check``).
-WARNINGS = ("single-server", "outdated", "spread")
+#: How each severity looks; a cluster without hosts is no better than a sick one.
+LOOKS = {0: "ok", 1: "warning", 2: "critical", 3: "critical"}
 
 #: Hosts whose sources are shown in full, the worst first; a page of all sources of 5,000 hosts would not open.
 DETAILS = 200
@@ -40,74 +36,45 @@ DETAILS = 200
 EXAMPLES = 5
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def report(path, tgt="*", tgt_type="compound", timeout=None):
+def write(path, tgt, tgt_type, timeout, saltenv):
     """
-    Write a page about the whole cluster, at once or not at all: the tree as a picture, every problem with its remedy,
-    the offsets on one scale, and a table of all hosts.
+    Internal. Write a page about the whole cluster, at once or not at all.
 
-    path
-        The file; its name must end with ``.html``. Everyone may read it.
-    tgt, tgt_type, timeout
-        As for ``ntpcluster.view``.
+    path, tgt, tgt_type, timeout, saltenv
+        As for ``ntpcluster.report``.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that is not the full path of an HTML file or cannot
-    be written, and a target that matches no minion, are one sentence and exit code 1 (``ntpcluster.sentence``).
+    Returns what ``ntpcluster.report`` returns.
 
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.report path=/srv/ntp-figures/time.html
-        salt-run ntpcluster.report /srv/ntp-figures/servers.html tgt='ntp*' timeout=10
+    Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
+    ``ntpcluster_page.parts`` and ``ntpcluster_publish.publish``.
     """
-    try:
-        if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(".html") or "\0" in path:
-            raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with .html")
-        view = clean(__salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
-        page = render(view, __salt__["ntpcluster.report_picture"](view), __salt__["ntpcluster.report_template"]())
-        data = page.encode("utf-8")
-        __salt__["ntpcluster.publish"](path, data)
-    except (CommandExecutionError, SaltInvocationError) as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-    return {"path": path, "hosts": len(view["hosts"]), "bytes": len(data)}
+    __salt__["ntpcluster_publish.check"](path, ".html")
+    parts = __salt__["ntpcluster_page.parts"](saltenv)
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts)
+    return dict(__salt__["ntpcluster_publish.publish"](path, page.encode("utf-8")), hosts=len(view["hosts"]))
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments.
+# From here on nothing is asked: every function depends on its arguments alone.
 
 
-def clean(value):
-    """
-    The same with every text fit to be shown: what cannot be printed (control characters, marks that turn the
-    direction of writing, halves of characters) is spelt out.
-    """
-    if isinstance(value, str):
-        return value if value.isprintable() else "".join(map(_printable, value))
-    if isinstance(value, dict):
-        return {clean(key): clean(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [clean(each) for each in value]
-    return value
+def render(view, picture, parts):
+    """The page as text."""
+    rank = {word: number for number, word in enumerate(view["summary"]["health"])}
 
+    def badness(host):
+        """Worst first in the table: by health, then by what is wrong, then by the offset."""
+        return rank[host["health"]], len(host["problems"]), abs(host["offset_ms"] or 0.0)
 
-def _printable(char):
-    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-
-
-def render(view, picture, template):
-    """The page as text, of a view that is clean."""
-    order = sorted(sorted(view["hosts"].values(), key=lambda host: host["id"]), key=_badness, reverse=True)
+    order = sorted(sorted(view["hosts"].values(), key=lambda host: host["id"]), key=badness, reverse=True)
     numbers = {host["id"]: number for number, host in enumerate(order)}
-    return _compiled(template["page"]).render(
+    return _compiled(parts["page"]).render(
         view=view,
         summary=view["summary"],
         verdict=verdict(view),
         health=HEALTH,
-        rank={word: number for number, word in enumerate(HEALTH)},
+        rank=rank,
         problems=problems(view),
         tree=picture["tree"],
         scale=picture["scale"],
@@ -115,10 +82,10 @@ def render(view, picture, template):
         numbers=numbers,
         detailed=order[:DETAILS],
         iso=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(view["time"])),
-        style=Markup(template["style"]),
-        script=Markup(template["script"]),
-        style_hash=_hash(template["style"]),
-        script_hash=_hash(template["script"]),
+        style=Markup(parts["style"]),
+        script=Markup(parts["script"]),
+        style_hash=_hash(parts["style"]),
+        script_hash=_hash(parts["script"]),
     )
 
 
@@ -142,71 +109,48 @@ def _shown(value):
     return "\u2013" if value is None else value
 
 
-def _badness(host):
-    """Worst first in the table: by health, then by what is wrong, then by the offset."""
-    return list(HEALTH).index(host["health"]), len(host["problems"]), abs(host["offset_ms"] or 0.0)
-
-
 def verdict(view):
     """The cluster in one sentence, and how bad it is: ok, warning, critical."""
     summary = view["summary"]
-    number, without = summary["hosts"], summary["hosts"] - summary["synchronized"]
+    look, number, without = LOOKS[summary["severity"]], summary["hosts"], summary["hosts"] - summary["synchronized"]
     if not number:
-        return "critical", "There is no host to tell of"
+        return look, "There is no host to tell of"
+    if without == number > 1:
+        return look, "No host has the right time"
     if without:
-        text = "No host has the right time" if without == number > 1 else f"{without:,} of {number:,} hosts "
-        return "critical", text if without == number > 1 else text + ("does" if without == 1 else "do") + (
-            " not have the right time"
+        return look, "{:,} of {:,} hosts {} not have the right time".format(
+            without, number, "does" if without == 1 else "do"
         )
     everyone = f"All {number:,} hosts have the right time" if number > 1 else "The host has the right time"
-    if summary["healthy"]:
-        return "ok", everyone
-    critical = any(problem["code"] not in WARNINGS for problem in view["problems"])
-    return "critical" if critical else "warning", everyone + ", but not all is well"
+    return look, everyone if summary["healthy"] else everyone + ", but not all is well"
 
 
 def problems(view):
     """
-    What is wrong: that of the cluster first, then that of hosts, equal ones together, the worst first.
+    What is wrong: that of the cluster first, then that of hosts, those of one code together, the worst first.
 
-    Returns a list of dicts: ``code``, ``critical`` (bool), ``hosts`` [id], ``cases`` [{message, remedy, hosts}],
-    ``more`` (hosts of further cases).
+    Returns a list of dicts: ``code``, ``look`` (warning, critical), ``hosts`` [id], ``cases`` [{message, remedy,
+    hosts}], ``more`` (hosts of further cases).
     """
     found = []
     for problem in view["problems"]:
         case = {"message": problem["message"], "remedy": problem["remedy"], "hosts": []}
-        found.append(
-            {
-                "code": problem["code"],
-                "critical": problem["code"] not in WARNINGS,
-                "hosts": problem["hosts"],
-                "cases": [case],
-                "more": 0,
-            }
-        )
-    groups = {}
-    for host in view["hosts"].values():
-        for problem in host["problems"]:
-            cases = groups.setdefault(problem["code"], {})
-            cases.setdefault((problem["message"], problem["remedy"]), []).append(host)
+        found.append(_entry(problem["code"], problem["severity"], problem["hosts"], [case]))
+    cases = {}
+    for problem in view["host_problems"]:
+        cases.setdefault(problem["code"], []).append(problem)
     own = []
-    for code, cases in groups.items():
-        ranked = sorted(cases.items(), key=lambda item: -len(item[1]))
-        hosts = [host for _, members in ranked for host in members]
-        own.append(
-            {
-                "code": code,
-                "critical": any(not host["synchronized"] and host["health"] != "settling" for host in hosts),
-                "hosts": sorted({host["id"] for host in hosts}),
-                "cases": [
-                    {"message": text, "remedy": remedy, "hosts": [host["id"] for host in members]}
-                    for (text, remedy), members in ranked[:EXAMPLES]
-                ],
-                "more": sum(len(members) for _, members in ranked[EXAMPLES:]),
-            }
-        )
-    own.sort(key=lambda problem: (not problem["critical"], -len(problem["hosts"]), problem["code"]))
+    for code, each in cases.items():
+        hosts = sorted({name for case in each for name in case["hosts"]})
+        severity = max(1, *(view["hosts"][name]["severity"] for name in hosts))
+        own.append(_entry(code, severity, hosts, sorted(each, key=lambda case: -len(case["hosts"]))))
+    own.sort(key=lambda problem: (problem["look"] != "critical", -len(problem["hosts"]), problem["code"]))
     return found + own
+
+
+def _entry(code, severity, hosts, cases):
+    more = sum(len(case["hosts"]) for case in cases[EXAMPLES:])
+    return {"code": code, "look": LOOKS[severity], "hosts": hosts, "cases": cases[:EXAMPLES], "more": more}
 
 
 def _ms(value, digits=3, sign=True):

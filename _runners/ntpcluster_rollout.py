@@ -1,5 +1,5 @@
 """
-The order in which a cluster is deployed: from the top tier down, within a tier a few hosts at a time.
+Internal. The order in which a cluster is deployed: from the top tier down, within a tier a few hosts at a time.
 
 ``salt-run state.orchestrate orch.ntp`` asks ``ntpcluster.rollout`` and does what it says; all decisions are here.
 """
@@ -7,44 +7,21 @@ The order in which a cluster is deployed: from the top tier down, within a tier 
 import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
-__virtualname__ = "ntpcluster"
 # The loader offers these alone; ``batches``, ``objections``, ``refusals`` and ``told`` stay plain functions for the tests.
-__load__ = ["rollout", "stopped"]
+__load__ = ["work_out", "stopped"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
 PART = 3
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def rollout(target="*", resume=False, timeout=None, saltenv=None):
+def work_out(target, resume, timeout, saltenv):
     """
-    Work out a rollout: who is deployed in which order, and what speaks against it. The hosts get this tree's
-    modules for that (``state.apply ntp.modules``); nothing else is changed on them.
+    Internal. Work out a rollout.
 
-    target
-        Compound matcher: whom to deploy; everyone by default. Tiers and their sizes are always the whole cluster's.
-    resume
-        True leaves out the hosts that follow their tier already and for which ``state.apply ntp test=True`` would
-        change nothing, so that a rollout which was stopped goes on where it stopped.
-    timeout
-        Seconds to wait for minions that show no sign of life; default: the master's ``timeout``.
-    saltenv
-        Where the tree is, if not in the environment that the minions take by default.
+    target, resume, timeout, saltenv
+        As for ``ntpcluster.rollout``.
 
-    Returns a dict: ``batches`` [{``name``, ``tier``, ``hosts``}] in order, ``skipped`` (hosts left out by
-    ``resume``), ``problems`` (texts; with any, nothing may be deployed) and ``warnings`` (texts).
-
-    Never more than a third of a tier is in one batch, and never a whole tier that has more than one host.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.rollout
-        salt-run ntpcluster.rollout target='node* and not node148' resume=True
+    Returns what ``ntpcluster.rollout`` returns; that nobody can be asked is one of its ``problems``.
     """
     plan = {"batches": [], "skipped": [], "problems": [], "warnings": []}
     found = salt.utils.minions.CkMinions(__opts__).check_minions(target, "compound")
@@ -53,14 +30,14 @@ def rollout(target="*", resume=False, timeout=None, saltenv=None):
         plan["problems"].append(f"no minion matches {target!r}: see salt-key --list=accepted")
         return plan
     try:
-        ask = __salt__["ntpcluster.asked"]
+        ask = __salt__["ntpcluster_ask.minions"]
         where = {"saltenv": saltenv} if saltenv else {}
         # Not saltutil.sync_all: where the tree is in another environment, that takes its modules off the minions.
         # Where a state run is under way, it comes after that.
         how = dict(where, queue=True)
         synced = ask("state.apply", ["ntp.modules"], kwarg=how, tgt=targets, tgt_type="list", timeout=timeout)
         # By the pillar that is going to be applied: what the minions remember may be older.
-        view = __salt__["ntpcluster.seen"](timeout=timeout, anew=True)
+        view = __salt__["ntpcluster_view.take"](timeout=timeout, anew=True)
     except SaltInvocationError as exc:
         plan["problems"].append(str(exc))
         return plan
@@ -80,7 +57,7 @@ def rollout(target="*", resume=False, timeout=None, saltenv=None):
 
 def stopped(batches, timeout=None):
     """
-    Why a rollout stopped: the first batch that does not follow its tier, its hosts and what is wrong with them.
+    Internal. Why a rollout stopped: the first batch that does not follow its tier, its hosts and what is wrong with them.
     ``orch.ntp`` asks this after a failure.
 
     batches
@@ -94,17 +71,17 @@ def stopped(batches, timeout=None):
 
     .. code-block:: bash
 
-        salt-run ntpcluster.stopped '[{name: server 1 of 2, hosts: [ntp180]}]'
+        salt-run ntpcluster_rollout.stopped '[{name: server 1 of 2, hosts: [ntp180]}]'
     """
     names = [name for batch in batches for name in batch["hosts"]]
     try:
-        return {"Error": reason(__salt__["ntpcluster.seen"](tgt=names, tgt_type="list", timeout=timeout), batches)}
+        return {"Error": reason(__salt__["ntpcluster_view.take"](tgt=names, tgt_type="list", timeout=timeout), batches)}
     except SaltInvocationError as exc:
         return {"Error": str(exc)}
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments.
+# From here on nothing is asked: every function depends on its arguments alone.
 
 
 def refusals(view, synced):
@@ -152,9 +129,7 @@ def objections(view, targets):
                 states = ", ".join("{} is {}".format(host["id"], host["health"]) for host in servers)
                 problems.append(f"tier {tier} has nobody to follow in tier {above}: {states}")
             known = {address for host in servers for address in host["addresses"]}
-            planned = {
-                address for host in below for address in host["planned"] if ":" in address or address[-1:].isdigit()
-            }
+            planned = {address for host in below for address in host["planned_addresses"]}
             for address in sorted(planned - known) if servers and known else ():
                 warnings.append(f"{address}, which tier {tier} asks, is no address of a minion of tier {above}")
     return problems, warnings

@@ -1,5 +1,5 @@
 """
-The cluster in the terminal: as a tree, as one line for a monitor, and live.
+Internal. The cluster in the terminal: as a tree, as one line for a monitor, and live.
 """
 
 import sys
@@ -7,26 +7,11 @@ import time
 
 from salt.exceptions import SaltInvocationError
 
-__virtualname__ = "ntpcluster"
-# The loader offers these alone; ``draw`` and ``verdict`` stay plain functions for the tests.
-__load__ = ["tree", "check", "watch"]
+# The loader offers these alone; ``draw`` stays a plain function for the tests.
+__load__ = ["show", "verdict", "watch"]
 
-#: How a health is shown: its colour (ECMA-48) and how bad it is for ``check`` (0 ok, 1 warning, 2 critical).
-HEALTH = {
-    "ok": ("32", 0),
-    "degraded": ("33", 1),
-    "settling": ("33", 1),
-    "unsynchronized": ("31", 2),
-    "stopped": ("31", 2),
-    "unreadable": ("31", 2),
-    "silent": ("31", 2),
-}
-
-#: Problems of the cluster that are warnings; the others are critical.
-WARNINGS = ("single-server", "outdated", "spread")
-
-#: Exit codes as the Monitoring Plugins Development Guidelines have them.
-WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+#: The colour (ECMA-48) of each severity but 0.
+COLOURS = {1: "33", 2: "31"}
 
 COLUMNS = ("host", "tier", "source", "stratum", "offset ms", "health")
 
@@ -35,93 +20,36 @@ BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 PLAIN = ("|- ", "`- ", "|  ", "   ")
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def tree(tgt="*", tgt_type="compound", timeout=None):
+def show(view):
     """
-    Show the whole cluster: each host below the one it follows, then what is wrong and what to do about it.
+    Internal. The cluster as text: each host below the one it follows, then what is wrong and what to do about it.
 
-    tgt, tgt_type, timeout
-        As for ``ntpcluster.view``.
+    view
+        What ``ntpcluster.view`` returned.
 
-    Returns text; with ``--out=json``, ``--out=yaml`` and the like, the view itself (see ``ntpcluster.view``).
-    Coloured if the output is a terminal and ``--no-color`` is not given. A target that matches no minion is one
-    sentence and exit code 1.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.tree
-        salt-run ntpcluster.tree --out=json
+    Returns text, with as much colour and as fine lines as the terminal can show.
     """
-    try:
-        seen = __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-    except SaltInvocationError as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-    if __opts__.get("output") not in (None, "", "txt", "text"):
-        return seen
-    return {"data": draw(seen, _coloured(), _branches()), "outputter": "txt"}
+    return draw(view, _coloured(), _branches())
 
 
-def check(tgt="*", tgt_type="compound", timeout=None):
+def watch(tgt, tgt_type, interval, count, timeout):
     """
-    Judge the whole cluster in one line, and in the exit code: 0 ok, 1 warning, 2 critical, 3 unknown.
+    Internal. Print the tree again and again, until Ctrl-C.
 
-    Critical is a host that does not have the time or does not answer, and servers that disagree or follow each
-    other; a warning is whatever else is not as it should be. Unknown: nobody could be asked.
+    tgt, tgt_type, interval, count, timeout
+        As for ``ntpcluster.watch``.
 
-    tgt, tgt_type, timeout
-        As for ``ntpcluster.view``.
-
-    Returns a dict: ``data`` {``NTP WORD``: the line, ``retcode``: the exit code}, ``outputter``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.check
-        salt-run ntpcluster.check 'ntp*' timeout=10 || mail -s 'NTP' root
+    Raises SaltInvocationError for an interval or a count out of range, and as ``ntpcluster_view.take``.
     """
-    try:
-        code, line = verdict(__salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
-    except SaltInvocationError as exc:
-        code, line = 3, str(exc)
-    return __salt__["ntpcluster.sentence"](f"NTP {WORDS[code]}", line, code)
-
-
-def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
-    """
-    Show the tree again and again, until Ctrl-C: the cluster's ``watch ntpq -p``.
-
-    tgt, tgt_type, timeout
-        As for ``ntpcluster.view``.
-    interval
-        Seconds from one picture to the next.
-    count
-        End after so many pictures; default: never.
-
-    Prints, and returns nothing but why it could not go on.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.watch interval=10
-    """
+    if isinstance(interval, bool) or not isinstance(interval, (int, float)) or interval < 1:
+        raise SaltInvocationError(f"interval: {interval!r} is not a number of seconds from 1 up")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise SaltInvocationError(f"count: {count!r} is not a number from 1 up")
     done = 0
     try:
-        if isinstance(interval, bool) or not isinstance(interval, (int, float)) or interval < 1:
-            raise SaltInvocationError(f"interval: {interval!r} is not a number of seconds from 1 up")
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise SaltInvocationError(f"count: {count!r} is not a number from 1 up")
         while True:
             began = time.monotonic()
-            picture = draw(
-                __salt__["ntpcluster.seen"](tgt=tgt, tgt_type=tgt_type, timeout=timeout), _coloured(), _branches()
-            )
+            picture = show(__salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
             # ECMA-48: cursor home, erase below. Erased after it is drawn, so that nothing flickers.
             frame = "\033[H" + picture.replace("\n", "\033[K\n") + "\033[K\033[J" if sys.stdout.isatty() else picture
             print(frame, flush=True)
@@ -129,11 +57,8 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
             if done == count:
                 break
             time.sleep(max(0.0, interval - (time.monotonic() - began)))
-    except SaltInvocationError as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
     except KeyboardInterrupt:
         pass
-    return {"data": {}, "outputter": "txt"}
 
 
 def _coloured():
@@ -153,40 +78,44 @@ def _branches():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments.
+# From here on nothing is asked: every function depends on its arguments alone.
 
 
 def draw(view, coloured=False, branches=BRANCHES):
     """The view as text."""
-    rows = [_row(view["hosts"][name], lead) for lead, name in _walk(view, branches)]
-    widths = [max(len(row[number]) for row in rows + [COLUMNS]) for number in range(5)]
+    rows = [(_row(view["hosts"][name], lead), view["hosts"][name]["severity"]) for lead, name in _walk(view, branches)]
+    widths = [max(len(row[number]) for row in [COLUMNS, *(cells for cells, _ in rows)]) for number in range(5)]
     lines = [_headline(view), "", _line(COLUMNS, widths)]
-    for row in rows:
-        text = _line(row, widths)
-        lines.append(f"\033[{HEALTH[row[6]][0]}m{text}\033[0m" if coloured and row[6] != "ok" else text)
+    for cells, severity in rows:
+        text = _line(cells, widths)
+        lines.append(f"\033[{COLOURS[severity]}m{text}\033[0m" if coloured and severity else text)
     for trouble in view["problems"]:
-        lines += ["", "{code}: {message}".format(**_clean(trouble)), "  remedy: {remedy}".format(**_clean(trouble))]
-    for text, hosts, remedy in _grouped(view):
-        lines += ["", f"{_names(hosts)}: {text}", f"  remedy: {remedy}"]
+        lines += ["", "{code}: {message}".format(**trouble), "  remedy: {remedy}".format(**trouble)]
+    for trouble in view["host_problems"]:
+        who = __salt__["ntpcluster_problems.some"](trouble["hosts"])
+        lines += ["", "{}: {code}: {message}".format(who, **trouble), "  remedy: {remedy}".format(**trouble)]
     return "\n".join(lines)
 
 
 def verdict(view):
-    """Exit code and line of ``check``."""
-    worst = max([HEALTH[host["health"]][1] for host in view["hosts"].values()] or [3])
-    for trouble in view["problems"]:
-        worst = max(worst, 1 if trouble["code"] in WARNINGS else 2)
+    """
+    Internal. The cluster in one line for a monitor.
+
+    view
+        What ``ntpcluster.view`` returned.
+
+    Returns text: the headline, the problems of the cluster, and some of the hosts that are not well.
+    """
     words = [_headline(view)]
-    words += ["{code}: {message}".format(**_clean(trouble)) for trouble in view["problems"]]
-    sick = [name for name, host in view["hosts"].items() if HEALTH[host["health"]][1] and host["answered"]]
+    words += ["{code}: {message}".format(**trouble) for trouble in view["problems"]]
     told = {name for trouble in view["problems"] for name in trouble["hosts"]}
-    words += [_brief(view["hosts"][name]) for name in sick if name not in told][:5]
-    return worst, "; ".join(words)
+    sick = [host for name, host in view["hosts"].items() if host["severity"] and host["answered"] and name not in told]
+    return "; ".join(words + [_brief(host) for host in sick[:5]])
 
 
 def _brief(host):
     codes = sorted({item["code"] for item in host["problems"]})
-    return printable("{} {}{}".format(host["id"], host["health"], " ({})".format(", ".join(codes)) if codes else ""))
+    return "{} {}{}".format(host["id"], host["health"], " ({})".format(", ".join(codes)) if codes else "")
 
 
 def _headline(view):
@@ -227,7 +156,7 @@ def _walk(view, branches):
 
 
 def _row(host, lead):
-    """A host's cells; the seventh is its health alone."""
+    """A host's cells."""
     health = host["health"]
     codes = sorted({item["code"] for item in host["problems"]} - {health})
     words = health + (": " + ", ".join(codes) if codes else "") + (": " + host["why"] if host["why"] else "")
@@ -235,15 +164,8 @@ def _row(host, lead):
     if host["expected_stratum"] not in (None, host["stratum"]):
         stratum += " not {}".format(host["expected_stratum"])
     offset = "-" if host["offset_ms"] is None else "{:+.3f}".format(host["offset_ms"])
-    cells = [
-        lead + host["id"],
-        host["tier"] or "-",
-        host["source_host"] or host["source"] or "-",
-        stratum,
-        offset,
-        words,
-    ]
-    return [printable(cell) for cell in cells] + [health]
+    source = host["source_host"] or host["source"] or "-"
+    return [lead + host["id"], host["tier"] or "-", source, stratum, offset, words]
 
 
 def _line(cells, widths):
@@ -251,27 +173,3 @@ def _line(cells, widths):
     padded = [cells[number].ljust(widths[number]) for number in range(3)]
     padded += [cells[number].rjust(widths[number]) for number in (3, 4)]
     return "  ".join([*padded, cells[5]])
-
-
-def _grouped(view):
-    """The hosts' own problems, equal ones together: (text, hosts, remedy)."""
-    groups = {}
-    for name, host in view["hosts"].items():
-        for item in host["problems"]:
-            key = (printable("{code}: {message}".format(**item)), printable(item["remedy"]))
-            groups.setdefault(key, []).append(name)
-    return [(text, hosts, remedy) for (text, remedy), hosts in groups.items()]
-
-
-def _names(names):
-    names = sorted(printable(name) for name in set(names))
-    return ", ".join(names) if len(names) <= 5 else "{} and {} more".format(", ".join(names[:4]), len(names) - 4)
-
-
-def _clean(trouble):
-    return {key: printable(value) if isinstance(value, str) else value for key, value in trouble.items()}
-
-
-def printable(text):
-    """Text that cannot drive the terminal, whatever a minion sent: control characters are shown, not obeyed."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

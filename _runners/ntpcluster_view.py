@@ -1,9 +1,9 @@
 """
-One view of the whole cluster, made of what its hosts say of themselves.
+Internal. One view of the whole cluster, made of what its hosts say of themselves.
 
-A host's status tells what that host can see. This file puts all of them side by side and finds what no host can see
-alone: servers that disagree, loops, a tier that hangs on one server. ``build`` is a pure function; ``ntpcluster.seen``
-asks the minions and calls it. The tree, the check, the metrics and the report only show what is in the view.
+A host's status tells what that host can see. This file puts all of them side by side; ``ntpcluster_problems`` finds
+what no host can see alone. ``build`` only reckons; ``take`` asks the minions and calls it. The tree, the check, the
+metrics and the report show what is in the view, and judge nothing themselves.
 
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
 other, with the reason; it never makes the rest unreadable.
@@ -12,27 +12,37 @@ Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per
 that the source is ahead, so the host's clock is slow.
 """
 
+import ipaddress
 import math
 import re
 import time
 
-from salt.exceptions import SaltInvocationError
+# The loader offers this alone; ``build`` stays a plain function for the tests.
+__load__ = ["take"]
 
-__virtualname__ = "ntpcluster"
-# The loader offers these alone; ``build`` stays a plain function for the tests.
-__load__ = ["seen", "view"]
+#: Every word that ``health`` can be, best first, and how bad it is: 0 ok, 1 warning, 2 critical. The first five are
+#: those of ``ntpcluster.status``, the last two the view's own.
+HEALTH = {
+    "ok": 0,
+    "degraded": 1,
+    "settling": 1,
+    "unsynchronized": 2,
+    "stopped": 2,
+    "unreadable": 2,
+    "silent": 2,
+}
+OF_STATUS = tuple(HEALTH)[:5]
 
-#: Every word that ``health`` can be, best first: those of ``ntpcluster.status``, and two of the view's own.
-HEALTH = ("ok", "degraded", "settling", "unsynchronized", "stopped", "unreadable", "silent")
-
-#: Two clocks differ when they do so by more than this, beyond what the way between them can explain.
-MAX_OFFSET_MS = 100.0
+#: How bad a cluster is that has no host.
+UNKNOWN = 3
 
 #: Of the last four polls one at least must have been answered; an older figure says nothing of now.
 LAST_FOUR = 0x0F
 
-#: ntpd's words for a source that the selection let through (as in ``ntpcluster.judge``).
-SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
+#: ntpd's words for the source that it follows, and for every one that the selection let through (as in the judge of the
+#: minions).
+FOLLOWED = ("system_peer", "pps")
+SURVIVORS = (*FOLLOWED, "candidate", "backup", "excess", "outlier")
 
 NUMBERS = (
     "offset_ms",
@@ -48,101 +58,29 @@ PEER_NUMBERS = ("offset_ms", "delay_ms", "jitter_ms", "when_s", "poll_s")
 PEER_WHOLE = ("stratum", "reach")
 PEER_WORDS = ("remote", "address", "refid", "condition", "tally", "type", "last_event")
 
-#: What to do about each problem that only the whole cluster shows, worst first.
-REMEDIES = {
-    "loop": "let each tier follow the one above only, then: salt-run state.orchestrate orch.ntp",
-    "disagreement": "find out which one is wrong: salt HOST ntpcluster.query SERVERS; repair it before others follow",
-    "silent": "see whether the minion runs and reaches the master: salt-run manage.status",
-    "unreadable": "bring the modules to the minion: salt HOST state.apply ntp.modules, then ask again",
-    "unserved": "repair the servers above first: a host is no better than what it follows",
-    "outside-tier": "take the foreign source out of ntp.conf: salt HOST state.apply ntp",
-    "spread": "look at the hosts at both ends: their offsets, and what they follow",
-    "single-server": "add a second server to the tier above, or repair those that are down",
-    "outdated": "bring the new modules to the minion: salt HOST state.apply ntp.modules",
-}
 
-
-def __virtual__():
-    return __virtualname__
-
-
-def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
+def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
     """
-    Ask the minions how they stand and put the answers together.
-
-    tgt, tgt_type
-        Whom to ask, as for ``salt``; everyone by default. Hosts that are not asked are not in the view.
-    timeout
-        Seconds to wait for answers; default: the master's ``timeout``.
-    anew
-        True has each minion judge by the pillar as it is on the master now, even if it has not been applied.
-
-    A target that matches no minion is one sentence and exit code 1 (``ntpcluster.sentence``). Returns a dict:
-
-    - ``time`` (seconds since 1970, the master's clock, when the asking began), ``time_utc`` (the same as text),
-      ``took_s`` (how long the asking took: no figure is older than this)
-    - ``tiers``: [{``name``, ``level``, ``hosts``: [id]}], top first; hosts whose tier is not known come last, in a
-      tier named None
-    - ``hosts``: {id: {...}}, see below
-    - ``problems``: [{``code``, ``hosts``: [id], ``message``, ``remedy``}] of the cluster, worst first: ``loop``,
-      ``disagreement``, ``silent``, ``unreadable``, ``unserved``, ``outside-tier``, ``spread``, ``single-server``,
-      ``outdated``
-    - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number}, ``problems``
-      (number of problems of hosts and cluster), ``healthy`` (bool: every host is ok and the cluster has no problem),
-      ``spread_ms`` and ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known)
-
-    A host has, each None where unknown:
-
-    - ``id``, ``answered``, ``health`` (as in ``ntpcluster.status``, or ``silent``, ``unreadable``), ``why`` (text,
-      why there is no status), ``synchronized``
-    - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
-      ``saltenv`` (the environment it was applied from)
-    - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
-      follow it)
-    - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
-      follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
-      ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``,
-      ``daemon`` {name, version, running, enabled, uptime_s}
-    - ``error_ms``: how far this clock is behind the top of its chain, the offsets on the way added up, and
-      ``uncertainty_ms`` (half the root delay, and the root dispersion: RFC 5905, 11.2)
-    - ``peers``: [{``remote``, ``address``, ``host`` (id or None), ``refid``, ``stratum``, ``reach``, ``condition``,
-      ``tally``, ``type``, ``last_event``, ``offset_ms``, ``delay_ms``, ``jitter_ms``, ``when_s``, ``poll_s``,
-      ``usable``}]
-    - ``problems``: [{``code``, ``message``, ``remedy``}] as the host itself sees them
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run ntpcluster.view
-        salt-run ntpcluster.view 'ntp*' --out=json
-    """
-    try:
-        return seen(tgt, tgt_type, timeout, anew)
-    except SaltInvocationError as exc:
-        return __salt__["ntpcluster.sentence"]("Error", exc, 1)
-
-
-def seen(tgt="*", tgt_type="compound", timeout=None, anew=False):
-    """
-    What ``ntpcluster.view`` returns. For the other runners.
+    Internal. Ask the minions how they stand and put the answers together.
 
     tgt, tgt_type, timeout, anew
         As for ``ntpcluster.view``.
 
-    Raises SaltInvocationError as ``ntpcluster.asked``.
+    Returns the dict that ``ntpcluster.view`` returns.
 
-    CLI Example: none; see ``ntpcluster.asked``.
+    Raises SaltInvocationError as ``ntpcluster_ask.minions``.
     """
     began, watch = time.time(), time.monotonic()
     # Older modules do not know the word.
     kwarg = {"anew": True} if anew else None
-    asked = __salt__["ntpcluster.asked"]("ntpcluster.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    asked = __salt__["ntpcluster_ask.minions"](
+        "ntpcluster_standing.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout
+    )
     return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments.
+# From here on nothing is asked: every function depends on its arguments alone.
 
 
 def build(returns, expected=None, now=None, took=None):
@@ -150,32 +88,28 @@ def build(returns, expected=None, now=None, took=None):
     The view made of what minions returned.
 
     returns
-        {minion: what ``ntpcluster.standing`` or ``ntpcluster.status`` returned, or anything else}
+        {minion: what ``ntpcluster_standing.standing`` or ``ntpcluster.status`` returned, or anything else}
     expected
         Names of all the minions that were asked; those without a return are silent.
     now, took
         When the asking began (seconds since 1970), and how long it took.
 
-    Returns the dict that ``view`` returns.
+    Returns the dict that ``ntpcluster.view`` returns.
     """
     now = time.time() if now is None else now
     returns = returns if isinstance(returns, dict) else {}
     everyone = sorted({str(name) for name in returns} | {str(name) for name in expected or ()})
     answers = {str(name): value for name, value in returns.items()}
-    hosts = {name: _host(name, name in answers, answers.get(name)) for name in everyone}
+    hosts = printable({name: _host(name, name in answers, answers.get(name)) for name in everyone})
     tiers = _tiers(hosts)
     _connect(hosts)
     _estimate(hosts)
-    spread, problems = _spread(hosts), []
-    for finder in (_loops, _disagreements, _absent, _unserved, _outside, _single, _outdated):
-        problems += finder(hosts, tiers)
-    if spread["problem"]:
-        problems.append(spread["problem"])
-    rank = {code: number for number, code in enumerate(REMEDIES)}
-    problems.sort(key=lambda problem: (rank[problem["code"]], problem["hosts"]))
+    spread = _spread(hosts)
+    problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread)
     counts = dict.fromkeys(HEALTH, 0)
     for host in hosts.values():
         counts[host["health"]] += 1
+    severity = max([each["severity"] for each in [*hosts.values(), *problems]], default=UNKNOWN)
     return {
         "time": now,
         "time_utc": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now)),
@@ -183,25 +117,37 @@ def build(returns, expected=None, now=None, took=None):
         "tiers": tiers,
         "hosts": hosts,
         "problems": problems,
+        "host_problems": _grouped(hosts),
         "summary": {
             "hosts": len(hosts),
             "answered": sum(host["answered"] for host in hosts.values()),
             "synchronized": sum(host["synchronized"] for host in hosts.values()),
             "health": counts,
             "problems": len(problems) + sum(len(host["problems"]) for host in hosts.values()),
-            "healthy": bool(hosts) and not problems and counts["ok"] == len(hosts),
+            "severity": severity,
+            "healthy": severity == 0,
             "spread_ms": spread["ms"],
             "spread_uncertainty_ms": spread["uncertainty_ms"],
         },
     }
 
 
-def problem(code, hosts, message):
-    """One problem of the cluster."""
-    hosts = sorted(hosts)
-    whom = hosts[0] if len(hosts) == 1 else "-L {}".format(",".join(hosts)) if len(hosts) <= 5 else "'*'"
-    remedy = REMEDIES[code].replace("HOST", whom)
-    return {"code": code, "hosts": hosts, "message": message, "remedy": remedy}
+def printable(value):
+    """
+    The same with every text fit to be shown, on a terminal, on a page, in a label: what cannot be printed (control
+    characters, marks that turn the direction of writing, halves of characters) is spelt out.
+    """
+    if isinstance(value, str):
+        return value if value.isprintable() else "".join(map(_spelt, value))
+    if isinstance(value, dict):
+        return {printable(key): printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [printable(each) for each in value]
+    return value
+
+
+def _spelt(char):
+    return char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
 
 
 def _number(value):
@@ -224,6 +170,15 @@ def _flag(value):
     return value if isinstance(value, bool) else None
 
 
+def _is_address(text):
+    """Whether this is an address and no name: ``ntp1`` and ``cafe`` are names."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _mapping(value):
     return value if isinstance(value, dict) else {}
 
@@ -238,19 +193,20 @@ def _host(name, answered, value):
     why = None
     if not answered:
         health, why = "silent", "no answer within the time limit"
-    elif said.get("health") not in HEALTH[:5] or not isinstance(said.get("synchronized"), bool):
+    elif said.get("health") not in OF_STATUS or not isinstance(said.get("synchronized"), bool):
         health, why = "unreadable", _reason(value)
         said = {}
     else:
         health = said["health"]
-    host = {"id": name, "answered": answered, "health": health, "why": why}
+    host = {"id": name, "answered": answered, "health": health, "severity": HEALTH[health], "why": why}
     host["synchronized"] = bool(said.get("synchronized"))
-    host["deployed"] = said.get("deployed") if isinstance(said.get("deployed"), bool) else None
+    host["deployed"] = _flag(said.get("deployed"))
     host.update({key: _word(said.get(key)) for key in WORDS})
     host.update({key: _whole(said.get(key)) for key in WHOLE})
     host.update({key: _number(said.get(key)) for key in NUMBERS})
     host["addresses"] = [text for text in _list(said.get("addresses")) if _word(text)]
     host["planned"] = [text for text in _list(said.get("planned")) if _word(text)]
+    host["planned_addresses"] = [text for text in host["planned"] if _is_address(text)]
     daemon = _mapping(said.get("daemon"))
     host["daemon"] = {key: _word(daemon.get(key)) for key in ("name", "version")}
     host["daemon"].update({key: _flag(daemon.get(key)) for key in ("running", "enabled")})
@@ -262,7 +218,7 @@ def _host(name, answered, value):
         if isinstance(item, dict) and _word(item.get("code"))
     ]
     # ntpd's own figure stands still while it waits for a spike to pass, or measures the frequency after its first start.
-    rows = [peer["offset_ms"] for peer in host["peers"] if peer["condition"] in ("system_peer", "pps")]
+    rows = [peer["offset_ms"] for peer in host["peers"] if peer["followed"]]
     figures = [offset for offset in [host["offset_ms"], *rows] if offset is not None]
     host["offset_ms"] = max(figures, key=abs, default=None)
     host["missing"] = sorted({"tier", "source", "stratum", "offset_ms", "peers", "daemon"} - set(said)) if said else []
@@ -275,7 +231,9 @@ def _peer(said):
     peer.update({key: _whole(said.get(key)) for key in PEER_WHOLE})
     peer.update({key: _number(said.get(key)) for key in PEER_NUMBERS})
     peer["address"] = peer["address"] or peer["remote"]
-    peer["usable"] = peer["condition"] in SURVIVORS and bool((peer["reach"] or 0) & LAST_FOUR)
+    peer["followed"] = peer["condition"] in FOLLOWED
+    peer["heard"] = bool((peer["reach"] or 0) & LAST_FOUR)
+    peer["usable"] = peer["heard"] and peer["condition"] in SURVIVORS
     return peer
 
 
@@ -283,7 +241,7 @@ def _reason(value):
     """Why a return is no status, in one line that is fit to be shown."""
     if isinstance(value, str) and value.strip():
         if "is not available" in value:
-            return "it does not have the modules of ntpcluster"
+            return "it does not have the modules of this release of ntpcluster"
         # A traceback says last what went wrong; every other text says it first.
         return _short(value.strip().splitlines()[-1 if "Traceback" in value else 0])
     if isinstance(value, dict):
@@ -378,207 +336,31 @@ def _estimate(hosts):
 
 
 def _spread(hosts):
-    """How far apart the synchronized clocks are: the largest difference, its uncertainty, and the problem if any."""
-    known = [host for host in hosts.values() if host["error_ms"] is not None]
+    """
+    How far apart the synchronized clocks are.
+
+    Returns a dict: ``ms`` (the largest difference), ``uncertainty_ms``, ``ends`` (the host behind most, the host ahead
+    most), each None where fewer than two clocks are known.
+    """
+    known = sorted((host for host in hosts.values() if host["error_ms"] is not None), key=lambda host: host["error_ms"])
     if len(known) < 2:
-        return {"ms": None, "uncertainty_ms": None, "problem": None}
-    low = min(known, key=lambda host: host["error_ms"])
-    high = max(known, key=lambda host: host["error_ms"])
-    spread = high["error_ms"] - low["error_ms"]
-    bound = max(limit(low), limit(high))
-    ends = [host["uncertainty_ms"] for host in (low, high)]
-    uncertainty = None if None in ends else sum(ends)
-    found = None
-    if spread > bound:
-        message = "the clocks of {} and {} are {:.3f} ms apart (known to within {}), more than {:g} ms".format(
-            low["id"], high["id"], spread, "?" if uncertainty is None else f"{uncertainty:.3f} ms", bound
-        )
-        found = problem("spread", [low["id"], high["id"]], message)
-    return {"ms": round(spread, 6), "uncertainty_ms": uncertainty, "problem": found}
+        return {"ms": None, "uncertainty_ms": None, "ends": None}
+    low, high = known[0], known[-1]
+    doubts = [host["uncertainty_ms"] for host in (low, high)]
+    return {
+        "ms": round(high["error_ms"] - low["error_ms"], 6),
+        "uncertainty_ms": None if None in doubts else sum(doubts),
+        "ends": (low, high),
+    }
 
 
-def limit(host):
-    """The offset that this host's pillar allows, in milliseconds."""
-    return host["max_offset_ms"] or MAX_OFFSET_MS
-
-
-# ---------------------------------------------------------------------------------------------------------
-# What no single host can see.
-
-
-def _loops(hosts, _tiers_):
-    """Hosts that follow each other in a circle, each circle once."""
-    found, done = [], set()
-    for start in hosts:
-        way, name = [], start
-        while name and name not in done and name not in way:
-            way.append(name)
-            name = hosts[name]["source_host"]
-        if name in way:
-            ring = way[way.index(name) :]
-            found.append(problem("loop", ring, "they follow each other: {}".format(" > ".join(ring + [name]))))
-        done.update(way)
-    return found
-
-
-def _disagreements(hosts, _tiers_):
-    """
-    Two servers of the cluster whose clocks differ, as a host sees it that asks both. The difference of its two
-    offsets is the difference of their clocks; half of each round trip is what the way can have added to it.
-    """
-    sharpest = {}
-    for host in hosts.values():
-        seen = [
-            peer
-            for peer in host["peers"]
-            if peer["host"] and (peer["reach"] or 0) & LAST_FOUR and (peer["stratum"] or 16) < 16
-            and peer["offset_ms"] is not None and peer["delay_ms"] is not None
-        ]  # fmt: skip
-        for number, one in enumerate(seen):
-            for other in seen[number + 1 :]:
-                if one["host"] == other["host"]:
-                    continue
-                first, second = sorted((one, other), key=lambda peer: peer["host"])
-                doubt = (abs(one["delay_ms"]) + abs(other["delay_ms"])) / 2.0
-                pair = (first["host"], second["host"])
-                if pair not in sharpest or doubt < sharpest[pair][1]:
-                    sharpest[pair] = (first["offset_ms"] - second["offset_ms"], doubt, host["id"])
-    found = []
-    for (first, second), (difference, doubt, witness) in sharpest.items():
-        bound = min(limit(hosts[first]), limit(hosts[second]))
-        if abs(difference) - doubt > bound:
-            ahead, behind = (first, second) if difference > 0 else (second, first)
-            message = f"{ahead} is {abs(difference):.3f} ms ahead of {behind} "
-            message += f"(known to within {doubt:.3f} ms, seen by {witness}), more than {bound:g} ms"
-            found.append(problem("disagreement", [first, second], message))
-    return found
-
-
-def _absent(hosts, _tiers_):
-    """Hosts without a status."""
-    found = []
-    silent = [name for name, host in hosts.items() if host["health"] == "silent"]
-    if silent:
-        found.append(problem("silent", silent, f"no answer from {_names(silent)}"))
-    reasons = {}
+def _grouped(hosts):
+    """The hosts' own problems, equal ones together."""
+    groups = {}
     for name, host in hosts.items():
-        if host["health"] == "unreadable":
-            reasons.setdefault(host["why"], []).append(name)
-    for why, names in reasons.items():
-        found.append(problem("unreadable", names, f"{_names(names)}: {why}"))
-    return found
-
-
-def _unserved(hosts, _tiers_):
-    """Hosts that no tier takes, and hosts none of whose sources gives them time, with the sources' own state."""
-    found, groups = [], {}
-    for name, host in hosts.items():
-        if host["health"] in ("silent", "unreadable", "stopped", "settling") or host["method"] == "cron":
-            continue
-        if "tier" not in host["missing"] and host["tier"] is None:
-            groups.setdefault("no tier of the pillar takes {}", []).append(name)
-        elif not any(peer["usable"] for peer in host["peers"]) and "peers" not in host["missing"]:
-            causes = sorted({_cause(hosts, peer) for peer in host["peers"]}) or ["it has no source at all"]
-            groups.setdefault("nobody serves {}: " + "; ".join(causes).replace("{", "(").replace("}", ")"), []).append(
-                name
-            )
-    for message, names in groups.items():
-        found.append(problem("unserved", names, message.format(_names(names))))
-    return found
-
-
-def _cause(hosts, peer):
-    """Why a source gives no time, as the cluster knows it."""
-    if peer["host"]:
-        host = hosts[peer["host"]]
-        state = "does not answer the master either" if host["health"] == "silent" else "is {}".format(host["health"])
-        if host["health"] in ("ok", "degraded"):
-            state += (
-                " but cannot be reached" if not peer["reach"] else " but is not chosen ({})".format(peer["condition"])
-            )
-        return "{} {}".format(peer["host"], state)
-    return "{} is no host of this cluster and gives no time".format(peer["address"])
-
-
-def _outside(hosts, tiers):
-    """
-    Hosts that follow another than they should: one outside the tier above, or, at the top, one of the cluster or
-    one that the pillar does not name.
-    """
-    names = {tier["name"]: set(tier["hosts"]) for tier in tiers}
-    found = []
-    for name, host in hosts.items():
-        source, above = host["source"], host["source_host"]
-        if not source or host["tier"] is None or source.startswith("127.127."):
-            continue
-        wanted = host["follows"] or _above(tiers, host["level"])
-        if above and wanted:
-            if above in names.get(wanted, ()):
-                continue
-            message = "{} follows {} of tier {}, not tier {}".format(name, above, hosts[above]["tier"], wanted)
-        elif above:
-            message = f"{name} is at the top and follows {above} of its own cluster"
-        elif host["planned"] and not _named(host["planned"]) and source not in host["planned"]:
-            message = f"{name} follows {source}, which its pillar does not name"
-        elif wanted and not host["planned"] and all(hosts[each]["addresses"] for each in names.get(wanted, ())):
-            message = f"{name} follows {source}, no host of tier {wanted}"
-        else:
-            continue
-        found.append(problem("outside-tier", [name], message))
-    return found
-
-
-def _named(planned):
-    """Whether some of the planned sources are names: these cannot be compared with an address."""
-    return any(not re.match(r"[0-9a-fA-F:.]+\Z", text) for text in planned)
-
-
-def _above(tiers, level):
-    """Name of the one tier right above a level, where hosts do not say themselves whom they follow."""
-    if not level:
-        return None
-    names = [tier["name"] for tier in tiers if tier["level"] == level - 1]
-    return names[0] if len(names) == 1 else None
-
-
-def _single(hosts, tiers):
-    """Tiers all of whose hosts have one and the same usable source."""
-    found = []
-    for tier in tiers:
-        members = [hosts[name] for name in tier["hosts"] if hosts[name]["peers"]]
-        usable = {peer["host"] or peer["address"] for host in members for peer in host["peers"] if peer["usable"]}
-        if tier["name"] is not None and len(usable) == 1 and all(host["health"] != "settling" for host in members):
-            message = (
-                "tier {} hangs on one single server, {}: nothing takes over from it, and nothing shows when it lies"
-            )
-            found.append(
-                problem("single-server", [h["id"] for h in members], message.format(tier["name"], usable.pop()))
-            )
-    return found
-
-
-def _outdated(hosts, _tiers_):
-    """Hosts whose modules are not the newest, or of one release not those of most, or return less than they should."""
-    found = []
-    versions = [host["version"] for host in hosts.values() if host["version"]]
-    newest = max(versions, key=lambda text: (_version(text), versions.count(text)), default=None)
-    old = [name for name, host in hosts.items() if host["version"] and host["version"] != newest]
-    if old:
-        found.append(problem("outdated", old, f"{_names(old)}: modules other than {newest}"))
-    short = [name for name, host in hosts.items() if host["missing"]]
-    if short:
-        parts = sorted({key for name in short for key in hosts[name]["missing"]})
-        message = "{}: the return lacks {}".format(_names(short), ", ".join(parts))
-        found.append(problem("outdated", short, message))
-    return found
-
-
-def _version(text):
-    """A release as numbers; what follows a plus tells builds apart, and not which is newer."""
-    return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]
-
-
-def _names(names):
-    """Some names, not all of five thousand."""
-    names = sorted(names)
-    return ", ".join(names) if len(names) <= 5 else "{} and {} more".format(", ".join(names[:4]), len(names) - 4)
+        for item in host["problems"]:
+            groups.setdefault((item["code"], item["message"], item["remedy"]), []).append(name)
+    return [
+        {"code": code, "message": message, "remedy": remedy, "hosts": sorted(set(names))}
+        for (code, message, remedy), names in groups.items()
+    ]

@@ -22,6 +22,8 @@ import salt.utils.files
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_clean"
+
 #: The beacon of this tree.
 BEACON = "ntpcluster"
 

@@ -25,6 +25,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_deploy"
+
 #: The step has looked at the daemon a moment before this asks about it.
 LOOK_S = 2
 
@@ -315,7 +317,9 @@ def dhcp_ignored(name):
             return _result(name, comment="no lease can change the NTP configuration")
         changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
         if __opts__["test"]:
-            return _result(name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling)))
+            return _result(
+                name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling))
+            )
         for path in meddling:
             __salt__["ntpcluster_dhcp.ignore"](path)
     except (CommandExecutionError, SaltInvocationError) as exc:

@@ -17,6 +17,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+__virtualname__ = "ntpcluster_firewall"
+
 
 def __virtual__():
     if "ntpcluster_firewall.apply" in __salt__:

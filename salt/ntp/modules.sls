@@ -8,6 +8,8 @@
 {% set tops = salt['state.show_top']() %}
 {% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}
 {% do salt['saltutil.sync_all'](saltenv=(others + [saltenv]) | join(',')) %}
+{#- Salt would go on loading what Python has compiled of files that are gone. #}
+{% do salt['file.find'](salt['config.get']('extension_modules'), name='ntpcluster*.pyc', delete='f') %}
 {#- The minion has it done by and by; ntp.beacon cannot wait. #}
 {% do salt['saltutil.refresh_beacons']() %}
 modules-are-loaded:

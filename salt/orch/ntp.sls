@@ -50,7 +50,7 @@ rollout-can-begin:
 {% if plan.batches %}
 why-it-stopped:
   salt.runner:
-    - name: ntpcluster.stopped
+    - name: ntpcluster_rollout.stopped
     - batches: {{ plan.batches | tojson }}
     - onfail:
 {% for batch in plan.batches %}

@@ -17,10 +17,9 @@ import pytest
 
 from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_firewall_nft as nft
-from _modules import ntpcluster_firewall_packet as packet
-from _modules import ntpcluster_firewall_parse as parse
 from _modules import ntpcluster_firewall_rules as rules
 from _states import ntpcluster_firewall as states
+from tests.loaded import FUNCTIONS
 from tests.unit.test_firewall import OURS as THEIRS
 from tests.unit.test_firewall import STOCK as RULES
 
@@ -149,18 +148,8 @@ def made(backend, folder, monkeypatch):
         host.file.chmod(0o600)
         host.lock.touch()
         salt = {
+            **FUNCTIONS,
             "cmd.run_all": host.run_all,
-            "ntpcluster_firewall_parse.table": parse.table,
-            "ntpcluster_firewall_parse.hooks": parse.hooks,
-            "ntpcluster_firewall_packet.meet": packet.meet,
-            "ntpcluster_firewall_nft.hooks": nft.hooks,
-            "ntpcluster_firewall_nft.sets": nft.sets,
-            "ntpcluster_firewall_nft.unread": nft.unread,
-            "ntpcluster_firewall_rules.passage": rules.passage,
-            "ntpcluster_firewall_rules.judge": rules.judge,
-            "ntpcluster_firewall_rules.edit": rules.edit,
-            "ntpcluster_firewall.firewall": firewall.firewall,
-            "ntpcluster_firewall.apply": firewall.apply,
             "ntpcluster_facts.facts": lambda: {"platform": host.platform},
             "ntpcluster_plan.plan": lambda: {
                 "platform": host.platform,

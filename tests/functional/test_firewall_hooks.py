@@ -157,14 +157,14 @@ def iptables(host, *rules, program="iptables"):
 def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
     iptables(host, *DOCKERS_CHAINS)
     nft_load(host, ruleset)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "UDP 123 is not open to 10.123.0.0/24" in ret["comment"]
     assert quoted in ret["comment"]
     if not testmode:
         # a rule of nft's that only may refuse (a mark that no packet has) is red as well, so nobody is asked there
         assert quoted.startswith("meta mark") or not answered(host, INSIDE)
-        again = states.firewall("open")
+        again = states.opened("open")
         assert (again["result"], again["changes"]) == (False, {})
         assert quoted in again["comment"]
 
@@ -172,7 +172,7 @@ def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode,
 def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
     host.load("*filter\n:INPUT DROP\n-A INPUT -p ipv6-icmp -j ACCEPT\nCOMMIT\n", "ip6tables")
     nft_load(host, DEBIANS_OWN % "ip6 saddr fd00:123::/64 udp dport 123 accept")
-    ret = states.firewall("open", networks=TWO)
+    ret = states.opened("open", networks=TWO)
     assert ret["result"] is False
     assert "not open to 10.123.0.0/24" in ret["comment"]
     assert "has been opened to fd00:123::/64" in ret["comment"]
@@ -215,7 +215,7 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
 )
 def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
     nft_load(host, ruleset)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
     assert "nft:" not in ret["comment"]
     assert answered(host, INSIDE)
@@ -223,7 +223,7 @@ def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
 
 def test_a_ban_of_some_addresses_in_nft_is_told(host):
     nft_load(host, FAIL2BAN % "ip saddr @banned drop")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is True
     assert "may keep them out: nft: inet f2b-table f2b-chain: ip saddr @banned drop." in ret["comment"]
     assert answered(host, INSIDE)
@@ -242,7 +242,7 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
 )
 def test_a_limit_in_nft_is_told(host, ruleset):
     nft_load(host, ruleset)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
     assert "may keep them out: nft: inet t i: " in ret["comment"]
     assert answered(host, INSIDE)
@@ -266,7 +266,7 @@ def test_an_untracked_flow_has_no_state_in_either_kind_of_table(host, where, ans
             f"table inet t {{ chain p {{ type filter hook {nft_hook} priority raw; udp {ports[2:]} notrack; }}; }}",
         )
         iptables(host, "-P OUTPUT DROP", "-A OUTPUT -m state --state ESTABLISHED -j ACCEPT")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert not answered(host, INSIDE)
 
@@ -276,7 +276,7 @@ def test_an_untracked_flow_has_no_state_in_either_kind_of_table(host, where, ans
 def test_sets_in_a_table_of_iptables_are_not_overlooked(host, rule):
     nft_load(host, f"insert rule ip filter INPUT {rule}")
     before = host.run("nft", "list", "ruleset").stdout
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "iptables-save shows without their sets" in ret["comment"]
     assert host.run("nft", "list", "ruleset").stdout == before
@@ -286,10 +286,10 @@ def test_sets_in_a_table_of_iptables_are_not_overlooked(host, rule):
 def test_sets_in_another_table_of_iptables_are_read_by_nft(host):
     iptables(host, "-t raw -A PREROUTING -p tcp -j ACCEPT")
     nft_load(host, "insert rule ip raw PREROUTING udp dport { 53, 161 } drop")
-    assert states.firewall("open")["result"] is True
+    assert states.opened("open")["result"] is True
     assert answered(host, INSIDE)
     nft_load(host, "insert rule ip raw PREROUTING udp dport { 53, 123 } drop")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "nft: ip raw PREROUTING: udp dport {53, 123} drop" in ret["comment"]
     assert not answered(host, INSIDE)
@@ -298,7 +298,7 @@ def test_sets_in_another_table_of_iptables_are_read_by_nft(host):
 def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
     host.nft = "no-such-nft"
     nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "nft: inet filter input cannot be read, as no-such-nft is not installed" in ret["comment"]
 
@@ -321,16 +321,16 @@ def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
 def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands, quoted):
     iptables(host, *commands)
     before = host.lines()
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert f"UDP 123 is not open to 10.123.0.0/24: `{quoted}`" in ret["comment"]
     if testmode:
         assert host.lines() == before
         return
     assert not answered(host, INSIDE)
-    again = states.firewall("open")
+    again = states.opened("open")
     assert (again["result"], again["changes"], again["comment"].count(quoted)) == (False, {}, 1)
-    assert states.firewall_absent("close")["result"] is True
+    assert states.absent("close")["result"] is True
     assert host.lines() == before
 
 
@@ -352,14 +352,14 @@ def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands
 def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands):
     iptables(host, f"-P INPUT {policy}", *commands)
     before = host.lines()
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert (ret["result"], "keep" in ret["comment"]) == (True, False), ret["comment"]
     assert ("Ours come before" in ret["comment"]) == ("--dport 123" in commands[0])
     assert answered(host, INSIDE)
     assert not answered(host, OUTSIDE)
-    again = states.firewall("open")
+    again = states.opened("open")
     assert (again["result"], again["changes"]) == (True, {})
-    states.firewall_absent("close")
+    states.absent("close")
     assert host.lines() == before
 
 
@@ -367,7 +367,7 @@ def test_our_rule_of_an_older_release_behind_such_a_chain_is_put_right(host):
     chain = ["-N LAN", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP", "-I INPUT -s 10.0.0.0/8 -j LAN"]
     iptables(host, *chain, OURS.replace("-A INPUT", "-I INPUT 2"))
     assert not answered(host, INSIDE)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["changes"]["ipv4"] == {"added": [OURS], "removed": [OURS]}
     assert answered(host, INSIDE)
     assert host.lines().count(OURS) == 1
@@ -379,13 +379,13 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
     iptables(host, *chain, "-I INPUT -s 10.0.0.0/8 -j LAN")
     before = host.lines()
     ours = OURS.replace("INPUT", "LAN")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert (ret["result"], ret["changes"]["ipv4"]["added"]) == (True, [ours])
     assert "may keep them out: -A LAN -s 10.123.0.3/32 -j DROP." in ret["comment"]
     assert answered(host, INSIDE)
     assert not answered(host, "10.123.0.3")
-    assert states.firewall("open")["changes"] == {}
-    states.firewall_absent("close")
+    assert states.opened("open")["changes"] == {}
+    states.absent("close")
     assert host.lines() == before
 
 
@@ -402,27 +402,27 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
 def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
     iptables(host, rule.replace("-A", "-I"))
     for _ in range(2):
-        ret = states.firewall("open")
+        ret = states.opened("open")
         assert (ret["result"], f"may keep them out: {rule}." in ret["comment"]) == (True, True), ret["comment"]
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 def test_the_tables_of_the_older_iptables_count_as_well(host, monkeypatch):
     host.run("iptables-legacy", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "iptables-legacy-save: -A INPUT -p udp -m udp --dport 123 -j DROP" in ret["comment"]
     assert not answered(host, INSIDE)
     monkeypatch.setattr(
         firewall.salt.utils.path, "which", lambda name: None if "legacy" in name else shutil.which(name)
     )
-    assert "can show, which is not installed" in states.firewall("open")["comment"]
+    assert "can show, which is not installed" in states.opened("open")["comment"]
 
 
 @pytest.mark.parametrize("host", ["legacy"], indirect=True)
 def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
     host.run("iptables-nft", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "nft: ip filter INPUT: udp dport 123 drop" in ret["comment"]
     assert not answered(host, INSIDE)
@@ -442,12 +442,12 @@ def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
 
 def test_a_run_without_a_change_starts_one_program_a_family_and_nft_where_it_has_chains_of_its_own(host):
     saves = [f"iptables-{host.backend}-save", f"ip6tables-{host.backend}-save"]
-    states.firewall("open")
+    states.opened("open")
     for extra in ([], ["nft"]):
         host.calls.clear()
-        assert states.firewall("open")["changes"] == {}
+        assert states.opened("open")["changes"] == {}
         assert [command[0].rpartition("/")[2] for command in host.calls] == saves + extra
         nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
     host.calls.clear()
-    states.firewall_absent("close")
+    states.absent("close")
     assert "nft" not in {command[0].rpartition("/")[2] for command in host.calls}

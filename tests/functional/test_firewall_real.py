@@ -40,17 +40,17 @@ COMMIT
 
 def test_only_the_networks_of_the_pillar_get_the_time(host):
     assert not answered(host, INSIDE)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
     assert answered(host, INSIDE)
     assert not answered(host, OUTSIDE)
-    assert states.firewall_absent("close")["result"] is True
+    assert states.absent("close")["result"] is True
     assert not answered(host, INSIDE)
 
 
 def test_the_rule_lands_before_the_reject_live_and_in_the_file_and_nothing_else_moves(host, testmode):
     before = state_of(host)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is (None if testmode else True)
     change = {"added": [OURS], "removed": []}
     assert ret["changes"] == {"ipv4": change, "ipv4 saved": change}
@@ -66,19 +66,19 @@ def test_the_rule_lands_before_the_reject_live_and_in_the_file_and_nothing_else_
 
 def test_a_second_run_changes_nothing_and_closing_gives_back_every_byte(host):
     before = state_of(host)
-    states.firewall("open")
+    states.opened("open")
     opened = state_of(host)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert (ret["result"], ret["changes"], state_of(host)) == (True, {}, opened)
-    states.firewall_absent("close")
+    states.absent("close")
     assert state_of(host) == before
-    ret = states.firewall_absent("close")
+    ret = states.absent("close")
     assert (ret["result"], ret["changes"], state_of(host)) == (True, {}, before)
 
 
 def test_reading_and_test_mode_run_nothing_but_iptables_save(host, monkeypatch):
     monkeypatch.setattr(states, "__opts__", {"test": True})
-    states.firewall("open")
+    states.opened("open")
     firewall.firewall()
     assert {command[0].rpartition("/")[2] for command in host.calls} == {
         f"iptables-{host.backend}-save",
@@ -87,7 +87,7 @@ def test_reading_and_test_mode_run_nothing_but_iptables_save(host, monkeypatch):
 
 
 def test_what_iptables_prints_for_our_rule_is_the_text_that_goes_into_the_file(host):
-    states.firewall("open")
+    states.opened("open")
     assert OURS in host.lines()
     host.load(host.file.read_text())
     assert host.lines().index(OURS) == host.lines().index(REJECT) - 1
@@ -98,13 +98,13 @@ def test_a_rule_by_hand_counts_in_the_spelling_iptables_gives_it(host):
     host.run(f"iptables-{host.backend}", "-I", "INPUT", "4", *by_hand.split())
     report = firewall.firewall()["ipv4"]
     assert (len(report["present"]), report["missing"], report["saved"]["missing"]) == (1, [], [OURS])
-    assert list(states.firewall("open")["changes"]) == ["ipv4 saved"]
+    assert list(states.opened("open")["changes"]) == ["ipv4 saved"]
 
 
 def test_a_changed_pillar_moves_the_hole(host):
-    states.firewall("open")
+    states.opened("open")
     new = OURS.replace("10.123.0.0", "10.123.1.0")
-    ret = states.firewall("open", networks=["10.123.1.0/24"])
+    ret = states.opened("open", networks=["10.123.1.0/24"])
     assert ret["changes"]["ipv4"] == {"added": [new], "removed": [OURS]}
     assert answered(host, OUTSIDE)
     assert not answered(host, INSIDE)
@@ -113,7 +113,7 @@ def test_a_changed_pillar_moves_the_hole(host):
 
 def test_our_rule_behind_the_reject_is_put_right(host):
     host.run(f"iptables-{host.backend}", *OURS.split())
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["changes"]["ipv4"] == {"added": [OURS], "removed": [OURS]}
     assert answered(host, INSIDE)
     assert host.lines().count(OURS) == 1
@@ -122,7 +122,7 @@ def test_our_rule_behind_the_reject_is_put_right(host):
 def test_a_stopped_firewall_stays_stopped_and_its_file_keeps_its_rules(host):
     host.load("*filter\n:INPUT ACCEPT\n:FORWARD ACCEPT\n:OUTPUT ACCEPT\nCOMMIT\n")
     host.lock.unlink()
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert list(ret["changes"]) == ["ipv4 saved"]
     assert "not running" in ret["comment"]
     assert host.lines() == []
@@ -144,14 +144,14 @@ def test_rules_loaded_without_the_service_are_seen_when_the_kernel_lists_their_t
 def test_unsaved_rules_of_others_are_neither_lost_nor_saved(host):
     unsaved = "-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT"
     host.run(f"iptables-{host.backend}", *unsaved.replace("-A INPUT", "-I INPUT 1").split())
-    states.firewall("open")
+    states.opened("open")
     assert host.lines()[0] == unsaved
     assert "8080" not in host.file.read_text()
 
 
 def test_without_a_saved_file_none_is_made(host):
     host.file.unlink()
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert list(ret["changes"]) == ["ipv4"]
     assert "no saved file" in ret["comment"]
     assert not host.file.exists()
@@ -194,24 +194,24 @@ def test_ipv6_networks_go_to_ip6tables(host):
     host.load(saved, "ip6tables")
     (host.folder / "ip6tables").write_text(saved)
     assert not answered(host, INSIDE6)
-    ret = states.firewall("open", networks=[*LAN, "fd00:123::/64"])
+    ret = states.opened("open", networks=[*LAN, "fd00:123::/64"])
     assert sorted(ret["changes"]) == ["ipv4", "ipv4 saved", "ipv6", "ipv6 saved"]
     assert answered(host, INSIDE6)
     assert answered(host, INSIDE)
     assert not answered(host, OUTSIDE6)
-    assert states.firewall_absent("close")["result"] is True
+    assert states.absent("close")["result"] is True
     assert (host.folder / "ip6tables").read_text() == saved
     assert host.lines("ip6tables")[-1] == drop
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_failure_half_way_says_what_was_done_and_leaves_every_other_rule(host, number):
-    states.firewall("open", networks=["192.0.2.0/24"])
+    states.opened("open", networks=["192.0.2.0/24"])
     old = OURS.replace("10.123.0.0", "192.0.2.0")
     before, file_before = host.lines(), host.file.read_bytes()
     host.changed, host.fail_at = 0, number
     networks = [*LAN, "10.123.1.0/24"]
-    ret = states.firewall("open", networks=networks)
+    ret = states.opened("open", networks=networks)
     done = [OURS, OURS.replace("10.123.0.0", "10.123.1.0")][: number - 1]
     assert ret["result"] is False
     assert "No chain/target/match by that name" in ret["comment"]
@@ -221,8 +221,8 @@ def test_a_failure_half_way_says_what_was_done_and_leaves_every_other_rule(host,
     assert old in host.lines()
     assert host.file.read_bytes() == file_before
     host.fail_at = None
-    assert states.firewall("open", networks=networks)["result"] is True
-    assert states.firewall("open", networks=networks)["changes"] == {}
+    assert states.opened("open", networks=networks)["result"] is True
+    assert states.opened("open", networks=networks)["changes"] == {}
     assert answered(host, OUTSIDE)
 
 
@@ -231,7 +231,7 @@ def test_a_saved_file_that_cannot_be_replaced_stays_whole(host, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(firewall.os, "rename", refuse)
-    ret = states.firewall("open")
+    ret = states.opened("open")
     assert ret["result"] is False
     assert "No space left" in ret["comment"]
     assert list(ret["changes"]) == ["ipv4"]
@@ -247,7 +247,7 @@ def test_a_saved_file_keeps_owner_mode_link_and_odd_bytes(host):
     real.chmod(0o640)
     host.file.unlink()
     host.file.symlink_to(real)
-    states.firewall("open")
+    states.opened("open")
     assert host.file.is_symlink()
     assert real.read_bytes() == odd.replace(REJECT.encode(), f"{OURS}\n{REJECT}".encode())
     assert (real.stat().st_uid, real.stat().st_gid, stat.S_IMODE(real.stat().st_mode)) == (12, 34, 0o640)
@@ -257,7 +257,7 @@ def test_a_change_that_met_another_one_is_tried_again(host, monkeypatch):
     monkeypatch.setattr(firewall.time, "sleep", lambda seconds: None)
     host.fail_at = 1
     host.failure = {"retcode": 4, "stdout": "", "stderr": "iptables: Resource temporarily unavailable."}
-    assert states.firewall("open")["result"] is True
+    assert states.opened("open")["result"] is True
     assert host.lines().count(OURS) == 1
     assert host.changed == 2
 
@@ -297,7 +297,7 @@ def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
     host.run(program, "-I", "INPUT", "1", "-p", "udp", "--dport", "123", "-j", "ACCEPT")
     host.run(program, "-I", "INPUT", "1", "-s", "10.123.0.128/25", "-j", "DROP")
     before = host.lines()
-    comment = states.firewall("open")["comment"]
+    comment = states.opened("open")["comment"]
     assert f"left alone: {before[1]}" in comment
     assert f"keep them out: {before[0]}" in comment
     assert [line for line in host.lines() if line != OURS] == before
@@ -305,5 +305,5 @@ def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
 
 def test_an_unmanaged_firewall_is_left_alone(host):
     before = state_of(host)
-    ret = states.firewall("open", manage=False)
+    ret = states.opened("open", manage=False)
     assert (ret["result"], ret["changes"], state_of(host), host.calls) == (True, {}, before, [])

@@ -146,8 +146,8 @@ def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
 def test_rivals_are_named_once_each_and_a_container_s_are_not():
     """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
     code = """
-from _modules import ntpcluster_diagnose as diagnose, ntpcluster_judge as judge
-diagnose.__salt__ = {"ntpcluster_process.named": process.named, "ntpcluster_judge.problem": judge.problem}
+from _modules import ntpcluster_diagnose as diagnose, ntpcluster_problems as problems
+diagnose.__salt__ = {"ntpcluster_process.named": process.named, "ntpcluster_problems.problem": problems.problem}
 become()
 become(name="chronyd")
 titled("ntpd: ntp engine")

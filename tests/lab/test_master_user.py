@@ -55,7 +55,6 @@ def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
         ["metrics", "path=/tmp/x.txt"],
         ["tree", "none*"],
         ["view", "none*"],
-        ["ask", "test.ping", "tgt=none*"],
         ["heal", "none"],
     ],
 )

@@ -23,7 +23,10 @@ CORPUS = os.path.join(ROOT, "tests", "corpus")
 sys.path.insert(0, os.path.join(ROOT, "_modules"))
 
 import ntpcluster_parse  # noqa: E402
+import ntpcluster_parse_table  # noqa: E402
 import ntpcluster_parse_tools  # noqa: E402
+
+ntpcluster_parse.__salt__ = {"ntpcluster_parse_table.read": ntpcluster_parse_table.read}
 
 
 def read(path):
@@ -53,9 +56,11 @@ def expected(name):
 
 
 def associations(text):
-    """The rows of an association table, before ``ntpq`` joins them to the peers, and the lines that are none."""
-    reader = ntpcluster_parse._Reader(text.splitlines())
-    return reader.associations, reader.unparsed
+    """The rows of an association table, before they are joined to the peers, and the lines that are none."""
+    seen = ntpcluster_parse_table._Tables(text.splitlines())
+    for row in seen.associations:
+        row["last_event"] = ntpcluster_parse.PEER_EVENTS[row["last_event"] or 0]
+    return seen.associations, ntpcluster_parse.ntpq(text)["unparsed"]
 
 
 def same(got, wanted):

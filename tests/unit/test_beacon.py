@@ -21,6 +21,8 @@ class Host:
         self.settings = {**SETTINGS, **settings}
         self.status = copy.deepcopy(RECORDED["node148"])
         self.status["daemon"]["uptime_s"] = 0.0 if young else 5000.0
+        for peer in self.status["peers"]:
+            peer["usable"] = True
 
     def looks(self, times=2, **change):
         """Tags and new values of the events that so many looks sent."""
@@ -34,8 +36,6 @@ class Host:
         return [(event["tag"], event["old"], event["new"]) for event in sent]
 
     def offset(self, milliseconds, times=2):
-        for peer in self.status["peers"]:
-            peer["offset_ms"] = milliseconds
         return self.looks(times, offset_ms=milliseconds)
 
 
@@ -104,12 +104,11 @@ def test_an_offset_that_swings_around_its_bound_is_told_once():
     assert told == [("offset", "inside", "behind")]
 
 
-def test_the_offset_of_the_followed_row_counts_while_the_daemons_own_stands_still():
+def test_an_offset_that_nobody_knows_is_no_news():
     host = Host()
     host.looks(3)
-    for peer in host.status["peers"]:
-        peer["offset_ms"] = -118.0
-    assert host.looks(2, offset_ms=0.004) == [("offset", "inside", "ahead")]
+    host.offset(150.0)
+    assert host.offset(None) == []
 
 
 def test_a_switch_between_two_good_sources_is_no_news():
@@ -124,7 +123,7 @@ def test_a_switch_away_from_a_dead_source_is_told():
     host.looks(3, source="10.0.0.189")
     for peer in host.status["peers"]:
         if peer["address"] == "10.0.0.189":
-            peer.update(reach=0, condition="reject")
+            peer["usable"] = False
     assert host.looks(2, source="10.0.0.180") == [("source", "10.0.0.189", "10.0.0.180")]
 
 

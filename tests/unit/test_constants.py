@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import importlib
 import os
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 
 from _beacons import ntpcluster as ntpcluster_beacon
 from _modules import ntpcluster_applied, ntpcluster_origin, ntpcluster_process, ntpcluster_service, ntpcluster_step
-from _runners import ntpcluster_view
+from _runners import ntpcluster_problems
 from tests.loaded import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,38 +20,39 @@ FILES = sorted(path for kind in ("modules", "states", "beacons", "runners") for 
 
 #: Names of constants that mean something else in every file that has one.
 OTHER_MEANING = {
-    "AGAIN_S", "KINDS", "MAX_TEXT", "MEANT", "OPENNTPD", "OPTIONS", "REFUSALS", "REMEDIES", "SOURCES", "WORDS",
+    "AGAIN_S", "FOLDER", "KINDS", "MAX_TEXT", "MEANT", "OPENNTPD", "OPTIONS", "REFUSALS", "REMEDIES", "SOURCES", "WORDS",
 }  # fmt: skip
 
 
 def constants():
-    """{name: {file: the expression}} of the constants of all files."""
+    """{name: {file: the value}} of the constants of all files."""
     found = collections.defaultdict(dict)
     for path in FILES:
+        module = importlib.import_module(f"{path.parent.name}.{path.stem}")
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
-                found[node.targets[0].id][str(path.relative_to(ROOT))] = ast.unparse(node.value)
+                found[node.targets[0].id][f"{path.parent.name}/{path.name}"] = getattr(module, node.targets[0].id)
     return found
 
 
 def test_a_constant_of_one_name_has_one_value_wherever_it_stands():
     for name, values in constants().items():
         if name == "HEALTH":  # the words of a status, with what a file has to say of each
-            values = {path: list(ast.literal_eval(value)) for path, value in values.items()}
+            values = {path: list(value) for path, value in values.items()}
         assert len({str(value) for value in values.values()}) == 1 or name in OTHER_MEANING, f"{name}: {values}"
 
 
 def test_the_offset_that_is_allowed_without_a_plan_is_the_default():
     defaults = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
-    assert defaults["sync"]["max_offset"] * 1000.0 == ntpcluster_view.MAX_OFFSET_MS
+    assert defaults["sync"]["max_offset"] * 1000.0 == ntpcluster_problems.MAX_OFFSET_MS
 
 
 @pytest.mark.parametrize(
     ("offset_ms", "code"), [(1000001.0, "panic"), (-1000001.0, "panic"), (999999.0, "offset-high")]
 )
 def test_the_limit_of_a_panic_is_that_of_its_remedy(offset_ms, code):
-    found = FUNCTIONS["ntpcluster_judge.too_far"](offset_ms, "10.0.0.1", 100.0)
-    (told,) = FUNCTIONS["ntpcluster_judge.in_order"]([found], {"service": "ntpd"})
+    found = FUNCTIONS["ntpcluster_problems.too_far"](offset_ms, "10.0.0.1", 100.0)
+    (told,) = FUNCTIONS["ntpcluster_problems.in_order"]([found], {"service": "ntpd"})
     assert told["code"] == code and ("more than 1000 s" in told["remedy"]) == (code == "panic")
 
 

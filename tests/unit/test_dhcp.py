@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from _modules import ntpcluster_dhcp
+from tests.loaded import FUNCTIONS
 
 PLATFORMS = yaml.safe_load((Path(__file__).resolve().parents[2] / "salt/ntp/platforms.yaml").read_text())
 
@@ -46,11 +47,8 @@ FILES = {
 def card(tmp_path, monkeypatch):
     """The file of one interface; the platform's pattern finds it in the test's folder."""
     facts = dict(PLATFORMS["RedHat-6"]["dhcp"], files=str(tmp_path / "ifcfg-*"))
-    functions = {
-        "ntpcluster_facts.platform": lambda: {"dhcp": facts},
-        "ntpcluster_origin.remember_file": lambda path: None,
-    }
-    monkeypatch.setattr(ntpcluster_dhcp, "__salt__", functions, raising=False)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_facts.platform", lambda: {"dhcp": facts})
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_origin.remember_file", lambda path: None)
     return tmp_path / "ifcfg-eth0"
 
 

@@ -8,7 +8,8 @@ import pytest
 import yaml
 from salt.utils.jinja import SerializerExtension
 
-from _runners import ntpcluster_heal
+from _runners import ntpcluster, ntpcluster_heal
+from tests.unit.runners import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,7 @@ def test_the_reactor_calls_the_runner_with_arguments_that_it_has():
     [state] = yaml.safe_load(rendered).values()
     given = {key: value for argument in state["runner.ntpcluster.heal"][0]["args"] for key, value in argument.items()}
     assert given == {"minion": "node148", "codes": ["daemon-stopped"]}
-    assert set(given) <= set(inspect.signature(ntpcluster_heal.heal).parameters)
+    assert set(given) <= set(inspect.signature(ntpcluster.heal).parameters)
 
 
 @pytest.mark.parametrize(
@@ -76,32 +77,46 @@ def master(monkeypatch):
         found.says = []
 
     monkeypatch.setattr(ntpcluster_heal.salt.cache, "factory", lambda opts: found.cache)
-    monkeypatch.setattr(ntpcluster_heal, "__opts__", {}, raising=False)
-    monkeypatch.setattr(ntpcluster_heal, "__salt__", {"ntpcluster.seen": view, "ntpcluster.asked": ask}, raising=False)
+    stand_in = {"ntpcluster_view.take": view, "ntpcluster_ask.minions": ask}
+    monkeypatch.setattr(ntpcluster_heal, "__salt__", {**TABLE, **stand_in})
     return found
 
 
 def test_an_event_that_the_host_does_not_confirm_changes_nothing(master):
-    done = ntpcluster_heal.heal("node1", ["daemon-stopped"])
+    done = ntpcluster.heal("node1", ["daemon-stopped"])
     assert not done["applied"] and master.asked == [] and master.cache == {}
 
 
 def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
     master.says = ["unreachable"]
-    assert not ntpcluster_heal.heal("node1", ["unreachable"])["applied"]
+    assert not ntpcluster.heal("node1", ["unreachable"])["applied"]
     assert master.asked == []
+
+
+def test_one_code_may_be_given_as_text(master):
+    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
+    master.says = ["daemon-stopped"]
+    assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
+    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would mend: unreachable"
+
+
+@pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])
+def test_codes_that_are_none_are_refused(master, codes):
+    said = ntpcluster.heal("node1", codes)["data"]
+    assert said["Error"] == f"codes: {codes!r} is neither the code of a problem nor a list of codes"
+    assert said["retcode"] == 1 and master.asked == []
 
 
 def test_a_host_that_was_cleaned_is_not_deployed_again(master):
     master.says, master.deployed = ["daemon-stopped"], False
-    done = ntpcluster_heal.heal("node1", ["daemon-stopped"])
+    done = ntpcluster.heal("node1", ["daemon-stopped"])
     assert not done["applied"] and "ntp.clean" in done["comment"]
     assert master.asked == [] and master.cache == {}
 
 
 def test_a_stopped_daemon_is_deployed_once_and_then_left_for_an_hour(master):
     master.says = ["daemon-stopped"]
-    assert ntpcluster_heal.heal("node1", ["daemon-stopped"])["synchronized"]
+    assert ntpcluster.heal("node1", ["daemon-stopped"])["synchronized"]
     master.says = ["daemon-stopped"]
-    assert not ntpcluster_heal.heal("node1", ["daemon-stopped"])["applied"]
+    assert not ntpcluster.heal("node1", ["daemon-stopped"])["applied"]
     assert master.asked == ["state.apply"]

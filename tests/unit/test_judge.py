@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse
+from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table, ntpcluster_problems
 from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
@@ -23,7 +23,7 @@ def row(address, condition, **changes):
     """A source as ``ntpcluster.peers`` gives it, healthy."""
     tally = {"system_peer": "*", "candidate": "+", "falseticker": "x", "reject": " "}[condition]
     return {
-        "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "refid_kind": "address", "stratum": 2,
+        "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
         "type": "u", "when_s": 12, "poll_s": 64, "reach": 255, "delay_ms": 0.2, "offset_ms": 0.1, "jitter_ms": 0.02,
         "tally": tally, "condition": condition, "inexact": [], "last_event": "reachable", "configured": True,
         "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, **changes,
@@ -52,6 +52,8 @@ def judge(plan, change=lambda process, table: None, problems=None):
         "unparsed": [],
     }
     change(process, table)
+    for one in table["peers"]:
+        one["refid_kind"] = ntpcluster_parse_table.refid_kind(one["refid"], one["stratum"])
     return ntpcluster_judge.judge(plan, process, table, problems)
 
 
@@ -110,7 +112,7 @@ def test_a_healthy_host_has_no_problem(plan):
         pytest.param(alter(1, condition="falseticker", tally="x"), ["falseticker"], id="a liar"),
         pytest.param(alter(1, last_event="access_denied", reach=0o20), ["denied"], id="denied"),
         pytest.param(alter(1, last_event="rate_exceeded", reach=0), ["denied"], id="asked too often"),
-        pytest.param(alter(1, refid=".RATE.", refid_kind="kiss", reach=0), ["denied"], id="a kiss code as refid"),
+        pytest.param(alter(1, refid=".RATE.", reach=0), ["denied"], id="a kiss code as refid"),
         pytest.param(alter(1, flash=0x0008, reach=0), ["denied"], id="access denied as a failed test"),
         pytest.param(alter(1, flash=0x0010, reach=0), ["authentication"], id="wrong key"),
         pytest.param(alter(1, flash=0x0800, condition="reject", tally=" "), ["loop"], id="it follows us"),
@@ -129,7 +131,7 @@ def test_a_healthy_host_has_no_problem(plan):
             alter(0, flash=0x0020, reach=0o374), ["upstream-unsynchronized"], id="our source has lost its time"
         ),
         pytest.param(
-            alter(0, refid=".INIT.", refid_kind="state", stratum=16, when_s=7, poll_s=8, reach=0o14, flash=0x0020),
+            alter(0, refid=".INIT.", stratum=16, when_s=7, poll_s=8, reach=0o14, flash=0x0020),
             ["upstream-unsynchronized"],
             id="our source was restarted and has no time yet",
         ),
@@ -141,7 +143,7 @@ def test_a_healthy_host_has_no_problem(plan):
             alter(1, last_event="rate_exceeded", reach=0o375), ["reach-gaps"], id="one RATE among good answers"
         ),
         pytest.param(alter(1, reach=0, when_s=10), ["denied"], id="it answers, and nothing of it is of use"),
-        pytest.param(alter(1, refid=".LOCL.", refid_kind="local"), ["orphan"], id="a candidate on its own clock"),
+        pytest.param(alter(1, refid=".LOCL."), ["orphan"], id="a candidate on its own clock"),
         pytest.param(alter(1, refid="127.127.7.1"), ["orphan"], id="a candidate that is an old router"),
         pytest.param(extra("192.0.2.99"), ["not-listed"], id="a source that nobody planned"),
         pytest.param(
@@ -166,7 +168,7 @@ def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(p
         pytest.param(alter(0, offset_ms=250.0), ["offset-high"], id="the clock was moved since the last update"),
         pytest.param(alter(0, offset_ms=1500000.0), ["panic"], id="beyond what ntpd corrects"),
         pytest.param(alter(0, refid="127.0.0.1"), ["orphan"], id="the source is an orphan"),
-        pytest.param(alter(0, refid="LOCAL(0)", refid_kind="local"), ["orphan"], id="the source follows its own clock"),
+        pytest.param(alter(0, refid="LOCAL(0)"), ["orphan"], id="the source follows its own clock"),
         pytest.param(
             alter(0, remote="127.127.1.0", address="127.127.1.0", refid=".LOCL."),
             ["not-listed", "orphan"],
@@ -290,8 +292,7 @@ def test_a_source_at_stratum_15_makes_this_host_one_without_time(plan):
 
 @pytest.mark.parametrize("kind", ["POOL", "BCST", "MCST", "ACST"])
 def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
-    word = {"POOL": "pool", "BCST": "broadcast", "MCST": "multicast", "ACST": "manycast"}[kind]
-    made = extra("192.0.2.255", refid=f".{kind}.", refid_kind=word, stratum=16, reach=0, when_s=None, heard=False)
+    made = extra("192.0.2.255", refid=f".{kind}.", stratum=16, reach=0, when_s=None, heard=False)
     seen = judge(plan, made)
     assert (seen["health"], len(seen["peers"])) == ("ok", 2)
 
@@ -302,7 +303,7 @@ def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
 )
 def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, when, found):
     """As 4.2.8p15 and ntpsec print it: `when` is whatever, and ntpsec has `heard` from before."""
-    gone = {"refid": ".STEP.", "refid_kind": "state", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
+    gone = {"refid": ".STEP.", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
 
     def change(process, table):
         unselected(**gone, heard=True, flash=0x1402)(process, table)
@@ -314,8 +315,8 @@ def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, wh
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"refid": ".DENY.", "refid_kind": "kiss", "last_event": "mobilize"}, "DENY"),
-        ({"refid": ".RSTR.", "refid_kind": "kiss", "last_event": "sys_peer"}, "RSTR"),
+        ({"refid": ".DENY.", "last_event": "mobilize"}, "DENY"),
+        ({"refid": ".RSTR.", "last_event": "sys_peer"}, "RSTR"),
         ({"last_event": "rate_exceeded"}, "rate_exceeded"),
         ({"flash": 0x0008, "last_event": "unreachable"}, "access denied"),
     ],
@@ -373,8 +374,6 @@ def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
             {**row(SERVERS[0], "candidate"), **{key: dice.choice(WORDS[key]) for key in dice.sample(sorted(WORDS), 5)}}
             for _ in range(dice.randrange(4))
         ]
-        for one in rows:
-            one["refid_kind"] = ntpcluster_parse._refid_kind(one["refid"], one["stratum"])
         said = {key: dice.choice(CLAIMS[key]) for key in dice.sample(sorted(CLAIMS), 3)}
         uptime = dice.choice([None, 3.0, 70.0, 90000.0])
 
@@ -532,16 +531,31 @@ def test_a_host_without_a_good_pillar_is_not_called_synchronized():
     assert codes(seen)[0] == "invalid-pillar"
 
 
+@pytest.mark.parametrize(
+    ("changes", "usable"),
+    [
+        ({}, True),
+        ({"condition": "excess"}, True),
+        ({"condition": "falseticker"}, False),
+        ({"condition": "reject"}, False),
+        ({"reach": 0o10}, True),
+        ({"reach": 0o360}, False),
+    ],
+)
+def test_a_source_is_usable_that_was_let_through_and_answered_one_of_the_last_four_polls(plan, changes, usable):
+    assert [peer["usable"] for peer in judge(plan, alter(1, **changes))["peers"]] == [True, usable]
+
+
 def test_every_code_has_a_remedy_and_is_documented():
-    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster_judge.judge).partition("worst first:")[2])
-    assert [code for code in documented if code in dict(ntpcluster_judge.REMEDIES)] == [
-        code for code, _ in ntpcluster_judge.REMEDIES
+    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster_problems.in_order).partition("worst first:")[2])
+    assert [code for code in documented if code in dict(ntpcluster_problems.REMEDIES)] == [
+        code for code, _ in ntpcluster_problems.REMEDIES
     ]
 
 
 def test_problems_come_worst_first_once_each_with_the_platforms_names(plan):
-    problem = ntpcluster_judge.problem
+    problem = ntpcluster_problems.problem
     given = [problem("reach-gaps", "a"), problem("daemon-stopped", "b"), problem("reach-gaps", "a", reach=1)]
-    ordered = ntpcluster_judge.in_order(copy.deepcopy(given), plan["platform"])
+    ordered = ntpcluster_problems.in_order(copy.deepcopy(given), plan["platform"])
     assert [(one["code"], one["message"]) for one in ordered] == [("daemon-stopped", "b"), ("reach-gaps", "a")]
     assert ordered[0]["remedy"].startswith("start it: service ntpd start")

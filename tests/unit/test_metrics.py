@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from _runners import ntpcluster_metrics, ntpcluster_publish, ntpcluster_sentence, ntpcluster_view
+from _runners import ntpcluster, ntpcluster_metrics, ntpcluster_view
 from tests.lab.monitoring import tool
+from tests.unit.runners import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
@@ -107,16 +108,13 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are():
 
 
 @pytest.mark.parametrize("path", ["figures.prom", "/tmp/figures.txt", "", None, 3])
-def test_a_path_that_node_exporter_would_pass_over_is_refused(path, monkeypatch):
-    runners = {"ntpcluster.sentence": ntpcluster_sentence.sentence}
-    monkeypatch.setattr(ntpcluster_metrics, "__salt__", runners, raising=False)
-    said = ntpcluster_metrics.metrics(path)["data"]
+def test_a_path_that_node_exporter_would_pass_over_is_refused(path):
+    said = ntpcluster.metrics(path)["data"]
     assert "prom" in said["Error"] and said["retcode"] == 1
 
 
 def test_the_figures_are_published_at_the_path(tmp_path, monkeypatch):
-    runners = {"ntpcluster.seen": lambda **_: view(), "ntpcluster.publish": ntpcluster_publish.publish}
-    monkeypatch.setattr(ntpcluster_metrics, "__salt__", runners, raising=False)
+    monkeypatch.setattr(ntpcluster_metrics, "__salt__", {**TABLE, "ntpcluster_view.take": lambda **_: view()})
     path = tmp_path / "x.prom"
-    assert ntpcluster_metrics.metrics(str(path)) == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
+    assert ntpcluster.metrics(str(path)) == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
     assert path.read_bytes() == ntpcluster_metrics.text(view())

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from _modules import ntpcluster_parse as parser
+from _modules import ntpcluster_parse_table as table
 from _modules import ntpcluster_parse_tools as tools
 from tests.unit import py2_corpus
 
@@ -99,7 +100,7 @@ def number(value, dialect, signed=False):
 
 def row(peer, dialect, wide):
     width = DIALECTS[dialect][0]
-    tally = parser.TALLIES[peer["selection"]]
+    tally = table.TALLIES[peer["selection"]]
     name = "%s%-*.*s " % (tally, width, width, peer["remote"])
     if wide and len(peer["remote"]) > width:
         name = "%s%s\n%*s" % (tally, peer["remote"], width + 2, "")
@@ -132,14 +133,14 @@ def check_row(got, peer, dialect, wide):
     width = DIALECTS[dialect][0]
     uncut = wide and len(peer["remote"]) > width
     assert got["remote"] == (peer["remote"] if uncut else peer["remote"][:width].rstrip())
-    assert got["tally"] == parser.TALLIES[peer["selection"]]
+    assert got["tally"] == table.TALLIES[peer["selection"]]
     assert got["refid"] == (peer["refid"].strip() or None)
     assert (got["stratum"], got["type"], got["reach"]) == (peer["stratum"], peer["type"], peer["reach"])
     assert got["poll_s"] == peer["poll"]
     if got["address"] is not None:
         # "192.0.2.1 (name" may lose the name, never a digit.
         assert got["address"] == peer["remote"].partition(" (")[0]
-    elif parser._is_address(peer["remote"]):
+    elif table._is_address(peer["remote"]):
         assert "address" in got["inexact"]
     if got["when_s"] is None:
         assert peer["when"] <= 0 or peer["when"] > 2048 * DAY

@@ -16,8 +16,8 @@ from _modules import (
     ntpcluster_misfits,
     ntpcluster_origin,
     ntpcluster_plan,
-    ntpcluster_timezone,
     ntpcluster_validate,
+    ntpcluster_zones,
 )
 from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.test_validate import GOOD
@@ -421,7 +421,7 @@ def minion(monkeypatch, tmp_path):
     monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
     context, opts = {}, {"cachedir": str(tmp_path)}
     # Two zones of a tzdata that is as small as can be.
-    monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(tmp_path))
+    monkeypatch.setattr(ntpcluster_zones, "ZONES", str(tmp_path))
     (tmp_path / "Asia").mkdir()
     for name in ("Asia/Shanghai", "UTC"):
         (tmp_path / name).write_bytes(b"TZif2")

@@ -38,6 +38,14 @@ def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
         publish(str(tmp_path / "none" / "x.html"), b"new\n")
 
 
+def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "ntp.html"
+    path.write_text("old")
+    with pytest.raises(TypeError):
+        publish(str(path), "text, and no bytes")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
 def test_a_master_that_is_not_root_is_told_whose_right_is_missing(tmp_path):
     """In a process that has given up root, as salt-run does."""
     tmp_path.chmod(0o500)

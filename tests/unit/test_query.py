@@ -10,6 +10,7 @@ from salt.exceptions import SaltInvocationError
 
 from _modules import ntpcluster_query
 from tests.lab.upstream import HONEST, answer
+from tests.loaded import FUNCTIONS
 
 NONCE = b"12345678"
 REQUEST = struct.pack("!B39x", 0x23) + NONCE
@@ -104,7 +105,7 @@ def clock(monkeypatch, tmp_path):
     """A clock that moves when somebody sleeps, and an account of this host's packets that nobody else has."""
     monkeypatch.setattr(ntpcluster_query, "ACCOUNT", str(tmp_path / "asked"))
     now = [1000.0]
-    monkeypatch.setattr(ntpcluster_query, "__salt__", {"ntpcluster_program.monotonic": lambda: now[0]}, raising=False)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: now[0])
     monkeypatch.setattr(ntpcluster_query, "__context__", {}, raising=False)
     monkeypatch.setattr(ntpcluster_query.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     return now

@@ -12,14 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _runners import (
-    ntpcluster_picture,
-    ntpcluster_publish,
-    ntpcluster_report,
-    ntpcluster_sentence,
-    ntpcluster_template,
-    ntpcluster_view,
-)
+from _runners import ntpcluster, ntpcluster_page, ntpcluster_picture, ntpcluster_report, ntpcluster_view
+from tests.unit.runners import TABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
@@ -79,11 +73,15 @@ def changed(**changes):
     return found
 
 
+#: The page's files as they are in the tree; that a master serves them is tested in functional/test_runners.py.
+PARTS = {
+    part: "\n".join((ROOT / "salt/ntp/report" / name).read_text(encoding="utf-8").strip() for name in names)
+    for part, names in ntpcluster_page.FILES.items()
+}
+
+
 def render(seen):
-    seen = ntpcluster_report.clean(seen)
-    return ntpcluster_report.render(
-        seen, ntpcluster_picture.report_picture(seen), ntpcluster_template.report_template()
-    )
+    return ntpcluster_report.render(seen, ntpcluster_picture.geometry(seen), PARTS)
 
 
 def many(number):
@@ -156,12 +154,14 @@ def test_no_field_of_the_view_gets_into_the_page_unescaped():
         bad["hosts"][name].update(id=name, health=host["health"])
         bad["hosts"][name]["source_host"] = host["source_host"]
         assert host["health"] in words
+    for problem, own in zip(bad["host_problems"], seen["host_problems"], strict=True):
+        problem["hosts"] = own["hosts"]
     bad["tiers"] = [dict(tier, name=HOSTILE) for tier in seen["tiers"]]
     renamed = {name: f"{name}{HOSTILE}" for name in seen["hosts"]}
     text = json.dumps(bad)
     for name in renamed:
         text = text.replace(json.dumps(name), json.dumps(renamed[name]))
-    page = render(json.loads(text))
+    page = render(ntpcluster_view.printable(json.loads(text)))
     assert page.count("<script") == page.count("</script") == 1
     assert page.count("<style") == page.count("</style") == 1
     assert "<img" not in page and "<!--" not in page and "10031" not in page
@@ -288,10 +288,21 @@ def test_the_problems_of_hosts_are_put_together_and_none_is_lost(number):
             "1 of 4 hosts does not have the right time",
         ),
         ({"version": "0.0.1"}, "warning", "All 4 hosts have the right time, but not all is well"),
+        ({"health": "settling", "synchronized": False}, "warning", "1 of 4 hosts does not have the right time"),
     ],
 )
 def test_the_headline_is_the_truth(change, level, words):
-    assert ntpcluster_report.verdict(view(changed(node148=change))) == (level, words)
+    seen = view(changed(node148=change))
+    assert ntpcluster_report.verdict(seen) == (level, words)
+    # The page and the check judge alike.
+    assert ntpcluster.WORDS[seen["summary"]["severity"]] == level.upper()
+
+
+def test_a_problem_of_a_host_that_settles_is_a_warning():
+    settling = {"health": "settling", "synchronized": False}
+    settling["problems"] = [{"code": "settling", "message": "started 5 s ago", "remedy": "wait"}]
+    [problem] = ntpcluster_report.problems(view(changed(node148=settling)))
+    assert (problem["look"], problem["hosts"]) == ("warning", ["node148"])
 
 
 def test_a_cluster_without_hosts_is_no_healthy_cluster():
@@ -313,12 +324,12 @@ def test_five_thousand_hosts_make_a_page_of_less_than_4_mb_in_three_seconds_and_
 #: In a process of its own, so that the memory measured is that of the page alone.
 SCALE = """
 import json, sys, time
-from _runners import ntpcluster_picture, ntpcluster_report, ntpcluster_template, ntpcluster_view
+from _runners import ntpcluster_picture, ntpcluster_report, ntpcluster_view
+from tests.unit.test_report import PARTS
 returns = json.load(open(sys.argv[1]))
 began = time.process_time()
-view = ntpcluster_report.clean(ntpcluster_view.build(returns))
-picture = ntpcluster_picture.report_picture(view)
-page = ntpcluster_report.render(view, picture, ntpcluster_template.report_template())
+view = ntpcluster_view.build(returns)
+page = ntpcluster_report.render(view, ntpcluster_picture.geometry(view), PARTS)
 took = time.process_time() - began
 # Not ru_maxrss: a process begins with the peak of the one that started it.
 peak = int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024
@@ -338,7 +349,7 @@ def test_the_table_of_a_large_cluster_has_every_host_and_the_details_the_worst()
 
 @pytest.mark.parametrize("path", ["report.html", "/tmp/report.txt", "", None, 3, "/tmp/a\0.html"])
 def test_a_path_that_is_no_full_path_of_a_page_is_refused(path, runners):
-    said = ntpcluster_report.report(path)["data"]
+    said = ntpcluster.report(path)["data"]
     assert "html" in said["Error"] and said["retcode"] == 1 and runners == []
 
 
@@ -346,24 +357,22 @@ def test_a_path_that_is_no_full_path_of_a_page_is_refused(path, runners):
 def runners(monkeypatch):
     asked = []
     table = {
-        "ntpcluster.seen": lambda **how: asked.append(how) or view(),
-        "ntpcluster.publish": ntpcluster_publish.publish,
-        "ntpcluster.sentence": ntpcluster_sentence.sentence,
-        "ntpcluster.report_picture": ntpcluster_picture.report_picture,
-        "ntpcluster.report_template": ntpcluster_template.report_template,
+        "ntpcluster_view.take": lambda **how: asked.append(how) or view(),
+        "ntpcluster_page.parts": lambda saltenv: PARTS,
     }
-    monkeypatch.setattr(ntpcluster_report, "__salt__", table, raising=False)
+    for file in (ntpcluster, ntpcluster_report):
+        monkeypatch.setattr(file, "__salt__", {**TABLE, **table})
     return asked
 
 
 def test_the_page_is_published_at_the_path(tmp_path, runners):
     path = tmp_path / "ntp.html"
-    done = ntpcluster_report.report(str(path), tgt="ntp*", timeout=3)
+    done = ntpcluster.report(str(path), tgt="ntp*", timeout=3)
     assert done == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
     assert runners == [{"tgt": "ntp*", "tgt_type": "compound", "timeout": 3}]
     Page(path.read_text(encoding="utf-8"))
 
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path, runners):
-    said = ntpcluster_report.report(str(tmp_path / "none" / "ntp.html"))["data"]
+    said = ntpcluster.report(str(tmp_path / "none" / "ntp.html"))["data"]
     assert said == {"Error": f"{tmp_path}/none/ntp.html cannot be written: No such file or directory", "retcode": 1}

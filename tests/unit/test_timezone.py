@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from _modules import ntpcluster_timezone
+from _modules import ntpcluster_timezone, ntpcluster_zones
 
 #: Zones as they are called, and two that Debian puts beside them.
 NAMES = ("Asia/Shanghai", "Asia/Chongqing", "Europe/Berlin", "Europe/Kiev", "Europe/Kirov", "Etc/GMT-8", "UTC", "EST")
@@ -23,14 +23,14 @@ def zones(tmp_path, monkeypatch):
         (folder / name).write_bytes(b"TZif2" + name.encode())
     (folder / "zone.tab").write_text("# CN\tAsia/Shanghai\n")
     (tmp_path / "etc").mkdir()
-    monkeypatch.setattr(ntpcluster_timezone, "ZONES", str(folder))
+    monkeypatch.setattr(ntpcluster_zones, "ZONES", str(folder))
     monkeypatch.setattr(ntpcluster_timezone, "LOCALTIME", str(tmp_path / "etc/localtime"))
     return folder
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_zone_that_is_there_has_no_fault(zones, name):
-    assert ntpcluster_timezone.fault(name) is None
+    assert ntpcluster_zones.fault(name) is None
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_a_zone_that_is_there_has_no_fault(zones, name):
     ],
 )
 def test_a_zone_that_is_not_there_is_an_error_with_the_nearest(zones, name, words):
-    fault = ntpcluster_timezone.fault(name)
+    fault = ntpcluster_zones.fault(name)
     assert fault["level"] == "error" and words in fault["message"]
 
 
 def test_without_tzdata_nobody_can_say(zones):
     shutil.rmtree(zones)
-    fault = ntpcluster_timezone.fault("Asia/Shanghai")
+    fault = ntpcluster_zones.fault("Asia/Shanghai")
     assert fault["level"] == "warning" and "no tzdata" in fault["message"]
 
 

@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from _runners import ntpcluster_rollout, ntpcluster_tree, ntpcluster_view
+from tests.unit import runners  # noqa: F401 (gives the runners their __salt__)
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What four hosts of a lab returned: two servers, two clients, one EL6 and one Debian 12 host in each tier.
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
 NOW = 1795341952.0
-MISSING = "'ntpcluster.standing' is not available."
+MISSING = "'ntpcluster_standing.standing' is not available."
 
 
 def returns(**changes):
@@ -107,7 +108,7 @@ def test_the_last_line_of_a_traceback_and_missing_modules_are_told_as_the_reason
     found["node148"], found["node149"] = "Traceback (most recent call last):\n  x\nValueError: no time", MISSING
     hosts = build(found)["hosts"]
     assert hosts["node148"]["why"] == "ValueError: no time"
-    assert hosts["node149"]["why"] == "it does not have the modules of ntpcluster"
+    assert hosts["node149"]["why"] == "it does not have the modules of this release of ntpcluster"
 
 
 def test_a_host_that_does_not_answer_is_silent_and_named():
@@ -216,6 +217,14 @@ def test_a_source_given_by_name_is_not_held_against_its_address():
     assert codes(view) == []
 
 
+def test_a_name_that_looks_like_an_address_is_a_name():
+    """Of `cafe` and `ad.be` each letter may stand in an address."""
+    for name in ("cafe", "ad.be"):
+        view = build(returns(ntp180={"planned": [name], "source": "192.0.2.99"}))
+        assert codes(view) == []
+        assert (view["hosts"]["ntp180"]["planned"], view["hosts"]["ntp180"]["planned_addresses"]) == ([name], [])
+
+
 def test_hosts_that_follow_each_other_are_one_loop():
     found = returns(ntp180={"source": "10.0.0.189"}, ntp189={"source": "10.0.0.180"})
     view = build(found)
@@ -285,7 +294,7 @@ def test_no_junk_in_any_key_breaks_the_view_or_the_tree(host, key, junk):
 @given(junk=st.dictionaries(st.text(max_size=8), JUNK, max_size=5))
 def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
     view = build(junk)
-    assert set(view["hosts"]) == set(junk)
+    assert set(view["hosts"]) == set(ntpcluster_view.printable(junk))
     ntpcluster_tree.draw(view)
     ntpcluster_tree.verdict(view)
 
@@ -320,7 +329,7 @@ def test_what_a_minion_sends_cannot_drive_the_terminal():
     text = ntpcluster_tree.draw(build(found))
     assert "\033" not in text and "\007" not in text
     assert "\\x1b[2Jgone" in text
-    assert "\033" not in ntpcluster_tree.verdict(build(found))[1]
+    assert "\033" not in ntpcluster_tree.verdict(build(found))
 
 
 @pytest.mark.parametrize(
@@ -336,8 +345,9 @@ def test_what_a_minion_sends_cannot_drive_the_terminal():
     ],
 )
 def test_the_check_is_as_bad_as_the_worst_host(change, code):
-    found, line = ntpcluster_tree.verdict(build(returns(node148=change)))
-    assert found == code
+    view = build(returns(node148=change))
+    line = ntpcluster_tree.verdict(view)
+    assert view["summary"]["severity"] == code
     assert "\n" not in line
     assert code == 0 or "node148" in line
 
@@ -389,6 +399,14 @@ def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
         ["10.0.0.181, which tier client asks, is no address of a minion of tier server"],
+    )
+
+
+def test_a_planned_name_is_not_taken_for_an_address_of_nobody():
+    found = returns(node148={"planned": ["ntp1", "10.0.0.189"]}, node149={"planned": ["ntp1", "fd00::1"]})
+    assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
+        [],
+        ["fd00::1, which tier client asks, is no address of a minion of tier server"],
     )
 
 
@@ -460,6 +478,7 @@ def test_the_reason_for_a_stop_names_the_first_bad_batch_its_host_and_the_cause(
 MANY = """
 import copy, json, sys, time
 from _runners import ntpcluster_view, ntpcluster_tree, ntpcluster_metrics
+import tests.unit.runners
 recorded = json.load(open(sys.argv[1]))
 returns = {name: recorded[name] for name in ("ntp180", "ntp189")}
 for number in range(4998):

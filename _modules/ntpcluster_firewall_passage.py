@@ -1,0 +1,112 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. Whether questions to UDP 123 get through all the hooks that they and their answers pass. Runs no program.
+
+Those beside INPUT of the filter table can refuse but not open, so they are only judged.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import collections
+
+__virtualname__ = "ntpcluster_firewall_passage"
+
+
+def _met(table, network, answer, state):
+    return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state)
+
+
+def _reachable(table, chain):
+    return __salt__["ntpcluster_firewall_packet.reachable"](table, ("leave",), chain)
+
+
+def _unknown(conditions):
+    return any(condition[0] == "unknown" for condition in conditions)
+
+
+def _names(conditions):
+    """Do conditions of the client's address, if there are any, take all of the network?"""
+    return __salt__["ntpcluster_firewall_packet.takes"](conditions, "client")
+
+
+def _verdict(table, hook):
+    """What refuses all such packets in this hook, or None; and what may refuse some."""
+    doubts, hope = [], False
+    left = []  # chains that packets may have left before their end
+    for rule, conditions, takes in _reachable(table, hook["chain"]):
+        if rule["target"] == "ACCEPT":
+            if takes:
+                return None, doubts
+            # perhaps it takes them all: for instance, who asks comes by this interface
+            understood = not (hook["strict"] and _unknown(conditions))
+            hope = hope or (understood and _names(conditions) is True)
+        elif rule["refuses"]:
+            sure = takes and rule["drops"] and rule["chain"] not in left
+            if not hope and (sure or (hook["strict"] and _unknown(conditions))):
+                return hook["prefix"] + rule["text"], doubts
+            doubts.append(hook["prefix"] + rule["text"])
+            if sure:
+                return None, doubts
+        elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
+            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
+        elif rule["target"] == "RETURN" and not _unknown(conditions) and _names(conditions):
+            left.append(rule["chain"])
+    if hook["policy"] == "ACCEPT":
+        return None, doubts
+    return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
+
+
+def _untracks(rule):
+    return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
+
+
+def _untracked(hooks, network):
+    """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
+    found = False
+    for hook in hooks:
+        if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
+            continue
+        met = _reachable(_met(hook["table"], network, hook["answer"], None), hook["chain"])
+        away = False  # may some packets have left the chain before
+        for rule, _, takes in met:
+            if _untracks(rule):
+                if takes and not away:
+                    return True
+                found = None
+            away = away or rule["target"] in ("ACCEPT", "RETURN")
+    return found
+
+
+def _states(hooks, network):
+    """The state of the question and that of the answer; None: not known."""
+    question = _untracked([hook for hook in hooks if not hook["answer"]], network)
+    answer = _untracked([hook for hook in hooks if hook["answer"]], network)
+    return (
+        {True: "UNTRACKED", False: "NEW"}.get(question),
+        # of a connection whose question was not tracked, the answer is the first packet
+        "UNTRACKED" if answer else {True: "NEW", False: "ESTABLISHED"}.get(question) if answer is False else None,
+    )
+
+
+def passage(hooks, networks):
+    """
+    Internal. Judge whether questions from these networks get through these hooks, and the answers back.
+
+    hooks
+        list, as from ``ntpcluster_firewall_parse.hooks``; those of the other family are left out of account
+    networks
+        list of ipaddress objects of one family
+
+    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
+    """
+    refused, blocked = collections.OrderedDict(), []
+    for network in networks:
+        passed = [hook for hook in hooks if network.version in hook["versions"]]
+        states = _states(passed, network)
+        for hook in passed:
+            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]]), hook)
+            blocked += [doubt for doubt in doubts if doubt not in blocked]
+            if found:
+                refused["{}".format(network)] = found
+                break
+    return {"refused": refused, "blocked": blocked}

@@ -1,0 +1,129 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. What can be wrong with a host's time: the codes, their order, what to do about each, and those faults that
+a daemon's table and the answers of servers show alike. Pure functions.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_problems"
+
+#: Kinds of refid (see ``ntpcluster_parse.ntpq``) by which a source says that it follows nothing but its own clock.
+OWN_CLOCK = ("local", "orphan")
+
+#: ntpd gives up at a larger offset, unless started with -g (CLOCK_PANIC in ntp.h).
+PANIC_S = 1000.0
+
+#: Problem codes, worst first, and what to do about each.
+REMEDIES = (
+    ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
+    ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
+    ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
+    ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
+    ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
+    ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
+    ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
+    ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
+    ("not-listed", "the daemon runs with other sources than planned: salt-call state.apply ntp, or service {service} restart"),
+    ("unresolvable", "give addresses instead of names, or repair the resolver, then restart {service}"),
+    ("denied", "the server refuses this host: allow it there, or ask less often"),
+    ("authentication", "the key differs between this host and the server, or the server does not know it"),
+    ("loop", "two hosts follow each other: let each tier follow the one above only"),
+    ("upstream-unsynchronized", "set the time right on the source first: it answers, but has no time itself"),
+    ("unreachable", "see that the source's daemon runs and has the time, that UDP 123 is open there and on the way, and the route"),
+    ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
+    ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
+    ("orphan", "nothing disciplines this clock: restore a real source upstream"),
+    ("unsynchronized", "see the other problems; with none, wait for the next polls"),
+    ("settling", "wait: the daemon needs a few polls after its start"),
+    ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
+    ("root-distance", "without a source the error bound grows by 15 us a second: restore one"),
+    ("frequency-limit", "the oscillator is beyond what ntpd can correct (500 ppm): remove a bad drift file, check the hypervisor"),
+    ("reach-gaps", "packets are lost: look at the network and at the source's load"),
+    ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
+    ("incomplete", "ask again; if it stays, the daemon answers in part only"),
+)  # fmt: skip
+
+
+def problem(code, message, **evidence):
+    """
+    Internal. One problem: {code, message, evidence}.
+
+    code
+        One of REMEDIES.
+    message
+        What is seen, in a sentence.
+    evidence
+        The facts behind it, by name.
+    """
+    # Salt adds names of its own to the keyword arguments of a call from outside.
+    return {
+        "code": code,
+        "message": message,
+        "evidence": dict((key, value) for key, value in evidence.items() if not key.startswith("__pub")),
+    }
+
+
+def in_order(found, platform):
+    """
+    Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
+
+    found
+        List of {code, message, evidence}.
+    platform
+        The platform's entry of platforms.yaml: remedies name its service and files.
+
+    The codes, worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``,
+    ``cron-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
+    ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
+    ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
+    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
+    """
+    codes = [code for code, _ in REMEDIES]
+    named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("ntp_conf", "ntp.conf")}
+    ordered = []
+    for one in sorted(found, key=lambda one: codes.index(one["code"])):
+        if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:
+            ordered.append(dict(one, remedy=dict(REMEDIES)[one["code"]].format(**named)))
+    return ordered
+
+
+def own_clocks(sources, orphan):
+    """
+    Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
+
+    sources
+        List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
+    orphan
+        The pillar's ``orphan``, or None. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c),
+        so what is there hangs below one.
+    """
+    found = []
+    for source in sources:
+        stratum, why = source["stratum"], None
+        if source["refid_kind"] in OWN_CLOCK:
+            why = "follows nothing but its own clock (refid {0})".format(source["refid"])
+        elif orphan and stratum is not None and orphan <= stratum < 16:
+            why = "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
+        found.append(why)
+    return found
+
+
+def too_far(offset_ms, name, allowed_ms):
+    """
+    Internal. The problem of a clock that is further off than allowed, or None.
+
+    offset_ms
+        How far the source is ahead, in milliseconds.
+    name
+        The source's.
+    allowed_ms
+        The pillar's ``sync:max_offset``, in milliseconds; None where only the distance counts at which ntpd gives up.
+    """
+    if abs(offset_ms) > PANIC_S * 1000.0:
+        said = "the clock is {0:+.3f} s off by {1}".format(-offset_ms / 1000.0, name)
+        return problem("panic", said, offset_ms=offset_ms)
+    if allowed_ms is not None and abs(offset_ms) > allowed_ms:
+        said = "{0:+.3f} ms from {1}, {2:g} ms allowed".format(offset_ms, name, allowed_ms)
+        return problem("offset-high", said, offset_ms=offset_ms)
+    return None

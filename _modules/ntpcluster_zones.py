@@ -1,0 +1,77 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. The time zones that this host's tzdata has.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import difflib
+import os
+import re
+
+import salt.utils.files
+
+__virtualname__ = "ntpcluster_zones"
+
+ZONES = "/usr/share/zoneinfo"
+
+#: What each file of a zone begins with (tzfile(5)).
+MAGIC = b"TZif"
+
+#: Below ZONES and no zones of their own: whole trees of others, and names for what is set already.
+NO_ZONES = ("posix", "right", "localtime", "posixrules", "Factory")
+
+
+def path(zone):
+    """
+    Internal. The file of a zone, whether there is one or not.
+    """
+    return os.path.join(ZONES, zone)
+
+
+def fault(zone):
+    """
+    Internal. Whether this host's tzdata has a zone. ``ntpcluster.validate`` asks this before anything is changed.
+
+    zone
+        A name below /usr/share/zoneinfo, e.g. Asia/Shanghai.
+
+    Returns None for a zone that is there, or a dict: ``message``, with the nearest zone there is, and ``level``:
+    ``error``, or ``warning`` where no tzdata is installed yet, so that nobody can say.
+    """
+    if _is_zone(zone):
+        return None
+    known = _zones()
+    if not known:
+        message = "cannot be looked up: this host has no tzdata, unless the packages bring it"
+        return {"message": message, "level": "warning"}
+    message = "is no time zone of this host's tzdata"
+    alike = dict((name.lower(), name) for name in known)
+    near = difflib.get_close_matches(zone.lower(), sorted(alike), 1, 0.75)
+    if re.match(r"[A-Z]{1,5}(?:[+-]?[0-9]+)?\Z", zone) and zone.lower() not in alike:
+        # CST is China's time and Chicago's; the nearest text would be any place's.
+        message += "; name a place, such as Asia/Shanghai: a short name is no place, and Etc/GMT-8 is 8 hours ahead of UTC"
+    elif near:
+        message += "; did you mean {0}?".format(alike[near[0]])
+    else:
+        message += "; `ls {0}` shows what there is".format(ZONES)
+    return {"message": message, "level": "error"}
+
+
+def _is_zone(name):
+    """Whether a name stands for a zone: a file that begins as all of them do, and not a second name for this host's own."""
+    place = path(name)
+    if name.split("/")[0] in NO_ZONES or not os.path.isfile(place):
+        return False
+    with salt.utils.files.fopen(place, "rb") as zone:
+        return zone.read(len(MAGIC)) == MAGIC
+
+
+def _zones():
+    """All names of zones on this host; none without tzdata."""
+    found = []
+    for folder, folders, files in os.walk(ZONES):
+        if folder == ZONES:
+            folders[:] = [name for name in folders if name not in NO_ZONES]
+        found += [os.path.relpath(os.path.join(folder, name), ZONES) for name in files]
+    return [name for name in found if _is_zone(name)]

@@ -1,0 +1,59 @@
+"""
+Internal. The files of the report's page: ``ntp/report`` of this tree, from the master's own file server.
+
+They cannot lie beside this file, because ``saltutil.sync_runners`` copies Python files alone (``sync`` of
+salt/utils/extmods.py). A master serves them by whatever it serves the states: file roots, git, any environment.
+"""
+
+import salt.fileserver
+from salt.exceptions import CommandExecutionError
+
+# The loader offers this alone.
+__load__ = ["parts"]
+
+FOLDER = "ntp/report"
+#: Each part of the page with the files that it is made of, in their order.
+FILES = {
+    "page": ("page.html",),
+    "style": ("style.css", "pictures.css", "hosts.css", "media.css"),
+    "script": ("script.js",),
+}
+
+
+def parts(saltenv=None):
+    """
+    Internal. Read the parts of the report's page. Without its script the page must still be whole: that adds sorting,
+    finding and the age, and opens what a link points to.
+
+    saltenv
+        The environment of the file server to read from; default: the first one that has the page, ``base`` before all.
+
+    Returns a dict of texts: ``page`` (HTML with Jinja2), ``style`` (CSS), ``script`` (JavaScript).
+
+    Raises CommandExecutionError if no environment has all of them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster_page.parts
+        salt-run ntpcluster_page.parts saltenv=prod
+    """
+    server, lacks = salt.fileserver.Fileserver(__opts__), []
+    for env in [saltenv] if saltenv else sorted(server.envs(), key=lambda name: (name != "base", name)):
+        texts = {name: _text(server, name, env) for names in FILES.values() for name in names}
+        missing = [name for name, text in texts.items() if not text]
+        if not missing:
+            return {part: "\n".join(texts[name] for name in names) for part, names in FILES.items()}
+        lacks.append("environment {} lacks {}".format(env, ", ".join(missing)))
+    raise CommandExecutionError(
+        f"the master's file server has no whole salt://{FOLDER}: {'; '.join(lacks) or 'it has no environment'}; "
+        "its file_roots must lead to the whole tree"
+    )
+
+
+def _text(server, name, saltenv):
+    """What is in the file, empty if the server has none. White space at its ends does not count."""
+    data = server.serve_file({"path": f"{FOLDER}/{name}", "saltenv": saltenv, "loc": 0})["data"]
+    # Some kinds of file server give text, some bytes.
+    return (data if isinstance(data, str) else data.decode("utf-8")).strip()

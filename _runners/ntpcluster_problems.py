@@ -1,0 +1,258 @@
+"""
+Internal. What is wrong with the cluster that no single host can see: servers that disagree, loops, a tier that hangs on
+one server.
+"""
+
+import re
+
+# The loader offers these alone.
+__load__ = ["of_cluster", "some"]
+
+#: Each problem, worst first: how bad it is (1 warning, 2 critical), and what to do about it.
+PROBLEMS = {
+    "loop": (2, "let each tier follow the one above only, then: salt-run state.orchestrate orch.ntp"),
+    "disagreement": (
+        2,
+        "find out which one is wrong: salt HOST ntpcluster.query SERVERS; repair it before others follow",
+    ),
+    "silent": (2, "see whether the minion runs and reaches the master: salt-run manage.status"),
+    "unreadable": (2, "bring the modules to the minion: salt HOST state.apply ntp.modules, then ask again"),
+    "unserved": (2, "repair the servers above first: a host is no better than what it follows"),
+    "outside-tier": (2, "take the foreign source out of ntp.conf: salt HOST state.apply ntp"),
+    "spread": (1, "look at the hosts at both ends: their offsets, and what they follow"),
+    "single-server": (1, "add a second server to the tier above, or repair those that are down"),
+    "outdated": (1, "bring the new modules to the minion: salt HOST state.apply ntp.modules"),
+}
+
+#: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where the hosts'
+#: modules are too old to tell what their pillar allows.
+MAX_OFFSET_MS = 100.0
+
+
+def of_cluster(hosts, tiers, spread):
+    """
+    Internal. Find what is wrong between hosts.
+
+    hosts, tiers
+        As in ``ntpcluster.view``; all but ``problems`` is there.
+    spread
+        How far apart the clocks are: ``ms``, ``uncertainty_ms``, ``ends`` (two hosts), each None where unknown.
+
+    Returns the ``problems`` of ``ntpcluster.view``.
+    """
+    found = _spread(spread)
+    for finder in (_loops, _disagreements, _absent, _unserved, _outside, _single, _outdated):
+        found += finder(hosts, tiers)
+    rank = {code: number for number, code in enumerate(PROBLEMS)}
+    return sorted(found, key=lambda problem: (rank[problem["code"]], problem["hosts"]))
+
+
+def some(hosts):
+    """
+    Internal. Some names in one text, not all of five thousand.
+
+    hosts
+        The names.
+    """
+    names = sorted(hosts)
+    return ", ".join(names) if len(names) <= 5 else "{} and {} more".format(", ".join(names[:4]), len(names) - 4)
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on every function depends on its arguments alone.
+
+
+def _problem(code, hosts, message):
+    """One problem of the cluster."""
+    hosts = sorted(hosts)
+    whom = hosts[0] if len(hosts) == 1 else "-L {}".format(",".join(hosts)) if len(hosts) <= 5 else "'*'"
+    severity, remedy = PROBLEMS[code]
+    remedy = remedy.replace("HOST", whom)
+    return {"code": code, "severity": severity, "hosts": hosts, "message": message, "remedy": remedy}
+
+
+def _limit(host):
+    """The offset that this host's pillar allows, in milliseconds."""
+    return host["max_offset_ms"] or MAX_OFFSET_MS
+
+
+def _spread(spread):
+    """Two clocks that are too far apart, though each is close enough to its own source."""
+    if not spread["ends"]:
+        return []
+    low, high = spread["ends"]
+    bound = max(_limit(low), _limit(high))
+    if spread["ms"] <= bound:
+        return []
+    doubt = "?" if spread["uncertainty_ms"] is None else "{:.3f} ms".format(spread["uncertainty_ms"])
+    message = "the clocks of {} and {} are {:.3f} ms apart (known to within {}), more than {:g} ms".format(
+        low["id"], high["id"], spread["ms"], doubt, bound
+    )
+    return [_problem("spread", [low["id"], high["id"]], message)]
+
+
+def _loops(hosts, _tiers_):
+    """Hosts that follow each other in a circle, each circle once."""
+    found, done = [], set()
+    for start in hosts:
+        way, name = [], start
+        while name and name not in done and name not in way:
+            way.append(name)
+            name = hosts[name]["source_host"]
+        if name in way:
+            ring = way[way.index(name) :]
+            found.append(_problem("loop", ring, "they follow each other: {}".format(" > ".join(ring + [name]))))
+        done.update(way)
+    return found
+
+
+def _disagreements(hosts, _tiers_):
+    """
+    Two servers of the cluster whose clocks differ, as a host sees it that asks both. The difference of its two
+    offsets is the difference of their clocks; half of each round trip is what the way can have added to it.
+    """
+    sharpest = {}
+    for host in hosts.values():
+        seen = [
+            peer
+            for peer in host["peers"]
+            if peer["host"] and peer["heard"] and (peer["stratum"] or 16) < 16
+            and peer["offset_ms"] is not None and peer["delay_ms"] is not None
+        ]  # fmt: skip
+        for number, one in enumerate(seen):
+            for other in seen[number + 1 :]:
+                if one["host"] == other["host"]:
+                    continue
+                first, second = sorted((one, other), key=lambda peer: peer["host"])
+                doubt = (abs(one["delay_ms"]) + abs(other["delay_ms"])) / 2.0
+                pair = (first["host"], second["host"])
+                if pair not in sharpest or doubt < sharpest[pair][1]:
+                    sharpest[pair] = (first["offset_ms"] - second["offset_ms"], doubt, host["id"])
+    found = []
+    for (first, second), (difference, doubt, witness) in sharpest.items():
+        bound = min(_limit(hosts[first]), _limit(hosts[second]))
+        if abs(difference) - doubt > bound:
+            ahead, behind = (first, second) if difference > 0 else (second, first)
+            message = f"{ahead} is {abs(difference):.3f} ms ahead of {behind} "
+            message += f"(known to within {doubt:.3f} ms, seen by {witness}), more than {bound:g} ms"
+            found.append(_problem("disagreement", [first, second], message))
+    return found
+
+
+def _absent(hosts, _tiers_):
+    """Hosts without a status."""
+    found = []
+    silent = [name for name, host in hosts.items() if host["health"] == "silent"]
+    if silent:
+        found.append(_problem("silent", silent, f"no answer from {some(silent)}"))
+    reasons = {}
+    for name, host in hosts.items():
+        if host["health"] == "unreadable":
+            reasons.setdefault(host["why"], []).append(name)
+    for why, names in reasons.items():
+        found.append(_problem("unreadable", names, f"{some(names)}: {why}"))
+    return found
+
+
+def _unserved(hosts, _tiers_):
+    """Hosts that no tier takes, and hosts none of whose sources gives them time, with the sources' own state."""
+    found, groups = [], {}
+    for name, host in hosts.items():
+        if host["health"] in ("silent", "unreadable", "stopped", "settling") or host["method"] == "cron":
+            continue
+        if "tier" not in host["missing"] and host["tier"] is None:
+            groups.setdefault("no tier of the pillar takes {}", []).append(name)
+        elif not any(peer["usable"] for peer in host["peers"]) and "peers" not in host["missing"]:
+            causes = sorted({_cause(hosts, peer) for peer in host["peers"]}) or ["it has no source at all"]
+            groups.setdefault("nobody serves {}: " + "; ".join(causes).replace("{", "(").replace("}", ")"), []).append(
+                name
+            )
+    for message, names in groups.items():
+        found.append(_problem("unserved", names, message.format(some(names))))
+    return found
+
+
+def _cause(hosts, peer):
+    """Why a source gives no time, as the cluster knows it."""
+    if peer["host"]:
+        host = hosts[peer["host"]]
+        state = "does not answer the master either" if host["health"] == "silent" else "is {}".format(host["health"])
+        if host["health"] in ("ok", "degraded"):
+            state += (
+                " but cannot be reached" if not peer["reach"] else " but is not chosen ({})".format(peer["condition"])
+            )
+        return "{} {}".format(peer["host"], state)
+    return "{} is no host of this cluster and gives no time".format(peer["address"])
+
+
+def _outside(hosts, tiers):
+    """
+    Hosts that follow another than they should: one outside the tier above, or, at the top, one of the cluster or
+    one that the pillar does not name.
+    """
+    names = {tier["name"]: set(tier["hosts"]) for tier in tiers}
+    found = []
+    for name, host in hosts.items():
+        source, above = host["source"], host["source_host"]
+        if not source or host["tier"] is None or source.startswith("127.127."):
+            continue
+        wanted = host["follows"] or _above(tiers, host["level"])
+        if above and wanted:
+            if above in names.get(wanted, ()):
+                continue
+            message = "{} follows {} of tier {}, not tier {}".format(name, above, hosts[above]["tier"], wanted)
+        elif above:
+            message = f"{name} is at the top and follows {above} of its own cluster"
+        elif host["planned"] and host["planned"] == host["planned_addresses"] and source not in host["planned"]:
+            message = f"{name} follows {source}, which its pillar does not name"
+        elif wanted and not host["planned"] and all(hosts[each]["addresses"] for each in names.get(wanted, ())):
+            message = f"{name} follows {source}, no host of tier {wanted}"
+        else:
+            continue
+        found.append(_problem("outside-tier", [name], message))
+    return found
+
+
+def _above(tiers, level):
+    """Name of the one tier right above a level, where hosts do not say themselves whom they follow."""
+    if not level:
+        return None
+    names = [tier["name"] for tier in tiers if tier["level"] == level - 1]
+    return names[0] if len(names) == 1 else None
+
+
+def _single(hosts, tiers):
+    """Tiers all of whose hosts have one and the same usable source."""
+    found = []
+    for tier in tiers:
+        members = [hosts[name] for name in tier["hosts"] if hosts[name]["peers"]]
+        usable = {peer["host"] or peer["address"] for host in members for peer in host["peers"] if peer["usable"]}
+        if tier["name"] is not None and len(usable) == 1 and all(host["health"] != "settling" for host in members):
+            message = (
+                "tier {} hangs on one single server, {}: nothing takes over from it, and nothing shows when it lies"
+            )
+            found.append(
+                _problem("single-server", [h["id"] for h in members], message.format(tier["name"], usable.pop()))
+            )
+    return found
+
+
+def _outdated(hosts, _tiers_):
+    """Hosts whose modules are not the newest, or of one release not those of most, or return less than they should."""
+    found = []
+    versions = [host["version"] for host in hosts.values() if host["version"]]
+    newest = max(versions, key=lambda text: (_version(text), versions.count(text)), default=None)
+    old = [name for name, host in hosts.items() if host["version"] and host["version"] != newest]
+    if old:
+        found.append(_problem("outdated", old, f"{some(old)}: modules other than {newest}"))
+    short = [name for name, host in hosts.items() if host["missing"]]
+    if short:
+        parts = sorted({key for name in short for key in hosts[name]["missing"]})
+        message = "{}: the return lacks {}".format(some(short), ", ".join(parts))
+        found.append(_problem("outdated", short, message))
+    return found
+
+
+def _version(text):
+    """A release as numbers; what follows a plus tells builds apart, and not which is newer."""
+    return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]

@@ -1,0 +1,47 @@
+"""What changes a host, or runs a program it is told, is no function for people: only the other modules get through."""
+
+import inspect
+
+import pytest
+from salt.exceptions import SaltInvocationError
+from salt.minion import load_args_and_kwargs
+
+from tests.loaded import FUNCTIONS
+
+#: Every one of them, by file.
+CLOSED = {
+    "applied": ["begin", "keep", "must_not_wait"],
+    "dhcp": ["ignore"],
+    "firewall": ["apply", "firewall"],
+    "firewall_nft": ["hooks"],
+    "origin": ["forget", "give_back", "keep_proven", "remember", "remember_file", "restore_proven", "store"],
+    "program": ["run"],
+    "query": ["asked", "pace"],
+    "service": ["bring_down", "bring_up", "dismiss", "guard", "relieve"],
+    "timezone": ["set_zone"],
+}
+NAMES = [f"ntpcluster_{file}.{function}" for file, functions in CLOSED.items() for function in functions]
+
+
+def called_by_a_person(name, *words):
+    """As minion and salt-call do it: Salt's own function prepares the arguments."""
+    data = {"fun": name, "jid": "20261126000000000000", "tgt": "*", "user": "root"}
+    args, kwargs = load_args_and_kwargs(FUNCTIONS[name], list(words), data)
+    return FUNCTIONS[name](*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_person_does_not_get_through(name):
+    needed = [
+        one
+        for one in inspect.signature(FUNCTIONS[name]).parameters.values()
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    ]
+    with pytest.raises(SaltInvocationError, match=f"^{name} is for the other modules of ntpcluster alone"):
+        called_by_a_person(name, *("x" for _ in needed))
+
+
+def test_a_program_that_somebody_wants_to_run_as_root_does_not_run(tmp_path):
+    with pytest.raises(SaltInvocationError, match="for the other modules"):
+        called_by_a_person("ntpcluster_program.run", "touch", "x", [str(tmp_path / "made")])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+"""What may call what: the picture in docs/architecture.md, held against every call of the product."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.loaded import FACE, FUNCTIONS, MODULES
+
+ROOT = Path(__file__).resolve().parents[2]
+CALL = re.compile(r"""__salt__\[\s*["'](ntpcluster\w*)\.\w+["']""")
+
+
+def layers() -> list[list[str]]:
+    """The picture, top first, as the names of files without their `ntpcluster_`."""
+    picture = (ROOT / "docs/architecture.md").read_text().split("```")[1]
+    rows = []
+    for line in picture.strip("\n").splitlines():
+        name, words = line[:12].strip(), re.sub(r"\([^)]*\)", "", line[12:]).split()
+        if name:
+            rows.append([])
+        rows[-1] += words
+    return rows
+
+
+def calls() -> dict[str, set[str]]:
+    """For each file, the modules that it calls, by the names of the picture."""
+    found = {}
+    for folder in ("_modules", "_states", "_beacons"):
+        for path in (ROOT / folder).glob("ntpcluster*.py"):
+            name = path.stem.removeprefix("ntpcluster_") if folder == "_modules" else f"{folder}/{path.stem}"
+            targets = {target.removeprefix("ntpcluster_") for target in CALL.findall(path.read_text())}
+            found[name] = targets - {name}
+    return found
+
+
+def faults(calls, layers) -> list[str]:
+    """Every call that the picture does not allow, every circle, and every file that the picture does not have."""
+    level = {name: number for number, row in enumerate(layers) for name in row}
+    for name in calls:
+        if "/" in name:
+            level[name] = level[name.split("/")[0] + "/*"]
+    said = [f"{name} is not in the picture" for name in calls if name not in level]
+    said += [f"{name} of the picture does not exist" for name in level if name not in calls and not name.endswith("/*")]
+    for name, targets in calls.items():
+        said += [f"{name} calls {target}, upwards" for target in targets if level.get(target, 99) < level.get(name, 0)]
+        said += [f"{name} calls {target}, which is in no layer" for target in targets if target not in level]
+
+    def walk(way):
+        for target in calls.get(way[-1], ()):
+            if target in way:
+                said.append("a circle: " + " > ".join([*way[way.index(target) :], target]))
+            else:
+                walk([*way, target])
+
+    for name in calls:
+        walk([name])
+    return sorted(set(said))
+
+
+def test_no_call_goes_upwards_or_in_a_circle():
+    assert len(calls()) > 30 and sum(len(targets) for targets in calls().values()) > 60
+    assert faults(calls(), layers()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "said"),
+    [
+        ("program", "status", "program calls status, upwards"),
+        ("process", "status", "a circle: process > status > process"),
+        ("judge", "_states/ntpcluster", "judge calls _states/ntpcluster, upwards"),
+        ("judge", "nobody", "judge calls nobody, which is in no layer"),
+    ],
+)
+def test_a_call_that_is_not_allowed_is_seen(name, target, said):
+    made = calls()
+    made[name] = made[name] | {target}
+    assert said in faults(made, layers())
+
+
+def test_a_file_that_the_picture_does_not_have_is_seen():
+    assert "chrony is not in the picture" in faults({**calls(), "chrony": set()}, layers())
+
+
+def test_no_file_imports_another_one_of_the_tree():
+    """On a minion that has just got new code, an import can find the old file."""
+    for folder in ("_modules", "_states", "_beacons"):
+        for path in (ROOT / folder).glob("*.py"):
+            assert not re.search(r"^\s*(from|import)\s+\.?_?(ntpcluster|modules|states)", path.read_text(), re.M), path
+
+
+def test_every_call_finds_a_function():
+    for folder in ("_modules", "_states", "_beacons"):
+        for path in (ROOT / folder).glob("*.py"):
+            for name in re.findall(r"""__salt__\[\s*["'](ntpcluster[\w.]*)["']""", path.read_text()):
+                assert name in FUNCTIONS, f"{path.name}: {name}"
+
+
+def test_every_file_states_its_own_name_and_the_public_one_its_functions():
+    """Else a minion that has loaded the code of 0.1.0 goes on with the name that all files had there."""
+    for stem, module in MODULES.items():
+        assert module.__virtualname__ == stem
+    for path in (ROOT / "_states").glob("ntpcluster*.py"):
+        assert f'\n__virtualname__ = "{path.stem}"\n' in path.read_text(), path
+    assert MODULES["ntpcluster"].__load__ == FACE

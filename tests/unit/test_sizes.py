@@ -1,0 +1,65 @@
+"""How long a file, and a function without its docstring, may be; and that nothing is written twice."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LINES, FUNCTION_LINES, SAME_LINES = 500, 50, 6
+KINDS = ("beacons", "modules", "states")
+FILES = sorted(path for kind in KINDS for path in ROOT.glob(f"_{kind}/*.py"))
+
+
+def functions(text):
+    """{name: lines without the docstring} of every function of a file, those inside others and in classes too."""
+    found = {}
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            told = node.body[0] if ast.get_docstring(node) is not None else None
+            docstring = told.end_lineno - told.lineno + 1 if told else 0
+            found[f"{node.name}, line {node.lineno}"] = node.end_lineno - node.lineno + 1 - docstring
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_file_and_no_function_is_too_long(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= FILE_LINES
+    assert {name: lines for name, lines in functions(text).items() if lines > FUNCTION_LINES} == {}
+
+
+def repeated(texts):
+    """The places, as name and line number, at which lines begin that stand somewhere else as well; blank ones do not count."""
+    places = {}
+    for name, text in texts.items():
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        for first in range(len(lines) - SAME_LINES + 1):
+            run = lines[first : first + SAME_LINES]
+            places.setdefault(tuple(line for _, line in run), []).append(f"{name}:{run[0][0]}")
+    return [found for found in places.values() if len(found) > 1]
+
+
+def test_no_six_lines_stand_twice():
+    assert repeated({path.name: path.read_text() for path in FILES}) == []
+
+
+def test_lines_that_stand_twice_are_found_across_blank_lines_and_whatever_their_indent():
+    lines = [f"line {number}" for number in range(6)]
+    texts = {"a": "\n".join(lines), "b": "\n".join(["other", "", *(f"  {line}\n" for line in lines)])}
+    assert repeated(texts) == [["a:1", "b:3"]]
+    assert repeated({**texts, "b": texts["b"].replace("line 3", "another")}) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_two_functions_of_one_place_have_one_name(path):
+    """Of two, Python silently keeps the later one."""
+    tree = ast.parse(path.read_text())
+    for place in [tree] + [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
+        names = [node.name for node in place.body if isinstance(node, ast.FunctionDef)]
+        assert sorted(set(names)) == sorted(names)
+
+
+def test_a_docstring_does_not_count_and_a_function_inside_does():
+    text = 'def outer():\n    """\n    Says.\n    """\n    def inner():\n        return 1\n    return inner\n'
+    assert functions(text) == {"outer, line 1": 4, "inner, line 5": 2}
