@@ -360,7 +360,7 @@ def new_key(number=1):
     Call it by ``salt-call --local``, never through a master: what a minion returns is kept in the job cache.
 
     number
-        Number of the key, 1 to 65535.
+        Number of the key, 1 to 65534.
 
     Returns {"keys": {number: {"type": "SHA1", "secret": 40 hexadecimal digits}}}.
 

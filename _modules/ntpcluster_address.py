@@ -28,7 +28,7 @@ def number(text):
     """
     Internal. Return (family, number) of a numeric address, None for anything else.
     """
-    if not isinstance(text, type("")) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
+    if not __salt__["ntpcluster_wording.is_text"](text) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
         return None
     kind = 6 if ":" in text else 4
     try:
@@ -50,7 +50,11 @@ def network(text):
     Internal. Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
     """
     form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
-    match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if isinstance(text, type("")) else None
+    match = (
+        re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text)
+        if __salt__["ntpcluster_wording.is_text"](text)
+        else None
+    )
     address = number(match.group(1)) if match else None
     if not address:
         return None, form

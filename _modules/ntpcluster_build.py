@@ -132,9 +132,12 @@ def _limited(options, limit):
 
 def _without_first_jump(platform):
     """
-    Return the platform without ``-g``, by which ntpd's first jump would be of any distance.
+    Return the platform without ``-g``, by which ntpd's first jump would be of any distance. Where no file says how the
+    daemon is started nothing can be taken out; ``ntpcluster_misfits`` tells that.
     """
     settings = platform["sysconfig_ntpd"]
+    if settings is None:
+        return platform
     values = [
         dict(one, value=" ".join(word for word in one["value"].split() if word != "-g")) for one in settings["values"]
     ]

@@ -31,8 +31,8 @@ def problems(states=True):
     return _rendered() + (_hidden() if states else [])
 
 
-def _problem(key, message, level="error"):
-    return {"key": key, "value": None, "message": message, "level": level}
+def _problem(key, *told):
+    return __salt__["ntpcluster_wording.problem"](key, None, *told)
 
 
 def _rendered():

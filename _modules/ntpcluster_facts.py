@@ -30,7 +30,7 @@ def facts():
     matches = {}
     for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
         matcher = keys.get("match") if isinstance(keys, dict) else None
-        readable = isinstance(matcher, type("")) and not __salt__["ntpcluster_matcher.fault"](matcher)
+        readable = __salt__["ntpcluster_wording.is_text"](matcher) and not __salt__["ntpcluster_matcher.fault"](matcher)
         matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)

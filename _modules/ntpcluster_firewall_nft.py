@@ -36,7 +36,7 @@ TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set as well
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
 FAMILIES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
-VERSIONS = {"ip": [4], "ip6": [6]}  # all other families see both
+LAYERS = {"ip": [4], "ip6": [6]}  # all other families see both
 # Hooks that the packet passes, and whether it is the answer there
 HOOKS = {
     "ingress": False, "prerouting": False, "input": False,
@@ -179,9 +179,9 @@ def _field(left):
         of_host = left["fib"].get("result") == "type" and "daddr" in left["fib"].get("flags", ())
         return "destination type" if of_host else "partly", []  # else a filter of forged addresses
     layer, field = left.get("payload", {}).get("protocol"), left.get("payload", {}).get("field")
-    if layer in VERSIONS:
+    if layer in LAYERS:
         name = "protocol" if field in ("protocol", "nexthdr") else ADDRESSES.get(field, "unknown")
-        return name, [("version", VERSIONS[layer], False)]
+        return name, [("version", LAYERS[layer], False)]
     implied = [("protocol", [layer], False)] if layer in CARRIED else []
     return field if field in ("sport", "dport") and (implied or layer == "th") else "unknown", implied
 
@@ -309,7 +309,7 @@ def _hook(chain, tables):
     family, table = chain["family"], chain["table"]
     prefix = "nft: {} {} {}: ".format(family, table, chain["name"])
     return {
-        "versions": VERSIONS.get(family, [4, 6]),
+        "versions": LAYERS.get(family, [4, 6]),
         "table": tables[family, table],
         "chain": "chain " + chain["name"],
         "answer": HOOKS[chain["hook"]],
@@ -396,7 +396,7 @@ def unread(family, name, says):
     Returns a hook as ``ntpcluster_firewall_passage.passage`` takes it.
     """
     return {
-        "versions": VERSIONS.get(family, [4, 6]),
+        "versions": LAYERS.get(family, [4, 6]),
         "table": {"chains": {}},
         "chain": name,
         "answer": False,

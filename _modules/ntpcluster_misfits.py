@@ -96,8 +96,5 @@ def _serves(network, address):
     )
 
 
-def _problem(path, value, message, level="error"):
-    """
-    Return one problem.
-    """
-    return {"key": ":".join(["ntp"] + path), "value": value, "message": message, "level": level}
+def _problem(path, *told):
+    return __salt__["ntpcluster_wording.problem"](["ntp"] + path, *told)

@@ -17,7 +17,7 @@ __virtualname__ = "ntpcluster_rules"
 
 
 def _is_text(value):
-    return isinstance(value, type(""))
+    return __salt__["ntpcluster_wording.is_text"](value)
 
 
 def _number(low, high, unit=""):
@@ -211,6 +211,7 @@ TIER_KEYS = {
     "sources": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
     "addresses": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
     "serves": (lambda value: isinstance(value, list), "a list of networks such as 10.0.0.0/24"),
+    # ntp.keys(5); 0 means none.
     "key": _whole(1, 65534),
 }
 

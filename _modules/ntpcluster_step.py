@@ -88,6 +88,13 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         return _step(plan, best, threshold, passes, result)
 
 
+def lock():
+    """
+    Internal. The file that is locked while somebody sets this host's clock. The crontab of the other method holds it too.
+    """
+    return LOCK
+
+
 def _await_time(servers, wait):
     """
     The server to set the clock by, as soon as there is one; the last refusal if there is none in time.

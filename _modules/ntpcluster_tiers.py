@@ -69,23 +69,15 @@ def relations(tiers, method="ntpd"):
     return found
 
 
-def _problem(path, value, message, level="error"):
+def _problem(path, *told):
     """
-    Return one problem below ``ntp:tiers``. Of a list or mapping only the kind is repeated.
+    Return one problem below ``ntp:tiers``.
     """
-    for kind, words in ((dict, "a mapping"), (list, "a list")):
-        if isinstance(value, kind):
-            value = words
-    return {
-        "key": ":".join(["ntp", "tiers"] + ["{}".format(step) for step in path]),
-        "value": value,
-        "message": message,
-        "level": level,
-    }
+    return __salt__["ntpcluster_wording.problem"](["ntp", "tiers"] + path, *told)
 
 
 def _is_text(value):
-    return isinstance(value, type(""))
+    return __salt__["ntpcluster_wording.is_text"](value)
 
 
 def _items(tier, key):

@@ -9,8 +9,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import difflib
 import fnmatch
-import json
-import numbers
 import re
 
 import salt.utils.data
@@ -40,6 +38,7 @@ def validate(pillar=None, states=True, anew=True):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster_tiers.relations"](pillar.get("tiers"), method)
         found += _matchers(pillar.get("tiers"))
+        found += __salt__["ntpcluster_effect.effects"](pillar, known["defaults"], known["platform"] if own else None)
     if own and known["platform"] is None:
         found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster_facts.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
@@ -86,46 +85,20 @@ def problems(pillar, defaults, platform=None):
 # Problems
 
 
+def _problem(*told):
+    return __salt__["ntpcluster_wording.problem"](*told)
+
+
 def _is_text(value):
-    return isinstance(value, type(""))
-
-
-def _problem(path, value, message, level="error"):
-    """
-    Return one problem. Of a value only what is a single one is repeated, of anything else its kind.
-    """
-    if not (value is None or _is_text(value) or isinstance(value, numbers.Real)):
-        value = _shown(value)
-    return {
-        "key": ":".join(_step_name(step) for step in path),
-        "value": value,
-        "message": message,
-        "level": level,
-    }
+    return __salt__["ntpcluster_wording.is_text"](value)
 
 
 def _step_name(step):
-    """
-    Return how one step of a path is written; odd characters are escaped.
-    """
-    text = step if _is_text(step) else "{!r}".format(step)
-    return text if re.match(r"[A-Za-z0-9_.-]{1,80}\Z", text) else json.dumps(text[:80])
+    return __salt__["ntpcluster_wording.step_name"](step)
 
 
 def _shown(value):
-    """
-    Return how a value is spoken of in a message.
-    """
-    if value is None:
-        return "nothing"
-    if _is_text(value):
-        return json.dumps(value[:60], ensure_ascii=False) + ("..." if value[60:] else "")
-    if isinstance(value, numbers.Real):
-        return json.dumps(value)
-    if isinstance(value, (dict, list)):
-        kind = "mapping" if isinstance(value, dict) else "list"
-        return "a {}".format(kind) if value else "an empty {}".format(kind)
-    return "a {}".format(type(value).__name__)
+    return __salt__["ntpcluster_wording.shown"](value)
 
 
 def _refuse(found, path, value, allowed):
@@ -252,8 +225,9 @@ def _keys(found, keys, platform, rules):
         number = int(number) if _is_text(number) and re.match(r"[1-9][0-9]{0,4}\Z", number) else number
         # What is no number may be a secret in the wrong place: not repeated.
         here = path + [number if isinstance(number, int) else "?"]
-        if not rules["tier_keys"]["key"][0](number):
-            found.append(_problem(here, None, "must have a number from 1 to 65534 before the colon"))
+        proper, numbers = rules["tier_keys"]["key"]
+        if not proper(number):
+            found.append(_problem(here, None, "must have {} before the colon".format(numbers)))
         elif number in ids:
             found.append(_problem(here, None, "is there twice, as a number and as text"))
         else:
@@ -341,6 +315,8 @@ MEANT = {
     "restrict": "`serves`",
     "hosts": "`match`",
 }
+
+
 def _tiers(found, tiers, keys, rules):
     """
     Judge each tier by itself; ``ntpcluster_tiers.relations`` tells what they are to each other.
@@ -373,7 +349,9 @@ def _source(found, here, source, keys, rules):
     Judge a source written as a mapping.
     """
     if source.get("address") is None:
-        message = "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+        message = (
+            "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+        )
         found.append(_problem(here, None, message))
         return
     _check(found, here, source, rules["source_keys"])

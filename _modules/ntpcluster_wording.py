@@ -6,6 +6,7 @@ Internal. How the problems of the pillar are told: safely, whatever stands in it
 from __future__ import absolute_import, print_function, unicode_literals
 
 import json
+import numbers
 import re
 
 __virtualname__ = "ntpcluster_wording"
@@ -20,6 +21,56 @@ KINDS = ("a mapping", "an empty mapping", "a list", "an empty list")
 ODD = re.compile(r"[^\x20-\x7e]")
 
 
+def is_text(value):
+    """
+    Internal. Tell whether a value is text, of the one kind that a decoded pillar has on either Python.
+    """
+    return isinstance(value, type(""))
+
+
+def problem(path, value, message, level="error"):
+    """
+    Internal. Return one problem of the pillar: {key, value, message, level}.
+
+    path
+        The steps to the key, or its name as finished text: a file has no steps.
+    value
+        What stands there, or None. Of a value only what is a single one is repeated, of anything else its kind.
+    message
+        What is allowed, or what follows from it.
+    level
+        ``error``: no plan can be made; ``warning``: one can, and somebody should know.
+    """
+    if not (value is None or is_text(value) or isinstance(value, numbers.Real)):
+        value = shown(value)
+    key = path if is_text(path) else ":".join(step_name(step) for step in path)
+    return {"key": key, "value": value, "message": message, "level": level}
+
+
+def step_name(step):
+    """
+    Internal. Return how one step of a path is written; odd characters are escaped.
+    """
+    text = step if is_text(step) else "{!r}".format(step)
+    return text if re.match(r"[A-Za-z0-9_.-]{1,80}\Z", text) else json.dumps(text[:80])
+
+
+def shown(value):
+    """
+    Internal. Return how a value is spoken of in a message.
+    """
+    if value is None:
+        return "nothing"
+    if is_text(value):
+        return json.dumps(value[:60], ensure_ascii=False) + ("..." if value[60:] else "")
+    if isinstance(value, numbers.Real):
+        return json.dumps(value)
+    if isinstance(value, (dict, list)):
+        kind = "mapping" if isinstance(value, dict) else "list"
+        return "a {}".format(kind) if value else "an empty {}".format(kind)
+    return "a {}".format(type(value).__name__)
+
+
 def worded(found):
     """
     Internal. Problems ready to be read. ``ntpcluster.validate`` asks this for its list.
@@ -30,26 +81,26 @@ def worded(found):
     Returns them, errors first, each with its ``text``. Odd characters are escaped, as a message may repeat what
     somebody wrote. Of the problems in one list or mapping the first ten are there, and how many more there are.
     """
-    shown, groups = [], {}
-    for problem in found:
+    told, groups = [], {}
+    for one in found:
         # The list that it is in, at whatever depth, or the mapping.
-        place = re.sub(r":(?:[0-9]+(?::.*)?|[^:]+)\Z", "", problem["key"])
-        group = groups.setdefault((problem["level"], place), [])
-        group.append(problem)
+        place = re.sub(r":(?:[0-9]+(?::.*)?|[^:]+)\Z", "", one["key"])
+        group = groups.setdefault((one["level"], place), [])
+        group.append(one)
         if len(group) <= MOST_SHOWN:
-            shown.append(dict(problem))
+            told.append(dict(one))
     for level, place in sorted(groups):
         more = len(groups[level, place]) - MOST_SHOWN
         if more > 0:
-            shown.append({"key": place, "value": None, "message": "and {:,} more like these".format(more), "level": level})
-    for problem in shown:
+            told.append(problem(place, None, "and {:,} more like these".format(more), level))
+    for one in told:
         for part in ("key", "value", "message"):
-            if isinstance(problem[part], type("")):
-                problem[part] = ODD.sub(_escaped, problem[part])
-        value = "{}".format(problem["value"])
-        told = problem["value"] is None or value in KINDS or value in problem["message"]
-        problem["text"] = "{}{}: {}".format(problem["key"], "" if told else " ({})".format(value), problem["message"])
-    return sorted(shown, key=lambda problem: problem["level"])
+            if is_text(one[part]):
+                one[part] = ODD.sub(_escaped, one[part])
+        value = "{}".format(one["value"])
+        known = one["value"] is None or value in KINDS or value in one["message"]
+        one["text"] = "{}{}: {}".format(one["key"], "" if known else " ({})".format(value), one["message"])
+    return sorted(told, key=lambda one: one["level"])
 
 
 def _escaped(match):

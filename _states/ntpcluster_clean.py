@@ -65,25 +65,45 @@ def cleaned(name):
         changes["package {0}".format(package)] = {"old": __salt__["pkg.version"](package), "new": ""}
     if __opts__["test"]:
         return _result(name, None, changes, "the host would be made what it was before")
+    done = {}
     try:
-        for service, was in services.items():
-            _restore_service(service, {"running": False, "enabled": was["enabled"]})
-        for path in files:
-            __salt__["ntpcluster_origin.give_back"](path)
+        wanted = sorted(service for service, was in services.items() if was["running"] and service not in going)
+        failure = _undo(services, files, packages, wanted, changes, done)
+        if not failure:
+            __salt__["ntpcluster_origin.forget"]()
+    except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
+        failure = "{0}".format(exc)
+    if failure:
+        # What is remembered stays, so that the next run tries again.
+        return _result(name, False, done, failure)
+    return _result(name, True, changes, "the host is what it was before")
+
+
+def _undo(services, files, packages, wanted, changes, done):
+    """
+    Give back services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is one; returns
+    why it stopped half way, or None. ``wanted``: the services to be started again.
+    """
+    for service, was in services.items():
+        off = {"running": False, "enabled": was["enabled"]}
+        if _restore_service(service, off) is not None:
+            done["service {0}".format(service)] = {"old": "by ntpcluster", "new": off}
+    for path in files:
+        __salt__["ntpcluster_origin.give_back"](path)
+        done[path] = changes[path]
+    try:
         if packages:
             __salt__["pkg.purge"](pkgs=packages)
+    finally:
         left = [package for package in packages if __salt__["pkg.version"](package)]
-        if left:
-            return _result(name, False, comment="cannot be removed: {0}".format(", ".join(left)))
-        wanted = sorted(service for service, was in services.items() if was["running"] and service not in going)
-        stuck = [service for service in wanted if not _restore_service(service, services[service])]
-        if stuck:
-            # What is remembered stays, so that the next run tries again.
-            return _result(name, False, comment="ran before, and cannot be started: {0}".format(", ".join(stuck)))
-        __salt__["ntpcluster_origin.forget"]()
-    except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
-        return _result(name, False, comment="{0}".format(exc))
-    return _result(name, True, changes, "the host is what it was before")
+        for key in ("package {0}".format(package) for package in packages if package not in left):
+            done[key] = changes[key]
+    if left:
+        return "cannot be removed: {0}".format(", ".join(left))
+    stuck = [service for service in wanted if _restore_service(service, services[service]) is False]
+    if stuck:
+        return "ran before, and cannot be started: {0}".format(", ".join(stuck))
+    return None
 
 
 def _comes_with(service, packages):
@@ -96,11 +116,11 @@ def _comes_with(service, packages):
 
 
 def _restore_service(service, was):
-    """Running and enabled as it was, and whether it could be started or stopped; a service that is gone needs nothing."""
+    """Running and enabled as it was, and whether it could be started or stopped; None for a service that is gone."""
     if not __salt__["service.available"](service):
-        return True
+        return None
     __salt__["service.enable" if was["enabled"] else "service.disable"](service)
-    return __salt__["service.start" if was["running"] else "service.stop"](service)
+    return bool(__salt__["service.start" if was["running"] else "service.stop"](service))
 
 
 def beacon_absent(name):
@@ -112,7 +132,7 @@ def beacon_absent(name):
     name
         Of no meaning.
     """
-    path = _beacons_file()
+    path, done = _beacons_file(), {}
     try:
         live, saved = _live_beacons(), _saved_beacons(path)
         if BEACON not in live and BEACON not in saved:
@@ -126,17 +146,18 @@ def beacon_absent(name):
             return _result(name, None, changes, "the beacon would be taken off")
         if BEACON in live:
             __salt__["beacons.delete"](BEACON)
+            if BEACON not in _live_beacons():
+                done["beacon"] = changes["beacon"]
         if BEACON in saved:
             del saved[BEACON]
             with salt.utils.files.fopen(path, "wb") as target:
                 text = salt.utils.yaml.safe_dump({"beacons": saved}, default_flow_style=False) if saved else ""
                 target.write(text.encode("utf-8"))
-        if BEACON in _live_beacons():
-            return _result(
-                name, False, comment="the beacon is on still; if the pillar has it (beacons), take it out there"
-            )
+            done[path] = changes[path]
     except (IOError, OSError, salt.utils.yaml.YAMLError) as exc:
-        return _result(name, False, comment="{0}: {1}".format(path, exc))
+        return _result(name, False, done, "{0}: {1}".format(path, exc))
+    if done != changes:
+        return _result(name, False, done, "the beacon is on still; if the pillar has it (beacons), take it out there")
     return _result(name, True, changes, "the beacon has been taken off")
 
 

@@ -292,12 +292,15 @@ def alone(name):
         return _result(name, comment="no other time daemon is here")
     if __opts__["test"]:
         return _result(name, None, changes, "would be stopped and disabled: {0}".format(", ".join(sorted(changes))))
-    for service in changes:
+    done = {}
+    for service in sorted(changes):
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), changes[service]["old"])
         __salt__["service.stop"](service)
         __salt__["service.disable"](service)
         if __salt__["service.status"](service):
-            return _result(name, False, changes, "{0} does not stop".format(service))
+            done[service] = dict(changes[service], new={"running": True, "enabled": False})
+            return _result(name, False, done, "{0} does not stop".format(service))
+        done[service] = changes[service]
     return _result(name, True, changes, "stopped and disabled: {0}".format(", ".join(sorted(changes))))
 
 

@@ -7,7 +7,13 @@
 
 {% set where = {} if saltenv == 'base' else {'saltenv': saltenv} %}
 {#- Salt puts `base` in the place of a saltenv in kwarg. #}
-{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(pillar.get('rollout', {})), saltenv=where.get('saltenv')) %}
+{#- Left out, everyone is meant; what is written and says nothing may have been meant to be less. #}
+{% set given = pillar.get('rollout', {}) %}
+{% if given is mapping %}
+{% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(given), saltenv=where.get('saltenv')) %}
+{% else %}
+{% set plan = {'batches': [], 'problems': ["the pillar's `rollout` must be a mapping, such as {target: 'node*'}, or be left out"]} %}
+{% endif %}
 {% if plan is not mapping %}
 {{ raise('ntpcluster.rollout cannot be run: ' ~ plan ~ ' (does the master have the runners? salt-run saltutil.sync_runners)') }}
 {% endif %}

@@ -33,6 +33,41 @@ def test_the_states_stand_in_the_order_in_which_things_happen(loaders):
     assert [name for name in order if name in told] == told
 
 
+@pytest.mark.parametrize("given", [None, "node*", ["node*"], 0, False])
+def test_a_rollout_of_whom_nobody_can_tell_is_one_red_state(loaders, given):
+    """Left out it is everyone; what is written and is no mapping may have been meant to be less."""
+    (low,) = loaders.modules.state.show_low_sls("orch.ntp", pillar={"rollout": given})
+    assert (low["__id__"], low["fun"]) == ("rollout-can-begin", "fail_without_changes")
+    assert low["name"].startswith("nothing is deployed:\nthe pillar's `rollout` must be a mapping")
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        (None, ""),
+        ("60", ""),
+        ([{"interval": 60}], ""),
+        ({"interval": "soon"}, "interval"),
+        ({5: 1}, "5"),
+        ({"grace": {}}, "grace"),
+        ({"interval": None}, "interval"),
+        ({"confrim": 3}, "confrim"),
+    ],
+)
+def test_a_beacon_whose_settings_are_none_is_one_red_state(loaders, given, wrong):
+    (low,) = loaders.modules.state.show_low_sls("ntp.beacon", pillar={"ntp_beacon": given})
+    assert (low["__id__"], low["fun"]) == ("beacon-can-be-set", "fail_without_changes")
+    assert low["name"].startswith("the pillar's `ntp_beacon` must be a mapping") and low["name"].endswith(wrong)
+
+
+def test_the_beacon_looks_once_a_minute_whatever_else_is_set(loaders):
+    """Without an interval Salt would have it look every second."""
+    for given, told in (({}, []), ({"confirm": 3, "offset_ms": None}, [{"confirm": 3}, {"offset_ms": None}])):
+        (low,) = loaders.modules.state.show_low_sls("ntp.beacon", pillar={"ntp_beacon": given})
+        assert (low["state"], low["interval"]) == ("beacon", 60)
+        assert all(low[name] == value for one in told for name, value in one.items())
+
+
 #: Minions that `'*'` in a top file reaches as well, by their grains; None: the minion has no such grain.
 STRANGERS = {
     "Debian-13": {"os_family": "Debian", "osmajorrelease": 13},

@@ -59,8 +59,8 @@ def test_a_zone_that_this_host_does_not_know(host, zone, words):
 def test_a_file_that_the_daemon_may_not_read(host):
     set_pillar(host, {**PILLAR, "options": {"leapfile": "/etc/ntp/leap-seconds.list"}})
     if host.platform == "el6":
-        assert call(host, "ntpcluster.validate") == [], "nothing is known that would keep EL6's ntpd from it"
-        return
+        assert call(host, "ntpcluster.validate") == []
+        pytest.skip("nothing is known that would keep EL6's ntpd from a file; that it is accepted has been seen")
     comment = red_and_untouched(host, solo.apply(host))["comment"]
     assert "ntp:options:leapfile: would have the daemon open /etc/ntp/leap-seconds.list" in comment
 

@@ -1,27 +1,51 @@
 """The way back on a host where something cannot be undone. With real services and packages: tests/lab/test_fresh.py."""
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 from _states import ntpcluster_clean
+
+FILE, RIVAL = "/etc/ntp.conf", "service chronyd"
+GIVEN_BACK = {"old": "written by ntpcluster", "new": "as it was before"}
+RAN, STOPPED = {"running": True, "enabled": True}, {"running": False, "enabled": True}
 
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host whose chronyd ran before and was stopped; `starts` is whether it can be started, `forgot` how often it forgot."""
+    """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names what cannot be done."""
 
     class Host:
-        starts, forgot = True, 0
+        fails, packages, forgot, kept = (
+            (),
+            ["ntp"],
+            0,
+            {"service chronyd": RAN, "files": {FILE: {}}, "packages": ["ntp"]},
+        )
+
+    def act(what, result=True):
+        if what in Host.fails:
+            raise CommandExecutionError(f"{what} fails")
+        return result
 
     def forget():
         Host.forgot += 1
 
+    def purge(pkgs):
+        Host.packages = [package for package in Host.packages if package not in pkgs or "stays" in Host.fails]
+        return act("purge")
+
     functions = {
-        "ntpcluster_origin.origin": lambda: {"service chronyd": {"running": True, "enabled": True}},
+        "ntpcluster_origin.origin": lambda: Host.kept,
         "ntpcluster_origin.forget": forget,
-        "service.available": lambda service: True,
+        "ntpcluster_origin.differs": lambda path: True,
+        "ntpcluster_origin.give_back": lambda path: act("give back"),
+        "service.available": lambda service: "gone" not in Host.fails,
         "service.enable": lambda service: True,
-        "service.stop": lambda service: True,
-        "service.start": lambda service: Host.starts,
+        "service.stop": lambda service: act("stop"),
+        "service.start": lambda service: "start" not in Host.fails,
+        "pkg.version": lambda package: "4.2.6" if package in Host.packages else "",
+        "pkg.owner": lambda path: "",
+        "pkg.purge": purge,
     }
     monkeypatch.setattr(ntpcluster_clean, "__salt__", functions, raising=False)
     monkeypatch.setattr(ntpcluster_clean, "__opts__", {"test": False}, raising=False)
@@ -31,11 +55,67 @@ def host(monkeypatch):
 def test_a_service_that_ran_before_runs_again(host):
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert done["result"] is True and host.forgot == 1
-    assert done["changes"]["service chronyd"]["new"] == {"running": True, "enabled": True}
+    assert done["changes"] == {
+        FILE: GIVEN_BACK,
+        RIVAL: {"old": "by ntpcluster", "new": RAN},
+        "package ntp": {"old": "4.2.6", "new": ""},
+    }
 
 
 def test_a_service_that_cannot_be_started_is_red_and_tried_again_by_the_next_run(host):
-    host.starts = False
+    host.fails = ("start",)
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert (done["result"], done["comment"]) == (False, "ran before, and cannot be started: chronyd")
     assert host.forgot == 0
+    assert done["changes"][RIVAL] == {"old": "by ntpcluster", "new": STOPPED}
+
+
+@pytest.mark.parametrize(
+    ("fails", "comment", "changed"),
+    [
+        ("stop", "stop fails", []),
+        ("give back", "give back fails", [RIVAL]),
+        ("purge", "purge fails", [FILE, "package ntp", RIVAL]),
+        ("stays", "cannot be removed: ntp", [FILE, RIVAL]),
+    ],
+)
+def test_what_was_done_before_it_turned_red_is_told(host, fails, comment, changed):
+    host.fails = (fails,)
+    done = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert (done["result"], done["comment"], host.forgot) == (False, comment, 0)
+    assert sorted(done["changes"]) == changed
+    if RIVAL in changed:
+        assert done["changes"][RIVAL] == {"old": "by ntpcluster", "new": STOPPED}
+
+
+def test_a_service_that_is_gone_has_not_been_stopped(host):
+    host.fails = ("gone", "give back")
+    assert ntpcluster_clean.cleaned("deployment-is-gone")["changes"] == {}
+
+
+@pytest.fixture
+def beacons(monkeypatch, tmp_path):
+    """A minion whose beacon runs; what it has saved cannot be written, or does not say what runs."""
+    live = {"ntpcluster": [{"interval": 60}]}
+    saved = {"ntpcluster": [{"interval": 60}], "load": []}
+    functions = {"beacons.delete": lambda name: live.pop(name, None)}
+    monkeypatch.setattr(ntpcluster_clean, "__salt__", functions, raising=False)
+    monkeypatch.setattr(ntpcluster_clean, "__opts__", {"test": False}, raising=False)
+    monkeypatch.setattr(ntpcluster_clean, "_beacons_file", lambda: str(tmp_path / "none" / "beacons.conf"))
+    monkeypatch.setattr(ntpcluster_clean, "_live_beacons", lambda: dict(live))
+    monkeypatch.setattr(ntpcluster_clean, "_saved_beacons", lambda path: dict(saved))
+    return functions, tmp_path
+
+
+def test_a_beacon_that_is_off_but_still_saved_is_told_as_half_done(beacons):
+    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    assert (done["result"], done["changes"]) == (False, {"beacon": {"old": "on", "new": "off"}})
+
+
+def test_a_beacon_that_stays_on_is_told_as_half_done(beacons):
+    functions, folder = beacons
+    functions["beacons.delete"] = lambda name: None
+    (folder / "none").mkdir()
+    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    path = str(folder / "none" / "beacons.conf")
+    assert (done["result"], done["changes"]) == (False, {path: {"old": "with the beacon", "new": "without it"}})

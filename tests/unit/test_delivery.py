@@ -9,6 +9,7 @@ import salt.config
 import salt.pillar
 
 from _modules import ntpcluster_delivery
+from tests.loaded import FUNCTIONS
 
 SECRET = "hunter2hunter2"
 KEYS = f"  keys:\n    1: {{type: M, secret: {SECRET}}}\n"
@@ -62,7 +63,7 @@ def judge(monkeypatch, tmp_path):
             path = tmp_path / "served" / url.replace("salt://", "")
             return str(path) if path.exists() else ""
 
-        functions = {"cp.cache_file": served, "cp.hash_file": served}
+        functions = {**FUNCTIONS, "cp.cache_file": served, "cp.hash_file": served}
         functions["ntpcluster_applied.compiled"] = lambda: pillar
         functions["ntpcluster_applied.environments"] = lambda: ["base"]
         for name, value in (

@@ -3,6 +3,7 @@
 import logging
 import random
 import re
+import warnings
 
 import pytest
 import salt.config
@@ -89,6 +90,13 @@ BAD = [
     ("E@(?>ntp)", "groups or repeats"),
     (r"E@\hntp", r"\h is not read alike"),
     ("E@" + "()" * 120, "99 groups"),
+    # A set that Python warns of today and may read otherwise one day: `[`, `--`, `&&`, `||` and `~~` in it.
+    ("E@[[a]", "sets are not read alike"),
+    ("E@ntp[a[b]", "sets are not read alike"),
+    ("E@[]--a]", "sets are not read alike"),
+    ("E@[a&&b]", "sets are not read alike"),
+    ("E@[^a||b]", "sets are not read alike"),
+    ("P@os:[a~~b]", "sets are not read alike"),
     # Salt turns these into small letters, and \S into \s with them.
     (r"P@os:\S+", r"\S is not read alike"),
     (r"J@role:ntp\Z", r"\Z is not read alike"),
@@ -105,6 +113,7 @@ GOOD = [
     "G@os:Red*", "G@virtual_subtype:Xen?PV?DomU", "G@note:a(b)", "G@site:Z\u00fcrich", "P@os:(RedHat|CentOS)",
     "P@os:(?:Red|x)", r"P@osrelease:6\.\d+", "J@role:(ntp|time)", r"J@role:n.p\s?", "S@10.0.0.0/24", "S@10.0.0.189",
     "S@2001:db8::/64", "S@2001:db8::1", "G|@path|/srv/ntp", "I/@role/ntp:a", "P%@os%Red.*", "I@ntp:tiers", "G@a:*", "G@*:c",
+    r"E@[a\[-]", "E@[a-z-]", "E@[|&~]",
 ]  # fmt: skip
 
 DATA = {
@@ -201,6 +210,15 @@ def test_the_form_that_a_message_shows_is_one_that_salt_reads():
     ]
     assert len(shown) > 30
     assert {form: fault(form) for form in shown if form not in JOINTS and fault(form)} == {}
+
+
+def test_python_warns_of_nothing_that_is_accepted():
+    """It tells of what a later Python may read otherwise, once for each pattern that it has not compiled before."""
+    re.purge()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for matcher in sample()[0]:
+            fault(matcher)
 
 
 def test_salts_matcher_evaluates_whatever_is_accepted(real):

@@ -555,6 +555,14 @@ def test_another_pillar_can_be_judged_without_installing_it(minion):
     assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:server:follows", "error")]
 
 
+def test_a_limit_that_is_not_kept_makes_no_plan(minion):
+    """The crontab of a host without a daemon steps over any distance."""
+    minion["pillar"]["ntp"] = {**PILLAR, "method": "cron", "step": {"limit": 60}}
+    minion["pillar"]["ntp"]["tiers"] = {"client": {"match": "*", "sources": ["10.0.0.1"]}}
+    with pytest.raises(SaltInvocationError, match="ntp:step:limit .60.: cannot be kept in tier client"):
+        ntpcluster_plan.plan()
+
+
 def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):
     chance = random.Random(652)
     plans = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from _modules import ntpcluster_rules, ntpcluster_tiers, ntpcluster_validate, ntpcluster_wording
+from _modules import ntpcluster_effect, ntpcluster_rules, ntpcluster_tiers, ntpcluster_validate, ntpcluster_wording
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
@@ -32,7 +32,8 @@ GOOD = {
             }
         ],
     },
-    "step": {"threshold": 0.2, "limit": 3600, "passes": 2},
+    # No limit: the crontab of the last tier would not keep it.
+    "step": {"threshold": 0.2, "limit": None, "passes": 2},
     "sync": {"timeout": 60, "max_offset": 0.05},
     "firewall": {"manage": True},
     "hwclock": {"manage": True, "utc": False},
@@ -86,7 +87,8 @@ def judge(pillar, platform=None):
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     method = pillar.get("method", "ntpd") if isinstance(pillar, dict) else "ntpd"
     found = ntpcluster_validate.problems(pillar, DEFAULTS, platform)
-    return found + ntpcluster_tiers.relations(tiers, method)
+    found += ntpcluster_tiers.relations(tiers, method)
+    return found + (ntpcluster_effect.effects(pillar, DEFAULTS, platform) if isinstance(pillar, dict) else [])
 
 
 def errors(pillar, platform=None):
@@ -172,6 +174,7 @@ BAD = [
     ),
     (("step", "threshold"), float("nan"), "ntp:step:threshold", "not NaN"),
     (("step", "limit"), 0.1, "ntp:step:limit", "not be below the threshold, 0.2"),
+    (("step", "limit"), 60, "ntp:step:limit", "cannot be kept in tier client"),
     (("step", "passes"), True, "ntp:step:passes", "a whole number from 1 to 10, not true"),
     (("step", "passes"), None, "ntp:step:passes", "not nothing"),
     (("sync", "timeout"), -1, "ntp:sync:timeout", "a number of seconds from 1 to 3600"),
@@ -188,8 +191,8 @@ BAD = [
     (("health", "settle"), datetime.date(2026, 1, 1), "ntp:health:settle", "not a date"),
     # keys
     (("keys",), [SHA1], "ntp:keys", "a mapping of numbers"),
-    (("keys", 0), {"type": "M", "secret": "x"}, "ntp:keys:0", "a number from 1 to 65534"),
-    (("keys", "hunter3"), {"type": "M", "secret": "x"}, 'ntp:keys:"?"', "a number from 1 to 65534"),
+    (("keys", 0), {"type": "M", "secret": "x"}, "ntp:keys:0", "a whole number from 1 to 65534"),
+    (("keys", "hunter3"), {"type": "M", "secret": "x"}, 'ntp:keys:"?"', "a whole number from 1 to 65534"),
     (("keys", 2), {"type": "M", "secret": "x"}, "ntp:keys:2", "twice, as a number and as text"),
     (("keys", 3), "hunter3", "ntp:keys:3", "a mapping of type and secret"),
     (("keys", 1, "type"), "hunter3", "ntp:keys:1:type", "one of M, MD5, SHA1"),

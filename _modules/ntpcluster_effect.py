@@ -1,0 +1,126 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. What one key of the pillar does to another: a limit that a method cannot keep, a key that has no effect.
+
+Beside ``ntpcluster_validate``, which judges every key by itself, and ``ntpcluster_tiers``, which judges the tiers.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import numbers
+
+__virtualname__ = "ntpcluster_effect"
+
+#: What only a daemon reads; under a tier's `sources` and in the pillar itself.
+DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "prefer")
+DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
+
+
+def effects(pillar, defaults, platform=None):
+    """
+    Internal. Return the keys that cannot be kept, and those without effect. ``ntpcluster.validate`` asks this for its list.
+
+    pillar
+        What stands under ``ntp``, a mapping. What is not readable in it is passed over; ``validate`` says so.
+    defaults, platform
+        As ``ntpcluster_facts.facts`` returns them; the platform may be unknown.
+
+    Returns a list of problems as ``ntpcluster.validate`` does: errors where a limit would not be kept, else warnings.
+    """
+    tiers = _mapping(pillar, "tiers")
+    tiers = {name: tiers[name] for name in tiers if isinstance(tiers[name], dict)}
+    method = pillar.get("method") or defaults["method"]
+    by_cron = sorted((name for name in tiers if (tiers[name].get("method") or method) == "cron"), key=_step_name)
+    found = _limit(pillar, by_cron, platform)
+    if platform and not platform["ntpdate_service"] and _mapping(pillar, "step").get("at_boot") is True:
+        message = "has no effect on this host: its platform has no ntpdate service"
+        found.append(_problem(["step", "at_boot"], True, message, "warning"))
+    if tiers and not by_cron and pillar.get("cron"):
+        found.append(_idle(["cron"], "no tier has the method cron"))
+    if tiers and len(by_cron) == len(tiers):
+        for path in DAEMON_SETTINGS:
+            if (_mapping(pillar, path[0]) if path[1:] else pillar).get(path[-1]):
+                found.append(_idle(list(path), "every tier has the method cron, and only a daemon reads it"))
+    elif pillar.get("orphan") and tiers and not any(tier.get("serves") for tier in tiers.values()):
+        found.append(_idle(["orphan"], "no tier serves, so nobody may follow a host without sources"))
+    for name in sorted(tiers, key=_step_name):
+        found += _tier(name, tiers, by_cron)
+    return found
+
+
+def _limit(pillar, by_cron, platform):
+    """
+    Judge whether nothing on a host jumps further than ``step:limit``. ntpdate has no such option, so wherever the system
+    runs it by itself no limit is kept; the daemon keeps it by ``tinker panic``.
+    """
+    found, step = [], _mapping(pillar, "step")
+    limit, path = step.get("limit"), ["step", "limit"]
+    if limit is None:
+        return found
+    if by_cron:
+        message = "cannot be kept in {}, where the method is cron: ntpdate by crontab sets the clock over any distance. Leave "
+        message += "the limit out, or have ntpd there"
+        found.append(_problem(path, limit, message.format(_named(by_cron))))
+    # Of a platform that is not known only that it may have the service.
+    if step.get("at_boot") is True and (platform is None or platform["ntpdate_service"]):
+        message = (
+            "cannot stand beside step:limit: ntpdate at boot sets the clock over any distance. Leave one of them out"
+        )
+        found.append(_problem(["step", "at_boot"], True, message))
+    panic = _mapping(_mapping(pillar, "options"), "tinker").get("panic")
+    if isinstance(panic, numbers.Real) and isinstance(limit, numbers.Real) and (panic == 0 or panic > limit):
+        message = "has the daemon jump further than step:limit, {}".format(limit)
+        found.append(_problem(["options", "tinker", "panic"], panic, message, "warning"))
+    if platform and not platform["sysconfig_ntpd"]:
+        message = "may not be kept by the daemon's first jump: on this platform nobody can take -g out of its options"
+        found.append(_problem(path, limit, message, "warning"))
+    return found
+
+
+def _tier(name, tiers, by_cron):
+    """
+    Judge what of a tier has no effect: crontab's ntpdate takes addresses alone.
+    """
+    found, tier = [], tiers[name]
+    sources = tier.get("sources") if isinstance(tier.get("sources"), list) else []
+    for number, source in enumerate(sources if name in by_cron else ()):
+        for key in DAEMON_SOURCE if isinstance(source, dict) else ():
+            if key in source:
+                found.append(_idle(["tiers", name, "sources", number, key], "the method of this tier is cron"))
+    followers = [other for other in sorted(tiers, key=_step_name) if tiers[other].get("follows") == name]
+    if tier.get("key") is not None and not followers:
+        found.append(_idle(["tiers", name, "key"], "no tier follows this one"))
+    for other in followers if tier.get("key") is not None else ():
+        if other in by_cron:
+            why = "its method is cron, and ntpdate by crontab checks no key"
+            found.append(_idle(["tiers", name, "key"], why, " in {}".format(_named([other]))))
+    return found
+
+
+def _idle(path, why, where=""):
+    """
+    Return the warning that a key has no effect.
+    """
+    return _problem(path, None, "has no effect{}: {}".format(where, why), "warning")
+
+
+def _named(tiers):
+    """
+    Return how tiers are spoken of.
+    """
+    return "tier {}".format(" and ".join(_step_name(name) for name in tiers))
+
+
+def _mapping(data, key):
+    """
+    Return a section of the pillar, or an empty one where something else stands.
+    """
+    return data[key] if isinstance(data.get(key), dict) else {}
+
+
+def _problem(path, *told):
+    return __salt__["ntpcluster_wording.problem"](["ntp"] + path, *told)
+
+
+def _step_name(step):
+    return __salt__["ntpcluster_wording.step_name"](step)

@@ -1,0 +1,47 @@
+"""Other time daemons of a host, one of which does not stop. With a real service: tests/lab/test_states.py."""
+
+import pytest
+
+from _states import ntpcluster_deploy
+
+ON, OFF = {"running": True, "enabled": True}, {"running": False, "enabled": False}
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A host with three rivals that run; `stubborn` are those that do not stop."""
+    rivals, stubborn = {"chronyd": True, "ntpsec": True, "openntpd": True}, []
+
+    def stop(service):
+        rivals[service] = service in stubborn
+
+    functions = {
+        "ntpcluster_plan.plan": lambda: {"conflicts": sorted(rivals)},
+        "ntpcluster_origin.remember": lambda key, was: None,
+        "service.available": lambda service: True,
+        "service.status": lambda service: rivals[service],
+        "service.enabled": lambda service: True,
+        "service.stop": stop,
+        "service.disable": lambda service: True,
+    }
+    monkeypatch.setattr(ntpcluster_deploy, "__salt__", functions, raising=False)
+    monkeypatch.setattr(ntpcluster_deploy, "__opts__", {"test": False}, raising=False)
+    return stubborn
+
+
+def test_all_of_them_are_stopped(host):
+    done = ntpcluster_deploy.alone("no-other-time-daemon")
+    assert (done["result"], done["changes"]) == (
+        True,
+        {service: {"old": ON, "new": OFF} for service in ("chronyd", "ntpsec", "openntpd")},
+    )
+
+
+def test_what_was_stopped_before_one_that_does_not_stop_is_told_and_no_more(host):
+    host.append("ntpsec")
+    done = ntpcluster_deploy.alone("no-other-time-daemon")
+    assert (done["result"], done["comment"]) == (False, "ntpsec does not stop")
+    assert done["changes"] == {
+        "chronyd": {"old": ON, "new": OFF},
+        "ntpsec": {"old": ON, "new": {"running": True, "enabled": False}},
+    }

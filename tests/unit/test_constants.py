@@ -1,0 +1,109 @@
+"""What stands in two places, as Salt's modules cannot import one another, is the same in both; names stand for one thing."""
+
+import ast
+import collections
+import importlib
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from _beacons import ntpcluster as ntpcluster_beacon
+from _modules import ntpcluster_applied, ntpcluster_origin, ntpcluster_process, ntpcluster_service, ntpcluster_step
+from _runners import ntpcluster_problems
+from tests.loaded import FUNCTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(path for kind in ("modules", "states", "beacons", "runners") for path in ROOT.glob(f"_{kind}/*.py"))
+
+#: Names of constants that mean something else in every file that has one.
+OTHER_MEANING = {
+    "AGAIN_S", "FOLDER", "KINDS", "MAX_TEXT", "MEANT", "OPENNTPD", "OPTIONS", "REFUSALS", "REMEDIES", "SOURCES", "WORDS",
+}  # fmt: skip
+
+
+def constants():
+    """{name: {file: the value}} of the constants of all files."""
+    found = collections.defaultdict(dict)
+    for path in FILES:
+        module = importlib.import_module(f"{path.parent.name}.{path.stem}")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper():
+                found[node.targets[0].id][f"{path.parent.name}/{path.name}"] = getattr(module, node.targets[0].id)
+    return found
+
+
+def test_a_constant_of_one_name_has_one_value_wherever_it_stands():
+    for name, values in constants().items():
+        if name == "HEALTH":  # the words of a status, with what a file has to say of each
+            values = {path: list(value) for path, value in values.items()}
+        assert len({str(value) for value in values.values()}) == 1 or name in OTHER_MEANING, f"{name}: {values}"
+
+
+def test_the_offset_that_is_allowed_without_a_plan_is_the_default():
+    defaults = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
+    assert defaults["sync"]["max_offset"] * 1000.0 == ntpcluster_problems.MAX_OFFSET_MS
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "code"), [(1000001.0, "panic"), (-1000001.0, "panic"), (999999.0, "offset-high")]
+)
+def test_the_limit_of_a_panic_is_that_of_its_remedy(offset_ms, code):
+    found = FUNCTIONS["ntpcluster_problems.too_far"](offset_ms, "10.0.0.1", 100.0)
+    (told,) = FUNCTIONS["ntpcluster_problems.in_order"]([found], {"service": "ntpd"})
+    assert told["code"] == code and ("more than 1000 s" in told["remedy"]) == (code == "panic")
+
+
+def test_the_daemons_pid_file_is_one():
+    platforms = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
+    assert f"</{ntpcluster_process.PID_FILE.lstrip('/')};" in ntpcluster_service.GUARD
+    (options,) = platforms["RedHat-6"]["sysconfig_ntpd"]["values"]
+    assert f"-p {ntpcluster_process.PID_FILE} " in options["value"]
+
+
+def test_what_was_applied_is_kept_beside_what_was_there_before():
+    assert os.path.dirname(ntpcluster_applied.KEPT) == ntpcluster_origin.STORE
+
+
+def test_the_crontab_holds_the_lock_of_a_step():
+    template = (ROOT / "salt/ntp/files/cron.jinja").read_text()
+    assert "flock -n {{ salt['ntpcluster_step.lock']() }} " in template
+    assert FUNCTIONS["ntpcluster_step.lock"]() == ntpcluster_step.LOCK
+
+
+def offered():
+    """{(kind, name in Salt): files} of all functions that the loader offers."""
+    found = collections.defaultdict(list)
+    for path in FILES:
+        tree = ast.parse(path.read_text())
+        given = {
+            node.targets[0].id: ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("__virtualname__", "__load__")
+        }
+        for name in (node.name for node in tree.body if isinstance(node, ast.FunctionDef)):
+            if not name.startswith("_") and name in given.get("__load__", [name]):
+                found[path.parent.name, f"{given.get('__virtualname__', path.stem)}.{name}"].append(path.name)
+    return found
+
+
+def test_no_two_functions_have_one_name():
+    """Of two files with one virtual name the loader takes the function of either, without a word."""
+    found = offered()
+    assert ("_modules", "ntpcluster.status") in found and ("_states", "ntpcluster.valid") in found
+    assert ("_runners", "ntpcluster.tree") in found and ("_beacons", "ntpcluster.beacon") in found
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
+
+
+def test_no_file_defines_a_name_twice():
+    """Of two functions of one file the later one counts, without a word."""
+    for path in FILES:
+        names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+        assert len(names) == len(set(names)), path
+
+
+def test_the_settings_of_the_beacon_that_the_pillar_may_have_are_those_of_the_beacon():
+    (known,) = re.findall(r"known = .*\[([^]]*)\] %}", (ROOT / "salt/ntp/beacon.sls").read_text())
+    assert sorted(re.findall(r"'(\w+)'", known)) == sorted([*ntpcluster_beacon.DEFAULTS, "interval"])
