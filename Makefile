@@ -60,7 +60,7 @@ digest:
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check _runners tests
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/yamllint -s salt pillar etc
 	$(VENV)/bin/salt-lint $$(git ls-files 'salt/*.sls' 'pillar/*.sls')
 	$(VENV)/bin/djlint --lint --quiet salt/ntp/report

@@ -194,7 +194,11 @@ def judged_by(plan):
         return None
     failure = __context__.get(ASKED, {}).get("failure")
     if failure and not plan["kept"]:
-        return "the pillar that the minion remembers; the last run had another, and the master does not tell: {0}".format(failure)
+        return (
+            "the pillar that the minion remembers; the last run had another, and the master does not tell: {0}".format(
+                failure
+            )
+        )
     return plan["kept"] or "the pillar"
 
 

@@ -175,7 +175,9 @@ def bring_down(**called):
     __salt__["service.disable"](service)
     running = __salt__["ntpcluster_process.daemon"](service)["running"]
     if running is not False:
-        said = "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
+        said = (
+            "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
+        )
         raise CommandExecutionError(said.format(service))
     return "{0} has been stopped and disabled".format(service)
 

@@ -50,7 +50,9 @@ def fault(zone):
     near = difflib.get_close_matches(zone.lower(), sorted(alike), 1, 0.75)
     if re.match(r"[A-Z]{1,5}(?:[+-]?[0-9]+)?\Z", zone) and zone.lower() not in alike:
         # CST is China's time and Chicago's; the nearest text would be any place's.
-        message += "; name a place, such as Asia/Shanghai: a short name is no place, and Etc/GMT-8 is 8 hours ahead of UTC"
+        message += (
+            "; name a place, such as Asia/Shanghai: a short name is no place, and Etc/GMT-8 is 8 hours ahead of UTC"
+        )
     elif near:
         message += "; did you mean {0}?".format(alike[near[0]])
     else:
