@@ -120,7 +120,7 @@ def peers():
 
         salt 'ntp*' ntpcluster.peers
     """
-    return __salt__["ntpcluster_look.peers"]()
+    return __salt__["ntpcluster_ntpd.peers"]()
 
 
 def variables(associd=0):
@@ -142,7 +142,7 @@ def variables(associd=0):
         salt 'ntp*' ntpcluster.variables
         salt 'ntp*' ntpcluster.variables 49734
     """
-    return __salt__["ntpcluster_look.variables"](associd)
+    return __salt__["ntpcluster_ntpd.variables"](associd)
 
 
 def query(servers=None, timeout=2, samples=1):

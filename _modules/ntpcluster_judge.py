@@ -36,11 +36,14 @@ MAXDISTANCE_MS = 1500.0
 #: A daemon's first packets to all its sources are over by then: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
 BURST_S = 16
 
+#: What the daemon says of itself and the status says again.
+PASSED_ON = ("leap", "stratum", "refid", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+
 #: What no waiting mends.
 HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
 
-def judge(plan, process, table, problems=None):
+def judge(plan, process, look, problems=None):
     """
     Internal. Decide what a host's time is worth, from what is planned, what runs and what the daemon says.
 
@@ -48,8 +51,8 @@ def judge(plan, process, table, problems=None):
         ``ntpcluster.plan``, or None if the pillar is no good.
     process
         ``ntpcluster_process.daemon``.
-    table
-        ``ntpcluster_parse.ntpq``, each row with ``flash``.
+    look
+        What the daemon says, in words that know no daemon: ``ntpcluster_ntpd.look``.
     problems
         Problems known already ({code, message, evidence}), to be listed with the others.
 
@@ -57,53 +60,49 @@ def judge(plan, process, table, problems=None):
     are those of ``ntpcluster_problems.in_order``.
     """
     found = list(problems or [])
-    rv = table["variables"]
-    rows = [row for row in table["peers"] if row["refid_kind"] not in NO_SOURCES]
+    claims = look["system"]
+    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES]
     for row in rows:
         row["usable"] = row["condition"] in SURVIVORS and bool(row["reach"] & LAST_FOUR)
     # Who answers runs, even where this process may not see whose port 123 is.
-    process = dict(process, running=True) if process["running"] is None and rv else process
+    process = dict(process, running=True) if process["running"] is None and claims else process
     system = next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < plan["health"]["settle"]
     # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
-    waiting = settling and (system is None or rv.get("leap") == "alarm")
+    waiting = settling and (system is None or claims.get("leap") == "alarm")
     synchronized = False
     if process["running"] is False:
         said = "no process of this host is an NTP daemon: none holds UDP port 123 or is named by ntpd's pid file"
         found.append(_problem("daemon-stopped", said, service=process["name"]))
-    elif table["error"] and not rv and not table["peers"]:
+    elif look["error"] and not claims and not look["peers"]:
         who = "ntpd runs but" if process["running"] else "whether ntpd runs cannot be seen, and it"
-        said = "{0} does not answer: {1}".format(who, table["message"])
+        said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
         own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
-        free = _free_running(rv, system, own[rows.index(system)] if system else None)
-        synchronized = not free and plan is not None and _follows(plan, rv, system)
-        found += _listed(plan, rows, table["complete"]) + free + _unknown(rv, system, table)
-        found += [] if synchronized else _selection(rv, system, waiting)
-        found += _doubts(plan, rv, rows, own, system, settling, process["uptime_s"])
+        free = _free_running(claims, system, own[rows.index(system)] if system else None)
+        synchronized = not free and plan is not None and _follows(plan, claims, system)
+        found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
+        found += [] if synchronized else _selection(claims, system, waiting)
+        found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
     if not synchronized and not found:
-        found.append(_problem("unsynchronized", "no planned source that answers is followed", refid=rv.get("refid")))
+        found.append(
+            _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
+        )
     platform = plan["platform"] if plan else {"service": process["name"]}
-    return {
-        "synchronized": synchronized,
-        "health": _health(process, synchronized, waiting, found),
-        "tier": plan["tier"] if plan else None,
-        "daemon": dict(process, version=rv.get("version")),
-        "source": _name(system) if system else None,
-        "stratum": rv.get("stratum"),
-        "expected_stratum": system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
-        "leap": rv.get("leap"),
-        "refid": rv.get("refid"),
+    return dict(
+        dict((word, claims.get(word)) for word in PASSED_ON),
+        synchronized=synchronized,
+        health=_health(process, synchronized, waiting, found),
+        tier=plan["tier"] if plan else None,
+        daemon=dict(process, version=claims.get("version")),
+        source=_name(system) if system else None,
+        expected_stratum=system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
         # Without a source the daemon's own is a memory.
-        "offset_ms": _offset(rv, system) if system else None,
-        "jitter_ms": rv.get("sys_jitter"),
-        "root_delay_ms": rv.get("rootdelay"),
-        "root_dispersion_ms": rv.get("rootdisp"),
-        "frequency_ppm": rv.get("frequency"),
-        "peers": rows,
-        "problems": __salt__["ntpcluster_problems.in_order"](found, platform),
-    }
+        offset_ms=_offset(claims, system) if system else None,
+        peers=rows,
+        problems=__salt__["ntpcluster_problems.in_order"](found, platform),
+    )
 
 
 def foreign(reason):
@@ -115,10 +114,8 @@ def foreign(reason):
 
     Returns what ``ntpcluster.status`` returns.
     """
-    unseen = ("tier", "source", "stratum", "expected_stratum", "leap", "refid", "offset_ms", "jitter_ms")
-    unseen += ("root_delay_ms", "root_dispersion_ms", "frequency_ppm")
     return dict(
-        dict.fromkeys(unseen),
+        dict.fromkeys(PASSED_ON + ("tier", "source", "expected_stratum", "offset_ms")),
         synchronized=False,
         health="unsynchronized",
         daemon=dict.fromkeys(("name", "version", "running", "enabled", "pid", "uptime_s")),
@@ -135,7 +132,7 @@ def _too_far(offset_ms, row, allowed_ms):
     return __salt__["ntpcluster_problems.too_far"](offset_ms, _name(row), allowed_ms)
 
 
-def _doubts(plan, rv, rows, own, system, settling, uptime):
+def _doubts(plan, claims, rows, own, system, settling, uptime):
     """What is wrong with the sources, one by one and together, and with the discipline of the clock."""
     majority = any(row["condition"] in SURVIVORS for row in rows)
     troubles = [_trouble(row, why, majority, settling) for row, why in zip(rows, own)]
@@ -145,7 +142,7 @@ def _doubts(plan, rv, rows, own, system, settling, uptime):
         return found
     sound = [row for row, trouble in zip(rows, troubles) if not trouble]
     few = _too_few(rows, system, plan, uptime)
-    found += _discipline(rv, rows, system, plan, settling) + few
+    found += _discipline(claims, rows, system, plan, settling) + few
     if not settling:
         found += _sources(rows, sound, 0 if few else plan["health"]["survivors"], plan, uptime)
     return found
@@ -250,31 +247,31 @@ def _lately(row):
     return row["when_s"] is not None and row["when_s"] <= 4 * (row["poll_s"] or 64)
 
 
-def _free_running(rv, system, own):
+def _free_running(claims, system, own):
     """
     A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine. `own`: why the time of the
     source that is followed is that of its own clock, or None.
     """
     if system is None:
-        host = {"refid": rv.get("refid"), "stratum": None}
-        host["refid_kind"] = __salt__["ntpcluster_parse_table.refid_kind"](rv.get("refid"), None)
+        host = {"refid": claims.get("refid"), "stratum": None}
+        host["refid_kind"] = __salt__["ntpcluster_parse_table.refid_kind"](claims.get("refid"), None)
         if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
-        said = "it goes on as an orphan, without any source (refid {0})".format(rv["refid"])
+        said = "it goes on as an orphan, without any source (refid {0})".format(claims["refid"])
     elif _name(system).startswith(("127.127.1.", "LOCAL(")):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
     elif not own:
         return []
     else:
         said = "its source {0} {1}".format(_name(system), own)
-    return [_problem("orphan", said, refid=rv.get("refid"))]
+    return [_problem("orphan", said, refid=claims.get("refid"))]
 
 
-def _follows(plan, rv, system):
+def _follows(plan, claims, system):
     """Whether the daemon follows a live source of the host's tier, closely enough. What it does not say is no yes."""
-    if system is None or rv.get("leap") not in ("none", "add", "del") or (rv.get("stratum") or 16) >= 16:
+    if system is None or claims.get("leap") not in ("none", "add", "del") or (claims.get("stratum") or 16) >= 16:
         return False
-    offset, numeric = _offset(rv, system), _numeric(plan)
+    offset, numeric = _offset(claims, system), _numeric(plan)
     # It may be one of the names, if there are names and it is no clock of this host.
     if _name(system) not in numeric and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
         return False
@@ -283,65 +280,69 @@ def _follows(plan, rv, system):
     )
 
 
-def _offset(rv, system):
+def _offset(claims, system):
     """
     The worse of two offsets in ms: the system variable keeps its value until the daemon updates the clock again, so
     after a clock was moved by hand the source's own row knows of it first. None if either is unknown.
     """
-    offsets = (rv.get("offset"), system["offset_ms"])
+    offsets = (claims.get("offset_ms"), system["offset_ms"])
     return None if None in offsets else max(offsets, key=abs)
 
 
-def _unknown(rv, system, table):
+def _unknown(claims, system, look):
     """What the daemon should tell and does not: that is neither good nor bad, but not known."""
-    missing = "ntpq's table is not whole: {0}".format(table["message"] or "rows are missing")
-    said = [] if table["complete"] else [missing]
-    unknown = [name for name in ("leap", "stratum", "rootdelay", "rootdisp", "frequency") if rv.get(name) is None]
-    if rv.get("offset") is None or system and system["offset_ms"] is None:
-        unknown.append("offset")
+    missing = "ntpq's table is not whole: {0}".format(look["message"] or "rows are missing")
+    said = [] if look["complete"] else [missing]
+    unknown = [
+        name
+        for name in ("leap", "stratum", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+        if claims.get(name) is None
+    ]
+    if claims.get("offset_ms") is None or system and system["offset_ms"] is None:
+        unknown.append("offset_ms")
     said += ["the daemon does not tell its {0}".format(", ".join(unknown))] if unknown else []
-    return [_problem("incomplete", message, rows=len(table["peers"]), unknown=unknown) for message in said]
+    return [_problem("incomplete", message, rows=len(look["peers"]), unknown=unknown) for message in said]
 
 
-def _selection(rv, system, waiting):
+def _selection(claims, system, waiting):
     """Why no source is followed, as far as the daemon itself knows."""
-    claims = {"stratum": rv.get("stratum"), "refid": rv.get("refid"), "leap": rv.get("leap")}
+    evidence = dict((name, claims.get(name)) for name in ("stratum", "refid", "leap"))
     if waiting:
-        return [_problem("settling", "the daemon has started a short while ago", **claims)]
+        return [_problem("settling", "the daemon has started a short while ago", **evidence)]
     if system is None:
         said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
-            rv.get("stratum"), rv.get("refid")
+            claims.get("stratum"), claims.get("refid")
         )
-    elif rv.get("leap") == "alarm":
+    elif claims.get("leap") == "alarm":
         # ntp_loopfilter.c, state FREQ: without a drift file, and after a jump at its start.
         said = (
             "{0} is selected, but the daemon says itself that it has no time yet: it may be measuring its frequency "
             "still, for up to 15 minutes".format(_name(system))
         )
-    elif (rv.get("stratum") or 0) >= 16:
+    elif (claims.get("stratum") or 0) >= 16:
         said = "{0} is selected, but it is at stratum {1}, so this host is at {2}: that counts as no time".format(
-            _name(system), system["stratum"], rv["stratum"]
+            _name(system), system["stratum"], claims["stratum"]
         )
     else:
         return []
-    return [_problem("unsynchronized", said, **claims)]
+    return [_problem("unsynchronized", said, **evidence)]
 
 
-def _discipline(rv, rows, system, plan, settling):
+def _discipline(claims, rows, system, plan, settling):
     """What is wrong with the clock's discipline as a whole."""
     found, limits = [], plan["health"]
-    offset = _offset(rv, system) if system else None
+    offset = _offset(claims, system) if system else None
     if offset is not None:
         found.append(_too_far(offset, system, plan["sync"]["max_offset"] * 1000.0))
     else:
         # Nobody is followed, but who answers knows how far off the clock is.
         known = next((row for row in rows if row["reach"] and row["offset_ms"] is not None), None)
         found.append(known and _too_far(known["offset_ms"], known, None))
-    frequency = rv.get("frequency")
+    frequency = claims.get("frequency_ppm")
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
         said = "{0:+.3f} ppm, and ntpd corrects 500 at most".format(frequency)
         found.append(_problem("frequency-limit", said, frequency_ppm=frequency))
-    bounds = (rv.get("rootdelay"), rv.get("rootdisp"))
+    bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
     if distance > MAXDISTANCE_MS and not settling:
         said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(

@@ -63,10 +63,10 @@ def _status(plan, problems):
         answers = __salt__["ntpcluster_query.query"](sources)
         return __salt__["ntpcluster_judge_answers.host"](plan, process, answers, problems + _cron(plan))
     try:
-        table = __salt__["ntpcluster_look.table"](len(plan["sources"]) if plan else 0)
+        look = __salt__["ntpcluster_ntpd.look"](len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:
-        table = {"error": "not-installed", "message": str(exc), "variables": {}, "peers": [], "complete": False}
-    return __salt__["ntpcluster_judge.judge"](plan, process, table, problems)
+        look = {"error": "not-installed", "message": str(exc), "system": {}, "peers": [], "complete": False}
+    return __salt__["ntpcluster_judge.judge"](plan, process, look, problems)
 
 
 def _cron(plan):

@@ -30,31 +30,30 @@ def row(address, condition, **changes):
     }  # fmt: skip
 
 
-def judge(plan, change=lambda process, table: None, problems=None):
-    """The judgement on a healthy host after `change` was done to its process and its table."""
+def judge(plan, change=lambda process, look: None, problems=None):
+    """The judgement on a healthy host after `change` was done to its process and its look."""
     process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
-    table = {
+    look = {
         "error": None,
         "message": "",
         "complete": True,
-        "variables": {
+        "system": {
             "leap": "none",
             "stratum": 3,
             "refid": SERVERS[0],
-            "offset": 0.1,
-            "sys_jitter": 0.02,
-            "rootdelay": 0.6,
-            "rootdisp": 20.0,
-            "frequency": 12.5,
+            "offset_ms": 0.1,
+            "jitter_ms": 0.02,
+            "root_delay_ms": 0.6,
+            "root_dispersion_ms": 20.0,
+            "frequency_ppm": 12.5,
             "version": "ntpd 4.2.6p5",
         },  # fmt: skip
         "peers": [row(SERVERS[0], "system_peer"), row(SERVERS[1], "candidate")],
-        "unparsed": [],
     }
-    change(process, table)
-    for one in table["peers"]:
+    change(process, look)
+    for one in look["peers"]:
         one["refid_kind"] = ntpcluster_parse_table.refid_kind(one["refid"], one["stratum"])
-    return ntpcluster_judge.judge(plan, process, table, problems)
+    return ntpcluster_judge.judge(plan, process, look, problems)
 
 
 def codes(judgement):
@@ -64,8 +63,8 @@ def codes(judgement):
 def alter(index=0, **changes):
     """One source is different."""
 
-    def change(_, table):
-        table["peers"][index].update(changes)
+    def change(_, look):
+        look["peers"][index].update(changes)
 
     return change
 
@@ -73,8 +72,8 @@ def alter(index=0, **changes):
 def system(**changes):
     """The daemon says something else of itself."""
 
-    def change(_, table):
-        table["variables"].update(changes)
+    def change(_, look):
+        look["system"].update(changes)
 
     return change
 
@@ -82,8 +81,8 @@ def system(**changes):
 def extra(address, **changes):
     """The daemon has one source more."""
 
-    def change(_, table):
-        table["peers"].append(row(address, "candidate", **changes))
+    def change(_, look):
+        look["peers"].append(row(address, "candidate", **changes))
 
     return change
 
@@ -91,8 +90,8 @@ def extra(address, **changes):
 def unselected(**changes):
     """No source is selected, and all of them are different."""
 
-    def change(_, table):
-        for peer in table["peers"]:
+    def change(_, look):
+        for peer in look["peers"]:
             peer.update({"condition": "reject", "tally": " ", **changes})
 
     return change
@@ -149,10 +148,10 @@ def test_a_healthy_host_has_no_problem(plan):
         pytest.param(
             extra("127.127.1.0", refid=".LOCL.", reach=0, heard=False), ["not-listed", "unreachable"], id="a spare"
         ),
-        pytest.param(system(rootdisp=None), ["incomplete"], id="an unknown root dispersion"),
-        pytest.param(system(frequency=None), ["incomplete"], id="an unknown frequency"),
-        pytest.param(system(frequency=-495.0), ["frequency-limit"], id="frequency at its limit"),
-        pytest.param(system(rootdisp=1500.0), ["root-distance"], id="too uncertain"),
+        pytest.param(system(root_dispersion_ms=None), ["incomplete"], id="an unknown root dispersion"),
+        pytest.param(system(frequency_ppm=None), ["incomplete"], id="an unknown frequency"),
+        pytest.param(system(frequency_ppm=-495.0), ["frequency-limit"], id="frequency at its limit"),
+        pytest.param(system(root_dispersion_ms=1500.0), ["root-distance"], id="too uncertain"),
     ],
 )
 def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(plan, change, found):
@@ -164,7 +163,7 @@ def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(p
     ("change", "found"),
     [
         pytest.param(alter(0, reach=0o360), ["unreachable"], id="the source has died, the daemon does not say so"),
-        pytest.param(system(offset=-250.0), ["offset-high"], id="behind"),
+        pytest.param(system(offset_ms=-250.0), ["offset-high"], id="behind"),
         pytest.param(alter(0, offset_ms=250.0), ["offset-high"], id="the clock was moved since the last update"),
         pytest.param(alter(0, offset_ms=1500000.0), ["panic"], id="beyond what ntpd corrects"),
         pytest.param(alter(0, refid="127.0.0.1"), ["orphan"], id="the source is an orphan"),
@@ -192,7 +191,7 @@ def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(p
         ),
         pytest.param(system(stratum=None), ["incomplete"], id="no stratum"),
         pytest.param(system(leap=None), ["incomplete"], id="an odd leap"),
-        pytest.param(system(offset=None), ["incomplete"], id="no offset"),
+        pytest.param(system(offset_ms=None), ["incomplete"], id="no offset"),
         pytest.param(alter(0, offset_ms=None), ["incomplete"], id="an offset that was cut short"),
         pytest.param(
             alter(0, flash=0x0020, reach=0o360),
@@ -219,22 +218,22 @@ def test_a_host_without_a_source_to_trust_is_unsynchronized(plan, change, found)
 
 
 def test_a_stopped_daemon(plan):
-    seen = judge(plan, lambda process, table: process.update(running=False, pid=None, uptime_s=None))
+    seen = judge(plan, lambda process, look: process.update(running=False, pid=None, uptime_s=None))
     assert (seen["synchronized"], seen["health"], codes(seen)) == (False, "stopped", ["daemon-stopped"])
 
 
 def test_a_silent_daemon(plan):
-    def change(_, table):
-        table.update(error="timeout", message="no answer", complete=False, variables={}, peers=[])
+    def change(_, look):
+        look.update(error="timeout", message="no answer", complete=False, system={}, peers=[])
 
     seen = judge(plan, change)
     assert (seen["synchronized"], seen["health"], codes(seen)) == (False, "unsynchronized", ["daemon-silent"])
 
 
-def test_half_a_table_is_called_so_and_what_it_lacks_is_not_missed(plan):
-    def change(_, table):
-        table.update(complete=False, error="incomplete", message="cut")
-        del table["peers"][1]
+def test_half_a_look_is_called_so_and_what_it_lacks_is_not_missed(plan):
+    def change(_, look):
+        look.update(complete=False, error="incomplete", message="cut")
+        del look["peers"][1]
 
     assert codes(judge(plan, change)) == ["incomplete"]
 
@@ -252,7 +251,7 @@ def test_a_source_outside_the_tier_does_not_count_as_followed(plan):
 def test_a_name_that_the_daemon_has_no_row_for_is_unresolvable(plan):
     plan["sources"] = [dict(plan["sources"][0]), dict(plan["sources"][1], address="time2.example")]
     assert codes(judge(plan)) == []
-    seen = judge(plan, lambda process, table: table["peers"].pop())
+    seen = judge(plan, lambda process, look: look["peers"].pop())
     assert (seen["health"], codes(seen)) == ("degraded", ["unresolvable"])
     assert seen["problems"][0]["evidence"]["names"] == ["time2.example"]
 
@@ -268,10 +267,10 @@ def test_more_rows_than_names_are_told_and_a_clock_is_never_a_name(plan):
 def test_names_that_all_have_no_address_are_unresolvable(plan, uptime, health):
     plan["sources"] = [dict(source, address=f"time{n}.example") for n, source in enumerate(plan["sources"])]
 
-    def change(process, table):
+    def change(process, look):
         process["uptime_s"] = uptime
-        table["peers"].clear()
-        table["variables"].update(leap="alarm", stratum=16, refid="INIT")
+        look["peers"].clear()
+        look["system"].update(leap="alarm", stratum=16, refid="INIT")
 
     seen = judge(plan, change)
     assert (seen["health"], codes(seen)[0]) == (health, "unresolvable")
@@ -281,9 +280,9 @@ def test_names_that_all_have_no_address_are_unresolvable(plan, uptime, health):
 def test_a_source_at_stratum_15_makes_this_host_one_without_time(plan):
     plan["orphan_stratum"] = None
 
-    def change(_, table):
-        table["peers"][0]["stratum"] = 15
-        table["variables"]["stratum"] = 16
+    def change(_, look):
+        look["peers"][0]["stratum"] = 15
+        look["system"]["stratum"] = 16
 
     seen = judge(plan, change)
     assert (seen["synchronized"], codes(seen)) == (False, ["unsynchronized"])
@@ -305,9 +304,9 @@ def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, wh
     """As 4.2.8p15 and ntpsec print it: `when` is whatever, and ntpsec has `heard` from before."""
     gone = {"refid": ".STEP.", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
 
-    def change(process, table):
-        unselected(**gone, heard=True, flash=0x1402)(process, table)
-        table["variables"].update(leap="alarm", stratum=16, refid="STEP")
+    def change(process, look):
+        unselected(**gone, heard=True, flash=0x1402)(process, look)
+        look["system"].update(leap="alarm", stratum=16, refid="STEP")
 
     assert [code for code in codes(judge(plan, change)) if code != "few-sources"][: len(found)] == found
 
@@ -359,10 +358,10 @@ CLAIMS = {
     "leap": [None, "none", "alarm", "add"],
     "stratum": [None, 1, 3, 16],
     "refid": [None, "INIT", "STEP", "127.0.0.1", "10.0.0.189"],
-    "offset": [None, 0.0, 5000.0],
-    "rootdelay": [None, 0.1],
-    "rootdisp": [None, 9999.0],
-    "frequency": [None, 0.0, 500.0],
+    "offset_ms": [None, 0.0, 5000.0],
+    "root_delay_ms": [None, 0.1],
+    "root_dispersion_ms": [None, 9999.0],
+    "frequency_ppm": [None, 0.0, 500.0],
 }
 
 
@@ -377,11 +376,11 @@ def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
         said = {key: dice.choice(CLAIMS[key]) for key in dice.sample(sorted(CLAIMS), 3)}
         uptime = dice.choice([None, 3.0, 70.0, 90000.0])
 
-        def change(process, table, rows=rows, said=said, uptime=uptime):
+        def change(process, look, rows=rows, said=said, uptime=uptime):
             process["uptime_s"] = uptime
-            table["peers"] = rows
-            table["variables"].update(said)
-            table["complete"] = dice.random() < 0.8
+            look["peers"] = rows
+            look["system"].update(said)
+            look["complete"] = dice.random() < 0.8
 
         seen = judge(dice.choice([plan, plan, names, None]), change)
         assert seen["synchronized"] or seen["problems"], (rows, said)
@@ -399,9 +398,9 @@ def three(plan):
     return dict(plan, sources=[*plan["sources"], third], minsane=2)
 
 
-def one_left(process, table):
+def one_left(process, look):
     """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last one is a candidate, and nobody is followed."""
-    table["peers"] = [
+    look["peers"] = [
         row(SERVERS[0], "candidate"),
         row(SERVERS[1], "reject", reach=0, when_s=1050),
         row("10.0.0.181", "reject", reach=0, when_s=1040),
@@ -421,8 +420,8 @@ def test_one_source_of_three_is_not_followed_and_the_reason_is_told(plan):
 
 def test_one_source_of_three_is_named_as_too_few_while_the_daemon_is_young_but_not_at_once(plan):
     def aged(seconds):
-        def change(process, table):
-            one_left(process, table)
+        def change(process, look):
+            one_left(process, look)
             process["uptime_s"] = seconds
 
         return change
@@ -432,17 +431,17 @@ def test_one_source_of_three_is_named_as_too_few_while_the_daemon_is_young_but_n
 
 
 def test_the_last_source_is_no_problem_of_its_own_where_it_may_be_followed(plan):
-    def followed(process, table):
-        one_left(process, table)
-        table["peers"][0] = row(SERVERS[0], "system_peer")
+    def followed(process, look):
+        one_left(process, look)
+        look["peers"][0] = row(SERVERS[0], "system_peer")
 
     assert codes(judge(dict(three(plan), minsane=1), followed)) == ["unreachable", "unreachable"]
 
 
 def test_a_liar_is_not_counted_among_those_that_could_agree(plan):
-    def change(process, table):
-        one_left(process, table)
-        table["peers"][1] = row(SERVERS[1], "falseticker", offset_ms=3000.0)
+    def change(process, look):
+        one_left(process, look)
+        look["peers"][1] = row(SERVERS[1], "falseticker", offset_ms=3000.0)
 
     assert codes(judge(three(plan), change))[-1] == "few-sources"
 
@@ -458,31 +457,31 @@ def test_a_daemon_that_cannot_be_seen_but_answers_runs(plan):
 
 
 def test_what_is_missed_with_a_daemon_of_unknown_age_is_told(plan):
-    def gap(process, table):
-        unseen(process, table)
-        table["peers"][1]["reach"] = 0o375
+    def gap(process, look):
+        unseen(process, look)
+        look["peers"][1]["reach"] = 0o375
 
-    def few(process, table):
-        one_left(process, table)
-        unseen(process, table)
+    def few(process, look):
+        one_left(process, look)
+        unseen(process, look)
 
     assert codes(judge(plan, gap)) == ["reach-gaps"]
     assert "few-sources" in codes(judge(three(plan), few))
 
 
 def test_a_daemon_that_cannot_be_seen_and_is_silent_is_neither_stopped_nor_well(plan):
-    def change(process, table):
-        unseen(process, table)
-        table.update(error="timeout", message="no answer", complete=False, variables={}, peers=[])
+    def change(process, look):
+        unseen(process, look)
+        look.update(error="timeout", message="no answer", complete=False, system={}, peers=[])
 
     seen = judge(plan, change)
     assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (None, "unsynchronized", ["daemon-silent"])
     assert "cannot be seen" in seen["problems"][0]["message"]
 
 
-def young(process, table):
+def young(process, look):
     process["uptime_s"] = 70.0
-    for peer in table["peers"]:
+    for peer in look["peers"]:
         peer.update(reach=1)
 
 
@@ -492,13 +491,13 @@ def test_polls_that_a_young_daemon_has_not_made_are_not_missing(plan):
 
 
 @pytest.mark.parametrize(
-    ("hopeless", "health"), [(lambda table: None, "settling"), (lambda table: table["peers"].pop(), "unsynchronized")]
+    ("hopeless", "health"), [(lambda look: None, "settling"), (lambda look: look["peers"].pop(), "unsynchronized")]
 )
 def test_a_start_is_settling_unless_no_waiting_will_help(plan, hopeless, health):
-    def change(process, table):
-        young(process, table)
-        unselected(reach=0, heard=False)(process, table)
-        hopeless(table)
+    def change(process, look):
+        young(process, look)
+        unselected(reach=0, heard=False)(process, look)
+        hopeless(look)
 
     assert judge(plan, change)["health"] == health
 
@@ -508,18 +507,18 @@ def test_a_start_is_settling_unless_no_waiting_will_help(plan, hopeless, health)
     [(alter(0, offset_ms=-120.0), "offset-high"), (alter(0, reach=0o20), "unreachable")],
 )
 def test_what_goes_wrong_after_a_source_was_chosen_is_no_settling(plan, change, found):
-    def both(process, table):
-        young(process, table)
-        change(process, table)
+    def both(process, look):
+        young(process, look)
+        change(process, look)
 
     seen = judge(plan, both)
     assert (seen["synchronized"], seen["health"], codes(seen)[0]) == (False, "unsynchronized", found)
 
 
 def test_a_daemon_that_has_chosen_but_measures_its_frequency_is_settling(plan):
-    def both(process, table):
-        young(process, table)
-        table["variables"]["leap"] = "alarm"
+    def both(process, look):
+        young(process, look)
+        look["system"]["leap"] = "alarm"
 
     assert judge(plan, both)["health"] == "settling"
 

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What the daemon of this host says: ``ntpq`` is run here, and ``ntpcluster_parse`` reads what it prints.
+Internal. What ntpd says of itself: ``ntpq`` is run here, and ``ntpcluster_parse`` reads what it prints.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -9,7 +9,7 @@ import re
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-__virtualname__ = "ntpcluster_look"
+__virtualname__ = "ntpcluster_ntpd"
 
 #: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
 #: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
@@ -26,9 +26,31 @@ NTPQ_LIMIT_S = 6
 _NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
 
 
-def table(sources=0):
+#: The daemon's variables in words that know no daemon. ntp's units: milliseconds, and ppm for the frequency.
+SYSTEM = (
+    ("leap", "leap"),
+    ("stratum", "stratum"),
+    ("refid", "refid"),
+    ("offset_ms", "offset"),
+    ("jitter_ms", "sys_jitter"),
+    ("root_delay_ms", "rootdelay"),
+    ("root_dispersion_ms", "rootdisp"),
+    ("frequency_ppm", "frequency"),
+    ("version", "version"),
+)
+
+
+def look(sources=0):
     """
-    Internal. What the daemon says of itself and its associations, as ``ntpcluster_parse.ntpq`` returns it.
+    Internal. What the daemon says of itself and its sources, in words that know no daemon.
+
+    sources
+        So many there should be.
+
+    Returns a dict: ``error`` and ``message`` (why something is missing; None and empty: nothing is), ``complete`` (bool:
+    the rows are all that the daemon has), ``system`` {``leap``, ``stratum``, ``refid``, ``offset_ms``, ``jitter_ms``,
+    ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``, ``version``; None: it does not say} or empty if it said
+    nothing of itself, ``peers`` (see ``ntpcluster.peers``).
 
     ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
     refused (``flash``, the daemon's own list of failed tests), and when it was itself set last. So many as there should
@@ -39,7 +61,7 @@ def table(sources=0):
     done = _ntpq(["rv 0", "lpeers", "lassoc"] + ["rv &{0}".format(place) for place in places])
     if done["timed_out"]:
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
-        return {"error": "timeout", "message": message, "complete": False, "variables": {}, "peers": [], "unparsed": []}
+        return {"error": "timeout", "message": message, "complete": False, "system": {}, "peers": []}
     head, answers = __salt__["ntpcluster_parse.associations"](done["stdout"])
     # That there are fewer than there should be, or none at all, the table itself shows.
     complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
@@ -55,14 +77,27 @@ def table(sources=0):
         seen["complete"] = seen["complete"] and len(more) == len(unclear)
     for peer in seen["peers"]:
         _complete(peer, answers.get(peer["assid"], {}), seen["variables"].get("clock_s"))
-    return seen
+    found = dict((key, seen[key]) for key in ("error", "message", "complete", "peers"))
+    return dict(found, system=system(seen["variables"]))
+
+
+def system(variables):
+    """
+    Internal. The variables of ntpd in words that know no daemon.
+
+    variables
+        As ``ntpcluster_parse.ntpq`` returns them.
+
+    Returns the ``system`` of ``look``.
+    """
+    return dict((word, variables.get(name)) for word, name in SYSTEM) if variables else {}
 
 
 def peers():
     """
     Internal. ``ntpcluster.peers`` says what this takes and returns.
     """
-    return _answered(table())["peers"]
+    return _answered(look())["peers"]
 
 
 def variables(associd=0):
@@ -115,12 +150,12 @@ def _complete(peer, variables, clock):
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
 
 
-def _answered(table):
-    """The table, or an error that says why there is none."""
-    if table["error"] and not table["peers"] and not table["variables"]:
+def _answered(seen):
+    """The look, or an error that says why there is none."""
+    if seen["error"] and not seen["peers"] and not seen["system"]:
         raise CommandExecutionError(
             "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more.".format(
-                table["error"], table["message"]
+                seen["error"], seen["message"]
             )
         )
-    return table
+    return seen
