@@ -55,7 +55,6 @@ ERRORS = (
 )
 
 MODES = {"^": "server", "=": "peer", "#": "clock"}
-CONDITIONS = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
 LEAPS = {
     "Normal": "none", "Insert second": "add", "Delete second": "del", "Not synchronised": "alarm",
     "N": "none", "+": "add", "-": "del", "?": "alarm",
@@ -74,7 +73,6 @@ NEVER = "4294967295"
 #: Stands there until there are samples enough for an estimate (WORST_CASE_FREQ_BOUND in sourcestats.c).
 WORST_SKEW_PPM = 2000.0
 
-_NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{1,12})?$")
 _DURATION = re.compile(r"^([+-]?[0-9]{1,20}(?:\.[0-9]{1,12})?)(ns|us|ms|s|m|h|d|y)?$")
 _SECONDS = {None: 1, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 # A table rounds to four digits: in these units that hides more than a millisecond.
@@ -84,14 +82,14 @@ _COARSE = re.compile(r"[0-9](?:s|m|h|d|y)$")
 # Readers of one value. Each raises ValueError for what chronyc does not print there.
 
 
-def _form(pattern):
-    """A reader of text that has this form."""
+def _form(pattern, make=lambda text: text):
+    """A reader of text that has this form; ``make`` turns it into what it means."""
     compiled = re.compile("^(?:" + pattern + ")$")
 
     def read(text):
         if not compiled.match(text):
             raise ValueError(text)
-        return text
+        return make(text)
 
     return read
 
@@ -105,14 +103,6 @@ def _word(table):
         return table[text]
 
     return read
-
-
-def _number(text):
-    return float(_form(_NUMBER.pattern)(text))
-
-
-def _count(text):
-    return int(_form("[0-9]{1,10}")(text))
 
 
 def _milliseconds(text):
@@ -129,71 +119,58 @@ def _turned(read):
     return lambda text: 0.0 - read(text)
 
 
-def _ago(text):
-    """Seconds of an age, None for never. A table knows minutes, hours, days and years, rounded down."""
-    return None if text in (NEVER, "-") else int(_milliseconds(_form("[0-9]{1,10}[mhdy]?")(text)) / 1000.0)
-
-
-def _interval(text):
-    """Seconds of a polling interval, which chrony gives as a power of two, also below a second."""
-    power = int(_form("-?[0-9]{1,2}")(text))
-    return 2**power if power >= 0 else 2.0**power
-
-
-def _register(text):
-    return int(_form("[0-3]?[0-7]{1,2}")(text), 8)
-
-
-def _stamp(text):
-    """Unix seconds, None for chrony's zero."""
-    return _number(text) or None
-
-
-def _options(text):
-    return [OPTIONS[letter] for letter in _form("[NPTR-]{5}")(text) if letter != "-"]
-
-
-_NAME = _form(r"[!-+\--~]{1,255}")  # all that is visible but a comma
-_REFID = _form(r"[0-9A-F]{8}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
-_FLAG = _word({"Yes": True, "No": False, "Y": True, "N": False})
-_ANY = _form(".{0,40}")
+_number = _form(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,12})?", float)
+_count = _form("[0-9]{1,10}", int)
+_register = _form("[0-3]?[0-7]{1,2}", lambda text: int(text, 8))
+# A polling interval is a power of two, also below a second; seconds.
+_interval = _form("-?[0-9]{1,2}", lambda text: 2 ** int(text) if text[0] != "-" else 2.0 ** int(text))
+# Seconds of an age, None for never. A table knows minutes, hours, days and years, rounded down.
+_ago = _form("-|[0-9]{1,10}[mhdy]?", lambda text: None if text in (NEVER, "-") else int(_milliseconds(text) / 1000.0))
+# Unix seconds, None for chrony's zero.
+_stamp = _form(r"[0-9]{1,20}(?:\.[0-9]{1,12})?", lambda text: float(text) or None)
+_options = _form("[NPTR-]{5}", lambda text: [OPTIONS[letter] for letter in text if letter != "-"])
+_name = _form(r"[!-+\--~]{1,255}")  # all that is visible but a comma
+_refid_form = _form(r"[0-9A-F]{8}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_flag = _word({"Yes": True, "No": False, "Y": True, "N": False})
+_any = _form(".{0,40}")
 
 #: The columns of each answer: their least number (later releases put theirs at the end), and (key, reader) of each. What has
-#: the key None is not kept. An empty column says nothing: None.
+#: the key None is not kept.
 COLUMNS = {
     "tracking": (
-        14, ("refid", _REFID), ("name", _NAME), ("stratum", _count), ("reference_time_s", _stamp), ("offset_ms", _milliseconds),
-        ("last_offset_ms", _turned(_milliseconds)), ("rms_offset_ms", _milliseconds), ("frequency_ppm", _turned(_number)),
+        14, ("refid", _refid_form), ("name", _name), ("stratum", _count), ("reference_time_s", _stamp),
+        ("offset_ms", _milliseconds), ("last_offset_ms", _turned(_milliseconds)), ("rms_offset_ms", _milliseconds),
+        ("frequency_ppm", _turned(_number)),
         ("residual_ppm", _turned(_number)), ("skew_ppm", _number), ("root_delay_ms", _milliseconds),
         ("root_dispersion_ms", _milliseconds), ("update_interval_s", _number), ("leap", _word(LEAPS)),
     ),
     "sources": (
-        10, ("mode", _word(MODES)), ("state", _form(r"[*+x~?-]")), ("name", _NAME), ("stratum", _count), ("poll_s", _interval),
+        10, ("mode", _word(MODES)), ("state", _form(r"[*+x~?-]")), ("name", _name), ("stratum", _count), ("poll_s", _interval),
         ("reach", _register), ("when_s", _ago), ("offset_ms", _turned(_milliseconds)),
         ("measured_offset_ms", _turned(_milliseconds)), ("error_ms", _milliseconds),
     ),
     "sourcestats": (
-        8, ("name", _NAME), ("samples", _count), ("runs", _count), ("span_s", _ago), ("frequency_ppm", _turned(_number)),
+        8, ("name", _name), ("samples", _count), ("runs", _count), ("span_s", _ago), ("frequency_ppm", _turned(_number)),
         ("skew_ppm", _number), ("offset_ms", _turned(_milliseconds)), ("deviation_ms", _milliseconds),
     ),
     "activity": (
         5, ("online", _count), ("offline", _count), ("burst_online", _count), ("burst_offline", _count), ("unresolved", _count),
     ),
     "ntpdata": (
-        33, ("address", _NAME), (None, _REFID), (None, _count), (None, _NAME), (None, _REFID), ("leap", _word(LEAPS)),
+        33, ("address", _name), (None, _refid_form), (None, _count), (None, _name), (None, _refid_form), ("leap", _word(LEAPS)),
         ("version", _count), (None, _form("[A-Za-z ]{1,30}")), ("stratum", _count), ("poll_s", _interval), (None, _number),
         (None, _form("-?[0-9]{1,3}")), (None, _number), ("root_delay_ms", _milliseconds), ("root_dispersion_ms", _milliseconds),
-        ("refid", _REFID), ("name", _ANY), ("reference_time_s", _stamp), ("offset_ms", _milliseconds),
+        ("refid", _refid_form), ("name", _any), ("reference_time_s", _stamp), ("offset_ms", _milliseconds),
         ("delay_ms", _milliseconds), ("dispersion_ms", _milliseconds), (None, _number), (None, _number),
-        ("tests", _form("[01]{3}")), ("more_tests", _form("[01]{3}")), ("own_tests", _form("[01]{4}")), (None, _FLAG),
-        ("authenticated", _FLAG), (None, _ANY), (None, _ANY), ("sent", _count), ("received", _count), ("valid", _count),
+        ("tests", _form("[01]{3}")), ("more_tests", _form("[01]{3}")), ("own_tests", _form("[01]{4}")), (None, _flag),
+        ("authenticated", _flag), (None, _any), (None, _any), ("sent", _count), ("received", _count), ("valid", _count),
     ),
     "selectdata": (
-        10, ("selection", _word(SELECTION)), ("name", _NAME), ("authenticated", _FLAG), (None, _options), ("options", _options),
+        10, ("selection", _word(SELECTION)), ("name", _name), ("authenticated", _flag), (None, _options), ("options", _options),
         ("when_s", _ago), ("score", _number), (None, _milliseconds), (None, _milliseconds), ("leap", _word(LEAPS)),
     ),
     "authdata": (
-        10, ("name", _NAME), ("mode", _word({"-": None, "SK": "symmetric", "NTS": "nts", "?": "unknown"})), ("key", _count),
+        10, ("name", _name), ("mode", _word({"-": None, "SK": "symmetric", "NTS": "nts", "?": "unknown"})), ("key", _count),
         ("key_type", _count), ("key_bits", _count), ("established_s", _ago), ("attempts", _count), ("naks", _count),
         ("cookies", _count), ("cookie_length", _count),
     ),
@@ -215,7 +192,8 @@ def _row(command, tokens):
         raise ValueError(",".join(tokens))
     row = {"inexact": []}
     for (key, read), token in zip(columns, tokens):
-        value = read(token) if token else None
+        # The local clock has no name; a table of chrony 1 has no leap status.
+        value = None if not token and command == "tracking" else read(token)
         if key:
             row[key] = value
             row["inexact"] += [key] * bool(key.endswith("_ms") and _COARSE.search(token))
@@ -283,8 +261,8 @@ class _Reader(object):
         self.asked = [command for command in commands if command not in SILENT]
         self.answers = dict.fromkeys(self.asked)
         self.unparsed, self.error, self.doubtful = [], None, set()
-        # The command whose turn it is, and since which one lines are not understood.
-        self.place, self.doubt = 0, None
+        # The command whose turn it is, the one that the last row was of, and since which one lines are not understood.
+        self.place, self.last, self.doubt = 0, 0, None
 
     def read(self, lines):
         """Takes all lines."""
@@ -319,7 +297,7 @@ class _Reader(object):
                     self.answers[command] = (self.answers[command] or []) + [row]
                 else:
                     self.answers[command] = row
-                self.place = place + (command not in ROWS)
+                self.place, self.last = place + (command not in ROWS), place
                 return True
         return False
 
@@ -332,11 +310,8 @@ class _Reader(object):
 
 def _error_of(line):
     """(word, line) for a line that says what went wrong, else None."""
-    lowered = line[:MAX_LINE].lower()
-    for part, word in ERRORS:
-        if part in lowered:
-            return word, line.strip()[:MAX_LINE]
-    return None
+    said = line.strip()[:MAX_LINE]
+    return next(((word, said) for part, word in ERRORS if part in said.lower()), None)
 
 
 def _text(value):
@@ -413,6 +388,8 @@ def parse(commands, stdout, stderr="", retcode=0):
     if not error and retcode:
         word = "not-installed" if retcode == 127 else "incomplete"
         error = (word, (strange + ["chronyc ended with code {0}".format(retcode)])[0][:MAX_LINE])
+        # It was ended: its last line may be the beginning of one.
+        reader.place = reader.last
     asked, answers = reader.asked, reader.answers
     if not error:
         reader.pass_by(len(asked))

@@ -11,6 +11,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 import calendar
 import re
 
+#: So many characters are read, as by ntpcluster_chronyc.
+MAX_TEXT = 800000
+
 #: How the table of each command begins.
 HEADERS = (
     ("MS Name/IP address ", "sources"),
@@ -63,7 +66,8 @@ def parse(commands, stdout, stderr="", retcode=0):
 
         salt '*' ntpcluster_chronyc_tables.parse '[tracking]' "$(chronyc tracking)"
     """
-    text = stdout.decode("utf-8", "replace") if isinstance(stdout, bytes) else stdout or ""
+    text = (stdout or "")[: MAX_TEXT * 4 + 4]
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return __salt__["ntpcluster_chronyc.parse"](commands, "\n".join(columns(text)), stderr, retcode)
 
 
@@ -83,11 +87,11 @@ def columns(text):
         salt '*' ntpcluster_chronyc_tables.columns "$(chronyc sources)"
     """
     table = _Tables()
-    for line in text.split("\n"):
+    for line in text[:MAX_TEXT].split("\n"):
         table.take(line.rstrip("\r"))
     table.end_block()
     table.end_table()
-    return table.lines
+    return table.lines + ["... only the first {0} characters were read".format(MAX_TEXT)] * (len(text) > MAX_TEXT)
 
 
 class _Tables(object):

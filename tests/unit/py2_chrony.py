@@ -78,9 +78,12 @@ def check():
     return compared, found
 
 
+def main():
+    """Prints what differs; returns the number of differences."""
+    compared, found = check()
+    print("\n".join(found + ["Python {}: {} captures".format(sys.version.split()[0], compared)]))
+    return len(found)
+
+
 if __name__ == "__main__":
-    COMPARED, DIFFERENCES = check()
-    for text in DIFFERENCES:
-        print(text)
-    print("Python {}: {} captures, {} differences".format(sys.version.split()[0], COMPARED, len(DIFFERENCES)))
-    sys.exit(1 if DIFFERENCES else 0)
+    sys.exit(1 if main() else 0)
