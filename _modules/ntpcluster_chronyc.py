@@ -200,6 +200,14 @@ def _row(command, tokens):
     return _without_place_holders(command, row)
 
 
+def _row_or_none(command, line):
+    """The row that a line is of a command, None when it is none; chronyc of this age may not know the command either."""
+    try:
+        return _row(command, line.split(",")) if command in COLUMNS else None
+    except ValueError:
+        return None
+
+
 def _without_place_holders(command, row):
     """The row, None for what stands there before the first sample, or the first packet: it says nothing."""
     nothing = ()
@@ -285,10 +293,7 @@ class _Reader(object):
         """True when the line is a row of the command whose turn it is, or of a later one."""
         for place in range(self.place, len(self.asked)):
             command = self.asked[place]
-            try:
-                row = _row(command, line.split(",")) if command in COLUMNS else None
-            except ValueError:
-                continue
+            row = _row_or_none(command, line)
             if row:
                 # chronyc ends with the first command that fails: what it has passed has answered.
                 self.settle(place + 1)
@@ -299,6 +304,9 @@ class _Reader(object):
                     self.answers[command] = row
                 self.place, self.last = place + (command not in ROWS), place
                 return True
+            if command not in ROWS and self.doubt is None:
+                # It always has a row, and nothing of a later command comes before that.
+                return False
         return False
 
     def pass_by(self, place):

@@ -147,6 +147,25 @@ def test_rows_that_are_not_understood_make_their_answer_doubtful():
     assert "sources" not in got["missing"]
 
 
+def test_what_always_has_a_row_is_not_passed_by():
+    """The beginning of `activity` looks like `serverstats`: what would stand between them is not known to be empty."""
+    rows = ["^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1", "10.0.0.1,4,3,6,0.1,1.0,0.1,0.1", "0,0,0,0"]
+    commands = ["sources", "sourcestats", "activity", "ntpdata", "serverstats"]
+    got = chronyc.parse(commands, "\n".join(rows), "", 137)
+    assert (got["answers"]["ntpdata"], got["answers"]["serverstats"]) == (None, None)
+    assert got["missing"] == ["sourcestats", "activity", "ntpdata", "serverstats"]
+
+
+def test_an_unknown_form_of_one_answer_does_not_hide_the_next():
+    rows = ["0,0,3,0,0,and,more", "*,10.0.0.1,N" + ",-" * 10 + ",0,1.0,-0.1,0.1,Normal"]
+    got = chronyc.parse(["activity", "selectdata"], "\n".join(rows))
+    assert (got["answers"]["activity"], len(got["answers"]["selectdata"]), got["missing"]) == (
+        None,
+        1,
+        ["activity", "selectdata"],
+    )
+
+
 def test_what_was_never_heard_is_not_measured():
     answers = read("c43-start-csv")["answers"]
     assert {row["offset_ms"] for row in answers["sources"]} == {row["stratum"] for row in answers["sources"]} == {None}

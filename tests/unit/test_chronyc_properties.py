@@ -314,18 +314,17 @@ def test_written_tables_are_read_back(daemon):
 @given(daemons, st.data())
 def test_a_run_that_was_cut_short_is_never_whole(daemon, data):
     text = as_columns(daemon)
-    cut = data.draw(st.integers(0, len(text) - 2))
-    for stdout, retcode in (
-        (text[:cut], 137),
-        (text[: text.rfind("\n", 0, cut) + 1] + "506 Cannot talk to daemon\n", 1),
-    ):
-        got = chronyc.parse(COMMANDS, stdout, "", retcode)
-        assert got["error"]
-        assert got["missing"]
-        assert not got["complete"]
-        for command in set(COMMANDS) - set(got["missing"]):
-            assert got["answers"][command] == chronyc.parse(COMMANDS, text)["answers"][command]
-        assert looking.look(got)["complete"] is False
+    whole = chronyc.parse(COMMANDS, text)["answers"]
+    for cut in data.draw(st.lists(st.integers(0, len(text) - 2), min_size=5, max_size=5)):
+        lines = text[: text.rfind("\n", 0, cut) + 1]
+        for stdout, retcode in ((text[:cut], 137), (lines, 137), (lines + "506 Cannot talk to daemon\n", 1)):
+            got = chronyc.parse(COMMANDS, stdout, "", retcode)
+            assert got["error"]
+            assert got["missing"]
+            assert not got["complete"]
+            answered = set(COMMANDS) - set(got["missing"])
+            assert {command: got["answers"][command] for command in answered} == {key: whole[key] for key in answered}
+            assert looking.look(got)["complete"] is False
 
 
 @SETTINGS
