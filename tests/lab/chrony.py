@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.lab.host import Done, NamespaceHost
 from tests.lab.images import CACHE, FORBIDDEN
 
@@ -16,7 +18,7 @@ CONF = "/etc/chrony/chrony.conf"
 
 
 def fetch() -> Path:
-    """The folder of the unpacked packages; fetched once. OSError or CalledProcessError where it cannot be had."""
+    """The folder of the unpacked packages; fetched once."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "chrony.lock", "w") as lock:
         # Tests that run beside each other fetch it once.
@@ -25,11 +27,22 @@ def fetch() -> Path:
             with tempfile.TemporaryDirectory() as folder:
                 # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
                 Path(folder).chmod(0o755)
-                subprocess.run(["apt-get", "-qq", "download", *PACKAGES], cwd=folder, check=True, capture_output=True)
+                download = ["apt-get", "-qq", "download", *PACKAGES]
+                if subprocess.run(download, cwd=folder, capture_output=True).returncode:
+                    subprocess.run(["apt-get", "-qq", "update"], check=True, capture_output=True)
+                    subprocess.run(download, cwd=folder, check=True, capture_output=True)
                 for package in Path(folder).glob("*.deb"):
                     subprocess.run(["dpkg-deb", "-x", str(package), str(FOLDER)], check=True)
                     (FOLDER / package.name.split("_")[0]).touch()
     return FOLDER
+
+
+def needed() -> Path:
+    """The same; skips the test where the packages cannot be had."""
+    try:
+        return fetch()
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"Debian's {' and '.join(PACKAGES)} cannot be fetched: {error}")
 
 
 def chronyd(*words: str) -> subprocess.CompletedProcess:
