@@ -1,0 +1,178 @@
+"""
+The chrony.conf of a host, made from a plan and read by chronyd itself (``chronyd -p``, 4.3 of Debian 12).
+
+The plans are made by ntpcluster_plan from pillars; what a chrony platform will say of its files is laid over Debian 12's.
+"""
+
+import copy
+import os
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+from _modules import ntpcluster_chrony_conf as conf
+from _modules import ntpcluster_chronyd, ntpcluster_plan
+from tests.lab import chrony
+from tests.lab.images import PROJECT
+
+FILES = PROJECT / "salt/ntp/files"
+DEFAULTS = yaml.safe_load((PROJECT / "salt/ntp/defaults.yaml").read_text())
+PLATFORM = {
+    **yaml.safe_load((PROJECT / "salt/ntp/platforms.yaml").read_text())["Debian-12"],
+    "name": "Debian-12",
+    "drift": "/var/lib/chrony/chrony.drift",
+    "keys_file": "/etc/chrony/chrony.keys",
+}
+SECRET = "0123456789abcdef0123456789abcdef01234567"
+BASE = {
+    "tiers": {
+        "server": {
+            "match": "ntp*",
+            "sources": ["192.0.2.1", "time.example.net", "2001:db8::1"],
+            "addresses": ["10.0.0.189", "10.0.0.180"],
+            "serves": ["10.0.0.0/24", "2001:db8:1::/48"],
+        },
+        "client": {"match": "*", "follows": "server"},
+    }
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def chronyd():
+    if os.geteuid() != 0:
+        pytest.skip("to take the right to set the clock from chronyd needs root")
+    chrony.needed()
+
+
+def plan_of(pillar, tier="server"):
+    """The plan of a host of a tier as it is today, and in it the options as chrony's provider will make them."""
+    host = {
+        "id": "ntp189",
+        "names": ["ntp189"],
+        "addresses": ["10.0.0.189"] if tier == "server" else ["10.0.0.148"],
+        "matches": {"server": tier == "server", "client": True},
+    }
+    assert conf.refused(pillar.get("options")) == []
+    ntpd = {key: value for key, value in pillar.items() if key != "options"}
+    ntpd["options"] = {"tos": (pillar.get("options") or {}).get("tos") or {}}
+    plan = ntpcluster_plan.build(ntpd, DEFAULTS, PLATFORM, host)
+    plan["options"] = conf.lines(pillar.get("options"), plan["step"])
+    return plan
+
+
+def changed(**keys):
+    """BASE with further keys; those of the server's tier under ``server``."""
+    pillar = copy.deepcopy(BASE)
+    pillar["tiers"]["server"].update(keys.pop("server", {}))
+    return {**pillar, **keys}
+
+
+def render(name, plan):
+    """A template as Salt's `file.managed` renders it."""
+    source = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    calls = {"ntpcluster.plan": lambda secrets=False: plan}
+    return source.from_string((FILES / name).read_text()).render(salt=calls)
+
+
+def written(tmp_path, plan):
+    """The directives of the host's chrony.conf, proven by chronyd."""
+    path = Path(tmp_path) / "chrony.conf"
+    path.write_text(render("chrony.conf.jinja", plan))
+    done = chrony.chronyd("-p", "-f", str(path))
+    proof = ntpcluster_chronyd.proof(done.stdout, done.stderr, done.returncode)
+    assert proof == {"good": True, "message": "", "line": None, "text": None}, path.read_text()
+    # What it prints is what it has read: no line of ours was taken for a comment.
+    ours = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    assert done.stdout.splitlines() == ours
+    return ours
+
+
+PLAIN = [
+    "driftfile /var/lib/chrony/chrony.drift",
+    "server 192.0.2.1 iburst",
+    "server time.example.net iburst",
+    "server 2001:db8::1 iburst",
+    "minsources 2",
+    "makestep 0.128 3",
+    "maxchange 1000 3 -1",
+    "rtcsync",
+    "allow 10.0.0.0/24",
+    "allow 2001:db8:1::/48",
+    "ratelimit interval 2 burst 16 leak 2",
+]
+
+
+def test_a_server_of_the_top_tier(tmp_path):
+    assert written(tmp_path, plan_of(BASE)) == PLAIN
+
+
+def test_a_client_serves_nobody(tmp_path):
+    assert written(tmp_path, plan_of(BASE, "client")) == [
+        "driftfile /var/lib/chrony/chrony.drift",
+        "server 10.0.0.189 iburst prefer",
+        "server 10.0.0.180 iburst",
+        "makestep 0.128 3",
+        "maxchange 1000 3 -1",
+        "rtcsync",
+    ]
+
+
+POLLS = {"address": "192.0.2.9", "minpoll": 4, "maxpoll": 6, "iburst": False, "prefer": True, "key": 7}
+KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~'}}
+
+
+@pytest.mark.parametrize(
+    ("pillar", "there", "gone"),
+    [
+        (changed(step={"limit": 900, "threshold": 0.5}), ["makestep 0.5 3", "maxchange 900 0 -1"], ["maxchange 1000 3 -1"]),
+        (changed(options={"tinker": {"panic": 0}}), [], ["maxchange 1000 3 -1"]),
+        (changed(options={"tinker": {"step": 0}}), [], ["makestep 0.128 3"]),
+        (changed(options={"tinker": {"step": 0.0000001}}), ["makestep 0.0000001 3"], ["makestep 0.128 3"]),
+        (changed(options={"tos": {"minsane": 3, "maxdist": 1.5}}), ["minsources 3", "maxdistance 1.5"], ["minsources 2"]),
+        (changed(hwclock={"manage": False}), [], ["rtcsync"]),
+        (changed(hwclock={"utc": False}), [], ["rtcsync"]),
+        (changed(orphan=6), ["local stratum 6 orphan"], []),
+        (changed(server={"serves": ["0.0.0.0/0", "::/0"]}), ["allow 0.0.0.0/0", "allow ::/0"], ["allow 10.0.0.0/24"]),
+        (changed(server={"sources": [POLLS]}, keys=KEYS),
+         ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony/chrony.keys"],
+         ["minsources 2", "authselectmode ignore"]),
+        (changed(server={"sources": [POLLS, "192.0.2.1"]}, keys=KEYS), ["authselectmode ignore"], []),
+        (changed(options={"leapsectz": "right/UTC", "hwtimestamp": ["*"], "bindaddress": ["10.0.0.1", "2001:db8::9"],
+                          "logdir": "/var/log/chrony", "log": ["tracking", "measurements"], "maxslewrate": 500.5,
+                          "leapsecmode": "slew", "ntsdumpdir": "/var/lib/chrony", "ntsservercert": ["/etc/a.crt"],
+                          "ntsserverkey": ["/etc/a.key"]}),
+         ["leapsectz right/UTC", "hwtimestamp *", "bindaddress 10.0.0.1", "bindaddress 2001:db8::9", "logdir /var/log/chrony",
+          "log tracking measurements", "maxslewrate 500.5", "leapsecmode slew", "ntsdumpdir /var/lib/chrony",
+          "ntsservercert /etc/a.crt", "ntsserverkey /etc/a.key"], []),
+    ],
+    ids=[
+        "step:limit", "tinker:panic", "tinker:step", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
+        "everybody", "source", "a key for one source", "options",
+    ],
+)  # fmt: skip
+def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):
+    lines = written(tmp_path, plan_of(pillar))
+    assert [line for line in there if line not in lines] == []
+    assert [line for line in gone if line in lines] == []
+
+
+def test_chronyd_would_refuse_a_line_of_ntpd(tmp_path):
+    """The proof is one: a plan whose options are ntpd's does not pass."""
+    plan = dict(plan_of(BASE), options=["tinker panic 0"])
+    with pytest.raises(AssertionError, match="Invalid directive"):
+        written(tmp_path, plan)
+
+
+def test_keys_as_chronyd_reads_them():
+    """ntpd takes up to 20 characters as they are and more as hexadecimal digits; chronyd wants to be told which."""
+    assert render("chrony.keys.jinja", plan_of(changed(keys=KEYS))).splitlines()[1:] == [
+        f"7 SHA1 HEX:{SECRET}",
+        '8 MD5 ASCII:a"$%~',
+    ]
+
+
+def test_a_secret_stands_in_the_keys_only():
+    plan = plan_of(changed(server={"sources": [POLLS]}, keys=KEYS))
+    assert SECRET not in render("chrony.conf.jinja", plan)
