@@ -163,6 +163,7 @@ def test_el9_has_the_layout_of_el9_and_a_package_that_verifies(lab):
     assert words[:2] == ["chrony", "/usr/sbin/chronyd"] and words[-2:] == ["-F", "2"]
     # The commands that only the socket takes.
     assert "Remote address" in host.run(["chronyc", "-n", "ntpdata"]).check().out
+    assert active(host, "crond") == "active" and host.run(["pidof", "crond"]).rc == 0
     for path in ("/etc/timezone", "/etc/debian_version", "/etc/apt", "/etc/init.d"):
         assert host.run(["test", "-e", path]).rc != 0, path
 

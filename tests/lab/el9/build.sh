@@ -2,8 +2,8 @@
 # Gives a Debian 12 tree that boots with systemd the face of Rocky Linux 9.
 #
 # Debian's own, the same programs as EL9's: systemd 252, dnf, rpm, firewalld, nftables. A stand-in: restorecon.
-# What differs, and shows: Python is 3.11 (EL9: 3.9); /usr/bin/dpkg is there; cron's service is a link to Debian's;
-# there is no NetworkManager, no SELinux and no /boot. The heads of rpm/*.spec tell about the packages.
+# What differs, and shows: Python is 3.11 (EL9: 3.9), dpkg is there, crond is Debian's cron under EL9's name; there is no
+# NetworkManager and no SELinux. The heads of rpm/*.spec tell about the packages.
 set -eu
 umask 022
 
@@ -13,9 +13,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 install_programs() {
     apt-get -qq update
-    # polkitd's setup needs a running systemd; firewalld asks it about callers that are not root, and there are none here.
     apt-get -qq -y --no-install-recommends install firewalld nftables dnf rpm createrepo-c cpio \
-        libedit2 libgnutls30 libnettle8 libseccomp2 || dpkg --configure -a
+        libedit2 libgnutls30 libnettle8 libseccomp2
     cd "$scratch"
     apt-get -qq -o APT::Sandbox::User=root download chrony
     dpkg-deb -x chrony_*.deb debs
@@ -45,6 +44,16 @@ install_rootfs() {
     ln -sfn ../usr/share/zoneinfo/UTC /etc/localtime
 }
 
+# The same program and unit under the name that EL9 has for them
+name_crond() {
+    local units=/usr/lib/systemd/system
+    systemctl disable cron.service
+    ln -sfn cron /usr/sbin/crond
+    sed 's#/usr/sbin/cron#/usr/sbin/crond#' $units/cron.service > $units/crond.service
+    rm $units/cron.service
+    systemctl enable crond.service
+}
+
 build_rpm() { # SPEC OPTION...
     local spec=$1
     shift
@@ -68,5 +77,6 @@ make_repository() {
 install_programs
 remove_debian
 install_rootfs
+name_crond
 make_repository
 systemctl enable firewalld.service
