@@ -39,8 +39,8 @@ class Image:
 
     name: str
     parent: str | None = None
-    suite: str = ""  # a Debian suite: the layer is made by debootstrap
-    packages: tuple[str, ...] = ()  # what debootstrap puts in
+    suite: str = ""  # a Debian suite: the layer is made by mmdebstrap
+    packages: tuple[str, ...] = ()  # what mmdebstrap puts in
     recipe: str = ""  # a folder beside this file: its build.sh runs in the jail, the folder is at /lab/<name>
     wheels: bool = False  # the Python 2.7 wheels are at /lab/wheels
 
@@ -70,6 +70,9 @@ class Image:
         return [self.path / "layer", *below]
 
 
+MIRROR = "http://deb.debian.org/debian"
+#: /bin, /lib and /sbin are links into /usr, as an installation has it. Later suites see to that themselves.
+MERGED = 'cd "$1" && for d in bin lib lib64 sbin; do [ -L $d ] || { mkdir -p usr/$d && ln -s usr/$d $d; }; done'
 COMMON = ("netbase", "procps", "iproute2", "iptables", "sysvinit-core", "cron", "tzdata", "ca-certificates")
 IMAGES = {
     image.name: image
@@ -148,12 +151,12 @@ def build(image: Image) -> None:
     remove(work)
     work.mkdir(parents=True)
     if image.suite:
-        mirror = [os.environ["NTPLAB_MIRROR"]] if os.environ.get("NTPLAB_MIRROR") else []
         argv = [
             "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
             "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
-            "debootstrap", "--variant=minbase", "--include=" + ",".join(image.packages),
-            image.suite, str(work / "layer"), *mirror,
+            "mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(image.packages),
+            "--hook-directory=/usr/share/mmdebstrap/hooks/maybe-merged-usr", f"--setup-hook={MERGED}",
+            image.suite, str(work / "layer"), os.environ.get("NTPLAB_MIRROR") or MIRROR,
         ]  # fmt: skip
     else:
         mounts = {image.recipe: LAB / image.recipe}
