@@ -1,8 +1,13 @@
 """A host that boots with systemd.
 
 Its systemd has no more rights than the init of any other host. It needs none to mount what is mounted already when it starts,
-and nothing else of its work would touch the machine. What it cannot do, it leaves out by itself, as in any container: a
-service's own view of the file system (PrivateTmp=, ProtectSystem= and their like), device events and mount units.
+and nothing else of its work would touch the machine. It differs from one that has a kernel of its own:
+- It leaves out what it has no right to, as in any container: a service's own view of the file system (PrivateTmp=,
+  ProtectSystem= and their like), and whatever the kernel would have to be asked for by BPF (DevicePolicy=, IPAddressDeny=).
+- There is no udev, and there are no device units.
+- It does not put forward a clock that is older than itself; on real hardware the clock is never before systemd's own release.
+- A timer by the calendar does not elapse while the host's clock is not the machine's. Timers by seconds are not affected.
+- Units that need CAP_SYS_TIME start without it: drop-ins of the image clear their ConditionCapability=.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ make_repository() {
         build_rpm chrony.spec --define "debs $scratch/debs" --define "build $build"
     done
     mkdir -p /srv/yum
-    cp "$scratch"/rpm/RPMS/*/chrony*.rpm /srv/yum/
+    cp "$scratch"/rpm/RPMS/x86_64/*.rpm /srv/yum/
     createrepo_c -q /srv/yum
-    rpm -U --force-debian "$scratch"/rpm/RPMS/noarch/el9-platform-*.rpm
+    rpm -U --force-debian "$scratch"/rpm/RPMS/noarch/*.rpm
 }
 
 install_programs
