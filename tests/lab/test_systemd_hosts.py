@@ -162,6 +162,8 @@ def test_el9_has_the_layout_of_el9_and_a_package_that_verifies(lab):
     ]
     words = host.run(["ps", "-C", "chronyd", "-o", "user=,args="]).check().out.split()
     assert words[:2] == ["chrony", "/usr/sbin/chronyd"] and words[-2:] == ["-F", "2"]
+    # timedatectl knows it as the one that keeps the time.
+    assert host.run(["timedatectl", "show", "-p", "NTP", "-p", "CanNTP"]).check().out == "CanNTP=yes\nNTP=yes\n"
     # The commands that only the socket takes.
     assert "Remote address" in host.run(["chronyc", "-n", "ntpdata"]).check().out
     assert solo.call(host, "pkg.version", "firewalld") == "1.3.3-1.el9.lab"
