@@ -296,4 +296,4 @@ def prune() -> list[str]:
 
 
 if __name__ == "__main__":
-    ensure(["el6", "modern"])
+    ensure(["el6", "modern", "el9", "debian13"])

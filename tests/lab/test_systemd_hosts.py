@@ -39,6 +39,7 @@ GRAINS = {
 #: The units of the daemons that each kind's repository has, and the file that chrony is configured by.
 DAEMONS = {"el9": {"chrony": "chronyd"}, "debian13": {"ntpsec": "ntpsec", "chrony": "chrony"}}
 CHRONY_CONF = {"el9": "/etc/chrony.conf", "debian13": "/etc/chrony/chrony.conf"}
+SOURCES = "server 10.0.0.1 iburst\nserver 10.0.0.2 iburst\n"
 ONE_STEP = ["chronyd", "-q", "-t", "10", "server 10.0.0.1 iburst maxsamples 1"]
 
 
@@ -61,6 +62,16 @@ def host(request, lab):
 
 def active(host, unit: str) -> str:
     return host.run(["systemctl", "is-active", unit]).out.strip()
+
+
+def chrony(host) -> str:
+    """The unit of chrony, which has the lab's internet as its sources; it is installed if it is not yet."""
+    unit = DAEMONS[host.name]["chrony"]
+    if host.run(["test", "-e", CHRONY_CONF[host.name]]).rc != 0:
+        solo.call(host, "pkg.install", "chrony")
+        host.write(CHRONY_CONF[host.name], f"{SOURCES}makestep 1 3\n")
+        host.run(["systemctl", "restart", unit]).check()
+    return unit
 
 
 def test_it_boots_in_seconds_and_nothing_fails(lab, host):
@@ -120,11 +131,10 @@ def test_a_daemon_is_installed_and_sets_the_clock_of_its_host_alone(lab, kind, p
     assert host.run(["systemctl", "is-enabled", unit]).check().out == "enabled\n"
     host.run(["systemctl", "stop", unit]).check()
     assert active(host, unit) == "inactive"
-    sources = "server 10.0.0.1 iburst\nserver 10.0.0.2 iburst\n"
     if package == "chrony":
-        host.write(CHRONY_CONF[kind], f"{sources}makestep 1 3\n")
+        host.write(CHRONY_CONF[kind], f"{SOURCES}makestep 1 3\n")
     else:
-        host.write("/etc/ntpsec/ntp.conf", sources)
+        host.write("/etc/ntpsec/ntp.conf", SOURCES)
     host.set_clock(-500.0)
     steps, began = host.time.counters["steps"], time.monotonic()
     assert solo.call(host, "service.start", unit) and active(host, unit) == "active"
@@ -138,7 +148,7 @@ def test_a_daemon_is_installed_and_sets_the_clock_of_its_host_alone(lab, kind, p
 
 
 def test_one_step_by_chronyd_is_of_the_size_that_the_clock_was_wrong_by(host):
-    unit = DAEMONS[host.name]["chrony"]
+    unit = chrony(host)
     host.run(["systemctl", "stop", unit]).check()
     host.set_clock(123.25)
     steps = host.time.counters["steps"]
@@ -153,6 +163,7 @@ def test_one_step_by_chronyd_is_of_the_size_that_the_clock_was_wrong_by(host):
 
 def test_el9_has_the_layout_of_el9_and_a_package_that_verifies(lab):
     host = lab.hosts["el9"]
+    chrony(host)
     assert host.run(["rpm", "-V", "chrony"]).out.split() == ["S.5....T.", "c", "/etc/chrony.conf"]
     owners = host.run(["stat", "-c", "%n %a %U:%G", "/etc/chrony.keys", "/var/lib/chrony", "/run/chrony"]).check().out
     assert owners.splitlines() == [
@@ -187,7 +198,7 @@ def test_firewalld_guards_el9_and_forgets_what_is_not_permanent(lab):
 
 @pytest.mark.parametrize("clean", [True, False], ids=["reboot", "power cut"])
 def test_it_comes_back_with_its_disk_and_its_services_and_without_the_rest(host, clean):
-    unit = DAEMONS[host.name]["chrony"]
+    unit = chrony(host)
     boots = len(host.run(["journalctl", "--list-boots", "--no-pager", "-q"]).out.splitlines())
     first = host.read("/proc/sys/kernel/random/boot_id")
     host.write("/etc/kept", f"{clean}\n")
