@@ -9,6 +9,12 @@ from pathlib import Path
 
 from tests.lab import cgroups
 
+#: Settings that a host must not reach; systemd would set some of them when it starts.
+KERNEL = (
+    "net/ipv4/ip_forward", "kernel/hostname", "kernel/random/boot_id", "kernel/core_pattern", "kernel/printk", "fs/nr_open",
+    "fs/file-max",
+)  # fmt: skip
+
 
 def machine() -> dict:
     """What must be the same on the machine before, during and after a lab. Other labs may come and go meanwhile."""
@@ -23,12 +29,19 @@ def machine() -> dict:
         if os.path.islink("/etc/localtime")
         else Path("/etc/localtime").read_bytes(),
         "firewall": subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.count("-A"),
-        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
-        "hostname": Path("/proc/sys/kernel/hostname").read_text(),
-        "boot": Path("/proc/sys/kernel/random/boot_id").read_text(),
-        "control groups": [p.name for p in cgroups.root().iterdir() if p.is_dir() and not p.name.startswith("ntplab")],
-        "controllers": (cgroups.root() / "cgroup.subtree_control").read_text(),
+        "kernel": {name: Path("/proc/sys", name).read_text() for name in KERNEL},
+        "control groups": control_groups(),
     }
+
+
+def control_groups() -> tuple[str, list[str]] | None:
+    """The controllers that the machine's groups have, and the groups but for those of labs; None if there is no cgroup2."""
+    try:
+        root = cgroups.root()
+    except RuntimeError:
+        return None
+    groups = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("ntplab"))
+    return (root / "cgroup.subtree_control").read_text(), groups
 
 
 def clock_shift() -> float:
