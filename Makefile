@@ -13,7 +13,7 @@ PYTHON := $(VENV)/bin/python
 # `su` without `-` leaves root without the folders of root's programs.
 export PATH := $(PATH):/usr/sbin:/sbin
 # What the lab needs of Debian, by the program that shows whether it is there.
-PROGRAMS := debootstrap:debootstrap iptables:iptables nft:nftables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chattr:e2fsprogs chromium:chromium
+PROGRAMS := mmdebstrap:mmdebstrap iptables:iptables nft:nftables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chattr:e2fsprogs chromium:chromium
 
 help:
 	@sed -n 's/^# //p' Makefile

@@ -8,16 +8,19 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from tests.lab import cgroups
 from tests.lab.host import NamespaceHost
-from tests.lab.images import CACHE, LAB, ensure, remove
+from tests.lab.images import CACHE, IMAGES, LAB, ensure, remove
 from tests.lab.master import SCRIPTS, Master
 from tests.lab.network import Network, namespaces, remove_namespace
+from tests.lab.systemd_host import SystemdHost
 from tests.lab.upstream import Upstream
 
 INTERNET = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
@@ -30,7 +33,11 @@ class Role:
 
     name: str
     address: str
-    image: str  # "el6" or "modern"
+    image: str  # "el6" or "modern", or one of SYSTEMD
+
+
+#: The kinds of host that boot with systemd.
+SYSTEMD = ("el9", "debian13")
 
 
 CAST = (
@@ -73,12 +80,24 @@ MINION = {
 }
 
 
-def python_folders() -> tuple[Path, ...]:
-    """The machine folders a modern host needs to run the Python this runs on: our environment, and the interpreter behind it."""
-    folders = [SCRIPTS.parent]
+#: The interpreter that this runs on.
+PYTHON = Path(sys.executable).resolve()
+
+
+def python_paths(kind: str) -> tuple[Path, ...]:
+    """What of the machine a host of this kind needs to run the Python this runs on: our environment, the interpreter behind it."""
+    if kind == "el6":  # it has its own Salt
+        return ()
     if not sys.base_prefix.startswith("/usr"):
-        folders.append(Path(sys.base_prefix))
-    return tuple(folders)
+        return SCRIPTS.parent, Path(sys.base_prefix)
+    if any((layer / str(PYTHON).lstrip("/")).exists() for layer in IMAGES[kind].layers()):
+        return (SCRIPTS.parent,)
+    return SCRIPTS.parent, PYTHON, Path(sysconfig.get_path("stdlib"))
+
+
+def launcher(program: str) -> str:
+    """A script for a host that starts one of our programs with our Python: /usr/bin/python3 may be another one there."""
+    return f'#!/bin/bash\nexec -a {SCRIPTS}/python3 {PYTHON} {SCRIPTS}/{program} "$@"\n'
 
 
 class Cluster:
@@ -135,8 +154,9 @@ class Cluster:
         show: tuple[Path, ...] = (),
     ) -> NamespaceHost:
         """Bring a host of the cast up, its clocks these seconds ahead of the true time; `show` are folders it may read."""
-        binds = (*python_folders(), *show) if role.image == "modern" else show
-        host = NamespaceHost(
+        binds = (*python_paths(role.image), *show)
+        make = SystemdHost if role.image in SYSTEMD else NamespaceHost
+        host = make(
             self.network, role.name, role.address, role.image, self.folder / "hosts" / role.name, clock, rtc, binds
         )
         self.hosts[role.name] = host
@@ -144,8 +164,9 @@ class Cluster:
         host.put("/etc/salt/minion", yaml.safe_dump({**MINION, "id": role.name, **(minion or {})}).encode())
         if role.image == "modern":
             host.put("/etc/default/salt-minion", f"DAEMON={SCRIPTS}/salt-minion\n".encode())
+        if role.image != "el6":
             for program in ("salt-call", "salt-minion"):
-                host.put(f"/usr/local/bin/{program}", f'#!/bin/sh\nexec {SCRIPTS}/{program} "$@"\n'.encode(), 0o755)
+                host.put(f"/usr/local/bin/{program}", launcher(program).encode(), 0o755)
         host.boot()
         return host
 
@@ -204,15 +225,17 @@ def down() -> list[str]:
             continue
         for name in namespaces(folder.name):
             remove_namespace(name)
+        for group in cgroups.named(folder.name):
+            cgroups.remove(group)
         remove(folder)
         removed.append(folder.name)
     return removed
 
 
-def ready(say=print) -> None:
-    """Build what the lab needs, if it is not there."""
+def ready(say=print, kinds: tuple[str, ...] = ("el6", "modern")) -> None:
+    """Build what the lab needs for hosts of these kinds, if it is not there."""
     require_root()
-    ensure(["el6", "modern"], say)
+    ensure(list(kinds), say)
 
 
 def wait_until(what, timeout: float, interval: float = 0.5):

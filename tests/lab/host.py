@@ -14,14 +14,16 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from tests.lab import cgroups
 from tests.lab.clock import Clock
 from tests.lab.images import CONFINED, FORBIDDEN, IMAGES, LAB
 from tests.lab.network import Network
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: Bits of /proc/PID/status' CapBnd that no process of a host may have: module, admin, boot, time, mknod.
-DANGEROUS = {16: "sys_module", 21: "sys_admin", 22: "sys_boot", 25: "sys_time", 27: "mknod"}
+#: Bits of /proc/PID/status' CapBnd that no process of a host may have.
+DANGEROUS = {16: "sys_module", 21: "sys_admin", 22: "sys_boot", 25: "sys_time", 27: "mknod", 38: "perfmon", 39: "bpf"}
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class Host:
 class NamespaceHost(Host):
     """A host made of namespaces. Its mounts exist in its own mount namespace only and end with its init."""
 
+    #: The init, and the words that stand in front of it.
+    init: tuple[str, ...] = ("/sbin/init",)
+
     def __init__(
         self,
         network: Network,
@@ -111,7 +116,7 @@ class NamespaceHost(Host):
         rtc: float | None = None,
         binds: tuple[Path, ...] = (),
     ) -> None:
-        """`clock` and `rtc` are offsets from the true time in seconds; `binds` are machine folders shown read-only."""
+        """`clock` and `rtc` are offsets from the true time in seconds; `binds` are what of the machine is shown read-only."""
         self.network, self.name, self.address, self.platform = network, name, address, image
         self.folder, self.binds = folder, binds
         self.layers = IMAGES[image].layers()
@@ -140,22 +145,32 @@ class NamespaceHost(Host):
         namespace = self.network.plug(self.name, self.address)
         self.time.boot()
         with open(self.folder / "console", "ab") as console:
-            self.process = subprocess.Popen(
-                [
-                    "ip", "netns", "exec", namespace,
-                    "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
-                    "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
-                    "bash", "-c", self._boot_script(),
-                ],
-                stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+            self.process = self._start(namespace, console)
         self._wait_for_init()
+
+    def _start(self, namespace: str, console: IO, join: tuple[str, ...] = (), descriptors: tuple[int, ...] = ()):
+        """Begin to boot. `join` stands in front of the boot script, which has these file descriptors of ours as well."""
+        return subprocess.Popen(
+            [
+                "ip", "netns", "exec", namespace,
+                "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
+                "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
+                *join, "bash", "-c", self._boot_script(),
+            ],
+            stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True,
+            pass_fds=descriptors,
+        )  # fmt: skip
+
+    def _own_mounts(self) -> list[str]:
+        """Commands for what this kind of host has mounted besides; the working directory is its root."""
+        return []
 
     def _boot_script(self) -> str:
         """What stands between the machine and the host's init: its root, its devices, and the loss of every dangerous right."""
         f, lower = self.folder, ":".join(map(str, self.layers))
         binds = [
-            f"mkdir -p {f}/root{p}; mount --bind {p} {f}/root{p}; mount -o remount,bind,ro {f}/root{p}"
+            f"{f'mkdir -p {f}/root{p}' if p.is_dir() else f'touch {f}/root{p}'}; "
+            f"mount --bind {p} {f}/root{p}; mount -o remount,bind,ro {f}/root{p}"
             for p in self.binds
         ]
         return "\n".join(
@@ -173,22 +188,23 @@ class NamespaceHost(Host):
                 "mount -t tmpfs tmpfs dev/shm",
                 "ln -s pts/ptmx dev/ptmx; ln -s /proc/self/fd dev/fd",
                 "ln -s /proc/self/fd/0 dev/stdin; ln -s /proc/self/fd/1 dev/stdout; ln -s /proc/self/fd/2 dev/stderr",
+                *self._own_mounts(),
                 *binds,
                 "mkdir -p .machine; pivot_root . .machine; umount -l /.machine; rmdir /.machine",
                 # Kernel settings are the machine's, except those of the host's own network.
-                "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
+                "mount --rbind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
                 "mount --bind /proc/sys/net /proc/sys/net",
-                f"exec setpriv --bounding-set={CONFINED} --inh-caps=-all env -i PATH={PATH} TERM=dumb /sbin/init",
+                f"exec setpriv --bounding-set={CONFINED} --inh-caps=-all env -i PATH={PATH} TERM=dumb {' '.join(self.init)}",
             ]
         )
 
     def _wait_for_init(self, timeout: float = 60) -> None:
         """Find init's process id on the machine; it is known by its program, so no earlier step is taken for it."""
-        until = time.monotonic() + timeout
+        until, program = time.monotonic() + timeout, os.path.basename(self.init[-1])
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-                if children and os.path.basename(os.readlink(f"/proc/{children[0]}/exe")) == "init":
+                if children and os.path.basename(os.readlink(f"/proc/{children[0]}/exe")) == program:
                     self.pid = int(children[0])
                     return
             except FileNotFoundError:
@@ -201,12 +217,15 @@ class NamespaceHost(Host):
         if clean:
             self.run(["shutdown", "-r", "now"])
             until = time.monotonic() + 60
-            while not Path(f"/proc/{self.pid}/root/run/lab-down").exists():
+            while not self._is_down():
                 if time.monotonic() > until:
                     raise RuntimeError(f"{self.name} does not shut down")
                 time.sleep(0.05)
         self._power_off()
         self.boot()
+
+    def _is_down(self) -> bool:
+        return Path(f"/proc/{self.pid}/root/run/lab-down").exists()
 
     def _power_off(self) -> None:
         """End init, and with it everything in its process namespace."""
@@ -282,8 +301,10 @@ def enter(pid: int) -> list[str]:
     held = dangerous_rights(pid)
     if held:
         raise RuntimeError(f"process {pid} may still have {', '.join(held)}: it is no host of the lab")
+    group = cgroups.of(pid)
+    join = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', f"{group}/{cgroups.VISITORS}/cgroup.procs"] if group else []
     return [
-        "nsenter", "-t", str(pid), "-m", "-p", "-u", "-i", "-n", "-r", "-w",
+        *join, "nsenter", "-t", str(pid), "-m", "-p", "-u", "-i", "-n", *(["-C"] if group else []), "-r", "-w",
         "setpriv", f"--bounding-set={CONFINED}", "--inh-caps=-all",
         "env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8",
     ]  # fmt: skip

@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +29,8 @@ CACHE = Path(os.environ.get("NTPLAB_CACHE", PROJECT / ".lab"))
 
 #: What no process of the lab ever holds, neither in a build step nor in a host.
 FORBIDDEN = "-sys_time,-sys_module,-sys_boot,-sys_rawio,-syslog"
-#: What a host's processes lose as well, once its mounts are made.
-CONFINED = FORBIDDEN + ",-sys_admin,-mknod,-mac_admin"
+#: What a host's processes lose as well, once its mounts are made: perfmon and bpf by number, as Debian 11 has no name for them.
+CONFINED = FORBIDDEN + ",-sys_admin,-mknod,-mac_admin,-cap_38,-cap_39"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Image:
 
     name: str
     parent: str | None = None
-    suite: str = ""  # a Debian suite: the layer is made by debootstrap
-    packages: tuple[str, ...] = ()  # what debootstrap puts in
+    suite: str = ""  # a Debian suite: the layer is made by mmdebstrap
+    packages: tuple[str, ...] = ()  # what mmdebstrap puts in
     recipe: str = ""  # a folder beside this file: its build.sh runs in the jail, the folder is at /lab/<name>
     wheels: bool = False  # the Python 2.7 wheels are at /lab/wheels
 
@@ -69,6 +70,9 @@ class Image:
         return [self.path / "layer", *below]
 
 
+MIRROR = "http://deb.debian.org/debian"
+#: /bin, /lib and /sbin are links into /usr, as an installation has it. Later suites see to that themselves.
+MERGED = 'cd "$1" && for d in bin lib lib64 sbin; do [ -L $d ] || { mkdir -p usr/$d && ln -s usr/$d $d; }; done'
 COMMON = ("netbase", "procps", "iproute2", "iptables", "sysvinit-core", "cron", "tzdata", "ca-certificates")
 IMAGES = {
     image.name: image
@@ -86,9 +90,25 @@ IMAGES = {
             suite="bookworm",
             packages=(*COMMON, "python3", "python3-ntp", "perl", "bzip2", "util-linux-extra", "libbsd0", "libcap2"),
         ),
-        Image("modern", parent="debian12", recipe="modern"),
+        Image("apt12", parent="debian12", recipe="apt"),
+        Image("modern", parent="apt12", recipe="modern"),
+        Image("systemd12", parent="debian12", recipe="systemd"),
+        Image("el9", parent="systemd12", recipe="el9"),
+        Image(
+            "trixie",
+            suite="trixie",
+            packages=(*(package for package in COMMON if package != "sysvinit-core"), "systemd-sysv", "dbus", "nftables",
+                      "python3", "python3-ntp", "perl", "bzip2", "util-linux-extra", "libbsd0", "libcap2", "libedit2",
+                      "libgnutls30t64", "libnettle8t64", "libseccomp2", "ucf"),
+        ),
+        Image("systemd13", parent="trixie", recipe="systemd"),
+        Image("debian13", parent="systemd13", recipe="apt"),
     )
 }  # fmt: skip
+
+
+#: Held while the image is built.
+BUILDING = {name: threading.Lock() for name in IMAGES}
 
 
 def jail(layers: list[Path], work: Path, argv: list[str], mounts: dict[str, Path]) -> list[str]:
@@ -131,12 +151,12 @@ def build(image: Image) -> None:
     remove(work)
     work.mkdir(parents=True)
     if image.suite:
-        mirror = [os.environ["NTPLAB_MIRROR"]] if os.environ.get("NTPLAB_MIRROR") else []
         argv = [
             "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
             "setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
-            "debootstrap", "--variant=minbase", "--include=" + ",".join(image.packages),
-            image.suite, str(work / "layer"), *mirror,
+            "mmdebstrap", "--mode=root", "--variant=minbase", "--include=" + ",".join(image.packages),
+            "--hook-directory=/usr/share/mmdebstrap/hooks/maybe-merged-usr", f"--setup-hook={MERGED}",
+            image.suite, str(work / "layer"), os.environ.get("NTPLAB_MIRROR") or MIRROR,
         ]  # fmt: skip
     else:
         mounts = {image.recipe: LAB / image.recipe}
@@ -252,17 +272,18 @@ def ensure(names: list[str], say: Callable[[str], None] = print) -> None:
 
 def ensure_chain(name: str, say: Callable[[str], None]) -> None:
     image = IMAGES[name]
-    if image.built:
-        say(f"{name}: there")
-        return
-    if image.parent:
-        ensure_chain(image.parent, say)
-    start = time.monotonic()
-    say(f"{name}: building")
-    if image.wheels:
-        fetch_wheels()
-    build(image)
-    say(f"{name}: built in {time.monotonic() - start:.0f} s")
+    with BUILDING[name]:  # the parent of two
+        if image.built:
+            say(f"{name}: there")
+            return
+        if image.parent:
+            ensure_chain(image.parent, say)
+        start = time.monotonic()
+        say(f"{name}: building")
+        if image.wheels:
+            fetch_wheels()
+        build(image)
+        say(f"{name}: built in {time.monotonic() - start:.0f} s")
 
 
 def prune() -> list[str]:
@@ -275,4 +296,4 @@ def prune() -> list[str]:
 
 
 if __name__ == "__main__":
-    ensure(["el6", "modern"])
+    ensure(["el6", "modern", "el9", "debian13"])

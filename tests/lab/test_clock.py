@@ -111,6 +111,14 @@ def test_an_offset_is_injected_exactly(state):
     assert clock.counters["steps"] == 2
 
 
+def test_a_step_of_nothing_by_which_chronyd_tries_the_call_is_not_counted(state):
+    clock = Clock.create(state, offset_s=-100)
+    status = python(state, "adjtimex(modes=ADJ_SETOFFSET); result = adjtimex()[0]")
+    assert status == TIME_ERROR
+    assert clock.error() == pytest.approx(-100, abs=1e-5)
+    assert clock.counters["steps"] == 0
+
+
 def test_a_step_voids_a_slew_but_keeps_the_frequency(state):
     clock = Clock.create(state)
     left, status = python(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -15,29 +14,8 @@ import pytest
 from tests.lab.cluster import Cluster, Role, down, wait_until
 from tests.lab.host import dangerous_rights
 from tests.lab.images import CACHE, PROJECT
+from tests.lab.machine import clock_shift, machine
 from tests.lab.network import namespaces
-
-
-def machine() -> dict:
-    """What must be the same on the machine before and after a lab."""
-    devices = sorted(
-        (str(p), p.lstat().st_mode, p.lstat().st_uid) for p in Path("/dev").iterdir() if not p.name.startswith("tty")
-    )
-    return {
-        "devices": devices,
-        "device file system": [line for line in Path("/proc/mounts").read_text().splitlines() if " /dev " in line],
-        "zone": os.readlink("/etc/localtime")
-        if os.path.islink("/etc/localtime")
-        else Path("/etc/localtime").read_bytes(),
-        "firewall": subprocess.run(["iptables-save"], capture_output=True, text=True).stdout.count("-A"),
-        "forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(),
-        "lab mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if str(CACHE) in line],
-    }
-
-
-def clock_shift() -> float:
-    """The machine's clock against its raw oscillator: a step or a new rate shows as a change."""
-    return time.time() - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)
 
 
 def test_the_machine_is_untouched_while_hosts_step_their_clocks_and_after(images):

@@ -119,6 +119,8 @@ int64_t labclock_rtc_ns(const struct labclock_state *state, int64_t mono_ns)
 /* A program sets the clock. As ntp_clear() does: a pending slew is void, the learnt frequency stays. */
 void labclock_step(struct labclock_state *state, int64_t virt_ns)
 {
+    /* chronyd tries the call by a step of nothing before it relies on it: what counts is a clock that moves. */
+    state->steps += virt_ns != state->virt_ns;
     state->virt_ns = virt_ns;
     state->frac_ns = 0;
     state->offset_ns = 0;
@@ -126,7 +128,6 @@ void labclock_step(struct labclock_state *state, int64_t virt_ns)
     state->maxerror_us = MAX_ERROR_US;
     state->esterror_us = MAX_ERROR_US;
     state->status |= STA_UNSYNC;
-    state->steps++;
 }
 
 /* process_adj_status(): turning the PLL off clears even the bits programs cannot set. */
