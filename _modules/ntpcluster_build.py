@@ -14,10 +14,6 @@ import zlib
 
 __virtualname__ = "ntpcluster_build"
 
-# What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
-# without ``limited`` (ntp's accopt.html).
-CLIENT_FLAGS = "kod limited"
-
 # ntpd follows the first source from which it has enough packets: if that one lies, a daemon that has just started steps
 # a right clock (measured: 3 s wrong within 8 s). So where there are three, two have to agree. Of two, one may fail.
 MAJORITY = 3
@@ -58,8 +54,8 @@ def build(pillar, defaults, platform, host):
     package = settings["package"]
     conflicts = settings["conflicts"]
     method = tier.get("method") or settings["method"]
-    limit = settings["step"]["limit"]
-    return {
+    platform = __salt__["ntpcluster_daemon.platform"](platform, tier.get("daemon") or settings["daemon"])
+    made = {
         "id": host["id"],
         "tier": name,
         "level": _level(tiers, name),
@@ -68,11 +64,10 @@ def build(pillar, defaults, platform, host):
         "method": method,
         "cron": _cron(settings["cron"], host["id"]),
         "timezone": settings["timezone"],
-        "platform": platform if limit is None else _without_first_jump(platform),
+        "platform": platform,
         "package": dict(package, names=package["names"] or platform["packages"]),
         "sources": sources,
         "serves": serves,
-        "restrict": _restrict(sources, serves, platform["grammar"]),
         "step_tickers": [source["address"] for source in sources],
         "firewall": dict(settings["firewall"], networks=_open_to(serves, method)),
         "step": settings["step"],
@@ -91,10 +86,10 @@ def build(pillar, defaults, platform, host):
         "orphan": settings["orphan"] if serves else None,
         # But whose time comes from one is to know it.
         "orphan_stratum": settings["orphan"],
-        "options": _options(_limited(_without_minsane(settings["options"]), limit)),
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
+    return dict(made, **__salt__[__salt__["ntpcluster_daemon.doing"](platform, "configuration")](made, settings))
 
 
 def _open_to(serves, method):
@@ -111,37 +106,6 @@ def _minsane(tos, sources):
     """
     default = MINSANE if len(sources) >= MAJORITY else 1
     return tos.get("minsane", min(default, tos.get("minclock", MINCLOCK)))
-
-
-def _without_minsane(options):
-    """
-    Return the directives without ``tos minsane``, which has a line of its own.
-    """
-    tos = {name: value for name, value in (options.get("tos") or {}).items() if name != "minsane"}
-    return {name: value for name, value in dict(options, tos=tos).items() if name != "tos" or value}
-
-
-def _limited(options, limit):
-    """
-    Return the directives with ``step:limit`` added: the daemon must not jump further than a step may either.
-    """
-    if limit is None:
-        return options
-    return dict(options, tinker=dict({"panic": limit}, **options.get("tinker") or {}))
-
-
-def _without_first_jump(platform):
-    """
-    Return the platform without ``-g``, by which ntpd's first jump would be of any distance. Where no file says how the
-    daemon is started nothing can be taken out; ``ntpcluster_misfits`` tells that.
-    """
-    settings = platform["sysconfig_ntpd"]
-    if settings is None:
-        return platform
-    values = [
-        dict(one, value=" ".join(word for word in one["value"].split() if word != "-g")) for one in settings["values"]
-    ]
-    return dict(platform, sysconfig_ntpd=dict(settings, values=values))
 
 
 def _settings(pillar, defaults):
@@ -223,85 +187,6 @@ def _sources(tier, tiers, host):
         source["line"] = " ".join(words)
         sources.append(source)
     return sources
-
-
-def _restrict(sources, serves, grammar):
-    """
-    Return the access rules of ntp.conf.
-
-    ntpd applies them to every packet, the answers of our own servers included, so a default that drops
-    everything is possible only when each server has a rule that lets it in. By address there always is one.
-    By name it takes ``restrict source``, which ntpd 4.2.6 does not have (it takes the word for a host name
-    and drops the line); there everyone may ask for the time, at a limited rate, and the firewall keeps
-    strangers out.
-
-    Flags for the same address add up (RESTRICT_FLAGS in ntp_restrict.c), so a network of length 0 could not
-    take ``ignore`` off the default: who serves everyone has no ``ignore`` there.
-    """
-    named = [source for source in sources if not __salt__["ntpcluster_address.family"](source["address"])]
-    closed = not any(served["network"].endswith("/0") for served in serves)
-    if named and not grammar["restrict_source"]:
-        closed = False
-    client = "{} {}".format(CLIENT_FLAGS, grammar["refuse"])
-    if closed:
-        blocks = [("Nobody gets an answer, except as said below.", grammar["default"], "ignore")]
-    else:
-        comment = "Everyone may ask for the time, at a limited rate, and for nothing else."
-        blocks = [(comment, grammar["default"], client)]
-    blocks.append(("This host itself may do everything.", grammar["loopback"], ""))
-    if closed:
-        who = ["source"] if named else [source["address"] for source in sources]
-        blocks.append(("Our servers may answer, and do nothing else.", who, grammar["refuse"]))
-    who = ["{address} mask {netmask}".format(**served) for served in serves if not served["network"].endswith("/0")]
-    if who:
-        blocks.append(("These may ask for the time, at a limited rate, and for nothing else.", who, client))
-    return [
-        {"comment": comment, "lines": ["restrict {} {}".format(each, flags).strip() for each in who]}
-        for comment, who, flags in blocks
-    ]
-
-
-def _options(options):
-    """
-    Return the finished lines for the checked directives of ``options``, sorted by directive.
-    """
-    lines = []
-    for directive in sorted(options):
-        value = options[directive]
-        if directive == "filegen":
-            for name in sorted(value):
-                words = [directive, name]
-                for word in ("file", "type"):
-                    if word in value[name]:
-                        words += [word, value[name][word]]
-                for word, yes, no in (("link", "link", "nolink"), ("enable", "enable", "disable")):
-                    if word in value[name]:
-                        words.append(yes if value[name][word] else no)
-                lines.append(words)
-        elif directive == "interface":
-            lines += [[directive, action, _card(rule[action])] for rule in value for action in rule]
-        elif isinstance(value, dict):
-            lines.append([directive] + [word for name in sorted(value) for word in (name, _figure(value[name]))])
-        else:
-            lines.append([directive] + (value if isinstance(value, list) else [value]))
-    return [" ".join(words) for words in lines]
-
-
-def _card(name):
-    """
-    Write a network card or address the way ntp.conf reads it: in quotes, or a card called `ntp` would be a word of the
-    grammar; the words that are meant, without.
-    """
-    return name if name in ("all", "ipv4", "ipv6", "wildcard") else '"{}"'.format(name)
-
-
-def _figure(number):
-    """
-    Write a number the way ntp.conf reads it: never with an exponent.
-    """
-    if isinstance(number, float):
-        return "{:.9f}".format(number).rstrip("0").rstrip(".")
-    return "{}".format(number)
 
 
 def _cron(cron, minion):

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What the pillar's ``step`` and ``options`` mean in chrony.conf. Pure functions; nothing here is read or written.
+Internal. What the pillar's ``step`` and ``options`` mean in chrony.conf. Pure functions; nothing here is read or written.
 
 Of ntp.conf's directives four have the same meaning to chronyd and are translated, so that one pillar serves both daemons.
 The others are refused on a host with chrony, with what to write instead: a directive that is left out in silence would be
@@ -11,11 +11,13 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 
+__virtualname__ = "ntpcluster_chrony_conf"
+
 #: The first clock updates, in which the clock may be stepped; later it is slewed.
 FIRST_UPDATES = 3
 
 #: ntpd refuses to jump further unless it has just started (CLOCK_PANIC in ntp.h); chronyd by itself would slew it for hours.
-PANIC_S = 1000
+PANIC_S = 1000.0
 
 #: Directives of ntp.conf that are translated, where they have words: those words.
 TRANSLATED = {"tinker": ("panic", "step"), "tos": ("minsane", "maxdist")}
@@ -57,18 +59,12 @@ OWN = {
 
 def refused(options):
     """
-    What of the pillar's ``options`` chrony.conf cannot have.
+    Internal. What of the pillar's ``options`` chrony.conf cannot have.
 
     options
         The mapping under ``ntp:options``, or None.
 
     Returns a list of {``key`` (``ntp:options:tinker:allan``), ``message`` (what is allowed, or what to write instead)}.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chrony_conf.refused '{tinker: {allan: 1500}}'
     """
     found = []
     for name in sorted(options or {}):
@@ -90,7 +86,7 @@ def refused(options):
 
 def lines(options, step):
     """
-    The finished lines of chrony.conf for how the clock may jump, and for further directives.
+    Internal. The finished lines of chrony.conf for how the clock may jump, and for further directives.
 
     options
         The mapping under ``ntp:options``, of which ``refused`` says nothing; or None.
@@ -101,12 +97,6 @@ def lines(options, step):
     ignored and not made, however often; the daemon goes on, and its sources show why it follows nobody. With a limit that
     holds from the first update on, without one after the first three. ``tinker:panic`` 0 takes the limit away;
     ``tinker:step`` 0 forbids to step at all.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chrony_conf.lines '{leapsectz: right/UTC}' '{threshold: 0.128, limit: null}'
     """
     options = options or {}
     tinker, tos = options.get("tinker") or {}, options.get("tos") or {}

@@ -1,9 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-What chronyd says of itself and its sources, in the words in which a daemon is judged, whichever it is.
+Internal. What chronyd says of itself and its sources, in the words in which a daemon is judged, whichever it is.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_chrony_look"
 
 #: What one run of chronyc is asked for a look. To who is not root the last three are refused.
 COMMANDS = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
@@ -16,7 +18,7 @@ KISSES = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTSN"
 UNWANTED = ("DENY", "RSTR")
 
 #: Failed tests as bits, where RFC 5905 numbers them (ntpd's `flash`), and chrony's test of a loop as ntpd's twelfth.
-BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
+TESTS_AS_BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
 DENIED, AUTHENTICATION = 0x008, 0x010
 
 #: Errors after which nothing vouches for what was said before. The others are refusals of one command.
@@ -28,7 +30,7 @@ LAST_FOUR = 0x0F
 
 def look(read, now=None):
     """
-    Put what chronyc said into the neutral form.
+    Internal. Put what chronyc said into the neutral form.
 
     read
         ``ntpcluster_chronyc.parse`` of a run with COMMANDS (``-n -c -m``); what it lacks is unknown.
@@ -63,8 +65,6 @@ def look(read, now=None):
 
     chronyc's offsets of sources are those of the time that chronyd has corrected already: while it slews, they are near
     zero and the clock is wrong all the same (seen: 1.97 s). So what is still to be slewed is added to each.
-
-    CLI Example: none; it takes what ``ntpcluster_chronyc.parse`` returns.
     """
     answers = dict.fromkeys(COMMANDS)
     answers.update(read["answers"])
@@ -182,7 +182,7 @@ def _flash(row, packet, key):
     """Failed tests as bits: those of the last packet, and what else shows that none can pass."""
     if not packet:
         return None
-    flash = sum(BITS.get(test, 0) for test in packet["failed"] or [])
+    flash = sum(TESTS_AS_BITS.get(test, 0) for test in packet["failed"] or [])
     if packet["refid"] in UNWANTED and "6" in (packet["failed"] or []):
         flash |= DENIED
     unsigned = packet["received"] > packet["valid"] and not row["reach"] & LAST_FOUR

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What ``chronyc`` prints, as data.
+Internal. What ``chronyc`` prints, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
@@ -24,6 +24,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import re
 import socket
+
+__virtualname__ = "ntpcluster_chronyc"
 
 # A thousand sources make about 600000 characters with all of their answers.
 MAX_TEXT = 800000
@@ -245,13 +247,7 @@ def _refid(refid, name):
 
 def is_address(text):
     """
-    Tell whether a name that chronyc prints is an address, with or without a zone.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyc.is_address 10.0.0.1
+    Internal. Tell whether a name that chronyc prints is an address, with or without a zone.
     """
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
@@ -333,7 +329,7 @@ def _text(value):
 
 def parse(commands, stdout, stderr="", retcode=0):
     """
-    Read what one run of ``chronyc -c`` printed.
+    Internal. Read what one run of ``chronyc -c`` printed.
 
     commands
         List of the commands it was given, in their order: ``tracking``, ``sources``, ``sourcestats``, ``activity``,
@@ -379,12 +375,6 @@ def parse(commands, stdout, stderr="", retcode=0):
     - ``authdata``: [{``name``, ``mode`` (None, ``symmetric``, ``nts``), ``key``, ``key_type``, ``key_bits`` (0: this host
       has no such key), ``established_s``, ``attempts``, ``naks``, ``cookies``, ``cookie_length``}]; no clocks
     - ``serverstats``: {``received``, ``dropped``, ``commands_received``, ``commands_dropped``}: packets
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyc.parse '[tracking]' "$(chronyc -n -c tracking)"
     """
     reader = _Reader([command.split()[0] for command in commands])
     lines, cut = _text(stdout)

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-The tables that ``chronyc`` prints for eyes, turned into the columns of ``chronyc -c``.
+Internal. The tables that ``chronyc`` prints for eyes, turned into the columns of ``chronyc -c``.
 
 The tree asks with ``-c`` always. This is for what people send and for captures: chrony 4 and 3, and 1.29, which had fewer
 lines and no ``-c``. The numbers of a table are rounded to four digits.
@@ -10,6 +10,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import calendar
 import re
+
+__virtualname__ = "ntpcluster_chronyc_tables"
 
 #: So many characters are read, as by ntpcluster_chronyc.
 MAX_TEXT = 800000
@@ -57,14 +59,8 @@ _SOURCE = re.compile(
 
 def parse(commands, stdout, stderr="", retcode=0):
     """
-    Read the tables of one run of ``chronyc``. Arguments and return as those of ``ntpcluster_chronyc.parse``; what an older
-    chronyc does not print is None.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyc_tables.parse '[tracking]' "$(chronyc tracking)"
+    Internal. Read the tables of one run of ``chronyc``. Arguments and return as those of ``ntpcluster_chronyc.parse``; what an
+    older chronyc does not print is None.
     """
     text = (stdout or "")[: MAX_TEXT * 4 + 4]
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
@@ -73,18 +69,12 @@ def parse(commands, stdout, stderr="", retcode=0):
 
 def columns(text):
     """
-    The lines that ``chronyc -c`` would have printed, as far as a table tells. A line of no known form stays as it is.
+    Internal. The lines that ``chronyc -c`` would have printed, as far as a table tells. A line of no known form stays as it is.
 
     text
         What chronyc printed without ``-c``, with its legends (``-v``) or without.
 
     Returns a list of lines.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyc_tables.columns "$(chronyc sources)"
     """
     table = _Tables()
     for line in text[:MAX_TEXT].split("\n"):

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-What ``chronyd`` says when it is run once: to step the clock (``-q``), to measure it (``-Q``), to read a file (``-p``).
+Internal. What ``chronyd`` says when it is run once: to step the clock (``-q``), to measure it (``-Q``), to read a file (``-p``).
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
@@ -11,6 +11,8 @@ REF_ModeUpdateOnce in reference.c). Who wants a limit measures first, by ``-Q``.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import re
+
+__virtualname__ = "ntpcluster_chronyd"
 
 MAX_TEXT = 100000
 MAX_LINE = 200
@@ -58,7 +60,7 @@ def _complaint(line):
 
 def once(stdout, stderr="", retcode=0):
     """
-    Read what ``chronyd -q`` or ``chronyd -Q`` said.
+    Internal. Read what ``chronyd -q`` or ``chronyd -Q`` said.
 
     stdout, stderr, retcode
         What it wrote (to stderr, all of it), and how it ended: 0 once it knows the offset.
@@ -72,12 +74,6 @@ def once(stdout, stderr="", retcode=0):
       chronyd does not tell), ``timeout`` (the same, or they disagree, or a name has no address: ``-t`` was over first),
       ``running`` (a daemon runs: with ``-q`` only one may), ``not-permitted``, ``no-user``, ``configuration``, ``usage``,
       ``not-installed``, ``unknown`` (among them a timeout before chrony 4.1, which does not mention it)
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyd.once '' "$(chronyd -Q -t 5 'server 10.0.0.1 iburst maxsamples 1' 2>&1)"
     """
     result = {"offset_s": None, "stepped": None, "version": None, "errors": []}
     for line in _lines(stdout, stderr):
@@ -97,20 +93,14 @@ def once(stdout, stderr="", retcode=0):
 
 def proof(stdout, stderr="", retcode=0):
     """
-    Read what ``chronyd -p -f FILE`` said of a file. It reads directives and options; it opens none of the files they name,
-    and does not see what two directives together forbid (``rtcsync`` and ``rtcfile``, ``ratelimit`` and ``noclientlog``).
+    Internal. Read what ``chronyd -p -f FILE`` said of a file. It reads directives and options; it opens none of the files they
+    name, and does not see what two directives together forbid (``rtcsync`` and ``rtcfile``, ``ratelimit`` and ``noclientlog``).
 
     stdout, stderr, retcode
         What it wrote, and how it ended.
 
     Returns a dict: ``good`` (True, False; None: this chronyd cannot tell, as before 4.0, or could not be run),
     ``message`` (why not), ``line`` (its number) and ``text`` (of the directive); None where unknown.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_chronyd.proof '' "$(chronyd -p -f /etc/chrony.conf 2>&1)" 1
     """
     errors = [complaint for complaint in [_complaint(line) for line in _lines(stderr)] if complaint]
     told = errors[0] if errors else {"code": "unknown", "message": "chronyd ended with code {0}".format(retcode)}

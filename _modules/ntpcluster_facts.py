@@ -19,8 +19,8 @@ def facts():
     """
     Internal. Return what a plan is made of, beside the pillar.
 
-    Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (the entry of platforms.yaml for this host with
-    its ``name`` added, or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
+    Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (see ``platform``, by the daemon that the pillar names for this
+    host; or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
     whether its matcher finds this host (None: Salt cannot read the matcher).
 
     Raises CommandExecutionError when the file server does not have the two files, or others of these names.
@@ -32,11 +32,16 @@ def facts():
         matcher = keys.get("match") if isinstance(keys, dict) else None
         readable = __salt__["ntpcluster_wording.is_text"](matcher) and not __salt__["ntpcluster_matcher.fault"](matcher)
         matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
+    mine = [tiers[name] for name in matches if matches[name]]
+    mine.sort(key=lambda tier: tier["match"].strip() == "*")
+    daemon = ([tier.get("daemon") for tier in mine] + [None])[0] or (
+        pillar["daemon"] if matches and "daemon" in pillar else None
+    )
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
     return {
         "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
-        "platform": None if foreign() else platform(),
+        "platform": None if foreign() else platform(daemon),
         "host": {
             "id": grains["id"],
             "names": sorted({grains[key].lower() for key in ("id", "fqdn", "host", "localhost") if grains[key]}),
@@ -64,9 +69,12 @@ def foreign():
     )
 
 
-def platform():
+def platform(daemon=None):
     """
-    Internal. Return the entry of platforms.yaml for this host, with its ``name`` added.
+    Internal. Return the entry of platforms.yaml for this host as it is with one of its daemons, with its ``name`` added.
+
+    daemon
+        Name of the daemon; None, or one that this platform has not got: the platform's own.
 
     Raises SaltInvocationError on a platform that is not described there.
     """
@@ -74,7 +82,8 @@ def platform():
     if stranger:
         raise SaltInvocationError(stranger)
     name = _platform_name()
-    return dict(_read("salt://ntp/platforms.yaml", is_platforms)[name], name=name)
+    entry = _read("salt://ntp/platforms.yaml", is_platforms)[name]
+    return dict(entry, name=name, **__salt__["ntpcluster_daemon.platform"](entry, daemon))
 
 
 def _platform_name():
@@ -121,7 +130,7 @@ def is_platforms(content):
     """
     Tell whether this can be the content of platforms.yaml.
     """
-    needed = ("packages", "service", "ntp_conf", "grammar")
+    needed = ("own", "daemons", "timezone")
     entries = content.values() if isinstance(content, dict) else ()
     return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
 

@@ -80,7 +80,7 @@ def in_order(found, platform):
     ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
     """
     codes = [code for code, _ in REMEDIES]
-    named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("ntp_conf", "ntp.conf")}
+    named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("conf", "ntp.conf")}
     ordered = []
     for one in sorted(found, key=lambda one: codes.index(one["code"])):
         if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:

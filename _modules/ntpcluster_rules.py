@@ -101,6 +101,7 @@ SETTINGS = {
         "a time zone as below /usr/share/zoneinfo (posix/ and right/ apart), such as Asia/Shanghai",
         64,
     ),
+    "daemon": _word("ntpd", "chrony"),
     "method": _word("ntpd", "cron"),
     "cron": {
         "minute": _null_or(_cron_field(0, 59)),
@@ -206,6 +207,7 @@ OPTIONS = {
 
 TIER_KEYS = {
     "match": MATCHER,
+    "daemon": SETTINGS["daemon"],
     "method": SETTINGS["method"],
     "follows": TIER,
     "sources": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),

@@ -60,9 +60,9 @@ def config_files():
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     platform = plan["platform"]
-    files = [platform["ntp_conf"]]
-    if platform["sysconfig_ntpd"]:
-        files.append(platform["sysconfig_ntpd"]["path"])
+    files = [platform["conf"]]
+    if platform["sysconfig"]:
+        files.append(platform["sysconfig"]["path"])
     if plan["keys"]:
         files.append(platform["keys_file"])
     return files

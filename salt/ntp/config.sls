@@ -5,7 +5,7 @@ include:
   - ntp.package
 
 {% if platform %}
-{{ platform.ntp_conf }}:
+{{ platform.conf }}:
   ntpcluster_deploy.file:
     - source: salt://ntp/files/ntp.conf.jinja
     - require:
@@ -22,8 +22,8 @@ include:
     - require:
       - ntp-is-installed
 
-{% if platform.sysconfig_ntpd %}
-{{ platform.sysconfig_ntpd.path }}:
+{% if platform.sysconfig %}
+{{ platform.sysconfig.path }}:
   ntpcluster_deploy.file:
     - source: salt://ntp/files/sysconfig_ntpd.jinja
     - require:

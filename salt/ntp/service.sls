@@ -9,16 +9,16 @@ include:
 ntp-is-running:
   ntpcluster_deploy.running:
     - watch:
-      - {{ platform.ntp_conf }}
+      - {{ platform.conf }}
       - {{ platform.keys_file }}
-{% if platform.sysconfig_ntpd %}
-      - {{ platform.sysconfig_ntpd.path }}
+{% if platform.sysconfig %}
+      - {{ platform.sysconfig.path }}
 {% endif %}
 
 {% if platform.ntpdate_service %}
 step-at-boot:
   ntpcluster_deploy.step_at_boot:
     - require:
-      - {{ platform.step_tickers or platform.ntp_conf }}
+      - {{ platform.step_tickers or platform.conf }}
 {% endif %}
 {% endif %}

@@ -59,7 +59,7 @@ def test_the_limit_of_a_panic_is_that_of_its_remedy(offset_ms, code):
 def test_the_daemons_pid_file_is_one():
     platforms = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
     assert f"</{ntpcluster_process.PID_FILE.lstrip('/')};" in ntpcluster_service.GUARD
-    (options,) = platforms["RedHat-6"]["sysconfig_ntpd"]["values"]
+    (options,) = platforms["RedHat-6"]["daemons"]["ntpd"]["sysconfig"]["values"]
     assert f"-p {ntpcluster_process.PID_FILE} " in options["value"]
 
 

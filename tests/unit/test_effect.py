@@ -66,7 +66,7 @@ def test_a_daemon_that_may_jump_further_than_the_limit_is_told(panic):
 
 
 def test_a_daemon_whose_options_nobody_can_write_is_told():
-    ((level, key, message),) = told({"tiers": tiers(), "step": {"limit": 60}}, MADE_UP["sysconfig_ntpd"])
+    ((level, key, message),) = told({"tiers": tiers(), "step": {"limit": 60}}, MADE_UP["daemons:ntpd:sysconfig"])
     assert (level, key) == ("warning", "step:limit") and "-g" in message
 
 

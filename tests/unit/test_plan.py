@@ -20,12 +20,11 @@ from _modules import (
     ntpcluster_zones,
 )
 from tests.loaded import FUNCTIONS, MODULES
-from tests.unit.test_validate import GOOD
+from tests.unit.test_validate import GOOD, PLATFORMS
 from tests.unit.test_validate_mutations import mutate
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
-PLATFORMS = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
 PILLAR = yaml.safe_load((ROOT / "pillar/ntp/init.sls").read_text())["ntp"]
 
 KOD = "kod limited nomodify notrap nopeer noquery"
@@ -440,7 +439,7 @@ def minion(monkeypatch, tmp_path):
 def test_the_plan_of_a_minion_comes_from_its_pillar_and_grains(minion):
     made = ntpcluster_plan.plan()
     assert made["tier"] == "client" and made["platform"]["name"] == "RedHat-6"
-    assert made["platform"]["ntp_conf"] == "/etc/ntp.conf"
+    assert made["platform"]["conf"] == "/etc/ntp.conf"
     assert made["step_tickers"] == ["10.0.0.189", "10.0.0.180"]
 
 
@@ -579,8 +578,8 @@ def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):
 
 def test_a_limit_on_steps_binds_the_daemon_as_well():
     free, bound = plan("ntp189", pillar=PILLAR), plan("ntp189", pillar=dict(PILLAR, step={"limit": 3600}))
-    assert free["platform"]["sysconfig_ntpd"]["values"][0]["value"].split()[-1] == "-g"
-    assert "-g" not in bound["platform"]["sysconfig_ntpd"]["values"][0]["value"].split()
+    assert free["platform"]["sysconfig"]["values"][0]["value"].split()[-1] == "-g"
+    assert "-g" not in bound["platform"]["sysconfig"]["values"][0]["value"].split()
     assert bound["options"] == ["tinker panic 3600"] and free["options"] == []
 
 

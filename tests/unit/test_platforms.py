@@ -5,24 +5,26 @@ import copy
 import pytest
 
 from _modules import ntpcluster_build, ntpcluster_misfits
-from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
+from tests.unit.test_plan import DEFAULTS, PILLAR, host
+from tests.unit.test_validate import ENTRIES, with_own_daemon
 
+OF_NTPD = ("daemon_files", "step_tickers", "sysconfig", "sysconfig_ntpdate", "ntpdate_service")
 #: What may be null in an entry of platforms.yaml, by the path to it.
 NULLABLE = [
-    ("package_mend",), ("daemon_files",), ("step_tickers",), ("sysconfig_ntpd",), ("sysconfig_ntpdate",),
-    ("ntpdate_service",), ("timezone", "variable"), ("timezone", "update"), ("firewall", "nft"), ("dhcp",),
+    ("package_mend",), *(("daemons", "ntpd", key) for key in OF_NTPD),
+    ("timezone", "variable"), ("timezone", "update"), ("firewall", "nft"), ("dhcp",),
 ]  # fmt: skip
 
 
 def without(*paths):
     """EL6's entry, which has something nearly everywhere, with null in these places."""
-    entry = copy.deepcopy(PLATFORMS["RedHat-6"])
+    entry = copy.deepcopy(ENTRIES["RedHat-6"])
     for *steps, last in paths:
         place = entry
         for step in steps:
             place = place[step]
         place[last] = None
-    return entry
+    return with_own_daemon(entry)
 
 
 #: Each null alone, and all of them.
@@ -39,7 +41,7 @@ def nulls(entry, path=()):
 
 
 def test_every_null_of_a_known_platform_is_among_those_that_are_tried():
-    assert {path for entry in PLATFORMS.values() for path in nulls(entry)} <= set(NULLABLE)
+    assert {path for entry in ENTRIES.values() for path in nulls(entry)} <= set(NULLABLE)
 
 
 @pytest.mark.parametrize("name", MADE_UP)

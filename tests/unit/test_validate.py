@@ -8,11 +8,26 @@ from pathlib import Path
 import pytest
 import yaml
 
-from _modules import ntpcluster_effect, ntpcluster_rules, ntpcluster_tiers, ntpcluster_validate, ntpcluster_wording
+from _modules import (
+    ntpcluster_daemon,
+    ntpcluster_effect,
+    ntpcluster_rules,
+    ntpcluster_tiers,
+    ntpcluster_validate,
+    ntpcluster_wording,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
-PLATFORMS = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
+ENTRIES = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
+
+
+def with_own_daemon(entry):
+    """An entry of platforms.yaml as `facts` tells it, with the platform's own daemon."""
+    return {**entry, **ntpcluster_daemon.platform(entry)}
+
+
+PLATFORMS = {name: with_own_daemon(entry) for name, entry in ENTRIES.items()}
 
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 

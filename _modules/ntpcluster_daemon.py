@@ -1,0 +1,36 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. The one place that chooses between the daemons. Each has two files with the same functions: ``ntpcluster_NAME``
+asks and steps, ``ntpcluster_NAME_conf`` knows its configuration. No other file asks for a daemon's name.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_daemon"
+
+
+def platform(entry, daemon=None):
+    """
+    Internal. Return what platforms.yaml says for one daemon: what a platform's daemons have in common, and its own.
+
+    entry
+        A platform's entry of platforms.yaml.
+    daemon
+        Name of the daemon; None, or one that the platform has not got: the platform's own.
+    """
+    daemon = daemon if daemon in entry["daemons"] else entry["own"]
+    common = dict((key, value) for key, value in entry.items() if key not in ("daemons", "own"))
+    return dict(common, daemon=daemon, **entry["daemons"][daemon])
+
+
+def doing(platform, what):
+    """
+    Internal. Return the name of the function that does this with a platform's daemon, as ``__salt__`` takes it.
+
+    platform
+        As ``platform`` returns it, or the plan's.
+    what
+        ``configuration``: what of a plan is written in the daemon's own words. ``look``: what it says of itself and its
+        sources. ``jump``: its own tool steps the clock. Each is described in ``ntpcluster_ntpd`` or ``ntpcluster_ntpd_conf``.
+    """
+    return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what == "configuration" else "", what)
