@@ -108,7 +108,7 @@ def peers():
       excess, falseticker, reject
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
-    - ``heard``: a packet came from it, acceptable or not
+    - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
     - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
     - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
 

@@ -57,6 +57,13 @@ OWN = {
 }
 
 
+def configuration(made, settings):
+    """
+    Internal. Return what of a plan is written in chrony.conf's own words, as ``ntpcluster_ntpd_conf.configuration`` does.
+    """
+    return {"restrict": [], "options": lines(settings["options"], settings["step"])}
+
+
 def refused(options):
     """
     Internal. What of the pillar's ``options`` chrony.conf cannot have.

@@ -71,7 +71,7 @@ def _limit(pillar, by_cron, platform):
     if isinstance(panic, numbers.Real) and isinstance(limit, numbers.Real) and (panic == 0 or panic > limit):
         message = "has the daemon jump further than step:limit, {}".format(limit)
         found.append(_problem(["options", "tinker", "panic"], panic, message, "warning"))
-    if platform and not platform["sysconfig"]:
+    if platform and not platform.get(platform["first_jump"]):
         message = "may not be kept by the daemon's first jump: on this platform nobody can take -g out of its options"
         found.append(_problem(path, limit, message, "warning"))
     return found

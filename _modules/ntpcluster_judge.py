@@ -72,10 +72,10 @@ def judge(plan, process, look, problems=None):
     waiting = settling and (system is None or claims.get("leap") == "alarm")
     synchronized = False
     if process["running"] is False:
-        said = "no process of this host is an NTP daemon: none holds UDP port 123 or is named by ntpd's pid file"
+        said = "no process of this host is its NTP daemon: none holds UDP port 123 or is named by the daemon's pid file"
         found.append(_problem("daemon-stopped", said, service=process["name"]))
     elif look["error"] and not claims and not look["peers"]:
-        who = "ntpd runs but" if process["running"] else "whether ntpd runs cannot be seen, and it"
+        who = "the daemon runs but" if process["running"] else "whether the daemon runs cannot be seen, and it"
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
@@ -209,7 +209,7 @@ def _trouble(row, own, majority, settling):
             name, row["offset_ms"], "against the majority" if majority else "and no majority of the sources agrees"
         )
         return _problem("falseticker", said, offset_ms=row["offset_ms"], **facts)
-    if row["heard"] and not row["reach"] and _lately(row):
+    if row["heard"] and not row["reach"] and row["answers"]:
         return _problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
     if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls with a time (reach {1:03o})".format(name, row["reach"])
@@ -239,12 +239,7 @@ def _timeless(row):
         # After a step ntpsec has `heard` from before it.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
     says_so = (row["flash"] or 0) & FLASH_UNSYNCHRONIZED or (row["reach"] and row["stratum"] == 16)
-    return bool(says_so) and _lately(row)
-
-
-def _lately(row):
-    """Whether a packet has come within four polls: a server that has died was heard as well, in its time."""
-    return row["when_s"] is not None and row["when_s"] <= 4 * (row["poll_s"] or 64)
+    return bool(says_so) and bool(row["answers"])
 
 
 def _free_running(claims, system, own):
@@ -291,7 +286,7 @@ def _offset(claims, system):
 
 def _unknown(claims, system, look):
     """What the daemon should tell and does not: that is neither good nor bad, but not known."""
-    missing = "ntpq's table is not whole: {0}".format(look["message"] or "rows are missing")
+    missing = "what the daemon lists is not whole: {0}".format(look["message"] or "rows are missing")
     said = [] if look["complete"] else [missing]
     unknown = [
         name
@@ -340,7 +335,7 @@ def _discipline(claims, rows, system, plan, settling):
         found.append(known and _too_far(known["offset_ms"], known, None))
     frequency = claims.get("frequency_ppm")
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
-        said = "{0:+.3f} ppm, and ntpd corrects 500 at most".format(frequency)
+        said = "{0:+.3f} ppm, which is as much as this daemon may correct, or nearly".format(frequency)
         found.append(_problem("frequency-limit", said, frequency_ppm=frequency))
     bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
@@ -384,7 +379,7 @@ def _too_few(rows, system, plan, uptime):
     young = uptime is not None and uptime < BURST_S
     if system is not None or not alive or len(alive) >= plan["minsane"] or young:
         return []
-    said = "{0} of {1} sources answers ({2}), and `tos minsane {3}` wants {3} to agree: the clock runs free until more return"
+    said = "{0} of {1} sources answers ({2}), and the plan wants {3} to agree: the clock runs free until more return"
     told = said.format(len(alive), len(plan["sources"]), ", ".join(alive), plan["minsane"])
     return [_problem("few-sources", told, usable=alive, minsane=plan["minsane"])]
 

@@ -52,7 +52,8 @@ def doubts(pillar, defaults, platform, host):
         found.append(_problem(["tiers", rivals[1], "match"], tiers[rivals[1]]["match"], message, "warning"))
     family = __salt__["ntpcluster_address.family"]
     names = [source["address"] for source in plan["sources"] if not family(source["address"])]
-    if names and not platform["grammar"]["restrict_source"]:
+    grammar = plan["platform"]["grammar"]
+    if names and grammar and not grammar["restrict_source"]:
         message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
     limited = any(" limited" in line for block in plan["restrict"] for line in block["lines"])

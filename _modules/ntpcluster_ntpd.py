@@ -26,6 +26,9 @@ NTPQ_LIMIT_S = 6
 _NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
 
 
+#: ntpdate ends by itself a few seconds after the last answer that does not come.
+NTPDATE_S = 30
+
 #: The daemon's variables in words that know no daemon. ntp's units: milliseconds, and ppm for the frequency.
 SYSTEM = (
     ("leap", "leap"),
@@ -93,6 +96,23 @@ def system(variables):
     return dict((word, variables.get(name)) for word, name in SYSTEM) if variables else {}
 
 
+def jump(server, platform, **called):
+    """
+    Internal. Have ``ntpdate`` step the clock by this server; the daemon is stopped.
+
+    Returns a dict: ``tool``, ``errors`` [{code, message}], ``offset_s`` by which it says that it has set the clock (None: it set
+    nothing).
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    argv = ["-b"] + platform["ntpdate_options"] + [server]
+    done = __salt__["ntpcluster_program.run"]("ntpdate", " ".join(platform["packages"]), argv, timeout=NTPDATE_S)
+    answer = __salt__["ntpcluster_parse_tools.ntpdate"](done["stdout"], done["stderr"], done["retcode"])
+    errors = list(answer["errors"])
+    if done["timed_out"]:
+        errors.append({"code": "timeout", "message": "ntpdate did not end within {0} s".format(NTPDATE_S)})
+    return {"tool": "ntpdate", "errors": errors, "offset_s": answer["offset_s"] if answer["action"] else None}
+
+
 def peers():
     """
     Internal. ``ntpcluster.peers`` says what this takes and returns.
@@ -144,6 +164,8 @@ def _complete(peer, variables, clock):
     # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
     if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
         peer["when_s"] = 0
+    # A server that has died was heard as well, in its time: within the last four polls.
+    peer["answers"] = peer["when_s"] is not None and peer["when_s"] <= 4 * (peer["poll_s"] or 64)
     peer["unreach"] = variables.get("unreach")
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:

@@ -17,47 +17,41 @@ import salt.utils.files
 
 __virtualname__ = "ntpcluster_process"
 
-#: What ntpd is started with as `-p`, by the scripts of every platform and in platforms.yaml.
-PID_FILE = "/var/run/ntpd.pid"
-
 #: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec leave their command line alone.
 OPENNTPD = "ntpd: "
 
 
-def daemon(service=None):
+def daemon(platform=None):
     """
     Internal. The NTP daemon's process and service on this host, without asking the daemon itself.
 
-    service
-        Name of the service; default: the platform's.
+    platform
+        With ``service``, ``process`` and ``pid_file``, as the plan has it; default: this host's with its own daemon.
 
     Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
-    ``ntpcluster_process.running`` tells them.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_process.daemon
+    ``running`` tells them.
     """
-    if service is None:
-        service = __salt__["ntpcluster_facts.platform"]()["service"]
-    process = running()
-    return dict(process, name=service, enabled=__salt__["service.enabled"](service))
+    if platform is None:
+        platform = __salt__["ntpcluster_facts.platform"]()
+    service = platform["service"]
+    return dict(running(platform), name=service, enabled=__salt__["service.enabled"](service))
 
 
-def running():
+def running(platform):
     """
     Internal. The process of this host's NTP daemon, found without starting any program.
+
+    platform
+        With ``process``, the daemon's name as /proc shows it, and ``pid_file``.
 
     Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
     ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
     ticks since the boot (proc(5)).
     """
-    called = [one for one in named(["ntpd"]) if not one["title"].startswith(OPENNTPD)]
+    called = [one for one in named([platform["process"]]) if not one["title"].startswith(OPENNTPD)]
     sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
-    noted = _read(PID_FILE).strip()
+    noted = _read(platform["pid_file"]).strip()
     found = [one for one in called if holds[one["pid"]]] or [one for one in called if "{0}".format(one["pid"]) == noted]
     if not found:
         # Only root sees every process: /proc may be mounted with `hidepid`.

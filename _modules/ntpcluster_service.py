@@ -33,14 +33,16 @@ PROOF_S = 15
 #: file names, or who holds the port and is not ntpdate: beside another program it could not start anyway. The text is
 #: fixed; the command is in its arguments.
 GUARD = """
+file=$1 name=$2
+shift 2
 read -r done_ && exit
 second=0 up=0 free=0
 while [ $second -lt 40 ] && [ $free -lt 2 ]; do
     sleep 1
     second=$((second + 1)) pid= stat=
-    { read -r pid </var/run/ntpd.pid; read -r stat <"/proc/$pid/stat"; } 2>/dev/null
+    { read -r pid <"$file"; read -r stat <"/proc/$pid/stat"; } 2>/dev/null
     case $stat in
-    "$pid (ntpd) "[!ZX]*) up=$((up + 1)) free=0 ;;
+    "$pid ($name) "[!ZX]*) up=$((up + 1)) free=0 ;;
     *)  if ! grep -Eqs '^ *[0-9]+: [0-9A-F]+:007B ' /proc/net/udp /proc/net/udp6; then up=0 free=$((free + 1))
         elif grep -Eqs '^[0-9]+ [(]ntpdate[)] [^ZX]' /proc/[0-9]*/stat; then up=0 free=0
         else up=$((up + 1)) free=0; fi ;;
@@ -114,13 +116,13 @@ def bring_up(restart=False, **called):
     proven, saying what runs now instead.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
-    files = config_files()
-    guard(service)
+    platform = __salt__["ntpcluster_plan.plan"]()["platform"]
+    service, files = platform["service"], config_files()
+    guard(platform)
     try:
         # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
         # lock if it shall start what runs already.
-        restart = restart or __salt__["ntpcluster_process.daemon"](service)["running"]
+        restart = restart or __salt__["ntpcluster_process.daemon"](platform)["running"]
         reason = _try(service, restart)
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
@@ -133,7 +135,7 @@ def bring_up(restart=False, **called):
         time.sleep(ALIVE_S)
     finally:
         dismiss()
-    alive = __salt__["ntpcluster_process.daemon"](service)["running"]
+    alive = __salt__["ntpcluster_process.daemon"](platform)["running"]
     raise CommandExecutionError(
         "{0}. Put back what worked before ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
@@ -168,12 +170,13 @@ def bring_down(**called):
     Raises CommandExecutionError if it still runs afterwards.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    service = __salt__["ntpcluster_plan.plan"]()["platform"]["service"]
+    platform = __salt__["ntpcluster_plan.plan"]()["platform"]
+    service = platform["service"]
     relieve()
     __context__.pop("ntpcluster.seen", None)
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
-    running = __salt__["ntpcluster_process.daemon"](service)["running"]
+    running = __salt__["ntpcluster_process.daemon"](platform)["running"]
     if running is not False:
         said = (
             "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
@@ -182,15 +185,15 @@ def bring_down(**called):
     return "{0} has been stopped and disabled".format(service)
 
 
-def guard(service, **called):
+def guard(platform, **called):
     """
     Internal. Have the daemon started again if this process is killed before ``ntpcluster_service.dismiss``.
 
     `finally` is not enough: a minion can be killed. So a tiny process in a session of its own waits for this one's end
     of a pipe, and starts the service if the pipe closes before the word is given that all is done.
 
-    service
-        Name of the service.
+    platform
+        With ``service``, ``process`` and ``pid_file``.
 
     Raises CommandExecutionError if this host has no ``service`` program.
     """
@@ -202,7 +205,8 @@ def guard(service, **called):
     __context__.pop("ntpcluster.seen", None)
     with salt.utils.files.fopen(os.devnull, "r+b") as nowhere:
         watcher = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "ntpcluster-guard", program, service, "start"],
+            ["/bin/sh", "-c", GUARD, "ntpcluster-guard"]
+            + [platform["pid_file"], platform["process"], program, platform["service"], "start"],
             stdin=subprocess.PIPE,
             stdout=nowhere,
             stderr=nowhere,

@@ -12,6 +12,10 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster_status"
 
 
+#: What is looked for on a host of which neither the tree nor an earlier run says anything.
+NOTHING_KNOWN = {"daemon": "ntpd", "service": "ntpd", "process": "ntpd", "pid_file": "/var/run/ntpd.pid"}
+
+
 def status(age=0):
     """
     Internal. ``ntpcluster.status`` says what this returns.
@@ -57,13 +61,14 @@ def synchronized(timeout=None, interval=1, age=0):
 
 
 def _status(plan, problems):
-    process = __salt__["ntpcluster_process.daemon"](plan["platform"]["service"] if plan else _service())
+    platform = plan["platform"] if plan else _platform()
+    process = __salt__["ntpcluster_process.daemon"](platform)
     if plan and plan["method"] == "cron":
         sources = [source["address"] for source in plan["sources"]]
         answers = __salt__["ntpcluster_query.query"](sources)
         return __salt__["ntpcluster_judge_answers.host"](plan, process, answers, problems + _cron(plan))
     try:
-        look = __salt__["ntpcluster_ntpd.look"](len(plan["sources"]) if plan else 0)
+        look = __salt__[__salt__["ntpcluster_daemon.doing"](platform, "look")](len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:
         look = {"error": "not-installed", "message": str(exc), "system": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster_judge.judge"](plan, process, look, problems)
@@ -78,10 +83,10 @@ def _cron(plan):
     return [__salt__["ntpcluster_problems.problem"]("cron-stopped", said, services=cron)]
 
 
-def _service():
-    """The platform's service where there is no plan; without the tree's files, that of the last plan."""
+def _platform():
+    """The platform where there is no plan; without the tree's files, that of the last plan."""
     try:
-        return __salt__["ntpcluster_facts.facts"]()["platform"]["service"]
-    except (CommandExecutionError, TypeError):
+        return __salt__["ntpcluster_facts.platform"]()
+    except (CommandExecutionError, SaltInvocationError):
         last = __salt__["ntpcluster_applied.kept"]().get("plan")
-        return last["platform"]["service"] if last else "ntpd"
+        return last["platform"] if last else NOTHING_KNOWN

@@ -120,17 +120,17 @@ def _await_time(servers, wait):
 
 def _step(plan, best, threshold, passes, result):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
-    service = plan["platform"]["service"]
+    platform = plan["platform"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
     running = (
         __salt__["ntpcluster_service.relieve"]()
-        or __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+        or __salt__["ntpcluster_process.daemon"](platform)["running"] is not False
     )
     offset = best["offset_s"]
-    with _stopped(service) if running else _nothing():
+    with _stopped(platform) if running else _nothing():
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
-            result["moved_s"] += _jump(best["address"], offset, plan["platform"])
+            result["moved_s"] += _jump(best["address"], offset, platform)
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
             # A server that does not answer once more has told the time before, and a large step was seen.
@@ -159,14 +159,15 @@ def _step(plan, best, threshold, passes, result):
 
 
 def _jump(server, offset, platform):
-    """Run ntpdate to step the clock by this offset; returns how far it was seen to move, in seconds."""
+    """Have the daemon's own tool step the clock by this offset; returns how far it was seen to move, in seconds."""
+    jump = __salt__["ntpcluster_daemon.doing"](platform, "jump")
     for last in (False, True):
         __salt__["ntpcluster_query.pace"]()
         before = time.time() - __salt__["ntpcluster_program.monotonic"]()
-        answer = _ntpdate(["-b"] + platform["ntpdate_options"] + [server], platform, timeout=30)
+        answer = __salt__[jump](server, platform)
         moved = time.time() - __salt__["ntpcluster_program.monotonic"]() - before
         __salt__["ntpcluster_query.asked"]()
-        # A step that was made and seen is one, whatever ntpdate complains of beside it.
+        # A step that was made and seen is one, whatever the tool complains of beside it.
         if abs(offset) > SEEN_S and _close(moved, offset):
             return round(moved, 2)
         said = [error["code"] for error in answer["errors"]]
@@ -174,25 +175,18 @@ def _jump(server, offset, platform):
             break
         # It told the time a moment ago. What it has counted are the daemon's packets as well.
         __salt__["ntpcluster_query.asked"](refused=True)
+    tool = answer["tool"]
     if answer["errors"]:
-        raise CommandExecutionError("; ".join("ntpdate: {0}".format(error["message"]) for error in answer["errors"]))
-    if answer["action"] is None:
-        raise CommandExecutionError("ntpdate {0} set nothing and gave no reason".format(server))
+        raise CommandExecutionError("; ".join("{0}: {1}".format(tool, error["message"]) for error in answer["errors"]))
+    if answer["offset_s"] is None:
+        raise CommandExecutionError("{0} {1} set nothing and gave no reason".format(tool, server))
     if abs(answer["offset_s"]) > SEEN_S and not _close(moved, answer["offset_s"]):
         raise CommandExecutionError(
-            "ntpdate claims a step of {0:+.3f} s by {1}, but the clock moved by {2:+.3f} s".format(
-                answer["offset_s"], server, moved
+            "{0} claims a step of {1:+.3f} s by {2}, but the clock moved by {3:+.3f} s".format(
+                tool, answer["offset_s"], server, moved
             )
         )
     return round(moved, 2)
-
-
-def _ntpdate(argv, platform, timeout):
-    done = __salt__["ntpcluster_program.run"]("ntpdate", " ".join(platform["packages"]), argv, timeout=timeout)
-    answer = __salt__["ntpcluster_parse_tools.ntpdate"](done["stdout"], done["stderr"], done["retcode"])
-    if done["timed_out"]:
-        answer["errors"].append({"code": "timeout", "message": "ntpdate did not end within {0} s".format(timeout)})
-    return answer
 
 
 def _close(moved, offset):
@@ -228,20 +222,21 @@ def _alone():
 
 
 @contextlib.contextmanager
-def _stopped(service):
+def _stopped(platform):
     """
     The daemon is stopped inside, and started again on every way out, even if this very process is killed.
     """
-    __salt__["ntpcluster_service.guard"](service)
+    service = platform["service"]
+    __salt__["ntpcluster_service.guard"](platform)
     try:
         try:
-            running = __salt__["ntpcluster_process.daemon"](service)["running"] is not False
+            running = __salt__["ntpcluster_process.daemon"](platform)["running"] is not False
             if running and not __salt__["service.stop"](service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
             # Debian's script waits three minutes for a lock if the daemon runs already.
-            started = __salt__["ntpcluster_process.daemon"](service)["running"] or __salt__["service.start"](service)
+            started = __salt__["ntpcluster_process.daemon"](platform)["running"] or __salt__["service.start"](service)
     finally:
         __salt__["ntpcluster_service.dismiss"]()
     if not started:

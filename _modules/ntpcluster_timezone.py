@@ -77,6 +77,8 @@ def set_zone(zone, **called):
 
 def _recorded(facts):
     """The zone that the system's own record names."""
+    if facts["record"] is None:
+        return _linked()
     if not os.path.isfile(facts["record"]):
         return None
     with salt.utils.files.fopen(facts["record"], "rb") as record:
@@ -88,7 +90,9 @@ def _recorded(facts):
 
 
 def _record(zone, facts):
-    """Write the record; what else stands in it stays."""
+    """Write the record, if there is one; what else stands in it stays."""
+    if facts["record"] is None:
+        return
     lines = []
     mode = 0o644
     if facts["variable"] is not None and os.path.isfile(facts["record"]):
@@ -115,6 +119,15 @@ def _shown(zone, facts):
         # Zones can have the same rules and yet another name, and the link shows the name: its last step is not followed.
         return _place(os.path.join(os.path.dirname(LOCALTIME), os.readlink(LOCALTIME))) == _place(source)
     return filecmp.cmp(source, LOCALTIME, shallow=False)
+
+
+def _linked():
+    """The zone whose file /etc/localtime is a link to; None if it is none."""
+    root = _place(__salt__["ntpcluster_zones.path"]("UTC"))[: -len("UTC")]
+    if not os.path.islink(LOCALTIME):
+        return None
+    found = _place(os.path.join(os.path.dirname(LOCALTIME), os.readlink(LOCALTIME)))
+    return found[len(root) :] if found.startswith(root) else None
 
 
 def _place(path):

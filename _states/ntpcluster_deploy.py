@@ -111,7 +111,7 @@ def _fetched(sources):
     return fetched
 
 
-def file(name, source, method="ntpd", mode="0644", group=None, secret=False, only_with=None):
+def file(name, source, method="ntpd", daemon=None, mode="0644", group=None, secret=False, only_with=None):
     """
     A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
 
@@ -121,6 +121,8 @@ def file(name, source, method="ntpd", mode="0644", group=None, secret=False, onl
         Its template.
     method
         Written if this is the plan's method: ``ntpd``, ``cron`` or ``any``.
+    daemon
+        Written if this is the plan's daemon; None: whichever it is.
     mode, group
         Of the file; the owner is root.
     secret
@@ -130,7 +132,8 @@ def file(name, source, method="ntpd", mode="0644", group=None, secret=False, onl
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
-        if method not in ("any", plan["method"]) or (only_with and not plan[only_with]):
+        needed = method in ("any", plan["method"]) and daemon in (None, plan["platform"]["daemon"])
+        if not needed or (only_with and not plan[only_with]):
             return _given_back(name)
         if not __opts__["test"]:
             __salt__["ntpcluster_origin.remember_file"](name)
@@ -183,7 +186,7 @@ def _running(name, restart):
         plan = __salt__["ntpcluster_plan.plan"]()
         service = plan["platform"]["service"]
         if plan["method"] != "ntpd":
-            return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](service))
+            return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](plan["platform"]))
         now = __salt__["ntpcluster_status.status"](LOOK_S)["daemon"]
         if now["running"] is None:
             said = "whether {0} runs cannot be seen: the minion has to run as root"
@@ -339,6 +342,8 @@ def step_at_boot(name):
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
+        if service is None:
+            return _result(name, comment="this host's daemon has no such service")
         now = __salt__["service.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))

@@ -9,16 +9,20 @@ include:
 ntp-is-running:
   ntpcluster_deploy.running:
     - watch:
-      - {{ platform.conf }}
-      - {{ platform.keys_file }}
-{% if platform.sysconfig %}
-      - {{ platform.sysconfig.path }}
+{% for name, daemon in platform.daemons | dictsort %}
+      - {{ daemon.conf }}
+      - {{ daemon.keys_file }}
+{% if daemon.sysconfig %}
+      - {{ daemon.sysconfig.path }}
 {% endif %}
+{% endfor %}
 
-{% if platform.ntpdate_service %}
+{% if platform.daemons.values() | selectattr('ntpdate_service') | list %}
 step-at-boot:
   ntpcluster_deploy.step_at_boot:
     - require:
-      - {{ platform.step_tickers or platform.conf }}
+{% for name, daemon in platform.daemons | dictsort %}
+      - {{ daemon.step_tickers or daemon.conf }}
+{% endfor %}
 {% endif %}
 {% endif %}

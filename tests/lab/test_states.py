@@ -273,7 +273,7 @@ def test_options_with_which_the_daemon_does_not_start_are_rolled_back(host):
     good = host.read(CONFIG[host.platform])
     options = "/etc/sysconfig/ntpd" if host.platform == "el6" else "/etc/default/ntpsec"
     kept = host.read(options)
-    spoil(host, "sysconfig_ntpd.jinja", "{{ setting.value }}", "{{ setting.value }} --no-such-option")
+    spoil(host, "sysconfig.jinja", "{{ setting.value }}", "{{ setting.value }} --no-such-option")
     assert "does not run" in expect_rollback(host, good)
     assert host.read(options) == kept
 

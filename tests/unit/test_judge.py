@@ -52,6 +52,7 @@ def judge(plan, change=lambda process, look: None, problems=None):
     }
     change(process, look)
     for one in look["peers"]:
+        one.setdefault("answers", one["when_s"] is not None and one["when_s"] <= 4 * (one["poll_s"] or 64))
         one["refid_kind"] = ntpcluster_parse_table.refid_kind(one["refid"], one["stratum"])
     return ntpcluster_judge.judge(plan, process, look, problems)
 

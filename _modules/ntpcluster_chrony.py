@@ -1,0 +1,55 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. What chronyd says of itself, and its step of the clock: ``chronyc`` and ``chronyd -q`` are run here.
+
+The functions are those of ``ntpcluster_ntpd``, which describes them.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import time
+
+__virtualname__ = "ntpcluster_chrony"
+
+#: chronyc waits this long for each answer of the daemon, and asks once: the daemon is on this host.
+TIMEOUT_MS = 200
+
+#: And all of it must end within this.
+LIMIT_S = 6
+
+#: chronyd is told to give up after this, and killed a little later. Only one server is asked, by one packet.
+ONCE_S = 10
+
+#: What one run of chronyc is asked for a look.
+ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
+
+
+def look(sources=0):
+    """
+    Internal. What the daemon says of itself and its sources, as ``ntpcluster_ntpd.look`` describes it; beside that, of each
+    source ``selection``: why it is of use or not, in chrony's words.
+    """
+    asked = ("timeout {0}".format(TIMEOUT_MS), "retries 0") + ASKED
+    done = __salt__["ntpcluster_program.run"]("chronyc", "chrony", ["-n", "-c", "-m"] + list(asked), timeout=LIMIT_S)
+    if done["timed_out"]:
+        message = "the daemon did not answer chronyc within {0:g} s".format(done["seconds"])
+        return {"error": "timeout", "message": message, "complete": False, "system": {}, "peers": []}
+    read = __salt__["ntpcluster_chronyc.parse"](asked, done["stdout"], done["stderr"], done["retcode"])
+    return __salt__["ntpcluster_chrony_look.look"](read, time.time())
+
+
+def jump(server, platform, **called):
+    """
+    Internal. Have ``chronyd -q`` step the clock by this server, as ``ntpcluster_ntpd.jump`` describes it. It keeps no limit of
+    any configuration: how far the clock may jump has been judged before.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    source = "server {0} iburst maxsamples 1".format(server)
+    argv = ["-q", "-t", "{0}".format(ONCE_S)] + platform["once_options"] + [source]
+    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", argv, timeout=ONCE_S + 5)
+    said = __salt__["ntpcluster_chronyd.once"](done["stdout"], done["stderr"], done["retcode"])
+    return {
+        "tool": "chronyd",
+        "errors": said["errors"],
+        "offset_s": said["offset_s"] if said["stepped"] else None,
+    }
