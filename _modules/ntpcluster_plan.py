@@ -20,14 +20,16 @@ __virtualname__ = "ntpcluster_plan"
 MADE = "ntpcluster.plan.made"
 
 
-def plan(secrets=False):
+def plan(secrets=False, **called):
     """
     Internal. ``ntpcluster.plan`` says what this returns.
 
     secrets
-        True adds the secret to every key. Left out otherwise, because what a function returns goes to the
-        event bus and the job cache of the master.
+        True adds the secret to every key, for the template of the keys' file alone: what a person has a function
+        return goes to the event bus and the job cache of the master.
     """
+    if secrets:
+        __salt__["ntpcluster_program.refuse_people"](called)
     last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
     if last:
         return last
