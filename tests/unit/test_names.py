@@ -11,8 +11,6 @@ NAME = re.compile(r"(?<![\w/.-])ntpcluster\w*\.[a-z_]+(?![\w/])")
 #: What ends like this is a file.
 ENDINGS = ("py", "sls", "conf", "json", "prom", "html", "lock")
 
-DOCUMENTED = (ast.Module, ast.FunctionDef, ast.ClassDef)
-
 
 def public(folder: str) -> set[str]:
     """The functions that Salt's loader offers of the files of a folder."""
@@ -33,13 +31,12 @@ STATES, RUNNERS = public("_states"), public("_runners")
 
 
 def prose(path: Path) -> str:
-    """What a file says to people: of Python the docstrings, comments and names in double backquotes, else all of it."""
+    """What a file says to people: of Python the docstrings, sentences, comments and names in double backquotes."""
     text = path.read_text()
     if path.suffix != ".py":
         return text
-    told = [
-        ast.get_docstring(one, clean=False) or "" for one in ast.walk(ast.parse(text)) if isinstance(one, DOCUMENTED)
-    ]
+    strings = [one.value for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Constant)]
+    told = [one for one in strings if isinstance(one, str) and " " in one]
     return "\n".join([*told, *re.findall(r"#.*|``.*?``", text)])
 
 
