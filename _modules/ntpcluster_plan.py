@@ -30,10 +30,13 @@ def plan(secrets=False, **called):
     """
     if secrets:
         __salt__["ntpcluster_program.refuse_people"](called)
-    last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
-    if last:
-        return last
-    result = copy.deepcopy(__opts__.get(MADE) or _made())
+    made = __opts__.get(MADE)
+    if made is None:
+        last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+        if last:
+            return last
+        made = _made()
+    result = copy.deepcopy(made)
     if not secrets:
         for key in result["keys"]:
             del key["secret"]
