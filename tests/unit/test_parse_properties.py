@@ -17,9 +17,7 @@ from _modules import ntpcluster_parse_table as table
 from _modules import ntpcluster_parse_tools as tools
 from tests.unit import py2_corpus
 
-SETTINGS = settings(
-    max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SETTINGS = settings(max_examples=120, database=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 DAY = 86400
 
 # dialect: (width of the name, head, signed offsets, years are printed)
