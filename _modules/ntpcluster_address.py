@@ -14,6 +14,19 @@ __virtualname__ = "ntpcluster_address"
 KINDS = {4: socket.AF_INET, 6: socket.AF_INET6}
 BITS = {4: 32, 6: 128}
 
+#: Addresses no time server can be asked at, the narrower ones first.
+NOWHERE = (
+    ("127.127.0.0/16", "is a reference clock of ntpd, not a server; `orphan` replaces the local clock"),
+    ("127.0.0.0/8", "is this host itself"),
+    ("0.0.0.0/8", "is no host"),
+    ("224.0.0.0/3", "is a multicast or reserved address"),
+    ("::1", "is this host itself"),
+    ("::", "is no host"),
+    ("::ffff:0:0/96", "is an IPv4 address; write it with dots alone"),
+    ("fe80::/10", "holds on one link only, and the link is not said"),
+    ("ff00::/8", "is a multicast address"),
+)
+
 
 def family(text):
     """
@@ -28,7 +41,8 @@ def number(text):
     """
     Internal. Return (family, number) of a numeric address, None for anything else.
     """
-    if not __salt__["ntpcluster_wording.is_text"](text) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
+    # A long list asks this for every item, and a call by way of Salt would take longer than all of it.
+    if not isinstance(text, type("")) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
         return None
     kind = 6 if ":" in text else 4
     try:
@@ -50,11 +64,7 @@ def network(text):
     Internal. Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
     """
     form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
-    match = (
-        re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text)
-        if __salt__["ntpcluster_wording.is_text"](text)
-        else None
-    )
+    match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if isinstance(text, type("")) else None
     address = number(match.group(1)) if match else None
     if not address:
         return None, form
@@ -88,6 +98,14 @@ def inside(address, net):
     """
     shift = BITS[address[0]] - net[2]
     return address[0] == net[0] and address[1] >> shift == net[1] >> shift
+
+
+def nowhere(text):
+    """
+    Internal. Return why no time server can be asked at a numeric address, in words that follow it; None if one can.
+    """
+    address = number(text)
+    return next((why for net, why in NOWHERE if inside(address, network(net)[0])), None)
 
 
 def is_host(text, host):

@@ -36,7 +36,7 @@ RUN, ASKED, LOOP, TOLD = ("ntpcluster.applied.{0}".format(name) for name in ("ru
 AGAIN_S = 600
 
 
-def pillar(anew=False):
+def pillar(anew=False, **called):
     """
     Internal. What the pillar has under ``ntp``, all of it as text of one kind on either Python.
 
@@ -48,6 +48,7 @@ def pillar(anew=False):
 
     Returns None if there is no such key.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     remembered = _decoded(__pillar__.get("ntp"))
     if in_run() or __opts__.get("__cli") == "salt-call":
         return remembered
@@ -78,10 +79,11 @@ def pillar(anew=False):
     return fresh
 
 
-def compiled():
+def compiled(**called):
     """
     Internal. The whole pillar that ``ntpcluster_applied.pillar`` went by last.
     """
+    __salt__["ntpcluster_program.refuse_people"](called)
     whole = __context__.get(ASKED, {}).get("whole")
     return __pillar__ if whole is None or in_run() else whole
 

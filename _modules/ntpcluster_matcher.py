@@ -48,7 +48,10 @@ GLOB = "letters, digits, - _ . and the globs * ? [1-3]; ? stands for any other s
 
 def fault(matcher):
     """
-    Internal. ``matcher_fault`` without Salt's loader.
+    Internal. Return why Salt cannot read a compound matcher, with the form that it can read; None if it can.
+
+    matcher
+        The text of ``match``.
     """
     if re.search(r"[^\S ]", matcher, re.UNICODE):
         return "must have plain blanks only between its words"

@@ -10,15 +10,19 @@ __virtualname__ = "ntpcluster_misfits"
 __load__ = ["misfits"]
 
 
-def misfits():
+def misfits(pillar, known):
     """
     Internal. Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
     it could ask nobody but itself, it is a server of a tier that does not take it, its servers do not know its
     addresses, its tzdata has no such time zone. On a platform that platforms.yaml describes.
 
+    pillar
+        What stands under ``ntp``, without errors.
+    known
+        ``ntpcluster_facts.facts``.
+
     Returns a list of problems as ``ntpcluster.validate`` does.
     """
-    pillar, known = __salt__["ntpcluster_applied.pillar"](), __salt__["ntpcluster_facts.facts"]()
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
     zone = pillar.get("timezone")
     fault = __salt__["ntpcluster_zones.fault"](zone) if zone else None

@@ -20,18 +20,23 @@ __virtualname__ = "ntpcluster_plan"
 MADE = "ntpcluster.plan.made"
 
 
-def plan(secrets=False):
+def plan(secrets=False, **called):
     """
     Internal. ``ntpcluster.plan`` says what this returns.
 
     secrets
-        True adds the secret to every key. Left out otherwise, because what a function returns goes to the
-        event bus and the job cache of the master.
+        True adds the secret to every key, for the template of the keys' file alone: what a person has a function
+        return goes to the event bus and the job cache of the master.
     """
-    last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
-    if last:
-        return last
-    result = copy.deepcopy(__opts__.get(MADE) or _made())
+    if secrets:
+        __salt__["ntpcluster_program.refuse_people"](called)
+    made = __opts__.get(MADE)
+    if made is None:
+        last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+        if last:
+            return last
+        made = _made()
+    result = copy.deepcopy(made)
     if not secrets:
         for key in result["keys"]:
             del key["secret"]

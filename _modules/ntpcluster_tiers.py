@@ -18,19 +18,6 @@ __load__ = ["relations"]
 # Words of ntp.conf that end up among the servers when one of its lines is pasted whole.
 NOT_SERVERS = ("server", "peer", "pool", "prefer", "iburst", "burst", "restrict", "default", "mask", "key")
 
-# Addresses no time server can be asked at, the narrower ones first.
-NOWHERE = (
-    ("127.127.0.0/16", "is a reference clock of ntpd, not a server; `orphan` replaces the local clock"),
-    ("127.0.0.0/8", "is this host itself"),
-    ("0.0.0.0/8", "is no host"),
-    ("224.0.0.0/3", "is a multicast or reserved address"),
-    ("::1", "is this host itself"),
-    ("::", "is no host"),
-    ("::ffff:0:0/96", "is an IPv4 address; write it with dots alone"),
-    ("fe80::/10", "holds on one link only, and the link is not said"),
-    ("ff00::/8", "is a multicast address"),
-)
-
 
 def relations(tiers, method="ntpd"):
     """
@@ -129,7 +116,7 @@ def _servers(found, name, key, tiers):
         if server is None and isinstance(tier[key][number], dict):
             continue  # without an address, as has been said
         fault = _server_fault(server)
-        same = __salt__["ntpcluster_address.number"](server) or (server.lower() if _is_text(server) else None)
+        same = None if fault else __salt__["ntpcluster_address.canonical"](server)
         if fault:
             found.append(_problem([name, key, number], server, fault))
         elif same in seen:
@@ -198,12 +185,8 @@ def _server_fault(text):
         return "must be one name or address without blanks; flags go into {address: ..., prefer: true}"
     if text.lower() in NOT_SERVERS:
         return "is a word of ntp.conf, not a server"
-    address = __salt__["ntpcluster_address.number"](text)
-    if address:
-        for network, fault in NOWHERE:
-            if __salt__["ntpcluster_address.inside"](address, __salt__["ntpcluster_address.network"](network)[0]):
-                return fault
-        return None
+    if __salt__["ntpcluster_address.number"](text):
+        return __salt__["ntpcluster_address.nowhere"](text)
     label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
     if len(text) > 253 or not re.match(r"(?:{0}\.)*(?![0-9]+\Z){0}\Z".format(label), text):
         return "must be a host name (letters, digits, - and dots) or a numeric address"

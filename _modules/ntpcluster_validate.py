@@ -42,7 +42,7 @@ def validate(pillar=None, states=True, anew=True):
     if own and known["platform"] is None:
         found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster_facts.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
-        found += __salt__["ntpcluster_misfits.misfits"]()
+        found += __salt__["ntpcluster_misfits.misfits"](pillar, known)
     return __salt__["ntpcluster_wording.worded"](found)
 
 

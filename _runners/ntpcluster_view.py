@@ -71,10 +71,8 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
     Raises SaltInvocationError as ``ntpcluster_ask.minions``.
     """
     began, watch = time.time(), time.monotonic()
-    # Older modules do not know the word.
-    kwarg = {"anew": True} if anew else None
     asked = __salt__["ntpcluster_ask.minions"](
-        "ntpcluster_standing.standing", kwarg=kwarg, tgt=tgt, tgt_type=tgt_type, timeout=timeout
+        "ntpcluster_standing.standing", kwarg={"anew": bool(anew)}, tgt=tgt, tgt_type=tgt_type, timeout=timeout
     )
     return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 

@@ -51,16 +51,16 @@ def valid(name):
     # Whatever is asked from here on goes by this run's pillar, and by the files of its environment.
     __salt__["ntpcluster_applied.begin"](__env__)
     try:
-        # That the tree's states are run is plain here.
-        problems = __salt__["ntpcluster_validate.validate"](states=False)
+        plan = __salt__["ntpcluster_plan.plan"]()
     except CommandExecutionError as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
-    lines = [problem["text"] for problem in problems if problem["level"] == "error"]
-    if lines:
-        return _result(name, False, comment="the pillar is not valid, so nothing is changed:\n" + "\n".join(lines))
-    try:
-        plan = __salt__["ntpcluster_plan.plan"]()
-    except (CommandExecutionError, SaltInvocationError) as exc:
+    except SaltInvocationError as exc:
+        # That the tree's states are run is plain here.
+        problems = __salt__["ntpcluster_validate.validate"](states=False)
+        lines = [problem["text"] for problem in problems if problem["level"] == "error"]
+        if lines:
+            said = "the pillar is not valid, so nothing is changed:\n" + "\n".join(lines)
+            return _result(name, False, comment=said)
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
     return _result(name, comment="the pillar is valid; this host is of tier {0}".format(plan["tier"]))
 

@@ -6,10 +6,10 @@ The way back
 .. code-block:: yaml
 
     nobody-is-told-any-more:
-      ntpcluster.beacon_absent: []
+      ntpcluster_clean.beacon_absent: []
 
     deployment-is-gone:
-      ntpcluster.cleaned: []
+      ntpcluster_clean.cleaned: []
 
 What a state of this file says is what it did: what it predicts, and what it finds afterwards.
 """

@@ -6,16 +6,16 @@ What a host's tier needs on its disk and among its services
 .. code-block:: yaml
 
     ntp-is-installed:
-      ntpcluster.installed: []
+      ntpcluster_deploy.installed: []
 
     /etc/ntp.conf:
-      ntpcluster.file:
+      ntpcluster_deploy.file:
         - source: salt://ntp/files/ntp.conf.jinja
 
     ntp-is-running:
-      ntpcluster.running:
+      ntpcluster_deploy.running:
         - watch:
-          - ntpcluster: /etc/ntp.conf
+          - ntpcluster_deploy: /etc/ntp.conf
 
 These states decide on the host, by its plan, what an SLS cannot know when it is rendered: the plan's functions may
 have reached the minion only a moment before.

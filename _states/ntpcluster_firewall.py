@@ -6,7 +6,7 @@ The firewall of a host that serves time
 .. code-block:: yaml
 
     open-ntp-port:
-      ntpcluster.firewall
+      ntpcluster_firewall.opened: []
 
 opens UDP 123 to the networks that the pillar's ``serves`` gives this host, in the live rules if a firewall is
 running and in the saved file if there is one, and closes it to networks that are no longer named there. It is red
@@ -132,7 +132,7 @@ def opened(name, networks=None, manage=True):
     .. code-block:: yaml
 
         open-ntp-port:
-          ntpcluster.firewall:
+          ntpcluster_firewall.opened:
             - networks: [10.0.0.0/24]
     """
     plan, failed = _plan(name) if manage else (None, None)
@@ -153,7 +153,7 @@ def absent(name):
     .. code-block:: yaml
 
         close-ntp-port:
-          ntpcluster.firewall_absent
+          ntpcluster_firewall.absent: []
     """
     # Of the plan only the platform is needed: with a broken pillar, too, one can leave.
     try:

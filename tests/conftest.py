@@ -1,4 +1,10 @@
-"""The order of the test files: those that take longest begin first, so that the others fill the time beside them."""
+"""The order of the test files: those that take longest begin first, so that the others fill the time beside them. And no
+limit to the seconds that one example of hypothesis may take: the machine may be busy."""
+
+from hypothesis import settings
+
+settings.register_profile("busy", deadline=None)
+settings.load_profile("busy")
 
 #: Minutes on two cores, beside two to four others; a file that is not named takes one or less.
 MINUTES = {

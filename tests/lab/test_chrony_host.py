@@ -15,7 +15,9 @@ from tests.lab.solo import PILLAR, apply, call
 def host():
     ready(kinds=("el9",))
     with Cluster(master=False) as lab:
-        yield solo.add(lab, Role("node9", "10.0.0.39", "el9"), clock=-1000.0, pillar={**PILLAR, "timezone": "Asia/Shanghai"})
+        yield solo.add(
+            lab, Role("node9", "10.0.0.39", "el9"), clock=-1000.0, pillar={**PILLAR, "timezone": "Asia/Shanghai"}
+        )
 
 
 def test_one_apply_puts_a_wrong_clock_right_and_a_second_one_changes_nothing(host):

@@ -77,7 +77,7 @@ def begin(host) -> subprocess.Popen:
 def states(run: subprocess.Popen):
     """The ids of the states, each at the moment at which it begins."""
     for line in run.stderr:
-        found = re.search(r"Executing state ntpcluster\.\w+ for \[(.*?)\]", line)
+        found = re.search(r"Executing state ntpcluster\w*\.\w+ for \[(.*?)\]", line)
         if found:
             yield found.group(1)
 

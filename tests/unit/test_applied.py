@@ -15,6 +15,7 @@ from _modules import (
     ntpcluster_plan,
     ntpcluster_validate,
 )
+from _states import ntpcluster as states
 from tests.unit.test_plan import ROOT, minion  # noqa: F401  (a fixture)
 
 OLD = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}}}
@@ -304,3 +305,35 @@ def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
     with pytest.raises(CommandExecutionError, match="origin.json cannot be read"):
         ntpcluster_origin.remember("packages", ["ntpdate"])
     assert (tmp_path / "origin.json").read_text() == '{"packages": ["nt', "and it is not written over"
+
+
+def test_a_run_judges_its_pillar_once(host, monkeypatch):
+    """The first state does; the two dozen that ask for the plan after it get what was made then."""
+    called = {"ntpcluster_validate.validate": 0, "ntpcluster_facts.facts": 0}
+
+    def counted(name, function):
+        def call(*args, **kwargs):
+            called[name] += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in called:
+        monkeypatch.setitem(host.functions, name, counted(name, host.functions[name]))
+    monkeypatch.setattr(states, "__salt__", host.functions, raising=False)
+    monkeypatch.setattr(states, "__env__", "base", raising=False)
+    assert states.valid("pillar-is-valid")["result"] is True
+    for _ in range(3):
+        ntpcluster_plan.plan()
+    assert called == {"ntpcluster_validate.validate": 1, "ntpcluster_facts.facts": 2}
+
+
+def test_the_first_state_of_a_run_tells_every_error_of_the_pillar_and_nothing_else(host, monkeypatch):
+    host.pillar["ntp"] = {"tiers": {"client": {"match": "*", "follows": "nobody"}}, "timezone": 7}
+    monkeypatch.setattr(states, "__salt__", host.functions, raising=False)
+    monkeypatch.setattr(states, "__env__", "base", raising=False)
+    told = states.valid("pillar-is-valid")
+    assert told["result"] is False and told["changes"] == {}
+    lines = told["comment"].splitlines()
+    assert lines[0] == "the pillar is not valid, so nothing is changed:"
+    assert [line.split()[0].rstrip(":") for line in lines[1:]] == ["ntp:timezone", "ntp:tiers:client:follows"]

@@ -1,4 +1,7 @@
-"""What changes a host, or runs a program it is told, is no function for people: only the other modules get through."""
+"""
+What changes a host, runs a program it is told or tells a secret is no function for people: only the other modules get
+through.
+"""
 
 import inspect
 
@@ -10,7 +13,7 @@ from tests.loaded import FUNCTIONS
 
 #: Every one of them, by file.
 CLOSED = {
-    "applied": ["begin", "keep", "must_not_wait"],
+    "applied": ["begin", "compiled", "keep", "must_not_wait", "pillar"],
     "dhcp": ["ignore"],
     "firewall": ["apply", "firewall"],
     "firewall_nft": ["hooks"],
@@ -45,3 +48,9 @@ def test_a_program_that_somebody_wants_to_run_as_root_does_not_run(tmp_path):
     with pytest.raises(SaltInvocationError, match="for the other modules"):
         called_by_a_person("ntpcluster_program.run", "touch", "x", [str(tmp_path / "made")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_has_its_secrets_for_the_template_alone():
+    """What a function returns goes to the event bus and the job cache of the master."""
+    with pytest.raises(SaltInvocationError, match="for the other modules"):
+        called_by_a_person("ntpcluster_plan.plan", "secrets=True")

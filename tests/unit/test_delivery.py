@@ -50,7 +50,7 @@ def compile_pillar(tmp_path):
 
 @pytest.fixture
 def judge(monkeypatch, tmp_path):
-    """`delivered` of a minion with this pillar; the file server is a folder, which stands for Salt's own."""
+    """`problems` of a minion with this pillar; the file server is a folder, which stands for Salt's own."""
 
     def judge_it(pillar, files=None):
         files = files or {"ntp/init.sls": "include:\n  - ntp.valid\n"}

@@ -414,7 +414,7 @@ def test_one_source_of_three_is_not_followed_and_the_reason_is_told(plan):
     assert codes(seen) == ["unreachable", "unreachable", "unsynchronized", "few-sources"]
     few = seen["problems"][-1]
     assert few["message"] == (
-        "1 of 3 sources answers (10.0.0.189), and `tos minsane 2` wants 2 to agree: the clock runs free until more return"
+        "1 of 3 sources answers (10.0.0.189), and the plan wants 2 to agree: the clock runs free until more return"
     )
     assert "restore the silent sources" in few["remedy"]
 

@@ -1,5 +1,6 @@
 """What may call what: the picture in docs/architecture.md, held against every call of the product."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -79,7 +80,81 @@ def test_a_call_that_is_not_allowed_is_seen(name, target, said):
 
 
 def test_a_file_that_the_picture_does_not_have_is_seen():
-    assert "chrony is not in the picture" in faults({**calls(), "chrony": set()}, layers())
+    assert "openntpd is not in the picture" in faults({**calls(), "openntpd": set()}, layers())
+
+
+#: What a pure file may import: nothing that reads a clock, a file, a process or chance.
+PURE = [
+    "__future__", "binascii", "collections", "copy", "datetime", "difflib", "ipaddress", "json", "math", "numbers", "re",
+    "socket", "zlib", "salt.exceptions", "salt._compat", "salt.utils.data", "salt.utils.stringutils",
+]  # fmt: skip
+#: What it may use of the modules that can do more than reckon.
+SOME = {"socket": r"inet_\w+|AF_\w+|error", "datetime": r"datetime|timedelta"}
+
+
+def impure(text: str) -> list[str]:
+    """What a file does beside reckoning from its arguments."""
+    tree, found = ast.parse(text), []
+    for one in ast.walk(tree):
+        if isinstance(one, ast.Import):
+            found += [alias.name for alias in one.names if alias.name not in PURE]
+        elif isinstance(one, ast.ImportFrom) and one.module not in PURE:
+            found.append(one.module)
+        elif isinstance(one, ast.Name) and one.id in ("open", "__opts__", "__grains__", "__pillar__", "__context__"):
+            found.append(one.id)
+        elif isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id in SOME:
+            found += [] if re.fullmatch(SOME[one.value.id], one.attr) else [ast.unparse(one)]
+        elif isinstance(one, ast.Attribute) and one.attr in ("now", "utcnow", "today"):
+            found.append(ast.unparse(one))
+    return found + re.findall(r"""__salt__\[\s*["'](?!ntpcluster)[\w.]+""", text)
+
+
+@pytest.mark.parametrize("name", layers()[-1])
+def test_a_pure_file_computes_from_its_arguments_alone(name):
+    assert impure((ROOT / f"_modules/ntpcluster_{name}.py").read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import os", "os"),
+        ("from salt.utils.files import fopen", "salt.utils.files"),
+        ("open('/etc/ntp.conf')", "open"),
+        ("__grains__['id']", "__grains__"),
+        ("socket.gethostbyname(name)", "socket.gethostbyname"),
+        ("datetime.datetime.utcnow()", "datetime.datetime.utcnow"),
+        ("__salt__['cmd.run']('date')", "__salt__['cmd.run"),
+    ],
+)
+def test_a_file_that_is_not_pure_is_seen(text, said):
+    assert impure(text) == [said]
+
+
+def test_every_call_names_its_function():
+    """What is called through a variable, this test would not see."""
+    for folder in ("_modules", "_states", "_beacons", "_runners"):
+        for path in (ROOT / folder).glob("ntpcluster*.py"):
+            other = re.findall(
+                r"""(?<!in )__salt__(?!\[\s*["']).*|__salt__\[[^]]*\belse ["']ntpcluster.*""", path.read_text()
+            )
+            assert other == [], path
+
+
+def test_every_template_finds_its_function():
+    named = []
+    for path in (ROOT / "salt").glob("[no]*/**/*.*"):
+        if path.suffix in (".sls", ".jinja"):
+            named += re.findall(r"""salt\[\s*["'](ntpcluster[\w.]*)["']|salt\.(ntpcluster\w*\.\w+)""", path.read_text())
+    assert len(named) > 5
+    assert {first or second for first, second in named} - set(FUNCTIONS) == set()
+
+
+def test_the_runners_call_each_other_in_no_circle():
+    made = {
+        path.stem: set(CALL.findall(path.read_text())) - {path.stem} for path in ROOT.glob("_runners/ntpcluster*.py")
+    }
+    assert sum(map(len, made.values())) > 8
+    assert faults(made, [["ntpcluster"], [name for name in made if name != "ntpcluster"]]) == []
 
 
 def test_no_file_imports_another_one_of_the_tree():

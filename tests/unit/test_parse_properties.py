@@ -17,9 +17,7 @@ from _modules import ntpcluster_parse_table as table
 from _modules import ntpcluster_parse_tools as tools
 from tests.unit import py2_corpus
 
-SETTINGS = settings(
-    max_examples=120, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+SETTINGS = settings(max_examples=120, database=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 DAY = 86400
 
 # dialect: (width of the name, head, signed offsets, years are printed)
@@ -206,7 +204,7 @@ def test_lost_lines_lose_their_rows_and_no_other(table, dialect, data):
 
 
 def test_days_that_lost_their_unit_look_like_seconds():
-    """The one thing that cannot be seen in the text; parse_ntpq says so."""
+    """The one thing that cannot be seen in the text; `ntpq` says so."""
     peer = {"selection": 0, "remote": "192.0.2.1", "refid": ".STEP.", "stratum": 16, "type": "u", "when": 1041 * DAY,
             "poll": 64, "reach": 0, "delay_ms": 0.0, "offset_ms": 0.0, "jitter_ms": 0.0}  # fmt: skip
     assert interval(peer["when"], "4.2.6p5") == "1041d"

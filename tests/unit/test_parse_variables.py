@@ -104,7 +104,7 @@ def test_times_are_seconds_and_never_is_none():
 @pytest.mark.parametrize("before", ["primary timeout 120 ms\n", "a line of somebody else's\n", "***Warning\n\n"])
 @pytest.mark.parametrize("name", ["c426-steady-rv", "c428-rv-falsetick", "c428-rv-raw", "sec122-rv-unreach"])
 def test_a_line_before_the_head_changes_nothing(name, before):
-    """`parse_variables` and `parse_ntpq` have one reader."""
+    """`variables` and `ntpq` have one reader."""
     text = CAPTURES[name][0]
     expected = parse(text)
     assert "status" in expected

@@ -187,19 +187,19 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(host=st.sampled_from(sorted(RECORDED)), key=st.sampled_from(sorted(RECORDED["node148"])), value=junk)
 def test_no_junk_in_any_key_breaks_the_page(host, key, value):
     Page(render(view(changed(**{host: {key: value}}))))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(returns=st.dictionaries(st.text(), junk, max_size=4))
 def test_no_junk_from_any_minion_breaks_the_page(returns):
     Page(render(view(returns)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(offset=st.floats(-1e300, 1e300), bound=st.floats(-1e300, 1e300) | st.none())
 def test_no_offset_however_large_breaks_the_scale(offset, bound):
     page = render(view(changed(node148={"offset_ms": offset, "max_offset_ms": bound})))

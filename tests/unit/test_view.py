@@ -281,7 +281,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(host=st.sampled_from(sorted(RECORDED)), key=st.sampled_from(sorted(RECORDED["node148"])), junk=JUNK)
 def test_no_junk_in_any_key_breaks_the_view_or_the_tree(host, key, junk):
     view = build(returns(**{host: {key: junk}}))
@@ -290,7 +290,7 @@ def test_no_junk_in_any_key_breaks_the_view_or_the_tree(host, key, junk):
     ntpcluster_tree.verdict(view)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(junk=st.dictionaries(st.text(max_size=8), JUNK, max_size=5))
 def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
     view = build(junk)
