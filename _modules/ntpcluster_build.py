@@ -89,7 +89,8 @@ def build(pillar, defaults, platform, host):
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
-    return dict(made, **__salt__[__salt__["ntpcluster_daemon.doing"](platform, "configuration")](made, settings))
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "configuration")
+    return dict(made, **__salt__[doing](made, settings))
 
 
 def _open_to(serves, method):

@@ -10,7 +10,7 @@ __virtualname__ = "ntpcluster_chrony_look"
 #: What one run of chronyc is asked for a look. To who is not root the last three are refused.
 COMMANDS = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
 
-CONDITIONS = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
+STATES = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
 TYPES = {"server": "u", "peer": "s", "clock": "l"}
 
 #: Kiss codes by which a server refuses (RFC 5905, 7.4); of these two it says that this host is not wanted at all.
@@ -145,7 +145,7 @@ def _peer(row, more, slewing_ms, now):
         "root_delay_ms": packet.get("root_delay_ms"),
         "root_dispersion_ms": packet.get("root_dispersion_ms"),
         "tally": row["state"],
-        "condition": CONDITIONS[row["state"]],
+        "condition": STATES[row["state"]],
         "selection": more["selectdata"].get("selection"),
         "flash": flash,
         "heard": _heard(row, packet),

@@ -25,7 +25,7 @@ def platform(entry, daemon=None):
 
 def doing(platform, what):
     """
-    Internal. Return the name of the function that does this with a platform's daemon, as ``__salt__`` takes it.
+    Internal. Return the name of the function that does this with a platform's daemon, as the loader knows it.
 
     platform
         As ``platform`` returns it, or the plan's.

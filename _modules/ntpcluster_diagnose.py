@@ -14,7 +14,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster_diagnose"
 
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
-RIVALS = ("chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
+RIVALS = ("ntpd", "chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
 
 #: OpenNTPD's processes are called ntpd as well; this is the command line of the one that talks to servers.
 OPENNTPD = "ntpd: ntp engine"
@@ -33,7 +33,7 @@ def diagnose():
         return []
     if any(one["code"] == "unknown-platform" for one in found):
         return seen["problems"]
-    platform = {"service": seen["daemon"]["name"]}
+    platform = {"service": seen["daemon"]["name"], "process": None}
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         platform = plan["platform"]
@@ -43,7 +43,7 @@ def diagnose():
         # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
-    found += _rivals() + _rights()
+    found += _rivals(platform["process"] or seen["daemon"]["name"]) + _rights()
     return __salt__["ntpcluster_problems.in_order"](found, platform)
 
 
@@ -67,11 +67,12 @@ def _asked(plan, known):
     return found
 
 
-def _rivals():
-    """Other programs of this host that discipline this clock."""
-    running = __salt__["ntpcluster_process.named"](RIVALS + ("ntpd",))
-    found = [(one["name"], one["pid"]) for one in running if one["name"] != "ntpd"]
-    found += [("openntpd", one["pid"]) for one in running if one["title"].startswith(OPENNTPD)]
+def _rivals(own):
+    """Other programs of this host that discipline this clock. `own`: the name of its daemon's process; None: unknown."""
+    running = __salt__["ntpcluster_process.named"](RIVALS)
+    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
+    others = [one for one in running if own and one["name"] != own and one not in openntpd]
+    found = [("openntpd", one["pid"]) for one in openntpd] + [(one["name"], one["pid"]) for one in others]
     return [
         _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
         for name, pid in sorted(found)

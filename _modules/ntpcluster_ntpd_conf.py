@@ -14,7 +14,12 @@ CLIENT_FLAGS = "kod limited"
 
 def configuration(made, settings):
     """
-    Internal. Return what of a plan is written in ntp.conf's own words, as ``ntpcluster_daemon.configuration`` says.
+    Internal. Return what of a plan is written in ntp.conf's own words: ``restrict``, ``options`` and ``platform``.
+
+    made
+        The plan so far.
+    settings
+        The pillar laid over the defaults.
     """
     limit, platform = settings["step"]["limit"], made["platform"]
     return {

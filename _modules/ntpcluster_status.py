@@ -68,7 +68,8 @@ def _status(plan, problems):
         answers = __salt__["ntpcluster_query.query"](sources)
         return __salt__["ntpcluster_judge_answers.host"](plan, process, answers, problems + _cron(plan))
     try:
-        look = __salt__[__salt__["ntpcluster_daemon.doing"](platform, "look")](len(plan["sources"]) if plan else 0)
+        doing = __salt__["ntpcluster_daemon.doing"](platform, "look")
+        look = __salt__[doing](len(plan["sources"]) if plan else 0)
     except CommandExecutionError as exc:
         look = {"error": "not-installed", "message": str(exc), "system": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster_judge.judge"](plan, process, look, problems)

@@ -160,11 +160,11 @@ def _step(plan, best, threshold, passes, result):
 
 def _jump(server, offset, platform):
     """Have the daemon's own tool step the clock by this offset; returns how far it was seen to move, in seconds."""
-    jump = __salt__["ntpcluster_daemon.doing"](platform, "jump")
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "jump")
     for last in (False, True):
         __salt__["ntpcluster_query.pace"]()
         before = time.time() - __salt__["ntpcluster_program.monotonic"]()
-        answer = __salt__[jump](server, platform)
+        answer = __salt__[doing](server, platform)
         moved = time.time() - __salt__["ntpcluster_program.monotonic"]() - before
         __salt__["ntpcluster_query.asked"]()
         # A step that was made and seen is one, whatever the tool complains of beside it.

@@ -85,7 +85,8 @@ def stranger(request, loaders):
     grains, kept = loaders.opts["grains"], dict(loaders.opts["grains"])
     for grain, value in STRANGERS[request.param].items():
         grains.pop(grain) if value is None else grains.update({grain: value})
-    yield f"ntpcluster does not know the platform {request.param}, only Debian-12, RedHat-6, RedHat-9: it changes nothing on this host"
+    known = "Debian-12, RedHat-6, RedHat-9"
+    yield f"ntpcluster does not know the platform {request.param}, only {known}: it changes nothing on this host"
     grains.clear()
     grains.update(kept)
 

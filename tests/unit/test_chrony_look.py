@@ -144,7 +144,7 @@ def test_the_age_of_a_reference_is_told_by_the_sources_own_clock():
 
 def test_every_state_of_chronyc_has_its_condition():
     read_states = {"*", "+", "-", "x", "~", "?"}
-    assert set(ntpcluster_chrony_look.CONDITIONS) == read_states
+    assert set(ntpcluster_chrony_look.STATES) == read_states
     for state in read_states:
         line = f"^,{state},10.0.0.1,1,6,377,11,0.1,0.1,0.1"
         [row] = ntpcluster_chronyc.parse(["sources"], line)["answers"]["sources"]

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for kind in ("modules", "states", "beacons", "runners") for path in ROOT.glob(f"_{kind}/*.py"))
 
 #: Names of constants that mean something else in every file that has one.
-OTHER_MEANING = {"_NUMBER",
+OTHER_MEANING = {"_NUMBER", "ERRORS", "LEAPS",
     "AGAIN_S", "FOLDER", "KINDS", "MAX_TEXT", "MEANT", "OPENNTPD", "OPTIONS", "REFUSALS", "REMEDIES", "SOURCES", "WORDS",
 }  # fmt: skip
 

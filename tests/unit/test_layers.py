@@ -86,7 +86,7 @@ def test_a_file_that_the_picture_does_not_have_is_seen():
 #: What a pure file may import: nothing that reads a clock, a file, a process or chance.
 PURE = [
     "__future__", "binascii", "collections", "copy", "datetime", "difflib", "ipaddress", "json", "math", "numbers", "re",
-    "socket", "zlib", "salt.exceptions", "salt._compat", "salt.utils.data", "salt.utils.stringutils",
+    "calendar", "socket", "zlib", "salt.exceptions", "salt._compat", "salt.utils.data", "salt.utils.stringutils",
 ]  # fmt: skip
 #: What it may use of the modules that can do more than reckon.
 SOME = {"socket": r"inet_\w+|AF_\w+|error", "datetime": r"datetime|timedelta"}
@@ -131,13 +131,28 @@ def test_a_file_that_is_not_pure_is_seen(text, said):
 
 
 def test_every_call_names_its_function():
-    """What is called through a variable, this test would not see."""
+    """What is called through a variable, this test would not see; but for what a daemon does, which has a test of its own."""
     for folder in ("_modules", "_states", "_beacons", "_runners"):
         for path in (ROOT / folder).glob("ntpcluster*.py"):
             other = re.findall(
-                r"""(?<!in )__salt__(?!\[\s*["']).*|__salt__\[[^]]*\belse ["']ntpcluster.*""", path.read_text()
+                r"""(?<!in )__salt__(?!\[\s*["']|\[doing\]).*|__salt__\[[^]]*\belse ["']ntpcluster.*""",
+                path.read_text(),
             )
             assert other == [], path
+
+
+@pytest.mark.parametrize("daemon", ["chrony", "ntpd"])
+@pytest.mark.parametrize("what", ["configuration", "look", "jump"])
+def test_every_daemon_does_what_is_asked_of_one(daemon, what):
+    name = FUNCTIONS["ntpcluster_daemon.doing"]({"daemon": daemon}, what)
+    assert daemon in name and name in FUNCTIONS
+    # And no other file asks which one it is.
+    for path in (ROOT / "_modules").glob("ntpcluster*.py"):
+        words = "\n".join(line for line in path.read_text().splitlines() if "method" not in line)
+        if path.stem not in ("ntpcluster_daemon", "ntpcluster_rules", "ntpcluster_status"):
+            assert not re.search(r"""["'](ntpd|chrony)["']\s*(==|in\b)|(==|\bin)\s*["'](ntpd|chrony)["']""", words), (
+                path
+            )
 
 
 def test_every_template_finds_its_function():

@@ -115,7 +115,7 @@ def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
         if errors(pillar):
             continue
         accepted += 1
-        for platform in PLATFORMS.values():
+        for platform in (PLATFORMS["Debian-12"], PLATFORMS["RedHat-6"]):
             for name, address in (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("node148", "10.0.0.148")):
                 matches = {
                     tier: fnmatch.fnmatch(name, keys["match"].split()[0]) for tier, keys in pillar["tiers"].items()
