@@ -9,6 +9,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 import time
 
+from salt.exceptions import CommandExecutionError
+
 __virtualname__ = "ntpcluster_chrony"
 
 #: chronyc waits this long for each answer of the daemon, and asks once: the daemon is on this host.
@@ -53,3 +55,20 @@ def jump(server, platform, **called):
         "errors": said["errors"],
         "offset_s": said["offset_s"] if said["stepped"] else None,
     }
+
+
+def fault(path, **called):
+    """
+    Internal. What is wrong with a configuration file that is not in use yet, as ``chronyd -p`` reads it (chrony 4.0 and later).
+
+    Returns text, or None: nothing is wrong, or it cannot be told before the daemon starts with it.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    try:
+        done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", ["-p", "-f", path])
+    except CommandExecutionError:
+        return None  # not installed yet
+    read = __salt__["ntpcluster_chronyd.proof"](done["stdout"], done["stderr"], done["retcode"])
+    if read["good"] is not False:
+        return None
+    return "{0}{1}".format(read["message"], " ({0})".format(read["text"]) if read["text"] else "")

@@ -23,6 +23,11 @@ have reached the minion only a moment before.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import filecmp
+import os
+import shutil
+import tempfile
+
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_deploy"
@@ -135,6 +140,9 @@ def file(name, source, method="ntpd", daemon=None, mode="0644", group=None, secr
         needed = method in ("any", plan["method"]) and daemon in (None, plan["platform"]["daemon"])
         if not needed or (only_with and not plan[only_with]):
             return _given_back(name)
+        fault = _fault(name, source, plan["platform"]) if name == plan["platform"]["conf"] else None
+        if fault:
+            return _result(name, False, comment="{0} stays as it is: the new one is refused: {1}".format(name, fault))
         if not __opts__["test"]:
             __salt__["ntpcluster_origin.remember_file"](name)
     except (CommandExecutionError, SaltInvocationError) as exc:
@@ -149,6 +157,22 @@ def file(name, source, method="ntpd", daemon=None, mode="0644", group=None, secr
         show_changes=not secret,
         # A full disk or a killed minion leaves the old file whole: Salt writes beside it and renames.
     )
+
+
+def _fault(name, source, platform):
+    """What the daemon has against a changed configuration before it is in its place; None if nothing, or if it cannot tell."""
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "fault")
+    if doing not in __salt__:
+        return None
+    folder = tempfile.mkdtemp()
+    try:
+        path = __salt__["cp.get_template"](source, os.path.join(folder, "new"), template="jinja", saltenv=__env__)
+        if not path:
+            raise CommandExecutionError("{0} cannot be fetched".format(source))
+        same = os.path.isfile(name) and filecmp.cmp(name, path, shallow=False)
+        return None if same else __salt__[doing](path)
+    finally:
+        shutil.rmtree(folder)
 
 
 def _given_back(name):
