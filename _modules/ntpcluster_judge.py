@@ -354,13 +354,15 @@ def _sources(rows, sound, wanted, plan, uptime):
     if len(usable) < wanted:
         said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), wanted)
         found.append(_problem("few-sources", said, usable=[_name(row) for row in usable]))
-    for row in [row for row in usable if row in sound]:
+    for row in [row for row in sound if row["reach"] & LAST_FOUR]:
         # ntpd tells nobody that its sources are gone, but its packets say when its clock was set last (RFC 5905).
         age = row.get("reference_age_s")
         if age is not None and age > plan["health"]["reference_age"]:
             said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s"
             evidence = {"peer": _name(row), "reference_age_s": age}
             found.append(_problem("upstream-unsynchronized", said.format(_name(row), age), **evidence))
+        if not row["usable"]:
+            continue
         # Polls that a young daemon has not made yet are not missing. One whose age cannot be seen counts as old.
         polls = 8 if uptime is None else min(8, int(uptime // (row["poll_s"] or 64)))
         if ~row["reach"] & ((1 << polls) - 1):
