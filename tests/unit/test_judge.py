@@ -149,22 +149,15 @@ def test_a_healthy_host_has_no_problem(plan):
         pytest.param(
             extra("127.127.1.0", refid=".LOCL.", reach=0, heard=False), ["not-listed", "unreachable"], id="a spare"
         ),
-<<<<<<< HEAD
-        pytest.param(system(root_dispersion_ms=None), ["incomplete"], id="an unknown root dispersion"),
-        pytest.param(system(frequency_ppm=None), ["incomplete"], id="an unknown frequency"),
-        pytest.param(system(frequency_ppm=-495.0), ["frequency-limit"], id="frequency at its limit"),
-        pytest.param(system(root_dispersion_ms=1500.0), ["root-distance"], id="too uncertain"),
-=======
         pytest.param(
             alter(1, reference_age_s=10241.0, condition="reject", flash=0x400),
             ["upstream-unsynchronized"],
             id="too uncertain to be selected, as it has lost its own sources",
         ),
-        pytest.param(system(rootdisp=None), ["incomplete"], id="an unknown root dispersion"),
-        pytest.param(system(frequency=None), ["incomplete"], id="an unknown frequency"),
-        pytest.param(system(frequency=-495.0), ["frequency-limit"], id="frequency at its limit"),
-        pytest.param(system(rootdisp=1500.0), ["root-distance"], id="too uncertain"),
->>>>>>> w-rooms
+        pytest.param(system(root_dispersion_ms=None), ["incomplete"], id="an unknown root dispersion"),
+        pytest.param(system(frequency_ppm=None), ["incomplete"], id="an unknown frequency"),
+        pytest.param(system(frequency_ppm=-495.0), ["frequency-limit"], id="frequency at its limit"),
+        pytest.param(system(root_dispersion_ms=1500.0), ["root-distance"], id="too uncertain"),
     ],
 )
 def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(plan, change, found):
