@@ -33,12 +33,6 @@ def daemon(service=None):
 
     Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
     ``ntpcluster_process.running`` tells them.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_process.daemon
     """
     if service is None:
         service = __salt__["ntpcluster_facts.platform"]()["service"]

@@ -81,7 +81,7 @@ def _cron(plan):
 def _service():
     """The platform's service where there is no plan; without the tree's files, that of the last plan."""
     try:
-        return __salt__["ntpcluster_facts.facts"]()["platform"]["service"]
-    except (CommandExecutionError, TypeError):
+        return __salt__["ntpcluster_facts.platform"]()["service"]
+    except (CommandExecutionError, SaltInvocationError):
         last = __salt__["ntpcluster_applied.kept"]().get("plan")
         return last["platform"]["service"] if last else "ntpd"
