@@ -40,8 +40,13 @@ def status():
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
     - ``peers``: as ``ntpcluster.peers``, and of each whether it is ``usable``: the daemon's selection let it through, and
       it answered one of the last four polls
-    - ``problems``: list of {code, message, evidence, remedy}, worst first; the codes are those of
-      ``ntpcluster_problems.in_order``
+    - ``problems``: list of {code, message, evidence, remedy}, worst first
+
+    The codes of problems, worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``,
+    ``cron-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
+    ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
+    ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
+    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
     ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
     "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
@@ -81,7 +86,7 @@ def diagnose():
     A host that is well costs no more than ``ntpcluster.status``.
 
     Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
-    wrong. The codes are those of ``ntpcluster_problems.in_order``.
+    wrong. The codes are those of ``ntpcluster.status``.
 
     CLI Example:
 

@@ -57,7 +57,7 @@ def judge(plan, process, look, problems=None):
         Problems known already ({code, message, evidence}), to be listed with the others.
 
     Returns what ``ntpcluster.status`` returns. A host that is not synchronized has one problem at least. The codes
-    are those of ``ntpcluster_problems.in_order``.
+    are those of ``ntpcluster.status``.
     """
     found = list(problems or [])
     claims = look["system"]

@@ -17,7 +17,7 @@ def problems_of(plan, servers):
     servers
         As ``ntpcluster.query`` returns them.
 
-    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster_problems.in_order``, the rules
+    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster.status``, the rules
     those of ``ntpcluster_judge.judge``; the majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)

@@ -14,7 +14,7 @@ OWN_CLOCK = ("local", "orphan")
 #: ntpd gives up at a larger offset, unless started with -g (CLOCK_PANIC in ntp.h).
 PANIC_S = 1000.0
 
-#: Problem codes, worst first, and what to do about each.
+#: Problem codes, worst first, and what to do about each. The manual of ``ntpcluster.status`` lists them.
 REMEDIES = (
     ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
@@ -56,12 +56,7 @@ def problem(code, message, **evidence):
     evidence
         The facts behind it, by name.
     """
-    # Salt adds names of its own to the keyword arguments of a call from outside.
-    return {
-        "code": code,
-        "message": message,
-        "evidence": dict((key, value) for key, value in evidence.items() if not key.startswith("__pub")),
-    }
+    return {"code": code, "message": message, "evidence": evidence}
 
 
 def in_order(found, platform):
@@ -72,19 +67,13 @@ def in_order(found, platform):
         List of {code, message, evidence}.
     platform
         The platform's entry of platforms.yaml: remedies name its service and files.
-
-    The codes, worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``,
-    ``cron-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
-    ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
-    ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
-    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
     """
-    codes = [code for code, _ in REMEDIES]
+    codes, remedies = [code for code, _ in REMEDIES], dict(REMEDIES)
     named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("conf", "ntp.conf")}
     ordered = []
     for one in sorted(found, key=lambda one: codes.index(one["code"])):
         if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:
-            ordered.append(dict(one, remedy=dict(REMEDIES)[one["code"]].format(**named)))
+            ordered.append(dict(one, remedy=remedies[one["code"]].format(**named)))
     return ordered
 
 

@@ -29,7 +29,7 @@ def daemon(platform=None):
         With ``service``, ``process`` and ``pid_file``, as the plan has it; default: this host's with its own daemon.
 
     Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
-    ``running`` tells them.
+    ``ntpcluster_process.running`` tells them.
     """
     if platform is None:
         platform = __salt__["ntpcluster_facts.platform"]()

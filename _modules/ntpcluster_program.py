@@ -39,12 +39,6 @@ def monotonic():
     Internal. Seconds since some moment in the past, by a clock that no step moves.
 
     Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_program.monotonic
     """
     return os.times()[4]
 
@@ -70,12 +64,6 @@ def run(name, package, argv, timeout=10, zone=None, **called):
     Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
 
     Raises CommandExecutionError if the program is not installed.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt '*' ntpcluster_program.run ntpq ntp "['--version']"
     """
     refuse_people(called)
     path = salt.utils.path.which(name)

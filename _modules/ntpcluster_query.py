@@ -226,8 +226,6 @@ def read_answer(packet, nonce, sent, trip):
 
     Returns the answer's part of what ``ntpcluster.query`` says of a server, or None if this is no answer to that
     request (RFC 5905, 8: the origin stamp must be the one sent).
-
-    CLI Example: none; it takes bytes.
     """
     if len(packet) < 48:
         return None

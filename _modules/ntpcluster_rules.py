@@ -232,8 +232,6 @@ def allowed():
     Internal. Return the rules by what they are for: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
     ``package:sources``), ``options`` (directives), ``statistics`` (the kinds of them), ``tier`` (a tier's name),
     ``tier_keys``, ``source_keys``.
-
-    CLI Example: none; rules are functions.
     """
     return {
         "settings": SETTINGS,

@@ -10,8 +10,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 import difflib
 import re
 
-import salt.utils.data
-
 __virtualname__ = "ntpcluster_tiers"
 __load__ = ["relations"]
 
@@ -24,14 +22,12 @@ def relations(tiers, method="ntpd"):
     Internal. Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
 
     tiers
-        What stands under ``ntp:tiers``. What is not readable in it is passed over; ``validate`` says so.
-
+        What stands under ``ntp:tiers``, decoded. What is not readable in it is passed over; ``validate`` says so.
     method
         What stands under ``ntp:method``, or its default.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
     """
-    tiers = salt.utils.data.decode(tiers, keep=True)
     found = []
     if not isinstance(tiers, dict):
         return found

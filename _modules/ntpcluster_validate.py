@@ -31,15 +31,17 @@ def validate(pillar=None, states=True, anew=True):
     # First of all: what follows goes by the same pillar.
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
     known = __salt__["ntpcluster_facts.facts"]()
+    # A pillar that is given is for any host.
+    platform = known["platform"] if own else None
     found = __salt__["ntpcluster_delivery.problems"](states) if own else []
     if not own or "ntp" in __salt__["ntpcluster_applied.compiled"]():
-        found += problems(pillar, known["defaults"], known["platform"] if own else None)
+        found += problems(pillar, known["defaults"], platform)
     if isinstance(pillar, dict):
         method = pillar.get("method") or known["defaults"]["method"]
         found += __salt__["ntpcluster_tiers.relations"](pillar.get("tiers"), method)
         found += _matchers(pillar.get("tiers"))
-        found += __salt__["ntpcluster_effect.effects"](pillar, known["defaults"], known["platform"] if own else None)
-    if own and known["platform"] is None:
+        found += __salt__["ntpcluster_effect.effects"](pillar, known["defaults"], platform)
+    if own and platform is None:
         found.append(_problem(["platforms.yaml"], None, __salt__["ntpcluster_facts.foreign"]()))
     if own and not any(problem["level"] == "error" for problem in found):
         found += __salt__["ntpcluster_misfits.misfits"](pillar, known)

@@ -24,8 +24,8 @@ PROBLEMS = {
     "outdated": (1, "bring the new modules to the minion: salt HOST state.apply ntp.modules"),
 }
 
-#: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where the hosts'
-#: modules are too old to tell what their pillar allows.
+#: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where a host has
+#: no valid pillar that says what is allowed.
 MAX_OFFSET_MS = 100.0
 
 

@@ -249,6 +249,24 @@ def test_dark_mode_is_dark_and_light_mode_light(browser, pages, tmp_path):
     assert corners["light"] > 230 and corners["dark"] < 40
 
 
+COLOURS = """(names => names.map(name => getComputedStyle(document.documentElement).getPropertyValue(name).trim()))(
+  ["--page", "--ink", "--ok", "--degraded", "--settling", "--unsynchronized", "--stopped", "--unreadable", "--silent"])"""
+
+
+def test_paper_is_the_same_whatever_the_screen_prefers(browser, pages):
+    seen = {}
+    for scheme in ("light", "dark"):
+        browser.open(pages / "small.html", prefers_color_scheme=scheme)
+        screen = browser.run(COLOURS)
+        browser.ask(
+            "Emulation.setEmulatedMedia", media="print", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
+        seen[scheme] = (screen, browser.run(COLOURS))
+    assert seen["light"][0] != seen["dark"][0] and seen["light"][1] == seen["dark"][1]
+    # White paper, and the screen's own light colours of the words.
+    assert seen["dark"][1][0] == "#fff" and seen["dark"][1][2:8] == seen["light"][0][2:8]
+
+
 def test_the_page_is_printed_with_every_host_in_full(small):
     paper = small.paper()
     assert paper.startswith(b"%PDF") and paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") >= 2

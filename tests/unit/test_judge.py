@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from _modules import ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table, ntpcluster_problems
+from _modules import ntpcluster, ntpcluster_build, ntpcluster_judge, ntpcluster_parse_table, ntpcluster_problems
 from tests.unit.test_plan import DEFAULTS, PILLAR, PLATFORMS, host
 
 SERVERS = ["10.0.0.189", "10.0.0.180"]
@@ -552,7 +552,7 @@ def test_a_source_is_usable_that_was_let_through_and_answered_one_of_the_last_fo
 
 
 def test_every_code_has_a_remedy_and_is_documented():
-    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster_problems.in_order).partition("worst first:")[2])
+    documented = re.findall(r"``([a-z-]+)``", inspect.getdoc(ntpcluster.status).partition("worst first:")[2])
     assert [code for code in documented if code in dict(ntpcluster_problems.REMEDIES)] == [
         code for code, _ in ntpcluster_problems.REMEDIES
     ]
