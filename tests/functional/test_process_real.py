@@ -66,6 +66,14 @@ def titled(title):
     child = subprocess.Popen([title, "-c", code], executable=sys.executable, stdout=subprocess.PIPE)
     child.stdout.read(1)
     return child.pid
+
+def only_sets():
+    '''What a chronyd is while it sets the clock once: the daemon's name and pid file, no port, and `-q` among its words.'''
+    code = ("import os,time; open('/proc/self/comm','w').write('ntpd'); open(%r,'w').write(str(os.getpid()));"
+            "print(1, flush=True); time.sleep(60)" % process.PID_FILE)
+    child = subprocess.Popen([sys.executable, "-c", code, "-q", "server 10.0.0.1"], stdout=subprocess.PIPE)
+    child.stdout.read(1)
+    return child.pid
 """
 
 
@@ -123,6 +131,10 @@ def test_a_daemon_that_has_not_bound_its_port_yet_is_known_by_its_pid_file():
 
 def test_a_pid_file_that_names_another_program_is_not_believed():
     assert inside("become(name='sleep', pid_file=True); become(); answer = seen()") == [False, None]
+
+
+def test_one_that_only_sets_the_clock_is_no_daemon():
+    assert inside("only_sets(); answer = seen()") == [False, None]
 
 
 def test_a_zombie_is_dead():
@@ -235,6 +247,13 @@ answer = [os.path.exists("/run/started"), time.monotonic() - began]
         ("become(end=True, pid_file=True)", "", True, 1.5),
         # ntpdate holds the port for longer than a daemon has to be seen, and then it ends.
         ("date = become(name='ntpdate', port=4)", "time.sleep(7); os.kill(date, 9); os.waitpid(date, 0)", True, 8),
+        # So does a chronyd that only sets the clock: it has the daemon's name and pid file, and no port.
+        (
+            "date = only_sets()",
+            "time.sleep(7); os.kill(date, 9); os.waitpid(date, 0)",
+            True,
+            8,
+        ),
         # Somebody asks a server meanwhile: that is not our port.
         ("become(name='busybox', peer=True)", "", True, 1.5),
     ],
