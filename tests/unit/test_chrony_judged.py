@@ -35,7 +35,11 @@ TOLD = {
     "c40-csv": ("degraded", 2, SIX),
     "c43-client461-csv": ("degraded", 1, ["unreachable 5", "unreachable 6", "falseticker 4"]),
     "c43-dead": ("unsynchronized", None, ["daemon-silent"]),
-    "c43-dead-source-csv": ("unsynchronized", None, ["unreachable 1", "unsynchronized", "root-distance", "few-sources"]),
+    "c43-dead-source-csv": (
+        "unsynchronized",
+        None,
+        ["unreachable 1", "unsynchronized", "root-distance", "few-sources"],
+    ),
     "c43-disagree-csv": ("unsynchronized", None, ["falseticker 1", "falseticker 2", "unsynchronized", "few-sources"]),
     "c43-dying-csv": ("degraded", 1, ["root-distance"]),
     "c43-half": ("unsynchronized", None, ["unsynchronized", "incomplete"]),
@@ -148,3 +152,37 @@ def test_the_sources_of_a_shared_sample_are_called_what_they_are(name):
     verdict = judged(ntpcluster_chrony_look.look(form.parse(commands, text)))
     of_sources = [one for one in told(verdict) if " " in one]
     assert (last(verdict["source"]), of_sources) == (source, sorted(codes))
+
+
+def answered(monkeypatch, stdout):
+    """Whatever program is asked, it prints this."""
+    said = {"retcode": 0, "stdout": stdout, "stderr": "", "timed_out": False, "seconds": 0.0}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: said)
+
+
+def shapes(value, place="status"):
+    """Every place in a value with the types that are found there; None, which is allowed everywhere, is left out."""
+    found = {}
+    inner = value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
+    for key, one in inner:
+        for where, types in shapes(one, f"{place}.{key}").items():
+            found.setdefault(where, set()).update(types)
+    found.setdefault(place, set()).update([] if value is None else [type(value).__name__.replace("unicode", "str")])
+    return found
+
+
+@pytest.mark.parametrize("kind", ["el6", "modern"])
+def test_a_status_has_the_same_keys_and_types_whatever_daemon_runs(monkeypatch, kind):
+    """Both looks are made by the functions that ask the daemon, from what it really printed."""
+    answered(monkeypatch, py2_corpus.read(f"status/{kind}.txt"))
+    by_ntpd = ntpcluster_ntpd.look(3)
+    answered(monkeypatch, CAPTURES["c43-leap-csv"][0])
+    by_chrony = ntpcluster_chrony.look(2)
+    classic, chrony = (judged(look) for look in (by_ntpd, by_chrony))
+    assert classic["source"] and chrony["source"] and classic["peers"] and chrony["peers"]
+    one, other = shapes(classic), shapes(chrony)
+    # A healthy host has no problems, and one whose register is not full yet has: what is in them, the judge alone decides.
+    inside = {place for place in {*one, *other} if place.startswith("status.problems.")}
+    assert set(one) - inside == set(other) - inside
+    both = [place for place in one if place in other and one[place] and other[place]]
+    assert {place: one[place] for place in both} == {place: other[place] for place in both}
