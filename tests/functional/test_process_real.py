@@ -29,6 +29,8 @@ import json, os, socket, subprocess, sys, time
 sys.path.insert(0, {project!r})
 from _modules import ntpcluster_process as process
 
+PLATFORM = {{"process": "ntpd", "pid_file": "/run/ntpd.pid"}}
+
 def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=None):
     '''Start a double; returns its process id once it is what it shall be.'''
     ready, done = os.pipe()
@@ -42,7 +44,7 @@ def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=No
             asks = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             asks.connect(("127.0.0.1", 123))
         if pid_file:
-            open(process.PID_FILE, "w").write(str(os.getpid()))
+            open(PLATFORM["pid_file"], "w").write(str(os.getpid()))
         if user:
             os.setgid(user)
             os.setuid(user)
@@ -56,7 +58,7 @@ def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=No
     return pid
 
 def seen():
-    found = process.running()
+    found = process.running(PLATFORM)
     return [found["running"], found["pid"]]
 
 def titled(title):
@@ -70,7 +72,7 @@ def titled(title):
 def only_sets():
     '''What a chronyd is while it sets the clock once: the daemon's name and pid file, no port, and `-q` among its words.'''
     code = ("import os,time; open('/proc/self/comm','w').write('ntpd'); open(%r,'w').write(str(os.getpid()));"
-            "print(1, flush=True); time.sleep(60)" % process.PID_FILE)
+            "print(1, flush=True); time.sleep(60)" % PLATFORM["pid_file"])
     child = subprocess.Popen([sys.executable, "-c", code, "-q", "server 10.0.0.1"], stdout=subprocess.PIPE)
     child.stdout.read(1)
     return child.pid
@@ -216,14 +218,14 @@ answer = [names.count("ntpd"), names.count("chronyd"), len(process.port_sockets(
 
 
 def test_the_uptime_is_the_process_s_own():
-    code = "become(port=4); time.sleep(1.5); become(); answer = process.running()['uptime_s']"
+    code = "become(port=4); time.sleep(1.5); become(); answer = process.running(PLATFORM)['uptime_s']"
     assert 1.4 <= inside(code) < 20
 
 
 GUARDED = """
 GUARD = {guard!r}
 {before}
-guard = subprocess.Popen(["sh", "-c", GUARD, "guard", "touch", "/run/started"], stdin=subprocess.PIPE)
+guard = subprocess.Popen(["sh", "-c", GUARD, "guard", PLATFORM["pid_file"], PLATFORM["process"], "touch", "/run/started"], stdin=subprocess.PIPE)
 began = time.monotonic()
 guard.stdin.close()
 {after}

@@ -296,7 +296,9 @@ def test_a_tier_can_have_a_method_of_its_own():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["client"]["method"] = "cron"
     assert plan("node148", "10.0.0.148", pillar=pillar)["method"] == "cron"
-    assert plan("ntp189", "10.0.0.189", pillar=pillar)["method"] == "ntpd"
+    assert plan("ntp189", "10.0.0.189", pillar=pillar)["method"] == "daemon"
+    # The word of the first release.
+    assert plan("ntp189", "10.0.0.189", pillar={**pillar, "method": "ntpd"})["method"] == "daemon"
 
 
 def test_every_platform_says_the_same_things():
