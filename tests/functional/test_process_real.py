@@ -168,7 +168,7 @@ titled("ntpd: ntp engine")
 subprocess.Popen(["unshare", "--pid", "--fork", sys.executable, "-c",
                   "import time; open('/proc/self/comm','w').write('ptp4l'); print(1, flush=True); time.sleep(60)"],
                  stdout=subprocess.PIPE).stdout.read(1)
-answer = [[one["code"], one["evidence"]["name"]] for one in diagnose._rivals()]
+answer = [[one["code"], one["evidence"]["name"]] for one in diagnose._rivals("ntpd")]
 """
     assert inside(code) == [["rival-daemon", "chronyd"], ["rival-daemon", "openntpd"]]
 
