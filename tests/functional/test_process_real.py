@@ -225,7 +225,8 @@ def test_the_uptime_is_the_process_s_own():
 GUARDED = """
 GUARD = {guard!r}
 {before}
-guard = subprocess.Popen(["sh", "-c", GUARD, "guard", PLATFORM["pid_file"], PLATFORM["process"], "touch", "/run/started"], stdin=subprocess.PIPE)
+words = ["guard", PLATFORM["pid_file"], PLATFORM["process"], "touch", "/run/started"]
+guard = subprocess.Popen(["sh", "-c", GUARD, *words], stdin=subprocess.PIPE)
 began = time.monotonic()
 guard.stdin.close()
 {after}

@@ -13,13 +13,15 @@ import time
 import pytest
 
 from tests.lab import solo
-from tests.lab.cluster import INTERNET, SYSTEMD, Cluster, Role, failed, ready, wait_until
+from tests.lab.cluster import INTERNET, SYSTEMD, Cluster, Role, changed, failed, ready, wait_until
 from tests.lab.drilling import processes
 from tests.lab.solo import call, refused, set_pillar
 
 ADDRESS = {"el9": "10.0.0.49", "debian13": "10.0.0.43"}
 PILLAR = {**solo.PILLAR, "daemon": "chrony"}
 LIMITED = {**PILLAR, "step": {"limit": 3600}}
+CRON = {**PILLAR, "method": "cron", "cron": {"minute": "*", "hour": "*"}}
+CRONTAB = "/etc/cron.d/ntpcluster"
 
 #: Found before the host's own chronyd; systemd starts that one by its path.
 DOUBLE = "/usr/local/sbin/chronyd"
@@ -38,6 +40,8 @@ def host(request, lab):
     made = solo.add(lab, Role(request.param, ADDRESS[request.param], request.param), pillar=PILLAR)
     made.settle()
     made.lab = lab
+    made.asked = call(made, "ntpcluster.query")
+    made.had = made.run(["sh", "-c", "command -v chronyd"]).rc == 0
     assert failed(solo.apply(made)) == []
     return made
 
@@ -46,6 +50,9 @@ def host(request, lab):
 def chronyd_runs_again(host):
     """Whatever a test does, the daemon is up at its end without a hand's turn, and all is honest again."""
     yield
+    if host.run(["test", "-e", CRONTAB]).rc == 0:  # a test of the other method did not come to its end
+        set_pillar(host, PILLAR)
+        solo.apply(host)
     assert wait_until(lambda: daemon(host), 40), "chronyd was left stopped"
     host.lab.internet.behave()
     # The lab's internet limits nobody, so the next test need not wait for what this one has asked.
@@ -78,6 +85,15 @@ def kill(host) -> None:
     assert calls
     for pid in calls:
         os.kill(pid, signal.SIGKILL)
+
+
+def test_servers_are_asked_by_a_host_that_has_no_daemon_yet(host):
+    assert not host.had
+    servers = host.asked["servers"]
+    assert [(one["address"], one["reachable"], one["stratum"]) for one in servers] == [
+        (one, True, 1) for one in INTERNET
+    ]
+    assert all(abs(one["offset_s"]) < 0.1 for one in servers)
 
 
 def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
@@ -200,3 +216,74 @@ def test_a_host_without_the_program_service_needs_none(host):
     back = wait_until(lambda: daemon(host), 40, 0.2)
     host.run(["mv", f"{path}.away", path]).check()
     assert back
+
+
+def test_a_hardware_clock_that_is_a_day_off_is_written_once(host):
+    """
+    The kernel of a real host writes it as well, every 11 minutes, where `rtcsync` stands and the kernel is told that the clock is
+    synchronised. The lab's kernel is told nothing of the host's clock, so here the state alone writes it.
+    """
+    assert (
+        "rtcsync" in host.read("/etc/chrony.conf" if host.platform == "el9" else "/etc/chrony/chrony.conf").splitlines()
+    )
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
+    host.set_rtc(86400)
+    dry = solo.apply(host, "test=True")
+    assert (changed(dry), failed(dry)) == (["hardware-clock-is-right"], [])
+    assert host.rtc_error() == pytest.approx(86400, abs=2)
+    done = solo.apply(host)
+    assert (changed(done), failed(done)) == (["hardware-clock-is-right"], [])
+    assert abs(host.rtc_error()) < 2
+    again = solo.apply(host)
+    assert (changed(again), failed(again)) == ([], [])
+
+
+def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(host):
+    set_pillar(host, {**PILLAR, "step": {"at_boot": True}})
+    assert failed(solo.apply(host)) == []
+    host.set_rtc(86400)
+    host.reboot(clean=False)
+    assert host.clock_error() == pytest.approx(86400, abs=2)
+    began = time.monotonic()
+    wait_until(lambda: abs(host.clock_error()) < 0.1, 60, 0.05)
+    print(
+        f"{host.platform}: the clock, a day fast, was right {time.monotonic() - began:.1f} s after systemd had answered"
+    )
+    host.settle()
+    assert steps(host) == 1
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
+
+
+def test_the_crontab_sets_the_clock_and_gives_the_daemons_place_back(host):
+    set_pillar(host, CRON)
+    dry = solo.apply(host, "test=True")
+    done = solo.apply(host)
+    assert (failed(done), changed(done)) == ([], changed(dry))
+    assert CRONTAB in changed(done) and not daemon(host)
+    unit = "chronyd" if host.platform == "el9" else "chrony"
+    assert host.run(["systemctl", "is-enabled", unit]).out == "disabled\n"
+    again = solo.apply(host)
+    assert (failed(again), changed(again)) == ([], [])
+    before = host.time.counters["rtc_sets"]
+    # The server that is asked first lies: two others agree.
+    host.lab.internet.behave(INTERNET[2], offset=5000.0)
+    host.set_rtc(300)
+    host.set_clock(-300)
+    began = time.monotonic()
+    wait_until(lambda: abs(host.clock_error()) < 0.1, 130)
+    print(f"{host.platform}: cron has set the clock {time.monotonic() - began:.0f} s after it was wrong")
+    wait_until(lambda: host.time.counters["rtc_sets"] > before, 10)
+    assert abs(host.rtc_error()) < 2
+    host.lab.internet.behave()
+    assert (
+        "System clock wrong by" in host.run(["journalctl", "-t", "ntpcluster", "--no-pager", "-o", "cat"]).check().out
+    )
+    seen = call(host, "ntpcluster.status")
+    assert (seen["health"], seen["problems"]) == ("ok", [])
+    assert solo.codes(call(host, "ntpcluster.diagnose")) == []
+    set_pillar(host, PILLAR)
+    dry = solo.apply(host, "test=True")
+    done = solo.apply(host)
+    assert (failed(done), changed(done)) == ([], changed(dry))
+    assert daemon(host) and host.run(["test", "-e", CRONTAB]).rc != 0
+    assert call(host, "ntpcluster.status")["synchronized"]
