@@ -115,7 +115,9 @@ def peers():
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
     - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
-    - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
+    - ``reference_age_s``: how long before its last packet its own clock was set by its source, ``root_delay_ms`` and
+      ``root_dispersion_ms`` from it to the top of its chain; None if not asked
+    - ``selection``: chronyd's own word for why it is of use or not; None of ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 
