@@ -5,14 +5,12 @@ Internal. How a finished file takes the place of another one.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import logging
 import os
 
 import salt.utils.path
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_files"
-
-log = logging.getLogger(__name__)
 
 #: One of these is there while SELinux is on, enforcing or not: where current kernels have it, and where EL6's has.
 SELINUX = ("/sys/fs/selinux/enforce", "/selinux/enforce")
@@ -30,6 +28,8 @@ def replace(fresh, path, **called):
         Path of the finished file, in the folder of the other one.
     path
         Where it shall be.
+
+    Raises CommandExecutionError if restorecon fails; the file is in its place then.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     os.rename(fresh, path)
@@ -37,4 +37,5 @@ def replace(fresh, path, **called):
         return
     done = __salt__["ntpcluster_program.run"]("restorecon", "policycoreutils", [path])
     if done["retcode"]:
-        log.warning("%s may have the wrong SELinux label: %s", path, (done["stderr"] or done["stdout"]).strip())
+        said = (done["stderr"] or done["stdout"]).strip()
+        raise CommandExecutionError("{0} is written, but may have the wrong SELinux label: {1}".format(path, said))

@@ -13,7 +13,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster_program"
 
 #: What Salt's packages may set for the Python and the libraries that they bring along. ntpq of ntpsec is a Python program.
-SALTS_OWN = ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH")
+SALTS_OWN = ("LD_LIBRARY_PATH", "PYTHONPATH")
 
 
 def refuse_people(called):
@@ -50,8 +50,8 @@ def environment():
     """
     Internal. Return what a program of the system gets beside the minion's environment, as ``env`` of ``cmd.run_all``.
 
-    Salt can only add to the environment: a name without a value is empty for the program. ld.so and Python take an
-    empty one for none.
+    Salt can only add to the environment, so these two are empty for the program; ld.so and Python take that for none. (Of
+    PYTHONHOME Python 2.7 does not.)
     """
     return dict(dict.fromkeys(SALTS_OWN, ""), LC_ALL="C")
 

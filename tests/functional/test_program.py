@@ -13,7 +13,7 @@ def foreign(tmp_path, monkeypatch):
     """
     (tmp_path / "libc.so.6").write_text("no library\n")
     (tmp_path / "json.py").write_text("raise SystemExit('no module')\n")
-    for name in ("LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH"):
+    for name in ("LD_LIBRARY_PATH", "PYTHONPATH"):
         monkeypatch.setenv(name, str(tmp_path))
     return str(tmp_path)
 
