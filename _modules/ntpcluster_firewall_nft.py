@@ -407,6 +407,15 @@ def unread(family, name, says):
     }
 
 
+def tables():
+    """
+    Internal. The tables of nftables with a chain in a hook of ours, as a set of (family, table). No program is run.
+
+    Raises CommandExecutionError when the kernel does not say.
+    """
+    return set(chain[:2] for chain in _base_chains())
+
+
 def sets():
     """
     Internal. The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...].

@@ -197,6 +197,15 @@ def _steps(judged):
     return removed(judged["first"]) + added + removed(judged["stale"])
 
 
+def wanted(networks, family):
+    """
+    Internal. The networks of one family, ``ipv4`` or ``ipv6``, each once, as ipaddress objects.
+
+    Raises SaltInvocationError for anything that is not a network.
+    """
+    return _wanted(networks, __salt__["ntpcluster_firewall_packet.everyone"](family).version)
+
+
 def judge(text, networks, family="ipv4", beside=()):
     """
     Internal. Judge a firewall's rules against the networks that are to reach UDP 123.
