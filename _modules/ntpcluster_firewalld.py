@@ -9,12 +9,13 @@ command takes half a second. Both are changed by the command, without a reload, 
 rule that opens UDP 123. A positive priority puts a rule behind those that ban somebody, and before the zone's refusal.
 
 **Which zone.** A zone that is bound to sources gets the packets that come from there. The others get to the zones of
-the interfaces, or to the default zone for an interface of no zone; by which of them is up to the routes, so a rule
-goes into each. A zone of sources that refuses what it does not know (drop, block) is a ban and stays as it is.
+the interfaces, or to the default zone if there is an interface of no zone; by which of them is up to the routes, so a
+rule goes into each. A zone of sources that refuses what it does not know (drop, block) is a ban and stays as it is.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import fnmatch
 import glob
 import os
 import re
@@ -29,8 +30,9 @@ UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while syste
 SETTINGS = "/etc/firewalld/firewalld.conf"
 ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
+INTERFACES = "/sys/class/net"
 PRIORITY = "123"
-FAMILIES = ("ipv4", "ipv6")
+BOTH = ("ipv4", "ipv6")
 BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses as well, and says so
 WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
 FORMS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
@@ -116,6 +118,19 @@ def _default_zone():
     return found.group(1) if found else "public"
 
 
+def _unbound(zones):
+    """Is there an interface that is in none of these zones, or does nobody know?"""
+    bound = [name for zone in zones.values() for name in zone["interfaces"]]
+    there = [name for name in _interfaces() if name != "lo"]
+    return not there or any(not any(fnmatch.fnmatch(name, one.replace("+", "*")) for one in bound) for name in there)
+
+
+def _interfaces():
+    if not os.path.isdir(INTERFACES):
+        return []
+    return [name for name in os.listdir(INTERFACES) if os.path.isdir(os.path.join(INTERFACES, name))]
+
+
 # Rich rules
 
 
@@ -139,7 +154,7 @@ def _opens(zone_rule):
     if len(parts) != 3 or parts.get("accept") != {} or port not in FORMS or set(head) - {"priority", "family"}:
         return []
     if source is None:
-        families = [head["family"]] if "family" in head else FAMILIES
+        families = [head["family"]] if "family" in head else BOTH
         return [__salt__["ntpcluster_firewall_packet.everyone"](family) for family in families]
     if list(source) != ["address"]:  # an ipset, or all but these
         return []
@@ -178,14 +193,15 @@ def _places(zones, network):
     held = dict((name, [_holds(network, source) for source in zone["sources"]]) for name, zone in zones.items())
     places = set(name for name in zones if set(held[name]) - {False} and zones[name]["target"] not in BANS)
     if not any(True in found for found in held.values()):
-        default = _default_zone()
+        default = _default_zone() if _unbound(zones) else None
         places |= set(name for name, zone in zones.items() if zone["interfaces"] or name == default)
     return places
 
 
-def _judge(zones, places):
+def _judge(zones, places, later):
     """
-    ``missing`` and ``present`` as [(zone, network, rule)], ``stale`` likewise; ``places``: {network: its zones}.
+    ``missing``, ``present`` and ``stale`` as [(zone, network, rule), ...]; ``places``: {network: the zones it gets to},
+    ``later``: with those that it may get to after a boot.
     """
     found = {"missing": [], "present": [], "stale": []}
     for network, names in places.items():
@@ -197,7 +213,7 @@ def _judge(zones, places):
     for name, zone in sorted(zones.items()):
         for rule in zone["rules"]:
             for network in _opens(rule) if _ours(rule) else []:
-                if name not in places.get(network, ()):
+                if name not in later.get(network, ()):
                     found["stale"].append((name, network, rule))
     return found
 
@@ -229,7 +245,7 @@ def _survey(networks):
 
     Raises SaltInvocationError for what is not a network, CommandExecutionError when firewalld does not answer.
     """
-    wanted = dict((family, __salt__["ntpcluster_firewall_rules.wanted"](networks, family)) for family in FAMILIES)
+    wanted = dict((family, __salt__["ntpcluster_firewall_rules.wanted"](networks, family)) for family in BOTH)
     live, kept = _live(), _kept()
     survey = {}
     for family, found in wanted.items():
@@ -237,7 +253,7 @@ def _survey(networks):
         places = dict((network, _places(live, network)) for network in found)
         # after the next boot packets may get to zones of both: NetworkManager binds its interfaces again
         later = dict((network, places[network] | _places(kept, network)) for network in found)
-        judged = {"live": _judge(live, places), "kept": _judge(kept, later)}
+        judged = {"live": _judge(live, places, later), "kept": _judge(kept, later, later)}
         for where in judged.values():
             where["stale"] = [one for one in where["stale"] if one[1].version == version]
         survey[family] = dict(judged, networks=found, wider=_wider(live, places, version))
@@ -319,7 +335,7 @@ def firewall(networks, hooks):
     except CommandExecutionError as err:
         nothing = {"missing": [], "present": [], "stale": []}
         error, live = err.strerror, {}
-        survey = dict((family, dict(live=nothing, kept=nothing, networks=[], wider=[])) for family in FAMILIES)
+        survey = dict((family, dict(live=nothing, kept=nothing, networks=[], wider=[])) for family in BOTH)
     report = {}
     for family, found in survey.items():
         passed = hooks[family] if hooks else []
