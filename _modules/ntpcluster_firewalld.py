@@ -27,7 +27,7 @@ __virtualname__ = "ntpcluster_firewalld"
 
 TIMEOUT = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
 UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while systemd runs the service
-SETTINGS = "/etc/firewalld/firewalld.conf"
+FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
 ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
 INTERFACES = "/sys/class/net"
@@ -111,7 +111,7 @@ def _spelled(rule):
 
 def _default_zone():
     try:
-        with open(SETTINGS) as handle:
+        with open(FIREWALLD_CONF) as handle:
             found = re.search(r"^\s*DefaultZone\s*=\s*(\S+)", handle.read(), re.M)
     except (IOError, OSError):  # firewalld starts without the file
         found = None

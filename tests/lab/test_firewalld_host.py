@@ -256,7 +256,7 @@ def test_a_run_without_a_change_starts_two_programs(host):
     done = host.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
     started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
     # firewall-cmd is run by timeout(1)
-    assert [words.split()[0].strip("'[,") for words in started] == ["timeout", "/usr/sbin/nft"], started
+    assert [words.split()[0] for words in started] == ["/usr/sbin/nft", "timeout"], started
     state(host, "absent")
 
 
