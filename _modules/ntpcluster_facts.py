@@ -58,11 +58,12 @@ def foreign():
     Raises CommandExecutionError when the file server does not have the file.
     """
     platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    if _platform_name() in platforms:
+    if _name(platforms):
         return None
     # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    host = "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os", "osmajorrelease"))
     return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
-        _platform_name(), ", ".join(sorted(platforms))
+        host, ", ".join(sorted(platforms))
     )
 
 
@@ -78,16 +79,21 @@ def platform(daemon=None):
     stranger = foreign()
     if stranger:
         raise SaltInvocationError(stranger)
-    name = _platform_name()
-    entry = _read("salt://ntp/platforms.yaml", is_platforms)[name]
-    return dict(entry, name=name, **__salt__["ntpcluster_daemon.platform"](entry, daemon))
+    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
+    name = _name(platforms)
+    return dict(platforms[name], name=name, **__salt__["ntpcluster_daemon.platform"](platforms[name], daemon))
 
 
-def _platform_name():
+def _name(platforms):
     """
-    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
+    Return the name of this host's entry; None: it has none. A rolling release has no number, and a proxy no system.
+
+    The grain ``os_family`` is of no use here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
+    Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
     """
-    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
+    number = "-{}".format(__grains__.get("osmajorrelease"))
+    names = (name for name in sorted(platforms) if name.endswith(number))
+    return next((name for name in names if __grains__.get("os") in platforms[name]["os"]), None)
 
 
 def _read(url, is_ours):
@@ -127,7 +133,7 @@ def is_platforms(content):
     """
     Tell whether this can be the content of platforms.yaml.
     """
-    needed = ("own", "daemons", "timezone")
+    needed = ("os", "own", "daemons", "timezone")
     entries = content.values() if isinstance(content, dict) else ()
     return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
 
