@@ -274,7 +274,7 @@ def plan():
     Returns a dict; times and offsets are in seconds:
 
     ``id``, ``tier``, ``level`` (0 is the top), ``follows`` (name of the tier above, None at the top),
-    ``tiers`` (all names, top first), ``method`` (``ntpd`` or ``cron``), ``cron`` (five fields, as text),
+    ``tiers`` (all names, top first), ``method`` (``daemon`` or ``cron``), ``cron`` (five fields, as text),
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
     ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],

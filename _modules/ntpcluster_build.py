@@ -53,7 +53,7 @@ def build(pillar, defaults, platform, host):
     serves = [__salt__["ntpcluster_address.spelled"](network) for network in tier.get("serves") or []]
     package = settings["package"]
     conflicts = settings["conflicts"]
-    method = tier.get("method") or settings["method"]
+    method = "cron" if (tier.get("method") or settings["method"]) == "cron" else "daemon"
     platform = __salt__["ntpcluster_daemon.platform"](platform, tier.get("daemon") or settings["daemon"])
     made = {
         "id": host["id"],
@@ -97,7 +97,7 @@ def _open_to(serves, method):
     """
     Return the networks the firewall lets in: without a daemon nobody is served.
     """
-    return [served["network"] for served in serves] if method == "ntpd" else []
+    return [served["network"] for served in serves] if method == "daemon" else []
 
 
 def _minsane(tos, sources):

@@ -102,7 +102,8 @@ SETTINGS = {
         64,
     ),
     "daemon": _word("ntpd", "chrony"),
-    "method": _word("ntpd", "cron"),
+    # `ntpd` is what `daemon` was called while there was one daemon.
+    "method": (_word("daemon", "cron", "ntpd")[0], "one of daemon, cron"),
     "cron": {
         "minute": _null_or(_cron_field(0, 59)),
         "hour": _cron_field(0, 23),

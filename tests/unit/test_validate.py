@@ -35,7 +35,7 @@ SHA1 = "0123456789abcdef0123456789abcdef01234567"
 # Every key the pillar may have, with a good value.
 GOOD = {
     "timezone": "Asia/Shanghai",
-    "method": "ntpd",
+    "method": "daemon",
     "cron": {"minute": "5,35", "hour": "*/2", "daymonth": "1-15/2", "month": 12, "dayweek": "*"},
     "package": {
         "names": ["ntp", "ntpdate"],
@@ -88,7 +88,7 @@ GOOD = {
             "addresses": ["10.0.0.189", "10.0.0.180", "2001:db8::2"],
             "serves": ["10.0.0.0/24", "10.1.0.0/16", "2001:db8::/64", "192.0.2.77"],
             "key": 1,
-            "method": "ntpd",
+            "method": "daemon",
         },
         "rack": {"match": "rack*", "follows": "server", "addresses": ["10.1.0.1"], "serves": ["10.1.0.0/16"]},
         "client": {"match": "*", "follows": "rack", "method": "cron"},
@@ -101,7 +101,7 @@ GONE = object()
 def judge(pillar, platform=None):
     """All problems that do not depend on the host."""
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
-    method = pillar.get("method", "ntpd") if isinstance(pillar, dict) else "ntpd"
+    method = pillar.get("method", "daemon") if isinstance(pillar, dict) else "ntpd"
     found = ntpcluster_validate.problems(pillar, DEFAULTS, platform)
     found += ntpcluster_tiers.relations(tiers, method)
     return found + (ntpcluster_effect.effects(pillar, DEFAULTS, platform) if isinstance(pillar, dict) else [])
@@ -163,7 +163,7 @@ BAD = [
     (("timezone",), "right/Europe/Berlin", "ntp:timezone", "posix/ and right/ apart"),
     (("timezone",), "posix/UTC", "ntp:timezone", "posix/ and right/ apart"),
     (("timezone",), 8, "ntp:timezone", "not 8"),
-    (("method",), "chrony", "ntp:method", "one of ntpd, cron"),
+    (("method",), "chrony", "ntp:method", "one of daemon, cron"),
     (("method",), True, "ntp:method", "not true"),
     (("cron",), "5 * * * *", "ntp:cron", "a mapping of daymonth, dayweek, hour, minute, month"),
     (("cron", "minute"), 60, "ntp:cron:minute", FIELD + " from 0 to 59"),
@@ -270,7 +270,7 @@ BAD = [
     ((*CLIENT, "match"), "", "ntp:tiers:client:match", "a compound matcher"),
     ((*CLIENT, "match"), "*\n", "ntp:tiers:client:match", "in one line"),
     ((*RACK, "match"), "*", "ntp:tiers:rack:match", "takes everyone, as tier client does"),
-    ((*CLIENT, "method"), "crontab", "ntp:tiers:client:method", "one of ntpd, cron"),
+    ((*CLIENT, "method"), "crontab", "ntp:tiers:client:method", "one of daemon, cron"),
     ((*SERVER, "sources"), [], "ntp:tiers:server:sources", "one name or address or more, not an empty list"),
     ((*SERVER, "sources"), "192.0.2.1", "ntp:tiers:server:sources", "a list of one name or address or more"),
     ((*CLIENT, "server"), "10.0.0.1", "ntp:tiers:client:server", "did you mean `sources`"),
@@ -360,7 +360,7 @@ BAD = [
     ),
     ((*SERVER, "addresses"), GONE, "ntp:tiers:server:addresses", "tier rack follows this one and must know"),
     ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and may not ask it"),
-    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "ntpdate answers nobody"),
+    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "a step by crontab answers nobody"),
 ]
 
 
