@@ -12,7 +12,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
-__load__ = ["facts", "foreign", "platform"]
+__load__ = ["facts", "foreign", "platform", "platforms"]
 
 
 def facts():
@@ -60,12 +60,12 @@ def foreign():
 
     Raises CommandExecutionError when the file server does not have the file.
     """
-    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    if _platform_name() in platforms:
+    known = platforms()
+    if _platform_name() in known:
         return None
     # The same as in platform.jinja: on such a host the states are rendered without the modules.
     return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
-        _platform_name(), ", ".join(sorted(platforms))
+        _platform_name(), ", ".join(sorted(known))
     )
 
 
@@ -82,8 +82,15 @@ def platform(daemon=None):
     if stranger:
         raise SaltInvocationError(stranger)
     name = _platform_name()
-    entry = _read("salt://ntp/platforms.yaml", is_platforms)[name]
+    entry = platforms()[name]
     return dict(entry, name=name, **__salt__["ntpcluster_daemon.platform"](entry, daemon))
+
+
+def platforms():
+    """
+    Internal. Return the whole of platforms.yaml: what a host was before an upgrade of its system is there as well.
+    """
+    return _read("salt://ntp/platforms.yaml", is_platforms)
 
 
 def _platform_name():
