@@ -163,7 +163,9 @@ def answered(monkeypatch, stdout):
 def shapes(value, place="status"):
     """Every place in a value with the types that are found there; None, which is allowed everywhere, is left out."""
     found = {}
-    inner = value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
+    inner = (
+        value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
+    )
     for key, one in inner:
         for where, types in shapes(one, f"{place}.{key}").items():
             found.setdefault(where, set()).update(types)
