@@ -276,10 +276,10 @@ def plan():
     Returns a dict; times and offsets are in seconds:
 
     ``id``, ``tier``, ``level`` (0 is the top), ``follows`` (name of the tier above, None at the top),
-    ``tiers`` (all names, top first), ``method`` (``ntpd`` or ``cron``), ``cron`` (five fields, as text),
+    ``tiers`` (all names, top first), ``method`` (``daemon`` or ``cron``), ``cron`` (five fields, as text),
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
-    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
+    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, nts, line}],
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],

@@ -12,7 +12,7 @@ import numbers
 __virtualname__ = "ntpcluster_effect"
 
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
-DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "prefer")
+DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "nts", "prefer")
 DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
 
 
@@ -59,7 +59,7 @@ def _limit(pillar, by_cron, platform):
         return found
     if by_cron:
         message = "cannot be kept in {}, where the method is cron: ntpdate by crontab sets the clock over any distance. Leave "
-        message += "the limit out, or have ntpd there"
+        message += "the limit out, or have a daemon there"
         found.append(_problem(path, limit, message.format(_named(by_cron))))
     # Of a platform that is not known only that it may have the service.
     if step.get("at_boot") is True and (platform is None or platform["ntpdate_service"]):

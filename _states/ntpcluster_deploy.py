@@ -116,7 +116,7 @@ def _fetched(sources):
     return fetched
 
 
-def file(name, source, method="ntpd", daemon=None, mode="0644", group=None, secret=False, only_with=None):
+def file(name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None):
     """
     A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
 
@@ -125,7 +125,7 @@ def file(name, source, method="ntpd", daemon=None, mode="0644", group=None, secr
     source
         Its template.
     method
-        Written if this is the plan's method: ``ntpd``, ``cron`` or ``any``.
+        Written if this is the plan's method: ``daemon``, ``cron`` or ``any``.
     daemon
         Written if this is the plan's daemon; None: whichever it is.
     mode, group
@@ -209,7 +209,7 @@ def _running(name, restart):
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         service = plan["platform"]["service"]
-        if plan["method"] != "ntpd":
+        if plan["method"] == "cron":
             return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](plan["platform"]))
         now = __salt__["ntpcluster_status.status"](LOOK_S)["daemon"]
         if now["running"] is None:

@@ -38,7 +38,8 @@ def test_a_limit_that_the_crontab_does_not_keep_is_refused(given):
     ((level, key, message),) = told({**given, "step": {"limit": 60}})
     assert (level, key) == ("error", "step:limit")
     assert (
-        message.startswith("cannot be kept in tier client, where the method is cron") and "have ntpd there" in message
+        message.startswith("cannot be kept in tier client, where the method is cron")
+        and "have a daemon there" in message
     )
 
 
