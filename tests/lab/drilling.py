@@ -70,6 +70,8 @@ def no_firewall(host: NamespaceHost) -> None:
     if host.platform == "el9":
         host.settle()
         host.run(["systemctl", "disable", "--now", "firewalld"]).check()
+        # One that is told to end while it starts leaves its rules behind.
+        host.run(["nft", "delete", "table", "inet", "firewalld"])
 
 
 def holders(host: NamespaceHost) -> list[int]:
