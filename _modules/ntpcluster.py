@@ -133,7 +133,9 @@ def peers():
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
     - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
-    - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
+    - ``reference_age_s``: how long before its last packet its own clock was set by its source, ``root_delay_ms`` and
+      ``root_dispersion_ms`` from it to the top of its chain; None if not asked
+    - ``selection``: chronyd's own word for why it is of use or not; None of ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -295,7 +297,7 @@ def plan():
     ``tiers`` (all names, top first), ``method`` (``daemon`` or ``cron``), ``cron`` (five fields, as text),
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
-    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
+    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, nts, line}],
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],

@@ -30,9 +30,11 @@ def doing(platform, what):
     platform
         As ``platform`` returns it, or the plan's.
     what
-        ``configuration``: what of a plan is written in the daemon's own words. ``look``: what it says of itself and its
+        ``configuration``: what of a plan is written in the daemon's own words. ``foreign``: which of the pillar's options
+        are another daemon's. ``files``: which files the daemon opens by its options. ``look``: what it says of itself and its
         sources. ``jump``: its own tool steps the clock. ``fault``: what is wrong with a configuration file
         that is not in use yet; a daemon that can only tell by starting with it has no such function. Each
         is described in ``ntpcluster_ntpd`` or ``ntpcluster_ntpd_conf``.
     """
-    return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what == "configuration" else "", what)
+    of_configuration = what in ("configuration", "foreign", "files")
+    return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if of_configuration else "", what)

@@ -12,7 +12,7 @@ import numbers
 __virtualname__ = "ntpcluster_effect"
 
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
-DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "prefer")
+DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "nts", "prefer")
 DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
 
 

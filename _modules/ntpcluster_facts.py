@@ -32,15 +32,12 @@ def facts():
         matcher = keys.get("match") if isinstance(keys, dict) else None
         readable = __salt__["ntpcluster_wording.is_text"](matcher) and not __salt__["ntpcluster_matcher.fault"](matcher)
         matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
-    mine = [tiers[name] for name in matches if matches[name]]
-    mine.sort(key=lambda tier: tier["match"].strip() == "*")
-    daemon = ([tier.get("daemon") for tier in mine] + [None])[0] or (
-        pillar["daemon"] if matches and "daemon" in pillar else None
-    )
+    defaults = _read("salt://ntp/defaults.yaml", is_defaults)
+    daemon = __salt__["ntpcluster_build.daemon"](pillar, defaults, matches)
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
     return {
-        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
+        "defaults": defaults,
         "platform": None if foreign() else platform(daemon),
         "host": {
             "id": grains["id"],

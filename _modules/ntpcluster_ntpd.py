@@ -167,6 +167,8 @@ def _complete(peer, variables, clock):
     # A server that has died was heard as well, in its time: within the last four polls.
     peer["answers"] = peer["when_s"] is not None and peer["when_s"] <= 4 * (peer["poll_s"] or 64)
     peer["unreach"] = variables.get("unreach")
+    peer["root_delay_ms"], peer["root_dispersion_ms"] = variables.get("rootdelay"), variables.get("rootdisp")
+    peer["selection"] = None  # ntpd has one word for it, the condition
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
