@@ -28,14 +28,14 @@ __virtualname__ = "ntpcluster_firewalld"
 TIMEOUT = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
 UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while systemd runs the service
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
-ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
+KEPT_ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
 INTERFACES = "/sys/class/net"
 PRIORITY = "123"
 BOTH = ("ipv4", "ipv6")
 BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses as well, and says so
 WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
-FORMS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
+OPENINGS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
 
 
 def _command(arguments):
@@ -72,7 +72,7 @@ def _live():
 def _kept():
     """The permanent zones, in the same form."""
     files = {}
-    for folder in (STOCK_ZONES, ZONES):
+    for folder in (STOCK_ZONES, KEPT_ZONES):
         for path in glob.glob(os.path.join(folder, "*.xml")):
             files[os.path.basename(path)[: -len(".xml")]] = path
     zones = {}
@@ -151,7 +151,7 @@ def _opens(zone_rule):
     source = parts.pop("source", None)
     head = parts.get("rule", {})
     port = parts.get("port", parts.get("service"))
-    if len(parts) != 3 or parts.get("accept") != {} or port not in FORMS or set(head) - {"priority", "family"}:
+    if len(parts) != 3 or parts.get("accept") != {} or port not in OPENINGS or set(head) - {"priority", "family"}:
         return []
     if source is None:
         families = [head["family"]] if "family" in head else BOTH
@@ -345,7 +345,7 @@ def firewall(networks, hooks):
         saved = dict((name, _shown(found["kept"][name])) for name in ("missing", "stale"))
         report[family] = dict((name, _shown(found["live"][name])) for name in ("present", "missing", "stale"))
         report[family].update(way, wider=found["wider"], overtaken=[], running=True, error=error, keep=None)
-        report[family].update(guard="firewalld", saved=dict(saved, file=ZONES, refused={}))
+        report[family].update(guard="firewalld", saved=dict(saved, file=KEPT_ZONES, refused={}))
         report[family]["networks"] = ["{}".format(network) for network in found["networks"]]
     return report
 
