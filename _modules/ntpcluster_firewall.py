@@ -328,7 +328,9 @@ def _report_nft(report, made, boots, family):
     if made["present"] or made["missing"] or made["stale"]:
         for name in ("present", "missing", "stale", "overtaken"):
             report[name] = report[name] + made[name]
-        report.update(running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"]))
+        report.update(
+            running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"])
+        )
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
 
