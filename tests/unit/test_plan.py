@@ -552,6 +552,31 @@ def test_a_matcher_that_salt_cannot_read_is_an_error_and_is_not_asked(matcher, m
     assert ntpcluster_facts.facts()["host"]["matches"] == {"server": None, "client": True}
 
 
+def test_the_facts_of_a_minion_are_those_of_the_daemon_that_its_tier_wants(minion):
+    minion["grains"].update(os_family="Debian", osmajorrelease=12)
+    both = {**ENTRIES["Debian-12"]["daemons"], **ENTRIES["RedHat-9"]["daemons"]}
+    assert ntpcluster_facts.facts()["platform"]["daemon"] == "ntpd"
+    ntpcluster_facts.__context__["ntpcluster.salt://ntp/platforms.yaml"]["Debian-12"]["daemons"] = both
+    minion["pillar"]["ntp"]["tiers"]["client"]["daemon"] = "chrony"
+    assert ntpcluster_facts.facts()["platform"]["daemon"] == "chrony"
+    assert ntpcluster_plan.plan()["platform"]["conf"] == both["chrony"]["conf"]
+    minion["pillar"]["ntp"]["daemon"] = ["chrony"]
+    assert [one["key"] for one in ntpcluster_validate.validate() if one["level"] == "error"] == ["ntp:daemon"]
+
+
+def test_a_zone_of_leap_seconds_that_the_host_has_not_got_is_told(minion, tmp_path):
+    minion["grains"].update(osmajorrelease=9)
+    minion["pillar"]["ntp"]["options"] = {"leapsectz": "right/UTC"}
+
+    def told():
+        return [one["message"] for one in ntpcluster_validate.validate() if one["key"] == "ntp:options:leapsectz"]
+
+    assert told()[0].startswith("is not among the time zones of this host")
+    (tmp_path / "right").mkdir()
+    (tmp_path / "right/UTC").write_bytes(b"TZif2")
+    assert told() == []
+
+
 def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):
     for system, release, name, address in (
         ("RedHat", 6, "ntp189", "10.0.0.189"),
