@@ -17,7 +17,7 @@ FIREWALL = [("firewall", family, key) for family in ("ipv4", "ipv6") for key in 
 #: What may be null in an entry of platforms.yaml, by the path to it.
 NULLABLE = [
     ("package_mend",), *(("daemons", "ntpd", key) for key in OF_NTPD), *FIREWALL,
-    ("timezone", "variable"), ("timezone", "update"), ("firewall", "nft"), ("dhcp",),
+    ("timezone", "variable"), ("timezone", "update"), ("firewall", "nft"), ("firewall", "nft_file"), ("dhcp",),
 ]  # fmt: skip
 
 
