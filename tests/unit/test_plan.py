@@ -304,7 +304,7 @@ def test_a_tier_can_have_a_method_of_its_own():
 def test_every_platform_says_the_same_things():
     def shape(entry):
         return {
-            key: shape(value) if value and key in ("grammar", "timezone") else None
+            key: shape(value) if value and key in ("grammar", "timezone", "firewall") else None
             for key, value in entry.items()
             if key != "daemons"
         }
