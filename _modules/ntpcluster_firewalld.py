@@ -314,7 +314,8 @@ def runs():
     """
     Internal. Does firewalld guard this host? Asks the kernel and systemd's files; no program is run.
     """
-    return ("inet", "firewalld") in __salt__["ntpcluster_firewall_nft.tables"]() or os.path.lexists(UNIT)
+    tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
+    return ("inet", "firewalld") in tables or os.path.lexists(UNIT)
 
 
 def firewall(networks, hooks):
