@@ -28,8 +28,8 @@ __virtualname__ = "ntpcluster_firewalld"
 TIMEOUT = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
 UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while systemd runs the service
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
-ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
-STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
+ZONE_FOLDER = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
+STOCK_FOLDER = "/usr/lib/firewalld/zones"  # the one that the package brings
 INTERFACES = "/sys/class/net"
 PRIORITY = "123"
 BOTH = ("ipv4", "ipv6")
@@ -72,7 +72,7 @@ def _live():
 def _kept():
     """The permanent zones, in the same form."""
     files = {}
-    for folder in (STOCK_ZONES, ZONES):
+    for folder in (STOCK_FOLDER, ZONE_FOLDER):
         for path in glob.glob(os.path.join(folder, "*.xml")):
             files[os.path.basename(path)[: -len(".xml")]] = path
     zones = {}
@@ -345,7 +345,7 @@ def firewall(networks, hooks):
         saved = dict((name, _shown(found["kept"][name])) for name in ("missing", "stale"))
         report[family] = dict((name, _shown(found["live"][name])) for name in ("present", "missing", "stale"))
         report[family].update(way, wider=found["wider"], overtaken=[], running=True, error=error, keep=None)
-        report[family].update(guard="firewalld", saved=dict(saved, file=ZONES, refused={}))
+        report[family].update(guard="firewalld", saved=dict(saved, file=ZONE_FOLDER, refused={}))
         report[family]["networks"] = ["{}".format(network) for network in found["networks"]]
     return report
 
