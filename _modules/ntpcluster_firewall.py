@@ -161,6 +161,8 @@ def _guard(platform):
     """What guards this host: the one place that chooses."""
     if (platform.get("firewall") or {}).get("nft") and __salt__["ntpcluster_firewalld.runs"]():
         return "firewalld"
+    if (platform.get("firewall") or {}).get("nft") and __salt__["ntpcluster_ufw.runs"]():
+        return "ufw"
     return "iptables"
 
 
@@ -194,6 +196,18 @@ def _around(platform):
         older = re.sub("-save$", "-legacy-save", data["save_command"]) if _older_tables(family) else None
         around[family] = _beside({"legacy": older}, family) + hooks
     return around
+
+
+def _passed(platform):
+    """The same where iptables has the rules; what cannot be read is a hook that refuses everything."""
+    nft = platform["firewall"]["nft"]
+    lives = _lives(_families(platform), nft)
+    hooks, passed = _hooks(nft, lives), {}
+    for family, live in lives.items():
+        passed[family] = __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        if live["error"]:
+            passed[family].append(__salt__["ntpcluster_firewall_nft.unread"](NFT_FAMILIES[family], "", live["error"]))
+    return passed
 
 
 def _survey(platform, networks):
@@ -302,8 +316,11 @@ def firewall(platform=None, networks=None, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    if _guard(platform) == "firewalld":
+    guard = _guard(platform)
+    if guard == "firewalld":
         return __salt__["ntpcluster_firewalld.firewall"](networks, _around(platform) if networks else None)
+    if guard == "ufw":
+        return __salt__["ntpcluster_ufw.firewall"](networks, _passed(platform) if networks else None)
     report = {}
     for family, found in _survey(platform, networks).items():
         kept = ("networks", "present", "missing", "stale", "wider", "refused", "blocked", "overtaken")
@@ -352,8 +369,11 @@ def apply(platform=None, networks=None, test=False, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    if _guard(platform) == "firewalld":
+    guard = _guard(platform)
+    if guard == "firewalld":
         return __salt__["ntpcluster_firewalld.apply"](networks, test)
+    if guard == "ufw":
+        return __salt__["ntpcluster_ufw.apply"](networks, test)
     survey = _survey(platform, networks)
     changes = {}
     for family, found in sorted(survey.items()):

@@ -25,7 +25,7 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_firewalld"
 
-TIMEOUT = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
+FIREWALLD_TIMEOUT_S = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
 UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while systemd runs the service
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
 ZONE_FOLDER = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
@@ -35,11 +35,11 @@ PRIORITY = "123"
 BOTH = ("ipv4", "ipv6")
 BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses as well, and says so
 WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
-FORMS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
+PORT_FORMS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
 
 
 def _command(arguments):
-    answer = __salt__["ntpcluster_program.run"]("firewall-cmd", "firewalld", arguments, timeout=TIMEOUT)
+    answer = __salt__["ntpcluster_program.run"]("firewall-cmd", "firewalld", arguments, timeout=FIREWALLD_TIMEOUT_S)
     if answer["retcode"] != 0:
         said = "no answer" if answer["timed_out"] else (answer["stderr"] or answer["stdout"]).strip()
         raise CommandExecutionError("`firewall-cmd {}` failed: {}".format(" ".join(arguments), said))
@@ -151,7 +151,7 @@ def _opens(zone_rule):
     source = parts.pop("source", None)
     head = parts.get("rule", {})
     port = parts.get("port", parts.get("service"))
-    if len(parts) != 3 or parts.get("accept") != {} or port not in FORMS or set(head) - {"priority", "family"}:
+    if len(parts) != 3 or parts.get("accept") != {} or port not in PORT_FORMS or set(head) - {"priority", "family"}:
         return []
     if source is None:
         families = [head["family"]] if "family" in head else BOTH
@@ -295,14 +295,12 @@ def _with(hooks, live, added):
     for zone, network, rule in added:
         others = [_rule(one)["rule"].get("priority", "0") for one in live[zone]["rules"] if not _ours(one)]
         ahead = any(0 < int(priority) <= int(PRIORITY) for priority in others)
-        conditions = [("version", [network.version], False), ("source", [network], False)]
-        conditions += [("protocol", ["udp"], False), ("dport", [(123, 123)], False)]
-        made = {"text": rule, "target": "ACCEPT", "goto": False, "comment": None, "conditions": conditions}
         for chain in ("chain filter_IN_{}_post".format(zone), "IN_{}_post".format(zone)):
             for table in _distinct(hook["table"] for hook in hooks):
                 rules = table["chains"].get(chain)
                 if rules is not None:
-                    rules.insert(len(rules) if ahead else 0, dict(made, chain=chain))
+                    made = __salt__["ntpcluster_firewall_parse.opening"](network, chain, rule)
+                    rules.insert(len(rules) if ahead else 0, made)
 
 
 def _distinct(tables):
