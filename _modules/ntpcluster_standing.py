@@ -23,7 +23,7 @@ def standing(anew=False):
     - ``deployed``: whether this tree has been applied here, and not been taken off again; ``saltenv``: from which
       environment it was applied last (None: unknown)
     - ``addresses`` of this host, as text: by these the others' sources become hosts
-    - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (ntpd or cron),
+    - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (daemon or cron),
       ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``; None without a valid
       pillar
 

@@ -17,7 +17,7 @@ __load__ = ["relations"]
 NOT_SERVERS = ("server", "peer", "pool", "prefer", "iburst", "burst", "restrict", "default", "mask", "key")
 
 
-def relations(tiers, method="ntpd"):
+def relations(tiers, method="daemon"):
     """
     Internal. Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
 
@@ -64,10 +64,7 @@ def _is_text(value):
 
 
 def _items(tier, key):
-    """
-    Return a list of the tier, or an empty one where something else stands.
-    """
-    return tier[key] if isinstance(tier.get(key), list) else []
+    return __salt__["ntpcluster_wording.items"](tier, key)
 
 
 def _origin(found, name, tiers):
@@ -159,7 +156,7 @@ def _relied_on(found, name, tiers, method):
     tier = tiers[name]
     followers = _followers(name, tiers)
     if (tier.get("method") or method) == "cron" and (followers or _items(tier, "serves")):
-        message = "must be ntpd in a tier that serves or is followed: ntpdate answers nobody"
+        message = "must be daemon in a tier that serves or is followed: a step by crontab answers nobody"
         found.append(_problem([name, "method"], "cron", message))
     for key, want in (("addresses", "must know where to find it"), ("serves", "may not ask it")):
         if followers and not tier.get(key):

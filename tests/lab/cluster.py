@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,10 +233,10 @@ def down() -> list[str]:
     return removed
 
 
-def ready(say=print, kinds: tuple[str, ...] = ("el6", "modern")) -> None:
+def ready(say=print, kinds: Iterable[str] = ("el6", "modern")) -> None:
     """Build what the lab needs for hosts of these kinds, if it is not there."""
     require_root()
-    ensure(list(kinds), say)
+    ensure(sorted(kinds), say)
 
 
 def wait_until(what, timeout: float, interval: float = 0.5):

@@ -1,4 +1,4 @@
-"""The demonstration: four hosts whose clocks are wrong, one `salt '*' state.apply ntp`, and one time everywhere.
+"""The demonstration: five hosts whose clocks are wrong, one `salt '*' state.apply ntp`, and one time everywhere.
 
 Exit 0 only if every host follows its own tier, and its clocks, read from outside, are right.
 """
@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from tests.lab.cluster import CAST, Cluster, failed, ready, require_root
+from tests.lab.cluster import CAST, Cluster, Role, failed, ready, require_root
 
+#: A client with chrony beside those with ntpd.
+HOSTS = (*CAST, Role("node150", "10.0.0.150", "el9"))
 #: The wrong clocks, in seconds ahead of the true time. The first is the one this project's story began with.
 WRONG = {
     "ntp189": 1114.672613,
     "ntp180": -3600.0,
     "node148": datetime(2018, 3, 12, 13, 42, tzinfo=UTC).timestamp() - time.time(),
     "node149": 37.0,
+    "node150": -86400.0,
 }
 CLOCK_BOUND = 0.1
 RTC_BOUND = 2.0
@@ -39,10 +42,10 @@ def main() -> int:
         console.print(f"[dim]{time.monotonic() - start:6.1f} s[/dim]  {text}", highlight=False)
 
     say("the lab's root file systems")
-    ready(lambda text: say(f"  {text}"))
+    ready(lambda text: say(f"  {text}"), {role.image for role in HOSTS})
     with Cluster() as cluster:
-        say("an internet, a Salt master, and four hosts with wrong clocks")
-        for role in CAST:
+        say("an internet, a Salt master, and five hosts with wrong clocks")
+        for role in HOSTS:
             cluster.add(role, clock=WRONG[role.name])
         cluster.wait_for_minions()
         before = {name: host.clock_error() for name, host in cluster.hosts.items()}

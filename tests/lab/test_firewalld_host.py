@@ -8,8 +8,9 @@ from tests.lab.cluster import wait_until
 from tests.lab.guarded import INSIDE, NETWORKS, OUTSIDE, answered, answers, guarded, reboot, state
 
 RULES = [
-    f'zone {{0}}: rule priority="123" family="ipv{family}" source address="{network}" port port="123" protocol="udp" accept'
-    for family, network in zip("46", NETWORKS, strict=True)
+    f'zone {{0}}: rule family="ipv{family}" source address="{network}" destination address="{anywhere}" '
+    'port port="123" protocol="udp" accept'
+    for family, network, anywhere in zip("46", NETWORKS, ("0.0.0.0/0", "::/0"), strict=True)
 ]
 
 # What is done to a host that has just been installed, and the zone that gets the packets then.
