@@ -7,8 +7,10 @@ both side by side (RHEL 7) the lab has none.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,7 +60,6 @@ def fast(host, daemon: str, ppm: float) -> None:
     host.write(DRIFT[daemon], f"{ppm:.3f} 0.100\n" if daemon == "chrony" else f"-{ppm:.3f}\n")
     host.run(["service", SERVICE[daemon], "start"]).check()
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 60)
-    assert abs(host.time.frequency_ppm + ppm) < NEAR_PPM
 
 
 def alone(host, daemon: str) -> None:
@@ -68,6 +69,33 @@ def alone(host, daemon: str) -> None:
     links = host.run(["sh", "-c", "ls /etc/rc[2-5].d/S* /etc/systemd/system/*.wants/*"]).out
     there = [name for name, service in SERVICE.items() if re.search(rf"/(S\d\d)?{service}(\.service)?$", links, re.M)]
     assert there == [daemon]
+
+
+class First:
+    """What the new daemon says first of the oscillator, in ppm too fast; it is asked all the time while the block lasts."""
+
+    ASK = {"ntpd": ["ntpq", "-c", "rv 0 frequency", "127.0.0.1"], "chrony": ["chronyc", "-n", "tracking"]}
+
+    def __init__(self, host, daemon: str) -> None:
+        self.host, self.daemon, self.ppm = host, daemon, None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self) -> None:
+        while self.ppm is None and not self.over.wait(0.2):
+            said = self.host.run(self.ASK[self.daemon]).out
+            if found := re.search(r"frequency=(\S+)", said):
+                self.ppm = -float(found.group(1))
+            elif found := re.search(r"Frequency +: (\S+) ppm (fast|slow)", said):
+                self.ppm = float(found.group(1)) * (1 if found.group(2) == "fast" else -1)
+
+    def __enter__(self) -> First:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.over.set()
+        self.thread.join()
 
 
 def predicted(states: list[dict]) -> list[tuple]:
@@ -83,27 +111,27 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     before = host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out
     said = apply(host, "test=True")
     assert host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out == before
-    steps, frequencies = host.time.counters["steps"], []
-    with drilling.Watch(host) as watch:
+    steps = host.time.counters["steps"]
+    with drilling.Watch(host) as watch, First(host, daemon) as first:
         began = abs(host.clock_error())
         done = apply(host)
-        frequencies.append(host.time.frequency_ppm)
     worst = max(map(abs, watch.errors[host.name]))
-    carried = re.findall(r"\S+ begins with the drift of \S+", " ".join(one["comment"] for one in done))
     print(
         f"{host.platform} to {daemon}: clock {began * 1000:.2f} ms off before, {worst * 1000:.2f} ms at most in "
-        f"{len(watch.errors[host.name]) / 10:.0f} s, frequency {frequencies[0]:+.3f} ppm; {carried}"
+        f"{len(watch.errors[host.name]) / 10:.0f} s; oscillator {ppm:+.0f} ppm, the daemon's first word {first.ppm}"
     )
     assert failed(done) == []
     assert predicted(said) == predicted(done)
     assert worst < began + WORSE_S and host.time.counters["steps"] == steps
-    # What the daemon itself says, in one sign for both.
-    assert abs(frequencies[0] + ppm) < NEAR_PPM and f"{DRIFT[daemon]} begins" in str(carried)
+    assert abs(first.ppm - ppm) < NEAR_PPM
+    assert f"{DRIFT[daemon]} begins with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
+    # One sign for both.
     assert abs(call(host, "ntpcluster.status")["frequency_ppm"] + ppm) < NEAR_PPM
     alone(host, daemon)
     again = apply(host)
     assert (failed(again), changed(again)) == ([], [])
-    assert call(host, "ntpcluster.status")["health"] == "ok"
+    # ntpd may find its sources' first offsets too far apart for a while.
+    wait_until(lambda: call(host, "ntpcluster.status")["health"] == "ok", 60)
 
 
 def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
@@ -162,7 +190,7 @@ def belongings(host) -> dict:
 def test_clean_gives_back_what_was_there_before_the_first_daemon(kind, own):
     """`own`: the host had ntpsec before the tree came, with a configuration of its own; else it had no time daemon."""
     ready(kinds=KINDS)
-    with Cluster(master=False) as lab:
+    with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:
         host = add(lab, kind)
         if own:
             host.run(["apt-get", "-qq", "install", "ntpsec"]).check()
@@ -191,7 +219,7 @@ def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_c
     them, and nothing of EL 6 beside these files is there.
     """
     ready(kinds=("el6", "el9"))
-    with Cluster(master=False) as lab:
+    with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:
         old = solo.add(lab, Role("old", "10.0.0.72", "el6"))
         new = solo.add(lab, Role("new", "10.0.0.73", "el9"))
         new.settle()
@@ -214,7 +242,7 @@ def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_c
         assert failed(done) == []
         assert predicted(said) == predicted(done)
         assert "/var/lib/chrony/drift begins with the drift of /var/lib/ntp/drift" in str(done)
-        assert abs(new.time.frequency_ppm + 50.0) < NEAR_PPM
+        assert abs(call(new, "ntpcluster.status")["frequency_ppm"] + 50.0) < NEAR_PPM
         again = apply(new)
         assert (failed(again), changed(again)) == ([], [])
         assert call(new, "ntpcluster.status")["health"] == "ok"
