@@ -117,7 +117,7 @@ def diagnose():
 
 def peers():
     """
-    The daemon's sources, a dict for each row of ntpq's table, in its order.
+    The daemon's sources, a dict for each row of its own table, in its order. What a daemon does not tell is None.
 
     Returns a list of dicts:
 
@@ -145,7 +145,7 @@ def peers():
 
         salt 'ntp*' ntpcluster.peers
     """
-    return __salt__["ntpcluster_ntpd.peers"]()
+    return __salt__["ntpcluster_status.peers"]()
 
 
 def variables(associd=0):
@@ -158,7 +158,8 @@ def variables(associd=0):
     Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
     frequency in ppm, tc and precision as powers of two of seconds.
 
-    Raises CommandExecutionError if the daemon does not answer or has no such association.
+    Raises CommandExecutionError if the daemon does not answer or has no such association, and where it is chronyd, which
+    has no such variables.
 
     CLI Example:
 
@@ -167,7 +168,7 @@ def variables(associd=0):
         salt 'ntp*' ntpcluster.variables
         salt 'ntp*' ntpcluster.variables 49734
     """
-    return __salt__["ntpcluster_ntpd.variables"](associd)
+    return __salt__["ntpcluster_status.variables"](associd)
 
 
 def query(servers=None, timeout=2, samples=1):

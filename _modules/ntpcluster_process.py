@@ -5,7 +5,8 @@ Internal. Which process of this host is the NTP daemon, as the kernel knows it.
 A name tells little. While a name of ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
 and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
 ``ntpd`` too. The daemon is the one that holds UDP port 123, or the one that its pid file names if that one lives: a
-daemon that has just started has no port yet.
+daemon that has just started has no port yet. A chronyd that only sets the clock and ends (``-q``) has the daemon's name
+and pid file; it is none.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -19,6 +20,9 @@ __virtualname__ = "ntpcluster_process"
 
 #: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec leave their command line alone.
 OPENNTPD = "ntpd: "
+
+#: The word that makes a daemon set the clock once, and end.
+ONCE = "-q"
 
 
 def daemon(platform=None):
@@ -48,7 +52,11 @@ def running(platform):
     ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
     ticks since the boot (proc(5)).
     """
-    called = [one for one in named([platform["process"]]) if not one["title"].startswith(OPENNTPD)]
+    called = [
+        one
+        for one in named([platform["process"]])
+        if not one["title"].startswith(OPENNTPD) and ONCE not in one["title"].split()
+    ]
     sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
     noted = _read(platform["pid_file"]).strip()

@@ -60,6 +60,37 @@ def synchronized(timeout=None, interval=1, age=0):
         time.sleep(interval)
 
 
+def peers():
+    """
+    Internal. ``ntpcluster.peers`` says what this takes and returns.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](_running(), "look")
+    seen = __salt__[doing]()
+    if seen["error"] and not seen["peers"] and not seen["system"]:
+        said = "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more."
+        raise CommandExecutionError(said.format(seen["error"], seen["message"]))
+    return seen["peers"]
+
+
+def variables(associd=0):
+    """
+    Internal. ``ntpcluster.variables`` says what this takes and returns.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
+    if doing not in __salt__:
+        said = "the daemon of this host has no variables as ntpq names them: see ntpcluster.status and ntpcluster.peers"
+        raise CommandExecutionError(said)
+    return __salt__[doing](associd)
+
+
+def _running():
+    """The platform with the daemon that the plan names; without a plan, with its own."""
+    try:
+        return __salt__["ntpcluster_plan.plan"]()["platform"]
+    except (CommandExecutionError, SaltInvocationError):
+        return _platform()
+
+
 def _status(plan, problems):
     platform = plan["platform"] if plan else _platform()
     process = __salt__["ntpcluster_process.daemon"](platform)

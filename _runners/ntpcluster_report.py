@@ -52,7 +52,7 @@ def write(path, tgt, tgt_type, timeout, saltenv):
     parts = __salt__["ntpcluster_page.parts"](saltenv)
     view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
     page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts)
-    return dict(__salt__["ntpcluster_publish.publish"](path, page.encode("utf-8")), hosts=len(view["hosts"]))
+    return dict(__salt__["ntpcluster_publish.publish"](path, [page.encode("utf-8")]), hosts=len(view["hosts"]))
 
 
 # ---------------------------------------------------------------------------------------------------------
