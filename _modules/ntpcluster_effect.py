@@ -50,8 +50,8 @@ def effects(pillar, defaults, platform=None):
 
 def _limit(pillar, by_cron, platform):
     """
-    Judge whether nothing on a host jumps further than ``step:limit``. ntpdate has no such option, so wherever the system
-    runs it by itself no limit is kept; the daemon keeps it by ``tinker panic``.
+    Judge whether nothing on a host jumps further than ``step:limit``. Neither ntpdate nor ``chronyd -q`` has such an option, so
+    wherever the system runs one by itself no limit is kept; the daemons keep it, by ``tinker panic`` and ``maxchange``.
     """
     found, step = [], _mapping(pillar, "step")
     limit, path = step.get("limit"), ["step", "limit"]

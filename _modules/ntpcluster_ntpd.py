@@ -127,13 +127,6 @@ def crontab(plan):
     return "for server in {0}; do {1} $server && break; done".format(" ".join(plan["step_tickers"]), ntpdate)
 
 
-def peers():
-    """
-    Internal. ``ntpcluster.peers`` says what this takes and returns.
-    """
-    return _answered(look())["peers"]
-
-
 def variables(associd=0):
     """
     Internal. ``ntpcluster.variables`` says what this takes and returns.
@@ -186,14 +179,3 @@ def _complete(peer, variables, clock):
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)
-
-
-def _answered(seen):
-    """The look, or an error that says why there is none."""
-    if seen["error"] and not seen["peers"] and not seen["system"]:
-        raise CommandExecutionError(
-            "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more.".format(
-                seen["error"], seen["message"]
-            )
-        )
-    return seen

@@ -54,8 +54,26 @@ done
 [ $up = 0 ] && exec "$@"
 """
 
+#: What starts a service, by its name; a package brings one of these along.
+STARTERS = (
+    "/etc/init.d/{0}",
+    "/etc/rc.d/init.d/{0}",
+    "/lib/systemd/system/{0}.service",
+    "/usr/lib/systemd/system/{0}.service",
+)
+
 #: Who that is, and for whom: the next run takes over from the guard of one that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
+
+
+def packages(service):
+    """
+    Internal. The packages that own what starts a service: a sorted list of names, empty if no package does.
+    """
+    starters = [path.format(service) for path in STARTERS]
+    owners = set(__salt__["pkg.owner"](path) for path in starters if os.path.isfile(path))
+    # Where /lib is a link to /usr/lib, a package database knows a file by one of its names only.
+    return sorted(owners - set([""]))
 
 
 def config_files():
@@ -120,6 +138,7 @@ def bring_up(restart=False, **called):
     __salt__["ntpcluster_program.refuse_people"](called)
     platform = __salt__["ntpcluster_plan.plan"]()["platform"]
     service, files = platform["service"], config_files()
+    carried = __salt__["ntpcluster_drift.carry"](platform)
     guard(platform)
     try:
         # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
@@ -129,7 +148,8 @@ def bring_up(restart=False, **called):
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
-            return "{0} has been {1} and has the sources of the plan".format(service, done)
+            said = "{0} has been {1} and has the sources of the plan".format(service, done)
+            return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
