@@ -13,9 +13,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster"
 #: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
 __load__ = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
-    "validate", "variables", "version",
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "systohc", "validate", "variables", "version",
 ]  # fmt: skip
+#: ``salt '*' ntpcluster.summary`` prints a line for each host: its name and the text.
+__outputter__ = {"summary": "txt"}
 
 
 def __virtual__():
@@ -60,6 +62,22 @@ def status():
     return __salt__["ntpcluster_status.status"]()
 
 
+def summary():
+    """
+    The status of this host in one line: health, the source it follows, stratum, offset, and the first problem with its remedy.
+
+    Returns text, of the same form whichever daemon keeps the time; it never raises for a sick host. Programs should read
+    ``ntpcluster.status`` instead.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.summary
+    """
+    return __salt__["ntpcluster_summary.summary"](__salt__["ntpcluster_status.status"]())
+
+
 def synchronized(timeout=None, interval=1):
     """
     Wait until this host follows its tier.
@@ -99,7 +117,7 @@ def diagnose():
 
 def peers():
     """
-    The daemon's sources, a dict for each row of ntpq's table, in its order.
+    The daemon's sources, a dict for each row of its own table, in its order. What a daemon does not tell is None.
 
     Returns a list of dicts:
 
@@ -127,7 +145,7 @@ def peers():
 
         salt 'ntp*' ntpcluster.peers
     """
-    return __salt__["ntpcluster_ntpd.peers"]()
+    return __salt__["ntpcluster_status.peers"]()
 
 
 def variables(associd=0):
@@ -140,7 +158,8 @@ def variables(associd=0):
     Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
     frequency in ppm, tc and precision as powers of two of seconds.
 
-    Raises CommandExecutionError if the daemon does not answer or has no such association.
+    Raises CommandExecutionError if the daemon does not answer or has no such association, and where it is chronyd, which
+    has no such variables.
 
     CLI Example:
 
@@ -149,7 +168,7 @@ def variables(associd=0):
         salt 'ntp*' ntpcluster.variables
         salt 'ntp*' ntpcluster.variables 49734
     """
-    return __salt__["ntpcluster_ntpd.variables"](associd)
+    return __salt__["ntpcluster_status.variables"](associd)
 
 
 def query(servers=None, timeout=2, samples=1):

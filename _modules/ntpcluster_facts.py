@@ -12,7 +12,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
-__load__ = ["facts", "foreign", "platform"]
+__load__ = ["facts", "foreign", "platform", "platforms"]
 
 
 def facts():
@@ -57,13 +57,13 @@ def foreign():
 
     Raises CommandExecutionError when the file server does not have the file.
     """
-    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    if _name(platforms):
+    known = platforms()
+    if _name(known):
         return None
     # The same as in platform.jinja: on such a host the states are rendered without the modules.
     host = "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os", "osmajorrelease"))
     return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
-        host, ", ".join(sorted(platforms))
+        host, ", ".join(sorted(known))
     )
 
 
@@ -79,12 +79,19 @@ def platform(daemon=None):
     stranger = foreign()
     if stranger:
         raise SaltInvocationError(stranger)
-    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    name = _name(platforms)
-    return dict(platforms[name], name=name, **__salt__["ntpcluster_daemon.platform"](platforms[name], daemon))
+    known = platforms()
+    name = _name(known)
+    return dict(known[name], name=name, **__salt__["ntpcluster_daemon.platform"](known[name], daemon))
 
 
-def _name(platforms):
+def platforms():
+    """
+    Internal. Return the whole of platforms.yaml: what a host was before an upgrade of its system is there as well.
+    """
+    return _read("salt://ntp/platforms.yaml", is_platforms)
+
+
+def _name(known):
     """
     Return the name of this host's entry; None: it has none. A rolling release has no number, and a proxy no system.
 
@@ -92,8 +99,8 @@ def _name(platforms):
     Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
     """
     number = "-{}".format(__grains__.get("osmajorrelease"))
-    names = (name for name in sorted(platforms) if name.endswith(number))
-    return next((name for name in names if __grains__.get("os") in platforms[name]["os"]), None)
+    names = (name for name in sorted(known) if name.endswith(number))
+    return next((name for name in names if __grains__.get("os") in known[name]["os"]), None)
 
 
 def _read(url, is_ours):

@@ -236,6 +236,8 @@ def _timeless(row):
     Whether a source answers, and says itself that it has no time. Reach does not count such answers; classic ntpd notes
     them in the flash and in the time of the last packet, ntpsec drops them: why nothing was of use only diagnose can ask.
     """
+    if row["refid_kind"] == "kiss":
+        return False  # a refusal has no time of its own, and says nothing of the server's
     if row["when_s"] is None:
         # After a step ntpsec has `heard` from before it.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
@@ -345,7 +347,7 @@ def _discipline(claims, rows, system, plan, settling):
     bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
     if distance > MAXDISTANCE_MS and not settling:
-        said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(
+        said = "this host is uncertain by {0:.0f} ms; a client with ntpd takes no more than {1:.0f} ms".format(
             distance, MAXDISTANCE_MS
         )
         found.append(_problem("root-distance", said, root_distance_ms=distance))
@@ -374,8 +376,11 @@ def _sources(rows, sound, wanted, plan, uptime):
             said = "{0} has not answered all of its last eight polls with a time (reach {1:03o})".format(
                 _name(row), row["reach"]
             )
-            if row["last_event"] in REFUSALS:
-                said += "; it has refused one of them ({0})".format(row["last_event"])
+            refusal = row["last_event"] if row["last_event"] in REFUSALS else None
+            if row["refid_kind"] == "kiss":  # chronyd has no events: the last packet's refid
+                refusal = row["refid"].strip(".")
+            if refusal:
+                said += "; it has refused one of them ({0})".format(refusal)
             found.append(_problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found
 

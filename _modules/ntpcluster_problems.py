@@ -21,7 +21,7 @@ REMEDIES = (
     ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
-    ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict (ntpd) or cmdport (chronyd) in {conf}"),
+    ("daemon-silent", "restart it: service {service} restart; if silent still, see restrict (ntpd), cmdport (chronyd) in {conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
     ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
     ("not-listed", "the daemon runs with other sources than planned: salt-call state.apply ntp, or service {service} restart"),
@@ -62,6 +62,17 @@ def problem(code, message, **evidence):
         The facts behind it, by name.
     """
     return {"code": code, "message": message, "evidence": evidence}
+
+
+def rival(name, pid=None):
+    """
+    Internal. The problem of another time daemon.
+
+    name
+        Of its process; without a ``pid`` that of its service, which starts at boot.
+    """
+    said = "{0} starts at boot" if pid is None else "{0} (pid {1}) runs"
+    return problem("rival-daemon", (said + " and disciplines this clock as well").format(name, pid), name=name, pid=pid)
 
 
 def in_order(found, platform):

@@ -131,6 +131,8 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
          ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony.keys"],
          ["minsources 2", "authselectmode ignore"]),
         (changed(server={"sources": [POLLS, "192.0.2.1"]}, keys=KEYS), ["authselectmode ignore"], []),
+        (changed(server={"sources": [POLLS, "192.0.2.1", {"address": "nts.example.net", "nts": True}]}, keys=KEYS),
+         ["server nts.example.net iburst nts"], ["authselectmode ignore"]),
         (changed(options={"leapsectz": "right/UTC", "hwtimestamp": ["*"], "bindaddress": ["10.0.0.1", "2001:db8::9"],
                           "logdir": "/var/log/chrony", "log": ["tracking", "measurements"], "maxslewrate": 500.5,
                           "leapsecmode": "slew", "ntsdumpdir": "/var/lib/chrony", "ntsservercert": ["/etc/a.crt"],
@@ -141,7 +143,7 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
     ],
     ids=[
         "step:limit", "tinker:panic", "tinker:step", "nts", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
-        "everybody", "source", "a key for one source", "options",
+        "everybody", "source", "a key for one source", "NTS for another", "options",
     ],
 )  # fmt: skip
 def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import subprocess
 import tempfile
 from pathlib import Path
@@ -28,7 +27,10 @@ def fetch() -> Path:
             with tempfile.TemporaryDirectory() as folder:
                 # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
                 Path(folder).chmod(0o755)
-                _download(Path(folder), *PACKAGES)
+                download = ["apt-get", "-qq", "download", *PACKAGES]
+                if subprocess.run(download, cwd=folder, capture_output=True).returncode:
+                    subprocess.run(["apt-get", "-qq", "update"], check=True, capture_output=True)
+                    subprocess.run(download, cwd=folder, check=True, capture_output=True)
                 for package in Path(folder).glob("*.deb"):
                     subprocess.run(["dpkg-deb", "-x", str(package), str(FOLDER)], check=True)
                     (FOLDER / package.name.split("_")[0]).touch()
@@ -41,26 +43,6 @@ def needed() -> Path:
         return fetch()
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"Debian's {' and '.join(PACKAGES)} cannot be fetched: {error}")
-
-
-def repository(folder: Path) -> Path:
-    """A package repository in this folder with chrony of this machine's release, and what Debian 12's hosts lack of its needs."""
-    folder.chmod(0o755)
-    _download(folder, *PACKAGES, "ucf", "sensible-utils")
-    with open(folder / "Packages", "w") as index:
-        for package in sorted(folder.glob("*.deb")):
-            fields = subprocess.run(["dpkg-deb", "-f", str(package)], check=True, capture_output=True, text=True).stdout
-            digest = hashlib.sha256(package.read_bytes()).hexdigest()
-            index.write(f"{fields}Filename: ./{package.name}\nSize: {package.stat().st_size}\nSHA256: {digest}\n\n")
-    return folder
-
-
-def _download(folder: Path, *packages: str) -> None:
-    """Fetch packages as this machine's apt does, into a folder that its user can enter."""
-    download = ["apt-get", "-qq", "download", *packages]
-    if subprocess.run(download, cwd=folder, capture_output=True).returncode:
-        subprocess.run(["apt-get", "-qq", "update"], check=True, capture_output=True)
-        subprocess.run(download, cwd=folder, check=True, capture_output=True)
 
 
 def chronyd(*words: str) -> subprocess.CompletedProcess:

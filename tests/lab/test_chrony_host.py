@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.lab import chrony, solo
+from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready
 from tests.lab.solo import PILLAR, apply, call
 
@@ -60,28 +60,12 @@ def lab():
         yield lab
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory):
-    return chrony.repository(tmp_path_factory.mktemp("repository"))
-
-
 @pytest.fixture
-def made(lab, repository):
+def made(lab):
     """Makes a host of this name, or returns the one that is there."""
 
     def made(name):
-        kind, _ = HOSTS[name]
-        if name in lab.hosts:
-            return lab.hosts[name]
-        host = solo.add(lab, Role(name, ADDRESSES[name], kind), show=(repository,) if kind == "modern" else ())
-        if kind == "el9":
-            # firewalld is the last that comes up.
-            host.settle()
-        if kind == "modern":
-            # Its own repository has no chrony.
-            host.write("/etc/apt/sources.list.d/chrony.list", f"deb [trusted=yes] file://{repository} ./\n")
-            host.run(["apt-get", "-qq", "update"]).check()
-        return host
+        return lab.hosts.get(name) or solo.add(lab, Role(name, ADDRESSES[name], HOSTS[name][0]))
 
     return made
 

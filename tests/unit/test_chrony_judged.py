@@ -7,8 +7,9 @@ stand-in: how old the daemon was when it was captured nobody has noted, so it co
 import os
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
-from _modules import ntpcluster_chrony, ntpcluster_judge, ntpcluster_ntpd
+from _modules import ntpcluster, ntpcluster_chrony, ntpcluster_judge, ntpcluster_ntpd
 from tests.loaded import FUNCTIONS
 from tests.unit import py2_chrony, py2_corpus
 from tests.unit.py2_chrony import ntpcluster_chrony_look, ntpcluster_chronyc, ntpcluster_chronyc_tables
@@ -163,7 +164,9 @@ def answered(monkeypatch, stdout):
 def shapes(value, place="status"):
     """Every place in a value with the types that are found there; None, which is allowed everywhere, is left out."""
     found = {}
-    inner = value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
+    inner = (
+        value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
+    )
     for key, one in inner:
         for where, types in shapes(one, f"{place}.{key}").items():
             found.setdefault(where, set()).update(types)
@@ -186,3 +189,14 @@ def test_a_status_has_the_same_keys_and_types_whatever_daemon_runs(monkeypatch, 
     assert set(one) - inside == set(other) - inside
     both = [place for place in one if place in other and one[place] and other[place]]
     assert {place: one[place] for place in both} == {place: other[place] for place in both}
+
+
+def test_people_are_shown_the_sources_of_the_daemon_that_runs(monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_plan.plan", lambda: {"platform": {"daemon": "chrony"}})
+    answered(monkeypatch, CAPTURES["c43-leap-csv"][0])
+    assert [row["address"] for row in ntpcluster.peers()] == ["10.77.1.1", "10.77.1.2"]
+    with pytest.raises(CommandExecutionError, match="no variables as ntpq names them"):
+        ntpcluster.variables()
+    answered(monkeypatch, CAPTURES["c43-dead"][0])
+    with pytest.raises(CommandExecutionError, match=r"cannot be asked \(no-answer\): 506 Cannot talk to daemon"):
+        ntpcluster.peers()

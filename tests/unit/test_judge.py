@@ -398,6 +398,13 @@ def test_few_sources_are_a_matter_of_the_pillar(plan):
     assert codes(judge(plan)) == ["few-sources"]
 
 
+def test_one_refusal_among_good_answers_is_a_gap_and_no_want_of_time(plan):
+    """As chronyd 4.3 shows a server that limits it: the last packet had neither stratum nor time, for it was a kiss code."""
+    seen = judge(plan, alter(1, refid="RATE", stratum=16, flash=0x20, reach=0o376, answers=True))
+    assert codes(seen) == ["reach-gaps"]
+    assert seen["problems"][0]["message"].endswith("it has refused one of them (RATE)")
+
+
 def test_why_nobody_is_selected_is_said_in_the_daemons_own_words(plan):
     """chronyd has a word for each source; ntpd has none."""
     said = [one["message"] for one in judge(plan, unselected(selection="too much jitter"))["problems"]]
