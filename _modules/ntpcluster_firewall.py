@@ -198,7 +198,9 @@ def _passed(platform):
     lives = _lives(_families(platform), nft)
     hooks, passed = _hooks(nft, lives), {}
     for family, live in lives.items():
-        passed[family] = __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        passed[family] = (
+            __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        )
         if live["error"]:
             passed[family].append(__salt__["ntpcluster_firewall_nft.unread"](NFT_FAMILIES[family], "", live["error"]))
     return passed
