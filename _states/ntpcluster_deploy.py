@@ -306,6 +306,8 @@ def _running(name, restart):
         if __opts__["test"]:
             if _package_starts(plan):
                 changes = {"restarted": "the configuration has changed"}
+            elif plan["platform"]["package_enables_service"] and _missing(plan):
+                changes.pop("enabled", None)
             return _result(name, None, changes, "{0} would be brought up".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
