@@ -13,9 +13,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster"
 #: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
 __load__ = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
-    "validate", "variables", "version",
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "systohc", "validate", "variables", "version",
 ]  # fmt: skip
+#: ``salt '*' ntpcluster.summary`` prints a line for each host: its name and the text.
+__outputter__ = {"summary": "txt"}
 
 
 def __virtual__():
@@ -58,6 +60,22 @@ def status():
         salt 'ntp*' ntpcluster.status
     """
     return __salt__["ntpcluster_status.status"]()
+
+
+def summary():
+    """
+    The status of this host in one line: health, the source it follows, stratum, offset, and the first problem with its remedy.
+
+    Returns text, of the same form whichever daemon keeps the time; it never raises for a sick host. Programs should read
+    ``ntpcluster.status`` instead.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.summary
+    """
+    return __salt__["ntpcluster_summary.summary"](__salt__["ntpcluster_status.status"]())
 
 
 def synchronized(timeout=None, interval=1):

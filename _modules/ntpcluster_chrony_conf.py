@@ -16,6 +16,12 @@ FIRST_UPDATES = 3
 #: ntpd refuses to jump further unless it has just started (CLOCK_PANIC in ntp.h); chronyd by itself would slew it for hours.
 PANIC_S = 1000.0
 
+#: By how much the frequency that another daemon has measured may be wrong: ntpd does not tell it.
+SKEW_PPM = 1.0
+
+#: chronyd makes no use of a frequency that may be wrong by so much (maxupdateskew), and writes 1000000 if it knows none.
+UNKNOWN_PPM = 1000.0
+
 #: Directives of ntp.conf that are translated, word by word; `lines` says how, and the plan has `minsane`.
 TRANSLATED = {"tinker": ("panic", "step"), "tos": ("maxdist", "minsane")}
 
@@ -47,6 +53,25 @@ def configuration(made, settings):
     Internal. Return what of a plan is written in chrony.conf's own words, as ``ntpcluster_ntpd_conf.configuration`` does.
     """
     return {"restrict": [], "options": lines(settings["options"], settings["step"])}
+
+
+def frequency(words):
+    """
+    Internal. Return the frequency that a drift file tells, as ``ntpcluster_ntpd_conf.frequency`` does: chronyd's has the other
+    sign, and beside it by how much it may be wrong.
+    """
+    try:
+        fast, skew = [float(word) for word in words]
+    except ValueError:
+        return None
+    return -fast if skew < UNKNOWN_PPM else None
+
+
+def drift(frequency):
+    """
+    Internal. Return the text of a drift file, as ``ntpcluster_ntpd_conf.drift`` does.
+    """
+    return "{0:.6f} {1:.6f}\n".format(-frequency, SKEW_PPM)
 
 
 def foreign():

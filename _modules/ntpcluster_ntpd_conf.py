@@ -77,6 +77,30 @@ def files(options):
     return found
 
 
+def frequency(words):
+    """
+    Internal. Return the frequency that a drift file tells, in ppm as ``ntpcluster.status`` tells it: below zero the clock is too
+    fast by itself. None: it tells none.
+
+    words
+        The words of the file.
+    """
+    try:
+        return float(words[0])
+    except ValueError:
+        return None
+
+
+def drift(frequency):
+    """
+    Internal. Return the text of a drift file.
+
+    frequency
+        In ppm, as ``frequency`` returns it.
+    """
+    return "{0:.6f}\n".format(frequency)
+
+
 def _without_minsane(options):
     """
     Return the directives without ``tos minsane``, which has a line of its own.

@@ -215,8 +215,8 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written, a
-    target that matches no minion and a missing prometheus_client are one sentence and exit code 1.
+    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written and a
+    target that matches no minion are one sentence and exit code 1.
 
     CLI Example:
 

@@ -9,7 +9,7 @@ from salt.exceptions import SaltClientError, SaltInvocationError
 __load__ = ["minions"]
 
 
-def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None):
+def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None):
     """
     Internal. Run one function on minions and collect what they return. It does not judge: a traceback is a return as
     well.
@@ -21,8 +21,10 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None)
     timeout
         Seconds to wait for those that show no sign of life; default: the master's ``timeout``. A minion that still
         works at it is waited for.
+    kept
+        What to keep of a return: called with the minion and what it returned. Default: all of it.
 
-    Returns a dict: ``returns`` {minion: what it returned}, and ``expected``, the sorted names of all minions that
+    Returns a dict: ``returns`` {minion: what is kept of its return}, and ``expected``, the sorted names of all minions that
     were asked.
 
     Raises SaltInvocationError if the target matches no minion, or the master does not run.
@@ -37,7 +39,7 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None)
         for answer in answers:
             for minion, value in (answer or {}).items():
                 if isinstance(value, dict) and "ret" in value:
-                    returns[minion] = value["ret"]
+                    returns[minion] = kept(minion, value["ret"]) if kept else value["ret"]
         return {"returns": returns, "expected": sorted(job["minions"])}
     except SaltClientError as exc:
         raise SaltInvocationError(str(exc)) from exc

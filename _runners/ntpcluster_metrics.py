@@ -3,17 +3,13 @@ Internal. The cluster's figures for Prometheus, in the text format that node_exp
 
 Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. What each metric means
 is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml`` has the alerts.
+
+A large cluster has a million samples. They are written one by one: prometheus_client would make an object of each
+sample, and a text of all of them, before the first one is written. Format:
+https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
-from salt.exceptions import CommandExecutionError
-
-try:
-    from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import GaugeMetricFamily
-
-    HAS_PROMETHEUS = True
-except ImportError:
-    HAS_PROMETHEUS = False
+import collections
 
 # The loader offers this alone; ``text`` and the tables stay plain for the tests.
 __load__ = ["write"]
@@ -49,108 +45,68 @@ def write(path, tgt, tgt_type, timeout):
     Returns what ``ntpcluster.metrics`` returns.
 
     Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
-    ``ntpcluster_publish.publish`` and without prometheus_client.
+    ``ntpcluster_publish.publish``.
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
-    if not HAS_PROMETHEUS:
-        raise CommandExecutionError(
-            "the Python of this master has no prometheus_client: salt-pip install prometheus_client"
-        )
     view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-    return dict(__salt__["ntpcluster_publish.publish"](path, text(view)), hosts=len(view["hosts"]))
+    return dict(__salt__["ntpcluster_publish.publish"](path, lines(view)), hosts=len(view["hosts"]))
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on nothing is asked: every function depends on its arguments alone.
 
 
-def text(view):
-    """The view in Prometheus' text format, as bytes."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families(view)))
-    return generate_latest(registry)
+#: One metric: its ``samples`` are pairs of labels, as they are written, and a number.
+Family = collections.namedtuple("Family", ("name", "meaning", "samples"))
 
 
-class _Families:
-    """What prometheus_client wants to be given metrics by."""
-
-    def __init__(self, found):
-        self.found = found
-
-    def collect(self):
-        return self.found
+def lines(view):
+    """The view in Prometheus' text format, line by line, as bytes."""
+    for family in families(view):
+        yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} gauge\n".encode()
+        for labels, figure in family.samples:
+            yield f"{family.name}{labels} {float(figure)!r}\n".encode()
 
 
 def families(view):
-    """The metrics of a view, each with its samples."""
-    summary = view["summary"]
-    found = [
-        _single("ntpcluster_view_timestamp_seconds", "When these figures were gathered, since 1970", view["time"]),
-        _single("ntpcluster_hosts", "Hosts that were asked", summary["hosts"]),
-    ]
+    """The metrics of a view, each with its samples, which can be read once."""
+    summary, hosts = view["summary"], view["hosts"].values()
+    yield _single("view_timestamp_seconds", "When these figures were gathered, since 1970", view["time"])
+    yield _single("hosts", "Hosts that were asked", summary["hosts"])
     if summary["spread_ms"] is not None:
-        found.append(
-            _single(
-                "ntpcluster_spread_seconds",
-                "Largest difference between two synchronized clocks",
-                summary["spread_ms"] * 1e-3,
-            )
+        yield _single(
+            "spread_seconds", "Largest difference between two synchronized clocks", summary["spread_ms"] * 1e-3
         )
-    cluster = GaugeMetricFamily(
-        "ntpcluster_problem_hosts", "Hosts that a problem of the cluster concerns", labels=["code"]
-    )
     concerned = {}
     for problem in view["problems"]:
         concerned.setdefault(problem["code"], set()).update(problem["hosts"])
-    for code, names in sorted(concerned.items()):
-        cluster.add_metric([code], len(names))
-    found.append(cluster)
+    counts = [(_labels(code=code), len(names)) for code, names in sorted(concerned.items())]
+    yield Family("ntpcluster_problem_hosts", "Hosts that a problem of the cluster concerns", counts)
 
-    info = _family("info", "What this host is and follows; always 1", ["health", "source", "source_host", "version"])
-    for host in view["hosts"].values():
-        words = (host["health"], host["source"], host["source_host"], host["version"])
-        info.add_metric(_labels(host) + [word or "" for word in words], 1)
-    found.append(info)
-    found += [
-        _per_host(
-            view,
-            "up",
-            "1 if the host answered with a status",
-            lambda host: host["health"] not in ("silent", "unreadable"),
-        ),
-        _per_host(
-            view, "synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")
-        ),
-        _per_host(view, "sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
-        _per_host(view, "usable_sources", "Sources of those that could be followed", _sources(_usable)),
-        _per_host(view, "reach_ratio", "Polls of the last eight that its source answered", _reach),
-        _per_host(view, "problems", "Problems that the host itself sees", _answer("problems", len)),
-    ]
-    for name, meaning, key, factor in FIGURES:
-        found.append(_per_host(view, name, meaning, _figure(key, factor)))
-    return found
+    told = ((_labels_of(host, "health", "source", "source_host", "version"), 1) for host in hosts)
+    yield Family("ntpcluster_host_info", "What this host is and follows; always 1", told)
+    named = [(_labels_of(host), host) for host in hosts]
+    for name, meaning, value in FAMILIES:
+        figures = ((labels, value(host)) for labels, host in named)
+        known = ((labels, figure) for labels, figure in figures if figure is not None)
+        yield Family(f"ntpcluster_host_{name}", meaning, known)
 
 
 def _single(name, meaning, value):
-    return GaugeMetricFamily(name, meaning, value=value)
+    return Family(f"ntpcluster_{name}", meaning, [("", value)])
 
 
-def _family(name, meaning, labels=()):
-    return GaugeMetricFamily("ntpcluster_host_" + name, meaning, labels=["host", "tier", *labels])
+def _labels_of(host, *more):
+    """The labels by which a host's figures are found, and more of what is known of it."""
+    return _labels(**{key: host[key] or "" for key in more}, host=host["id"], tier=host["tier"] or "")
 
 
-def _labels(host):
-    return [host["id"], host["tier"] or ""]
-
-
-def _per_host(view, name, meaning, value):
-    """One metric with a sample for each host that has the figure."""
-    family = _family(name, meaning)
-    for host in view["hosts"].values():
-        figure = value(host)
-        if figure is not None:
-            family.add_metric(_labels(host), figure)
-    return family
+def _labels(**values):
+    """Labels as they are written. Backslash, quote and end of line would end a value."""
+    escaped = (
+        (name, values[name].replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")) for name in sorted(values)
+    )
+    return "{{{}}}".format(",".join(f'{name}="{value}"' for name, value in escaped))
 
 
 def _figure(key, factor):
@@ -178,3 +134,15 @@ def _reach(host):
         if peer["followed"] and peer["reach"] is not None:
             return bin(peer["reach"] & 0xFF).count("1") / 8.0
     return None
+
+
+#: (metric, what it is, a host's figure). A host without the figure has no sample.
+FAMILIES = (
+    ("up", "1 if the host answered with a status", lambda host: host["health"] not in ("silent", "unreadable")),
+    ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),
+    ("sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
+    ("usable_sources", "Sources of those that could be followed", _sources(_usable)),
+    ("reach_ratio", "Polls of the last eight that its source answered", _reach),
+    ("problems", "Problems that the host itself sees", _answer("problems", len)),
+    *((name, meaning, _figure(key, factor)) for name, meaning, key, factor in FIGURES),
+)

@@ -3,6 +3,7 @@ Internal. What is wrong with the cluster that no single host can see: servers th
 one server.
 """
 
+import collections
 import re
 
 # The loader offers these alone.
@@ -240,8 +241,8 @@ def _single(hosts, tiers):
 def _outdated(hosts, _tiers_):
     """Hosts whose modules are not the newest, or of one release not those of most, or return less than they should."""
     found = []
-    versions = [host["version"] for host in hosts.values() if host["version"]]
-    newest = max(versions, key=lambda text: (_version(text), versions.count(text)), default=None)
+    versions = collections.Counter(host["version"] for host in hosts.values() if host["version"])
+    newest = max(versions, key=lambda text: (_version(text), versions[text]), default=None)
     old = [name for name, host in hosts.items() if host["version"] and host["version"] != newest]
     if old:
         found.append(_problem("outdated", old, f"{some(old)}: modules other than {newest}"))

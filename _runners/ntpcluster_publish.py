@@ -33,7 +33,7 @@ def publish(path, data):
         Full path of the file; its folder must be there. Everyone may read it, whatever the umask: web servers and
         node_exporter are not root.
     data
-        Its content, in bytes.
+        Its content: parts in bytes, in their order.
 
     Returns a dict: ``path``, ``bytes`` (how many).
 
@@ -43,7 +43,7 @@ def publish(path, data):
         handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
         try:
             with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+                size = sum(map(stream.write, data))
                 os.fchmod(stream.fileno(), 0o644)
             os.replace(fresh, path)
         except BaseException:
@@ -57,4 +57,4 @@ def publish(path, data):
                 f". salt-run works as the master's `user`, {get_user()}, whoever starts it: see that it may write there"
             )
         raise CommandExecutionError(said) from exc
-    return {"path": path, "bytes": len(data)}
+    return {"path": path, "bytes": size}

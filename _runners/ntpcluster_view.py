@@ -8,13 +8,18 @@ metrics and the report show what is in the view, and judge nothing themselves.
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
 other, with the reason; it never makes the rest unreadable.
 
+Clusters are large: what a minion returned becomes its row when it arrives, and is then forgotten; words that many hosts
+say are kept once.
+
 Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. An offset above zero means
 that the source is ahead, so the host's clock is slow.
 """
 
+import functools
 import ipaddress
 import math
 import re
+import sys
 import time
 
 # The loader offers this alone; ``build`` stays a plain function for the tests.
@@ -72,9 +77,14 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
     """
     began, watch = time.time(), time.monotonic()
     asked = __salt__["ntpcluster_ask.minions"](
-        "ntpcluster_standing.standing", kwarg={"anew": bool(anew)}, tgt=tgt, tgt_type=tgt_type, timeout=timeout
+        "ntpcluster_standing.standing",
+        kwarg={"anew": bool(anew)},
+        tgt=tgt,
+        tgt_type=tgt_type,
+        timeout=timeout,
+        kept=_host,
     )
-    return build(asked["returns"], asked["expected"], began, time.monotonic() - watch)
+    return _view(asked["returns"], asked["expected"], began, time.monotonic() - watch)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -94,11 +104,18 @@ def build(returns, expected=None, now=None, took=None):
 
     Returns the dict that ``ntpcluster.view`` returns.
     """
-    now = time.time() if now is None else now
     returns = returns if isinstance(returns, dict) else {}
-    everyone = sorted({str(name) for name in returns} | {str(name) for name in expected or ()})
-    answers = {str(name): value for name, value in returns.items()}
-    hosts = printable({name: _host(name, name in answers, answers.get(name)) for name in everyone})
+    rows = {name: _host(name, value) for name, value in returns.items()}
+    return _view(rows, expected or (), time.time() if now is None else now, took)
+
+
+def _view(rows, expected, now, took):
+    """The view made of hosts' rows {minion: row}; the others as for ``build``."""
+    found = {row["id"]: row for row in rows.values()}
+    for name in expected:
+        if name not in rows:
+            found.setdefault(printable(str(name)), _host(name, None, answered=False))
+    hosts = {name: found[name] for name in sorted(found)}
     tiers = _tiers(hosts)
     _connect(hosts)
     _estimate(hosts)
@@ -130,18 +147,12 @@ def build(returns, expected=None, now=None, took=None):
     }
 
 
-def printable(value):
+def printable(text):
     """
-    The same with every text fit to be shown, on a terminal, on a page, in a label: what cannot be printed (control
-    characters, marks that turn the direction of writing, halves of characters) is spelt out.
+    A text that is fit to be shown, on a terminal, on a page, in a label: what cannot be printed (control characters,
+    marks that turn the direction of writing, halves of characters) is spelt out.
     """
-    if isinstance(value, str):
-        return value if value.isprintable() else "".join(map(_spelt, value))
-    if isinstance(value, dict):
-        return {printable(key): printable(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [printable(each) for each in value]
-    return value
+    return text if text.isprintable() else "".join(map(_spelt, text))
 
 
 def _spelt(char):
@@ -160,7 +171,13 @@ def _whole(value):
 
 
 def _word(value):
-    return value if isinstance(value, str) and value else None
+    """A text that is not empty, fit to be shown; else None."""
+    return sys.intern(printable(str(value))) if isinstance(value, str) and value else None
+
+
+def _words(value):
+    """Those members of a list that are such texts."""
+    return [word for word in map(_word, _list(value)) if word]
 
 
 def _flag(value):
@@ -168,6 +185,7 @@ def _flag(value):
     return value if isinstance(value, bool) else None
 
 
+@functools.lru_cache(maxsize=1024)
 def _is_address(text):
     """Whether this is an address and no name: ``ntp1`` and ``cafe`` are names."""
     try:
@@ -185,25 +203,25 @@ def _list(value):
     return value if isinstance(value, (list, tuple)) else []
 
 
-def _host(name, answered, value):
+def _host(name, value, answered=True):
     """One host's row, whatever it returned."""
     said = _mapping(value)
     why = None
     if not answered:
         health, why = "silent", "no answer within the time limit"
     elif said.get("health") not in OF_STATUS or not isinstance(said.get("synchronized"), bool):
-        health, why = "unreadable", _reason(value)
+        health, why = "unreadable", printable(_reason(value))
         said = {}
     else:
-        health = said["health"]
-    host = {"id": name, "answered": answered, "health": health, "severity": HEALTH[health], "why": why}
+        health = _word(said["health"])
+    host = {"id": printable(str(name)), "answered": answered, "health": health, "severity": HEALTH[health], "why": why}
     host["synchronized"] = bool(said.get("synchronized"))
     host["deployed"] = _flag(said.get("deployed"))
     host.update({key: _word(said.get(key)) for key in WORDS})
     host.update({key: _whole(said.get(key)) for key in WHOLE})
     host.update({key: _number(said.get(key)) for key in NUMBERS})
-    host["addresses"] = [text for text in _list(said.get("addresses")) if _word(text)]
-    host["planned"] = [text for text in _list(said.get("planned")) if _word(text)]
+    host["addresses"] = _words(said.get("addresses"))
+    host["planned"] = _words(said.get("planned"))
     host["planned_addresses"] = [text for text in host["planned"] if _is_address(text)]
     daemon = _mapping(said.get("daemon"))
     host["daemon"] = {key: _word(daemon.get(key)) for key in ("name", "version")}
@@ -211,7 +229,7 @@ def _host(name, answered, value):
     host["daemon"]["uptime_s"] = _number(daemon.get("uptime_s"))
     host["peers"] = [_peer(peer) for peer in _list(said.get("peers")) if isinstance(peer, dict)]
     host["problems"] = [
-        {"code": item["code"], "message": _word(item.get("message")) or "", "remedy": _word(item.get("remedy")) or ""}
+        {key: _word(item.get(key)) or "" for key in ("code", "message", "remedy")}
         for item in _list(said.get("problems"))
         if isinstance(item, dict) and _word(item.get("code"))
     ]

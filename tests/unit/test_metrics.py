@@ -23,10 +23,15 @@ def view(silent=(), **changes):
     return ntpcluster_view.build(returns, list(RECORDED), 1795341952.0, 1.0)
 
 
+def text(seen):
+    """What the file would hold."""
+    return b"".join(ntpcluster_metrics.lines(seen))
+
+
 def samples(seen):
     """{(metric, host): value}, as a reader of the text sees them."""
     found = {}
-    for family in text_string_to_metric_families(ntpcluster_metrics.text(seen).decode()):
+    for family in text_string_to_metric_families(text(seen).decode()):
         for sample in family.samples:
             found[sample.name, sample.labels.get("host") or sample.labels.get("code")] = sample.value
     return found
@@ -63,14 +68,14 @@ def test_reach_is_the_share_of_answered_polls_of_the_followed_source():
 
 def test_labels_cannot_break_the_format():
     seen = view(node148={"tier": 'a"} 1\nfake_metric 2', "version": "\\"})
-    families = {family.name for family in text_string_to_metric_families(ntpcluster_metrics.text(seen).decode())}
+    families = {family.name for family in text_string_to_metric_families(text(seen).decode())}
     assert "fake_metric" not in families
 
 
 def test_prometheus_own_linter_finds_nothing():
     done = subprocess.run(
         [tool("promtool"), "check", "metrics"],
-        input=ntpcluster_metrics.text(view(silent=["node149"])),
+        input=text(view(silent=["node149"])),
         check=False,
         capture_output=True,
     )
@@ -117,4 +122,4 @@ def test_the_figures_are_published_at_the_path(tmp_path, monkeypatch):
     monkeypatch.setattr(ntpcluster_metrics, "__salt__", {**TABLE, "ntpcluster_view.take": lambda **_: view()})
     path = tmp_path / "x.prom"
     assert ntpcluster.metrics(str(path)) == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
-    assert path.read_bytes() == ntpcluster_metrics.text(view())
+    assert path.read_bytes() == text(view())

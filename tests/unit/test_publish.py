@@ -20,7 +20,7 @@ def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
     reader = path.open()
     mask = os.umask(0o077)
     try:
-        publish(str(path), b"new\n")
+        publish(str(path), [b"ne", b"w\n"])
     finally:
         os.umask(mask)
     assert reader.read() == "old"
@@ -32,17 +32,17 @@ def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
 def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(CommandExecutionError, match="directory"):
-        publish(str(tmp_path / "taken.html"), b"new\n")
+        publish(str(tmp_path / "taken.html"), [b"ne", b"w\n"])
     assert list(tmp_path.iterdir()) == [tmp_path / "taken.html"]
     with pytest.raises(CommandExecutionError, match="No such file"):
-        publish(str(tmp_path / "none" / "x.html"), b"new\n")
+        publish(str(tmp_path / "none" / "x.html"), [b"ne", b"w\n"])
 
 
 def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     path = tmp_path / "ntp.html"
     path.write_text("old")
     with pytest.raises(TypeError):
-        publish(str(path), "text, and no bytes")
+        publish(str(path), [b"bytes", "and a text"])
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -57,7 +57,7 @@ if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 try:
-    publish(sys.argv[1], b"new")
+    publish(sys.argv[1], [b"new"])
 except Exception as exc:
     print(exc)
 """

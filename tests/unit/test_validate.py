@@ -459,6 +459,17 @@ def test_a_pillar_with_every_key_has_no_problem():
     ]
 
 
+def test_the_pillar_with_every_key_has_every_key():
+    """What it lacked, the mutations of it would never reach."""
+    assert set(GOOD) == {*ntpcluster_rules.SETTINGS, "tiers", "keys", "options"}
+    assert set(GOOD["options"]) == set(ntpcluster_rules.OPTIONS)
+    assert {key for tier in GOOD["tiers"].values() for key in tier} == set(ntpcluster_rules.TIER_KEYS)
+    sources = [source for tier in GOOD["tiers"].values() for source in tier.get("sources", ())]
+    assert {key for source in sources if isinstance(source, dict) for key in source} == set(
+        ntpcluster_rules.SOURCE_KEYS
+    )
+
+
 def test_the_defaults_are_good_values_themselves():
     assert errors(dict(DEFAULTS, tiers=GOOD["tiers"], keys=GOOD["keys"])) == []
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _runners import ntpcluster_rollout, ntpcluster_tree, ntpcluster_view
+from _runners import ntpcluster_problems, ntpcluster_rollout, ntpcluster_tree, ntpcluster_view
 from tests.unit import runners  # noqa: F401 (gives the runners their __salt__)
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,9 +294,27 @@ def test_no_junk_in_any_key_breaks_the_view_or_the_tree(host, key, junk):
 @given(junk=st.dictionaries(st.text(max_size=8), JUNK, max_size=5))
 def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
     view = build(junk)
-    assert set(view["hosts"]) == set(ntpcluster_view.printable(junk))
+    assert set(view["hosts"]) == set(map(ntpcluster_view.printable, junk))
     ntpcluster_tree.draw(view)
     ntpcluster_tree.verdict(view)
+
+
+def test_finding_the_newest_modules_compares_each_hosts_version_a_few_times_and_not_with_all_others():
+    class Version(str):
+        """One of its own for each host, as they come from the bus."""
+
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            Version.compared += 1
+            return str.__eq__(self, other)
+
+    view = build({f"node{number}": RECORDED["node148"] for number in range(100)})
+    for host in view["hosts"].values():
+        host["version"] = Version("0.1.0")
+    ntpcluster_problems.of_cluster(view["hosts"], view["tiers"], {"ends": None})
+    assert 0 < Version.compared <= 5 * 100
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -493,7 +511,7 @@ begin = time.process_time()
 view = ntpcluster_view.build(returns, expected, 1795341952.0, 1.0)
 text = ntpcluster_tree.draw(view)
 line = ntpcluster_tree.verdict(view)
-figures = ntpcluster_metrics.text(view)
+figures = b"".join(ntpcluster_metrics.lines(view))
 print(json.dumps({
     "seconds": time.process_time() - begin,
     # Not ru_maxrss: a process begins with the peak of the one that started it.
