@@ -33,7 +33,7 @@ FOLLOWERS = {
 #: ntp_proto.c: "the maximum interval between minimum samples is eight packets"). A poll of 8 s may be stretched to 9.
 CHANGE_S = (8 + 1 + 8) * 9
 #: chronyd stays with what it remembers of a source until the newest sample is older than the oldest of the others (sources.c,
-#: SRC_STALE): for some 40 polls, which a drill does not wait for. Its clock runs free meanwhile.
+#: SRC_STALE): for up to 64 polls, which a drill does not wait for. Its clock runs free meanwhile.
 REMEMBERS = "el9"
 #: These go on as orphans, the others do not. chronyd turns orphan when its own error bound is a second: after days.
 ORPHANS = ("ntp181", "ntp182")
