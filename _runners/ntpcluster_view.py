@@ -172,7 +172,7 @@ def _whole(value):
 
 def _word(value):
     """A text that is not empty, fit to be shown; else None."""
-    return sys.intern(printable(str(value))) if isinstance(value, str) and value else None
+    return sys.intern(printable(value)) if isinstance(value, str) and value else None
 
 
 def _words(value):
