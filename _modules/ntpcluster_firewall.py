@@ -50,7 +50,11 @@ TRIES = 3  # of one change, a second apart, as long as it is BUSY
 
 def _run(command):
     return __salt__["cmd.run_all"](
-        command, python_shell=False, env={"LC_ALL": "C"}, timeout=TIMEOUT, ignore_retcode=True
+        command,
+        python_shell=False,
+        env=__salt__["ntpcluster_program.environment"](),
+        timeout=TIMEOUT,
+        ignore_retcode=True,
     )
 
 
@@ -85,7 +89,7 @@ def _write(path, text):
             os.fsync(new.fileno())
         os.chown(scratch, before.st_uid, before.st_gid)
         os.chmod(scratch, stat.S_IMODE(before.st_mode))
-        os.rename(scratch, path)
+        __salt__["ntpcluster_files.replace"](scratch, path)
     except (IOError, OSError) as err:
         if scratch and os.path.exists(scratch):
             os.remove(scratch)
@@ -93,9 +97,6 @@ def _write(path, text):
             "Cannot write {}: {}. The file is as it was, and its rules hold again after a reboot. "
             "Look for a full disk or an attribute (lsattr).".format(path, err)
         )
-    restorecon = salt.utils.path.which("restorecon")
-    if restorecon:  # SELinux: the label goes by the path, as after `service iptables save`
-        _run([restorecon, path])
 
 
 def _live(data):
@@ -158,10 +159,12 @@ def _asked(platform, networks):
 
 
 def _guard(platform):
-    """What guards this host: the one place that chooses."""
-    if (platform.get("firewall") or {}).get("nft") and __salt__["ntpcluster_firewalld.runs"]():
+    """What guards this host: the one place that chooses. ``iptables`` stands for the rules of nft as well."""
+    if not (platform.get("firewall") or {}).get("nft"):
+        return "iptables"
+    if __salt__["ntpcluster_firewalld.runs"]():
         return "firewalld"
-    return "iptables"
+    return "ufw" if __salt__["ntpcluster_ufw.runs"]() else "iptables"
 
 
 def _families(platform):
@@ -186,14 +189,21 @@ def _lives(firewalls, nft):
     return lives
 
 
-def _around(platform):
-    """All that a question and its answer pass, {family: [hook, ...]}, read from nftables and the older iptables."""
-    hooks = __salt__["ntpcluster_firewall_nft.hooks"](platform["firewall"]["nft"])
-    around = {}
-    for family, data in _families(platform).items():
-        older = re.sub("-save$", "-legacy-save", data["save_command"]) if _older_tables(family) else None
-        around[family] = _beside({"legacy": older}, family) + hooks
-    return around
+def _passed(platform):
+    """
+    All that a question and its answer pass, {family: [hook, ...]}, of either kind of iptables and of nftables; what cannot
+    be read is a hook that refuses everything.
+    """
+    nft = platform["firewall"]["nft"]
+    lives = _lives(_families(platform), nft)
+    hooks, passed = _hooks(nft, lives), {}
+    for family, live in lives.items():
+        passed[family] = (
+            __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        )
+        if live["error"]:
+            passed[family].append(__salt__["ntpcluster_firewall_nft.unread"](NFT_FAMILIES[family], "", live["error"]))
+    return passed
 
 
 def _survey(platform, networks):
@@ -302,8 +312,12 @@ def firewall(platform=None, networks=None, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    if _guard(platform) == "firewalld":
-        return __salt__["ntpcluster_firewalld.firewall"](networks, _around(platform) if networks else None)
+    guard = _guard(platform)
+    if guard in ("firewalld", "ufw"):
+        passed = _passed(platform) if networks else None
+        if guard == "firewalld":
+            return __salt__["ntpcluster_firewalld.firewall"](networks, passed)
+        return __salt__["ntpcluster_ufw.firewall"](networks, passed)
     report = {}
     for family, found in _survey(platform, networks).items():
         kept = ("networks", "present", "missing", "stale", "wider", "refused", "blocked", "overtaken")
@@ -354,8 +368,11 @@ def apply(platform=None, networks=None, test=False, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    if _guard(platform) == "firewalld":
+    guard = _guard(platform)
+    if guard == "firewalld":
         return __salt__["ntpcluster_firewalld.apply"](networks, test)
+    if guard == "ufw":
+        return __salt__["ntpcluster_ufw.apply"](networks, test)
     survey = _survey(platform, networks)
     changes = {}
     for family, found in sorted(survey.items()):

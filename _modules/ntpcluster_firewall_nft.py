@@ -34,7 +34,7 @@ REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
 TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set as well); a base chain has a hook
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
-NUMBERED = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
+FAMILY_NAMES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 LAYERS = {"ip": [4], "ip6": [6]}  # all other families see both
 # Hooks that the packet passes, and whether it is the answer there
@@ -109,7 +109,7 @@ def _dump(kind):
                     if number in (errno.EINVAL, errno.EOPNOTSUPP):  # no nftables in this kernel
                         return []
                     raise OSError(number, os.strerror(number))
-                found.append((NUMBERED.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
+                found.append((FAMILY_NAMES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
     except (IOError, OSError) as err:
         raise CommandExecutionError("The kernel does not tell what nftables has: {}. Run as root.".format(err))
     finally:
@@ -377,7 +377,7 @@ def hooks(program, covered=(), **called):
         answer = __salt__["cmd.run_all"](
             [found, "-j", "list", "ruleset"],
             python_shell=False,
-            env={"LC_ALL": "C"},
+            env=__salt__["ntpcluster_program.environment"](),
             timeout=TIMEOUT,
             ignore_retcode=True,
         )

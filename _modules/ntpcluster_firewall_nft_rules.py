@@ -76,13 +76,6 @@ def _text(network, family):
     return client + "udp dport 123 accept" + MARK
 
 
-def _rule(network, text):
-    conditions = [("version", [network.version], False), ("source", [network], False)]
-    conditions += [("protocol", ["udp"], False), ("dport", [(123, 123)], False)]
-    made = {"text": text, "target": "ACCEPT", "goto": False, "comment": COMMENT, "conditions": conditions}
-    return dict(made, line=None, handle=None)
-
-
 def _chain(hook, name):
     """A chain as nft's commands name it: family, table, chain."""
     return " ".join(hook["place"][:2] + (name.partition(" ")[2],))
@@ -105,7 +98,8 @@ def _plan(hook, networks, everyone):
         plan["missing"].append("nft: {}: {}".format(chain, text))
         place = "insert rule {} handle {}".format(chain, before[0]) if before else "add rule " + chain
         plan["script"].append("{} {}".format(place, text))
-        plan["moves"].append((name, before[0] if before else None, _rule(network, text)))
+        made = dict(__salt__["ntpcluster_firewall_parse.opening"](network, name, text), comment=COMMENT, handle=None)
+        plan["moves"].append((name, before[0] if before else None, made))
     return plan
 
 
@@ -159,7 +153,7 @@ def _nft(program, arguments, text):
     return __salt__["cmd.run_all"](
         [program] + arguments + ["-f", "-"],
         python_shell=False,
-        env={"LC_ALL": "C"},
+        env=__salt__["ntpcluster_program.environment"](),
         timeout=TIMEOUT,
         ignore_retcode=True,
         stdin=text,

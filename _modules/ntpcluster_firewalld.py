@@ -5,8 +5,9 @@ Internal. UDP 123 opened in firewalld, where that guards the host: rich rules in
 ``firewall-cmd`` answers for the live zones; the permanent ones are read from firewalld's own files, as each call of the
 command takes half a second. Both are changed by the command, without a reload, so no connection is lost.
 
-**Ours.** A rich rule carries no comment. Ours are known by their priority, 123, with which nothing else differs from a
-rule that opens UDP 123. A positive priority puts a rule behind those that ban somebody, and before the zone's refusal.
+**Ours.** A rich rule carries no comment. Ours are known by a destination, any address, that nobody else would write and
+that changes nothing. (Priorities would tell as well, but the firewalld of EL7 has none.) A rule that accepts stands behind
+those that ban somebody, and before the zone's refusal.
 
 **Which zone.** A zone that is bound to sources gets the packets that come from there. The others get to the zones of
 the interfaces, or to the default zone if there is an interface of no zone; by which of them is up to the routes, so a
@@ -25,13 +26,17 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_firewalld"
 
-TIMEOUT = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
-UNIT = "/run/systemd/units/invocation:firewalld.service"  # is there while systemd runs the service
+FIREWALLD_TIMEOUT_S = 30  # seconds for one call of firewall-cmd, which asks firewalld and waits for its answer
+# One of these is there while systemd runs the service; the second with the older control groups, as on EL7.
+RUNNING = (
+    "/run/systemd/units/invocation:firewalld.service",
+    "/sys/fs/cgroup/systemd/system.slice/firewalld.service",
+)
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
 KEPT_ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
 INTERFACES = "/sys/class/net"
-PRIORITY = "123"
+ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 BOTH = ("ipv4", "ipv6")
 BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses as well, and says so
 WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
@@ -39,7 +44,7 @@ OPENINGS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule 
 
 
 def _command(arguments):
-    answer = __salt__["ntpcluster_program.run"]("firewall-cmd", "firewalld", arguments, timeout=TIMEOUT)
+    answer = __salt__["ntpcluster_program.run"]("firewall-cmd", "firewalld", arguments, timeout=FIREWALLD_TIMEOUT_S)
     if answer["retcode"] != 0:
         said = "no answer" if answer["timed_out"] else (answer["stderr"] or answer["stdout"]).strip()
         raise CommandExecutionError("`firewall-cmd {}` failed: {}".format(" ".join(arguments), said))
@@ -104,7 +109,7 @@ def _kept_zone(root):
 def _spelled(rule):
     """A rich rule of a zone's file as the command spells it."""
     words = ["rule"] + ['{}="{}"'.format(key, rule.get(key)) for key in ("priority", "family") if rule.get(key)]
-    for part in sorted(rule, key=lambda part: part.tag != "source"):
+    for part in sorted(rule, key=lambda part: {"source": 0, "destination": 1}.get(part.tag, 2)):
         words += [part.tag] + ['{}="{}"'.format(*pair) for pair in sorted(part.attrib.items())]
     return " ".join(words)
 
@@ -148,10 +153,12 @@ def _rule(zone_rule):
 def _opens(zone_rule):
     """The networks to which a rich rule opens UDP 123, when that is all it does; else an empty list."""
     parts = _rule(zone_rule)
-    source = parts.pop("source", None)
+    source, destination = parts.pop("source", None), parts.pop("destination", None)
     head = parts.get("rule", {})
     port = parts.get("port", parts.get("service"))
     if len(parts) != 3 or parts.get("accept") != {} or port not in OPENINGS or set(head) - {"priority", "family"}:
+        return []
+    if destination and destination not in [{"address": address} for address in ANYWHERE.values()]:
         return []
     if source is None:
         families = [head["family"]] if "family" in head else BOTH
@@ -170,8 +177,8 @@ def _ours(zone_rule):
 
 def _text(network):
     source = 'source address="{}" '.format(network) if network.prefixlen else ""
-    words = 'rule priority="{}" family="ipv{}" {}port port="123" protocol="udp" accept'
-    return words.format(PRIORITY, network.version, source)
+    words = 'rule family="ipv{}" {}destination address="{}" port port="123" protocol="udp" accept'
+    return words.format(network.version, source, ANYWHERE[network.version])
 
 
 # What is needed
@@ -241,7 +248,7 @@ def _wider(zones, places, version):
 
 def _survey(networks):
     """
-    {family: {"networks", "live", "kept", "wider"}}, the second and third as from ``_judge``, and the live zones.
+    {family: {"networks", "live", "kept", "wider"}}, the second and third as from ``_judge``.
 
     Raises SaltInvocationError for what is not a network, CommandExecutionError when firewalld does not answer.
     """
@@ -257,7 +264,7 @@ def _survey(networks):
         for where in judged.values():
             where["stale"] = [one for one in where["stale"] if one[1].version == version]
         survey[family] = dict(judged, networks=found, wider=_wider(live, places, version))
-    return survey, live
+    return survey
 
 
 def _steps(survey):
@@ -290,19 +297,14 @@ def _shown(found):
     return ["zone {}: {}".format(zone, rule) for zone, _, rule in found]
 
 
-def _with(hooks, live, added):
-    """Puts the rules that are to be added into the hooks, where firewalld will put them."""
+def _with(hooks, added):
+    """Puts the rules that are to be added into the hooks, where firewalld will put them with nftables or iptables."""
     for zone, network, rule in added:
-        others = [_rule(one)["rule"].get("priority", "0") for one in live[zone]["rules"] if not _ours(one)]
-        ahead = any(0 < int(priority) <= int(PRIORITY) for priority in others)
-        conditions = [("version", [network.version], False), ("source", [network], False)]
-        conditions += [("protocol", ["udp"], False), ("dport", [(123, 123)], False)]
-        made = {"text": rule, "target": "ACCEPT", "goto": False, "comment": None, "conditions": conditions}
-        for chain in ("chain filter_IN_{}_post".format(zone), "IN_{}_post".format(zone)):
+        for chain in ("chain filter_IN_{}_allow".format(zone), "IN_{}_allow".format(zone)):
             for table in _distinct(hook["table"] for hook in hooks):
-                rules = table["chains"].get(chain)
-                if rules is not None:
-                    rules.insert(len(rules) if ahead else 0, dict(made, chain=chain))
+                if chain in table["chains"]:
+                    made = __salt__["ntpcluster_firewall_parse.opening"](network, chain, rule)
+                    table["chains"][chain].append(made)
 
 
 def _distinct(tables):
@@ -315,7 +317,7 @@ def runs():
     Internal. Does firewalld guard this host? Asks the kernel and systemd's files; no program is run.
     """
     tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
-    return ("inet", "firewalld") in tables or os.path.lexists(UNIT)
+    return ("inet", "firewalld") in tables or any(os.path.lexists(path) for path in RUNNING)
 
 
 def firewall(networks, hooks):
@@ -332,15 +334,15 @@ def firewall(networks, hooks):
     """
     error = None
     try:
-        survey, live = _survey(networks)
+        survey = _survey(networks)
     except CommandExecutionError as err:
         nothing = {"missing": [], "present": [], "stale": []}
-        error, live = err.strerror, {}
+        error = err.strerror
         survey = dict((family, dict(live=nothing, kept=nothing, networks=[], wider=[])) for family in BOTH)
     report = {}
     for family, found in survey.items():
         passed = hooks[family] if hooks else []
-        _with(passed, live, found["live"]["missing"])
+        _with(passed, found["live"]["missing"])
         way = __salt__["ntpcluster_firewall_passage.passage"](passed, found["networks"])
         saved = dict((name, _shown(found["kept"][name])) for name in ("missing", "stale"))
         report[family] = dict((name, _shown(found["live"][name])) for name in ("present", "missing", "stale"))
@@ -360,7 +362,7 @@ def apply(networks, test=False, **called):
     Returns and raises what that does.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    steps = _steps(_survey(networks)[0])
+    steps = _steps(_survey(networks))
     changes, done = {}, {}
     for _, told in steps:
         _note(changes, told)
@@ -370,7 +372,7 @@ def apply(networks, test=False, **called):
         for arguments, told in steps:
             _command(arguments)
             _note(done, told)
-        left = _steps(_survey(networks)[0])
+        left = _steps(_survey(networks))
         if left:
             said = "; ".join(text for _, told in left for _, _, text in told)
             raise CommandExecutionError("Read back, firewalld's zones are not as they should be ({}).".format(said))

@@ -1,41 +1,16 @@
-"""UDP 123 behind the firewalld of an EL9 host: open to whom it serves, live, after a reload and after a boot.
-
-What answers at the port is a stand-in that sends back whatever it gets, so that only the firewall decides who is
-answered: a daemon keeps strangers out by itself.
-"""
+"""UDP 123 behind the firewalld of an EL9 host: open to whom it serves, live, after a reload and after a boot."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
-from tests.functional.firewalled import ASK, RESPONDER
-from tests.lab import solo
-from tests.lab.cluster import Cluster, Role, ready, wait_until
+from tests.lab.cluster import wait_until
+from tests.lab.guarded import INSIDE, NETWORKS, OUTSIDE, answered, answers, guarded, reboot, state
 
-NETWORKS = ["10.0.0.64/26", "fd00:123::/64"]
-INSIDE, OUTSIDE = ("10.0.0.70", "fd00:123::70"), ("10.0.0.200", "fd00:124::70")
-HERE = {
-    "10.0.0.70": "10.0.0.61",
-    "10.0.0.200": "10.0.0.61",
-    "fd00:123::70": "fd00:123::61",
-    "fd00:124::70": "fd00:124::61",
-}
-PILLAR = {
-    "tiers": {
-        "server": {
-            "match": "*",
-            "sources": ["10.0.0.1"],
-            "addresses": ["10.0.0.61"],
-            "serves": NETWORKS,
-        },
-    },
-}
 RULES = [
-    f'zone {{0}}: rule priority="123" family="ipv{family}" source address="{network}" port port="123" protocol="udp" accept'
-    for family, network in zip("46", NETWORKS, strict=True)
+    f'zone {{0}}: rule family="ipv{family}" source address="{network}" destination address="{anywhere}" '
+    'port port="123" protocol="udp" accept'
+    for family, network, anywhere in zip("46", NETWORKS, ("0.0.0.0/0", "::/0"), strict=True)
 ]
 
 # What is done to a host that has just been installed, and the zone that gets the packets then.
@@ -60,36 +35,9 @@ ZONES = {
 
 @pytest.fixture(scope="module")
 def fresh():
-    ready(kinds=("el9",))
-    with Cluster(master=False) as lab:
-        host = solo.add(lab, Role("host", "10.0.0.61", "el9"), pillar=PILLAR)
-        host.neighbour = f"{lab.prefix}-internet"
-        host.namespace = f"{lab.prefix}-host"
-        for address in (*INSIDE, *OUTSIDE):
-            address_of(host.neighbour, address)
-        up(host)
+    with guarded("el9") as host:
+        wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
         yield host
-
-
-def address_of(namespace: str, address: str) -> None:
-    words = [f"{address}/64", "dev", "eth0", "nodad"] if ":" in address else [f"{address}/24", "dev", "eth0"]
-    subprocess.run(["ip", "-n", namespace, "address", "add", *words], check=True)
-
-
-def up(host) -> None:
-    """What a boot does not bring along: the second family's addresses, and who answers."""
-    host.settle()
-    # The neighbour still has the address of the card that the host had before its boot.
-    for family in ("-4", "-6"):
-        subprocess.run(
-            ["ip", family, "-n", host.neighbour, "neighbour", "flush", "all"], check=True, capture_output=True
-        )
-    wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
-    for address in ("fd00:123::61", "fd00:124::61"):
-        address_of(host.namespace, address)
-    listen = [*host.enter(), "python3", "-c", RESPONDER]
-    host.answering = subprocess.Popen(listen, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert host.answering.stdout.readline() == b"ready\n"
 
 
 def command(host, *words: str) -> str:
@@ -115,21 +63,6 @@ def host(fresh):
     assert zones(fresh) == before
 
 
-def answered(host, source: str) -> bool:
-    """Whether two questions in a row, from one port as ntpd asks, are answered to this address."""
-    words = ["ip", "netns", "exec", host.neighbour, sys.executable, "-c", ASK, source, HERE[source]]
-    return subprocess.run(words, capture_output=True).returncode == 0
-
-
-def answers(host) -> list[str]:
-    return [source for source in (*INSIDE, *OUTSIDE) if answered(host, source)]
-
-
-def state(host, name: str = "opened", *words: str) -> dict:
-    found = solo.call(host, "state.single", f"ntpcluster_firewall.{name}", "name=x", *words)
-    return list(found.values())[0]
-
-
 @pytest.mark.parametrize("case", ZONES)
 def test_open_to_whom_it_serves_live_after_a_reload_and_after_a_boot_and_closed_again(host, case):
     preparation, zone = ZONES[case]
@@ -151,10 +84,8 @@ def test_open_to_whom_it_serves_live_after_a_reload_and_after_a_boot_and_closed_
 
     command(host, "--reload")
     assert answers(host) == list(INSIDE)
-    host.answering.kill()
-    host.answering.wait()
-    host.reboot(clean=True)
-    up(host)
+    reboot(host)
+    wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
     assert answers(host) == list(INSIDE)
     again = state(host)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
