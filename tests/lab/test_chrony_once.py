@@ -49,6 +49,8 @@ def host(request, lab):
 @pytest.fixture(autouse=True)
 def chronyd_runs_again(host):
     """Whatever a test does, the daemon is up at its end without a hand's turn, and all is honest again."""
+    # In its first three updates it would step the clock that a test has just set.
+    wait_until(lambda: seconds(host) > 12, 40)
     yield
     if host.run(["test", "-e", CRONTAB]).rc == 0:  # a test of the other method did not come to its end
         set_pillar(host, PILLAR)
@@ -66,6 +68,12 @@ def daemon(host) -> int | None:
     unit = "chronyd" if host.platform == "el9" else "chrony"
     shown = host.run(["systemctl", "show", "-p", "ActiveState", "-p", "MainPID", "--value", unit]).check().out.split()
     return int(shown[0]) if shown[1] == "active" else None
+
+
+def seconds(host) -> int:
+    """How long the daemon has run; 0 if it does not."""
+    pid = daemon(host)
+    return int(host.run(["ps", "-o", "etimes=", "-p", f"{pid}"]).out or 0) if pid else 0
 
 
 def steps(host) -> int:
@@ -196,13 +204,13 @@ def test_a_chronyd_that_hangs_is_ended(host):
 
 
 def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
-    host.set_clock(50)
     host.time.allow_set(False)
-    said = refused(host, "ntpcluster.step", "force=True")
+    host.set_clock(50)
+    said, error = refused(host, "ntpcluster.step", "force=True"), host.clock_error()
     host.time.allow_set(True)
-    assert "chronyd" in said and host.clock_error() == pytest.approx(50, abs=0.2)
     # No chronyd runs where it may not touch the clock.
     call(host, "service.start", "chronyd" if host.platform == "el9" else "chrony")
+    assert "ermitted" in said and error == pytest.approx(50, abs=0.2)
 
 
 def test_a_host_without_the_program_service_needs_none(host):
@@ -243,14 +251,13 @@ def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(hos
     assert failed(solo.apply(host)) == []
     host.set_rtc(86400)
     host.reboot(clean=False)
-    assert host.clock_error() == pytest.approx(86400, abs=2)
     began = time.monotonic()
     wait_until(lambda: abs(host.clock_error()) < 0.1, 60, 0.05)
     print(
         f"{host.platform}: the clock, a day fast, was right {time.monotonic() - began:.1f} s after systemd had answered"
     )
     host.settle()
-    assert steps(host) == 1
+    assert steps(host) == 1  # since the boot: it began wrong
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
 
 
