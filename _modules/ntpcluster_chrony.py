@@ -47,7 +47,8 @@ def jump(server, platform, **called):
     any configuration: how far the clock may jump has been judged before.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", _once([server]), timeout=KILLED_S)
+    argv = ["-q", "-t", "{0}".format(ONCE_S)] + _once([server])
+    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", argv, timeout=KILLED_S)
     said = __salt__["ntpcluster_chronyd.once"](done["stdout"], done["stderr"], done["retcode"])
     errors = said["errors"]
     if done["timed_out"]:
@@ -57,21 +58,21 @@ def jump(server, platform, **called):
     return {"tool": "chronyd", "errors": errors, "offset_s": said["offset_s"] if said["stepped"] else None}
 
 
-def crontab(platform, servers):
+def crontab(plan):
     """
-    Internal. The command by which a crontab sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run asks all servers;
-    of three or more two have to agree, as in chrony.conf, and else the first that tells the time is believed.
+    Internal. The command by which a crontab sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run asks all servers.
+    As many of them have to agree as for the daemon; if one is enough, the first that tells the time is believed.
     """
-    return "chronyd " + " ".join('"{0}"'.format(word) if " " in word else word for word in _once(servers))
+    directives = _once(plan["step_tickers"]) + ["minsources {0}".format(plan["minsane"])] * (plan["minsane"] > 1)
+    return " ".join(["chronyd -q -t {0}".format(ONCE_S)] + ['"{0}"'.format(directive) for directive in directives])
 
 
 def _once(servers):
     """
-    The words for ``chronyd -q`` and these servers. With directives for words it reads no file; it runs as the user, and has the
-    pid file, that it was built with: those of the platform's service.
+    The directives for ``chronyd -q``: one packet to each server. With directives for words it reads no file; it runs as the user,
+    and has the pid file, that it was built with: those of the platform's service.
     """
-    sources = ["server {0} iburst maxsamples 1".format(server) for server in servers]
-    return ["-q", "-t", "{0}".format(ONCE_S)] + sources + ["minsources 2"] * (len(servers) > 2)
+    return ["server {0} iburst maxsamples 1".format(server) for server in servers]
 
 
 def fault(path, **called):

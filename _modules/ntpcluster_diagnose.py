@@ -16,9 +16,6 @@ __virtualname__ = "ntpcluster_diagnose"
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
 RIVALS = ("ntpd", "chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
 
-#: OpenNTPD's processes are called ntpd as well; this is the command line of the one that talks to servers.
-OPENNTPD = "ntpd: ntp engine"
-
 #: Bit of CAP_SYS_TIME in /proc/PID/status (linux/capability.h).
 CAP_SYS_TIME = 25
 
@@ -87,14 +84,8 @@ def _unsigned(plan, servers, peers):
 
 def _rivals(own):
     """Other programs of this host that discipline this clock. `own`: the name of its daemon's process; None: unknown."""
-    running = __salt__["ntpcluster_process.named"](RIVALS)
-    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
-    others = [one for one in running if own and one["name"] != own and one not in openntpd]
-    found = [("openntpd", one["pid"]) for one in openntpd] + [(one["name"], one["pid"]) for one in others]
-    return [
-        _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
-        for name, pid in sorted(found)
-    ]
+    running = __salt__["ntpcluster_process.rivals"](own, RIVALS)
+    return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running]
 
 
 def _rights():

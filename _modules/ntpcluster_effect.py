@@ -58,7 +58,7 @@ def _limit(pillar, by_cron, platform):
     if limit is None:
         return found
     if by_cron:
-        message = "cannot be kept in {}, where the method is cron: a step by crontab sets the clock over any distance. Leave "
+        message = "cannot be kept in {}, where the method is cron: a step by crontab goes over any distance. Leave "
         message += "the limit out, or have a daemon there"
         found.append(_problem(path, limit, message.format(_named(by_cron))))
     # Of a platform that is not known only that it may have the service.

@@ -50,7 +50,11 @@ TRIES = 3  # of one change, a second apart, as long as it is BUSY
 
 def _run(command):
     return __salt__["cmd.run_all"](
-        command, python_shell=False, env={"LC_ALL": "C"}, timeout=TIMEOUT, ignore_retcode=True
+        command,
+        python_shell=False,
+        env=__salt__["ntpcluster_program.environment"](),
+        timeout=TIMEOUT,
+        ignore_retcode=True,
     )
 
 
@@ -85,7 +89,7 @@ def _write(path, text):
             os.fsync(new.fileno())
         os.chown(scratch, before.st_uid, before.st_gid)
         os.chmod(scratch, stat.S_IMODE(before.st_mode))
-        os.rename(scratch, path)
+        __salt__["ntpcluster_files.replace"](scratch, path)
     except (IOError, OSError) as err:
         if scratch and os.path.exists(scratch):
             os.remove(scratch)
@@ -93,9 +97,6 @@ def _write(path, text):
             "Cannot write {}: {}. The file is as it was, and its rules hold again after a reboot. "
             "Look for a full disk or an attribute (lsattr).".format(path, err)
         )
-    restorecon = salt.utils.path.which("restorecon")
-    if restorecon:  # SELinux: the label goes by the path, as after `service iptables save`
-        _run([restorecon, path])
 
 
 def _live(data):
@@ -202,7 +203,9 @@ def _passed(platform):
     lives = _lives(_families(platform), nft)
     hooks, passed = _hooks(nft, lives), {}
     for family, live in lives.items():
-        passed[family] = __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        passed[family] = (
+            __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks
+        )
         if live["error"]:
             passed[family].append(__salt__["ntpcluster_firewall_nft.unread"](NFT_FAMILIES[family], "", live["error"]))
     return passed
@@ -344,7 +347,9 @@ def _report_nft(report, made, boots, family):
     if made["present"] or made["missing"] or made["stale"]:
         for name in ("present", "missing", "stale", "overtaken"):
             report[name] = report[name] + made[name]
-        report.update(running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"]))
+        report.update(
+            running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"])
+        )
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
 

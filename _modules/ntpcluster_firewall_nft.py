@@ -377,7 +377,7 @@ def hooks(program, covered=(), **called):
         answer = __salt__["cmd.run_all"](
             [found, "-j", "list", "ruleset"],
             python_shell=False,
-            env={"LC_ALL": "C"},
+            env=__salt__["ntpcluster_program.environment"](),
             timeout=TIMEOUT,
             ignore_retcode=True,
         )

@@ -153,7 +153,7 @@ def _nft(program, arguments, text):
     return __salt__["cmd.run_all"](
         [program] + arguments + ["-f", "-"],
         python_shell=False,
-        env={"LC_ALL": "C"},
+        env=__salt__["ntpcluster_program.environment"](),
         timeout=TIMEOUT,
         ignore_retcode=True,
         stdin=text,

@@ -81,7 +81,7 @@ def _trouble(plan, server, own, agreed):
 
 def host(plan, process, answers, problems):
     """
-    Internal. Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
+    Internal. Decide what the time of a host is worth that has no daemon, but a step by crontab.
 
     plan
         ``ntpcluster.plan``.

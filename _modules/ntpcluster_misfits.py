@@ -100,7 +100,11 @@ def _no_such_daemon(name, tier, wanted, platform, host):
     if own:
         message += "Write null here, for each platform's own, or put such hosts into a tier of their own"
     else:
-        message += "Write null here or in ntp:tiers:{}:daemon, for each platform's own, or name one of these there".format(name)
+        message += (
+            "Write null here or in ntp:tiers:{}:daemon, for each platform's own, or name one of these there".format(
+                name
+            )
+        )
     return _problem(["tiers", name, "daemon"] if own else ["daemon"], wanted, message)
 
 
@@ -118,7 +122,12 @@ def _unread(options, plan):
         others = foreign[name]
         if given is None or (word and word not in given) or any(other in options for other in others):
             continue
-        told = {"here": plan["id"], "daemon": platform["daemon"], "others": "` or `".join(others), "one": (others + [None])[0]}
+        told = {
+            "here": plan["id"],
+            "daemon": platform["daemon"],
+            "others": "` or `".join(others),
+            "one": (others + [None])[0],
+        }
         if others:
             message = (
                 "is not read by {daemon}, the daemon of this host, {here}: say beside it what such hosts shall do, by "

@@ -113,18 +113,18 @@ def jump(server, platform, **called):
     return {"tool": "ntpdate", "errors": errors, "offset_s": answer["offset_s"] if answer["action"] else None}
 
 
-def crontab(platform, servers):
+def crontab(plan):
     """
     Internal. The command by which a crontab sets the clock of a host without a daemon: by the first of its servers that tells the
     time. A run of ntpdate for each: one name that the resolver does not know would end it for all.
 
-    servers
-        Their addresses, as the pillar's rules allow them: no word that a shell or cron would read in another way.
+    plan
+        ``ntpcluster.plan``. Its addresses are checked by the pillar's rules: neither sh nor cron reads them in another way.
 
     Returns text for sh, without a single quote. Its exit code is 0 once the clock is set.
     """
-    words = ["ntpdate"] + platform["ntpdate_options"]
-    return "for server in {0}; do {1} $server && break; done".format(" ".join(servers), " ".join(words))
+    ntpdate = " ".join(["ntpdate"] + plan["platform"]["ntpdate_options"])
+    return "for server in {0}; do {1} $server && break; done".format(" ".join(plan["step_tickers"]), ntpdate)
 
 
 def variables(associd=0):

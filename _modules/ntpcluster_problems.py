@@ -64,6 +64,17 @@ def problem(code, message, **evidence):
     return {"code": code, "message": message, "evidence": evidence}
 
 
+def rival(name, pid=None):
+    """
+    Internal. The problem of another time daemon.
+
+    name
+        Of its process; without a ``pid`` that of its service, which starts at boot.
+    """
+    said = "{0} starts at boot" if pid is None else "{0} (pid {1}) runs"
+    return problem("rival-daemon", (said + " and disciplines this clock as well").format(name, pid), name=name, pid=pid)
+
+
 def in_order(found, platform):
     """
     Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.

@@ -12,6 +12,7 @@ and pid file; it is none.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import glob
 import os
 
 import salt.utils.files
@@ -23,6 +24,13 @@ OPENNTPD = "ntpd: "
 
 #: The word that makes a daemon set the clock once, and end.
 ONCE = "-q"
+
+
+#: What of OpenNTPD talks to servers.
+ENGINE = OPENNTPD + "ntp engine"
+
+#: What starts a service at boot: links to its script, or to its unit.
+STARTED = ("/etc/rc[2-5].d/S[0-9][0-9]{0}", "/etc/systemd/system/*.wants/{0}.service")
 
 
 def daemon(platform=None):
@@ -94,6 +102,37 @@ def named(names):
             title = _read("/proc/{0}/cmdline".format(pid)).replace("\0", " ").strip()
             found.append({"name": name, "pid": int(pid), "title": title, "started": int(fields[19])})
     return sorted(found, key=lambda one: (one["started"], one["pid"]))
+
+
+def rivals(own, names):
+    """
+    Internal. The living processes with one of these names that discipline this clock beside its daemon.
+
+    own
+        Name of the daemon's process; None: unknown, and OpenNTPD's alone are told.
+    names
+        As for ``ntpcluster_process.named``.
+
+    Returns a sorted list of (name, pid).
+    """
+    running = named(names)
+    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
+    others = [one for one in running if own and one["name"] != own and one not in openntpd]
+    engines = [("openntpd", one["pid"]) for one in openntpd if one["title"].startswith(ENGINE)]
+    return sorted(engines + [(one["name"], one["pid"]) for one in others])
+
+
+def at_boot(services):
+    """
+    Internal. Those of these services that start at boot, found without starting any program. A package that was removed leaves a
+    script that may not run, or a link to nothing: neither starts.
+    """
+    found = []
+    for service in services:
+        links = [link for pattern in STARTED for link in glob.glob(pattern.format(service))]
+        if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
+            found.append(service)
+    return found
 
 
 def port_sockets():

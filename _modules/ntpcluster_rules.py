@@ -160,7 +160,9 @@ PACKAGE_FILE = {
 
 # The zones below right/ count leap seconds, which is how chronyd learns of them; any other it ignores.
 LEAP_ZONE = _text(
-    r"right/[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}", "a time zone that counts leap seconds, such as right/UTC", 64
+    r"right/[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}",
+    "a time zone that counts leap seconds, such as right/UTC",
+    64,
 )
 # Linux calls a card by 15 characters at most.
 STAMPING_CARD = _text(r"\*|[A-Za-z0-9][A-Za-z0-9.:_-]*", "the name of a network card, or '*' for all", 15)

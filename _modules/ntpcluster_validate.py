@@ -383,7 +383,9 @@ def _source(found, here, source, keys, rules):
     _check(found, here, source, rules["source_keys"])
     _named_key(found, here, source, keys, rules)
     if source.get("key") is not None and source.get("nts") is True:
-        found.append(_problem(here + ["nts"], True, "cannot stand beside `key`: a source proves itself by one or the other"))
+        found.append(
+            _problem(here + ["nts"], True, "cannot stand beside `key`: a source proves itself by one or the other")
+        )
     # Where one of the two is left out, both daemons take 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]

@@ -96,10 +96,7 @@ def _groups(hosts, tier, places):
         spot = places.get(key)
         return order.index(key[0]), spot["x"] if spot else 0, str(key[1])
 
-    return [
-        (kind, source, sorted(groups[kind, source], key=lambda name: (-hosts[name]["followers"], _natural(name))))
-        for kind, source in sorted(groups, key=place)
-    ]
+    return [(*key, groups[key]) for key in sorted(groups, key=place)]
 
 
 def _natural(name):
@@ -198,7 +195,7 @@ def _boxes(hosts, names, frame, span):
     """One box for each host, in the columns of its frame."""
     width = (frame["width"] - (span + 1) * PAD) / span
     boxes = []
-    for number, name in enumerate(names):
+    for number, name in enumerate(sorted(names, key=lambda name: (-hosts[name]["followers"], _natural(name)))):
         host = hosts[name]
         boxes.append(
             {
@@ -306,10 +303,7 @@ def scale(view):
     ``reach_ms`` (the axis goes from minus to plus this), ``ticks``, ``bounds``, ``lines`` or ``columns``}]. Places are
     in per cent of the axis.
     """
-    known = sorted(
-        (host for host in view["hosts"].values() if host["offset_ms"] is not None),
-        key=lambda host: (_level(host), _natural(host["id"])),
-    )
+    known = sorted((host for host in view["hosts"].values() if host["offset_ms"] is not None), key=_level)
     found = {"hosts": len(known), "unknown": len(view["hosts"]) - len(known), "views": []}
     if not known:
         return found
@@ -360,7 +354,8 @@ def _axis(label, known, reach, bounds):
         "columns": [],
     }
     if len(known) <= LINES:
-        axis["lines"] = [_line(host, reach, place) for host in known]
+        order = sorted(known, key=lambda host: (_level(host), _natural(host["id"])))
+        axis["lines"] = [_line(host, reach, place) for host in order]
     else:
         axis["columns"] = _columns(known, reach)
     return axis

@@ -32,6 +32,9 @@ LOOKS = {0: "ok", 1: "warning", 2: "critical", 3: "critical"}
 
 #: Hosts whose sources are shown in full, the worst first; a page of all sources of 5,000 hosts would not open.
 DETAILS = 200
+#: Up to so many hosts are rows of the table. A larger table would not open: it begins with those that are shown in full,
+#: all others are lines of text, and the script makes rows of those that it shows.
+ROWS = 5000
 #: Of each problem of hosts, so many wordings are shown; the table finds the rest.
 EXAMPLES = 5
 
@@ -69,6 +72,7 @@ def render(view, picture, parts):
 
     order = sorted(sorted(view["hosts"].values(), key=lambda host: host["id"]), key=badness, reverse=True)
     numbers = {host["id"]: number for number, host in enumerate(order)}
+    rows = order if len(order) <= ROWS else order[:DETAILS]
     return _compiled(parts["page"]).render(
         view=view,
         summary=view["summary"],
@@ -79,6 +83,8 @@ def render(view, picture, parts):
         tree=picture["tree"],
         scale=picture["scale"],
         hosts=order,
+        rows=rows,
+        rest="\n".join("\t".join(_cells(host)) for host in order[len(rows) :]),
         numbers=numbers,
         detailed=order[:DETAILS],
         iso=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(view["time"])),
@@ -94,7 +100,7 @@ def _compiled(text):
     frame = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, finalize=_shown
     )
-    frame.filters.update(ms=_ms, plain=_plain, sources=_sources, since=_since, wide=_wide)
+    frame.filters.update(ms=_ms, cells=_cells, since=_since, look=_look)
     frame.filters.update(number="{:,}".format, hosts=_hosts)
     return frame.from_string(text)
 
@@ -160,9 +166,27 @@ def _ms(value, digits=3, sign=True):
     return (f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}").replace("-", "\u2212")
 
 
-def _plain(value):
-    """A number for the script that sorts; nothing if there is none."""
-    return "" if value is None else f"{value:.10g}"
+def _cells(host):
+    """
+    The texts of a host's row in the table, in the order of its columns. The script sorts and finds by what is shown;
+    no text has a tab or an end of line in it, as those of a view have none.
+    """
+    stratum, expected = host["stratum"], host["expected_stratum"]
+    if stratum is not None and expected not in (None, stratum):
+        stratum = f"{stratum} not {expected}"
+    codes = dict.fromkeys(problem["code"] for problem in host["problems"])
+    texts = (
+        host["health"],
+        host["id"],
+        host["tier"],
+        host["source_host"] or host["source"],
+        stratum,
+        _ms(host["offset_ms"]),
+        _ms(host["uncertainty_ms"], 3, False),
+        _sources(host),
+        host["why"] or ", ".join(codes) or None,
+    )
+    return [str(_shown(text)) for text in texts]
 
 
 def _sources(host):
@@ -176,9 +200,14 @@ def _hosts(number):
     return f"{number:,} host" + ("" if number == 1 else "s")
 
 
-def _wide(text):
-    """The class of a cell whose text may be broken anywhere: a name of 200 letters must not widen the table."""
-    return Markup(" class=long") if text and len(text) > 20 else ""
+def _look(text, figure=False):
+    """
+    The class of a cell: one whose text may be broken anywhere, for a name of 200 letters must not widen the table, and
+    a figure that is not known, which a phone leaves out.
+    """
+    if figure and text == _shown(None):
+        return Markup(" class=unknown")
+    return Markup(" class=long") if len(text) > 20 else ""
 
 
 def _since(seconds):

@@ -65,7 +65,9 @@ def cleaned(name):
     done = {}
     try:
         # A package that comes back may start its service.
-        wanted = sorted(service for service, was in services.items() if (was["running"] or back) and service not in going)
+        wanted = sorted(
+            service for service, was in services.items() if (was["running"] or back) and service not in going
+        )
         failure = _undo(services, files, (packages, back), wanted, changes, done)
         if not failure:
             __salt__["ntpcluster_origin.forget"]()

@@ -176,7 +176,9 @@ def _fetched(sources):
     return fetched
 
 
-def file(name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None, ahead=False):
+def file(
+    name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None, ahead=False
+):
     """
     A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
 
@@ -378,7 +380,9 @@ def alone(name):
         rivals = {} if __opts__["test"] and _leaving(plan) else _rivals(plan["conflicts"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    changes = dict((service, {"old": now, "new": {"running": False, "enabled": False}}) for service, now in rivals.items())
+    changes = dict(
+        (service, {"old": now, "new": {"running": False, "enabled": False}}) for service, now in rivals.items()
+    )
     if not changes:
         return _result(name, comment="no other time daemon is here")
     if __opts__["test"]:

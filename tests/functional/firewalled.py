@@ -80,7 +80,7 @@ class Host:
 
     def run_all(self, command, python_shell=True, env=None, timeout=None, ignore_retcode=False, stdin=None):
         """What Salt's cmd.run_all does, inside this host."""
-        assert isinstance(command, list) and not python_shell and env == {"LC_ALL": "C"}
+        assert isinstance(command, list) and not python_shell and env == FUNCTIONS["ntpcluster_program.environment"]()
         self.calls.append(command)
         if any(argument in ("-I", "-D") for argument in command):
             self.changed += 1

@@ -12,10 +12,10 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from _modules import ntpcluster_build, ntpcluster_chronyd
+from _modules import ntpcluster_build, ntpcluster_chronyd, ntpcluster_daemon
 from tests.lab import chrony
 from tests.lab.images import PROJECT
-from tests.unit.test_validate import DEFAULTS, PLATFORMS, errors
+from tests.unit.test_validate import DEFAULTS, ENTRIES, PLATFORMS, errors
 
 FILES = PROJECT / "salt/ntp/files"
 PLATFORM = {**PLATFORMS["RedHat-9"], "name": "RedHat-9"}
@@ -40,7 +40,7 @@ def chronyd():
     chrony.needed()
 
 
-def plan_of(pillar, tier="server"):
+def plan_of(pillar, tier="server", platform=PLATFORM):
     """The plan of a host of a tier."""
     host = {
         "id": "ntp189",
@@ -48,8 +48,8 @@ def plan_of(pillar, tier="server"):
         "addresses": ["10.0.0.189"] if tier == "server" else ["10.0.0.148"],
         "matches": {"server": tier == "server", "client": True},
     }
-    assert errors(pillar, PLATFORM) == []
-    return ntpcluster_build.build(pillar, DEFAULTS, PLATFORM, host)
+    assert errors(pillar, platform) == []
+    return ntpcluster_build.build(pillar, DEFAULTS, platform, host)
 
 
 def changed(**keys):
@@ -131,6 +131,8 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
          ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony.keys"],
          ["minsources 2", "authselectmode ignore"]),
         (changed(server={"sources": [POLLS, "192.0.2.1"]}, keys=KEYS), ["authselectmode ignore"], []),
+        (changed(server={"sources": [POLLS, "192.0.2.1", {"address": "nts.example.net", "nts": True}]}, keys=KEYS),
+         ["server nts.example.net iburst nts"], ["authselectmode ignore"]),
         (changed(options={"leapsectz": "right/UTC", "hwtimestamp": ["*"], "bindaddress": ["10.0.0.1", "2001:db8::9"],
                           "logdir": "/var/log/chrony", "log": ["tracking", "measurements"], "maxslewrate": 500.5,
                           "leapsecmode": "slew", "ntsdumpdir": "/var/lib/chrony", "ntsservercert": ["/etc/a.crt"],
@@ -141,13 +143,24 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
     ],
     ids=[
         "step:limit", "tinker:panic", "tinker:step", "nts", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
-        "everybody", "source", "a key for one source", "options",
+        "everybody", "source", "a key for one source", "NTS for another", "options",
     ],
 )  # fmt: skip
 def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):
     lines = written(tmp_path, plan_of(pillar))
     assert [line for line in there if line not in lines] == []
     assert [line for line in gone if line in lines] == []
+
+
+@pytest.mark.parametrize(("name", "told"), [("RedHat-7", []), ("RedHat-8", ["authselectmode ignore"])])
+def test_a_directive_that_a_platforms_chronyd_does_not_know_is_not_written(tmp_path, name, told):
+    """EL7's is of 3.4. That one cannot be had here: 4.3 reads the file, and knows what 3.4 knows."""
+    keyed = {"address": "192.0.2.1", "key": 7}
+    pillar = changed(server={"sources": [keyed, "192.0.2.2"]}, keys={7: {"type": "SHA1", "secret": SECRET}})
+    platform = {**ntpcluster_daemon.platform(ENTRIES[name], "chrony"), "name": name}
+    lines = written(tmp_path, plan_of(pillar, platform=platform))
+    assert "keyfile /etc/chrony.keys" in lines
+    assert [line for line in lines if line.startswith("authselectmode")] == told
 
 
 def test_chronyd_would_refuse_a_line_of_ntpd(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import salt.config
 import salt.loader
 
+from _runners import ntpcluster_report
 from tests.functional.browser import Browser, chromium
 from tests.unit.test_report import ROOT, changed, many, render, view
 
@@ -35,11 +36,18 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A sick small cluster, a hostile one, a large one, and one that is well."""
+    """A sick small cluster, a hostile one, a large one, one with more hosts than the table has, and one that is well."""
     folder = tmp_path_factory.mktemp("pages")
     hostile = changed(**SICK)
     hostile["<script>alert(1)</script>"] = dict(hostile["node148"], tier="<img src=//x.test/a onerror=alert(1)>")
-    for name, found in (("small", changed(**SICK)), ("hostile", hostile), ("large", many(5000)), ("well", changed())):
+    clusters = {
+        "small": changed(**SICK),
+        "hostile": hostile,
+        "large": many(5000),
+        "huge": many(20000),
+        "well": changed(),
+    }
+    for name, found in clusters.items():
         (folder / f"{name}.html").write_text(render(view(found, expected=["node150"])), encoding="utf-8")
     return folder
 
@@ -69,7 +77,7 @@ def picture(png: bytes) -> tuple[int, int, bytes]:
     return width, height, line[:size]
 
 
-@pytest.mark.parametrize("name", ["small", "hostile", "large"])
+@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge"])
 def test_a_page_opens_without_complaint_and_loads_nothing(browser, pages, name):
     browser.screen(1200, 900)
     seconds = browser.open(pages / f"{name}.html")
@@ -189,7 +197,7 @@ def test_health_is_told_by_words_and_shapes_and_not_by_colour_alone(small):
     assert len(set(shapes)) == len(shapes) == 7
 
 
-@pytest.mark.parametrize("name", ["small", "hostile", "large"])
+@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge"])
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])
 def test_no_screen_has_to_be_scrolled_sideways(browser, pages, name, width):
     browser.screen(width, 800, phone=True)
@@ -303,12 +311,83 @@ def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
     assert browser.run(COLUMN.format(1)) == ["node4997"]
 
 
+def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(browser, pages):
+    browser.screen(1200, 900)
+    browser.open(pages / "huge.html")
+    rows = "document.querySelectorAll('#table tbody tr').length"
+    shown = "document.getElementById('shown').textContent"
+    assert (browser.run(rows), browser.run(shown)) == (200, "200 of 20,000 hosts")
+    browser.click("#table thead th:nth-child(2) button")
+    assert browser.run(COLUMN.format(1))[:3] == ["node0", "node1", "node2"]
+    browser.click("#table thead th:nth-child(6) button")
+    browser.click("#table thead th:nth-child(6) button")
+    assert browser.run(COLUMN.format(5))[:2] == ["+20,050.000", "+19,950.000"]
+    assert browser.run(rows) == 200
+    browser.click("#text")
+    browser.write("node1234")
+    assert sorted(browser.run(COLUMN.format(1))) == ["node1234", *(f"node1234{each}" for each in range(10))]
+    browser.run("document.getElementById('text').value = ''")
+    browser.click("#sick")
+    assert browser.run(shown).startswith("200 hosts")
+    browser.click("#sick")
+    browser.click("#all")
+    assert browser.run(rows) == 5200
+    assert browser.run("document.getElementById('all').textContent") == "Show 5,000 more"
+
+
+def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_path, monkeypatch):
+    """The same cluster as rows and, but for its worst host, as lines; a host has one name that is long, another is unknown."""
+    found = changed(
+        **SICK, ntp180={"stratum": 3, "root_delay_ms": None}, ntp189={"tier": "<b>tier</b> with a long name"}
+    )
+    seen = view(found, expected=["ghost"])
+    look = """[...document.querySelectorAll('#table tbody tr')].map(row => [row.id, [...row.cells].map(cell =>
+      [cell.tagName, cell.className, cell.dataset.l, cell.innerText.trim(), cell.querySelector('svg')?.outerHTML])])"""
+    monkeypatch.setattr(ntpcluster_report, "DETAILS", 1)
+    looks = []
+    browser.screen(1200, 900)
+    for number in (5, 4):
+        monkeypatch.setattr(ntpcluster_report, "ROWS", number)
+        (tmp_path / "page.html").write_text(render(seen), encoding="utf-8")
+        browser.open(tmp_path / "page.html")
+        looks.append(browser.run(look))
+    assert len(looks[0]) == 5 and looks[0] == looks[1]
+
+
+def test_a_link_to_a_host_that_is_no_row_yet_shows_and_marks_it(browser, pages):
+    browser.screen(1200, 900)
+    browser.open(pages / "huge.html")
+    # The servers are well, and so the last ones.
+    browser.run("document.querySelector('.tree.wide a[aria-label^=ntp180]').focus()")
+    browser.press("Enter")
+    browser.run("new Promise((done) => setTimeout(done, 200))")
+    assert "ntp180" in browser.run("document.querySelector('tr:target').innerText")
+    top = "document.querySelector('tr:target').getBoundingClientRect().top"
+    assert 0 <= browser.run(top) < 900
+    assert browser.complaints() == []
+
+
+def test_without_its_script_a_larger_table_is_followed_by_all_other_hosts_as_text(browser, pages):
+    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.screen(1200, 900)
+        browser.open(pages / "huge.html")
+        rows = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
+        assert browser.run(rows) == 200
+        browser.click("#rest summary")
+        assert browser.run("document.querySelector('#rest pre').checkVisibility()")
+        assert browser.run("document.querySelector('#rest pre').innerText.split('\\n').length") == 20000 - 200
+        assert browser.run("document.documentElement.scrollWidth") <= 1200
+    finally:
+        browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+
+
 #: Stands where the minions would be asked: what four of them once returned. Everything else is the real thing.
 ASK = """
 import json
-def minions(fun, **how):
+def minions(fun, kept, **how):
     with open({recorded!r}) as returns:
-        return {{"returns": json.load(returns), "expected": []}}
+        return {{"returns": {{name: kept(name, said) for name, said in json.load(returns).items()}}, "expected": []}}
 """
 
 

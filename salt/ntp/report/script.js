@@ -2,6 +2,7 @@
 (() => {
   const get = (id) => document.getElementById(id);
   const FIRST = 200;
+  const MORE = 5000;
 
   // The age of the data.
   const taken = Date.parse(document.querySelector("time").dateTime);
@@ -22,58 +23,88 @@
   tell();
   setInterval(tell, 30000);
 
-  // Sorting, finding, and not too many rows at once.
+  // The hosts, the worst first: rows of the table and, in a large cluster, lines of text that become rows when shown.
+  const UNKNOWN = "\u2013";
   const body = get("table").tBodies[0];
   const heads = [...get("table").tHead.rows[0].cells];
-  let rows = [...body.rows];
-  const kept = new Map();
-  const words = (row) => {
-    if (!kept.has(row)) kept.set(row, row.textContent.toLowerCase());
-    return kept.get(row);
+  const model = body.rows[0];
+  let hosts = [...body.rows].map((row) => ({
+    id: row.id,
+    row,
+    cells: [...row.cells].map((c) => c.textContent.trim()),
+  }));
+  const rest = get("rest");
+  if (rest) {
+    const lines = rest.querySelector("pre").textContent.split("\n");
+    hosts = hosts.concat(lines.map((line, n) => ({ id: `r${hosts.length + n}`, cells: line.split("\t") })));
+    rest.remove();
+  }
+
+  const made = ({ id, cells }) => {
+    const row = model.cloneNode(true);
+    row.id = id;
+    const [health, ...others] = row.cells;
+    health.className = cells[0];
+    health.querySelector("svg").setAttribute("class", `icon ${cells[0]}`);
+    health.querySelector("use").setAttribute("href", `#i-${cells[0]}`);
+    health.lastChild.data = cells[0];
+    others.forEach((cell, n) => {
+      const text = cells[n + 1];
+      cell.textContent = text;
+      const unknown = text === UNKNOWN && heads[n + 1].dataset.kind === "n";
+      cell.className = unknown ? "unknown" : text.length > 20 ? "long" : "";
+    });
+    return row;
   };
+
+  // Sorting, finding, and not too many rows at once.
   const order = new Intl.Collator("en", { numeric: true });
   const [text, sick, shown, all] = ["text", "sick", "shown", "all"].map(get);
-  let whole = rows.length <= FIRST;
+  const number = (n) => n.toLocaleString("en");
+  let most = FIRST;
   let said = "";
 
-  const show = () => {
+  // With a host, that one is among the rows, whatever else is.
+  const show = (host) => {
     const wanted = text.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let found = 0;
-    let seen = 0;
-    for (const row of rows) {
-      const fits =
-        wanted.every((word) => words(row).includes(word)) && !(sick.checked && row.cells[0].dataset.v === "0");
-      found += fits;
-      row.hidden = !fits || !(whole || found <= FIRST);
-      seen += !row.hidden;
-    }
-    all.hidden = seen === found;
-    all.textContent = `Show all ${found.toLocaleString("en")}`;
-    const part = seen === found ? "" : `${seen.toLocaleString("en")} of `;
-    shown.textContent = `${part}${found.toLocaleString("en")} host${found === 1 ? "" : "s"}${said}`;
+    const fits = (each) => {
+      if (sick.checked && each.cells[0] === "ok") return false;
+      each.words ??= each.cells.join("\n").toLowerCase();
+      return wanted.every((word) => each.words.includes(word));
+    };
+    const found = hosts.filter(fits);
+    const seen = found.slice(0, most);
+    if (host && !seen.includes(host)) seen.unshift(host);
+    const rows = seen.map((each) => {
+      each.row ??= made(each);
+      each.row.hidden = false;
+      return each.row;
+    });
+    body.replaceChildren(...rows);
+    const left = found.length - seen.length;
+    all.hidden = left <= 0;
+    all.textContent = left <= MORE ? `Show all ${number(found.length)}` : `Show ${number(MORE)} more`;
+    const part = left > 0 ? `${number(seen.length)} of ` : "";
+    shown.textContent = `${part}${number(found.length)} host${found.length === 1 ? "" : "s"}${said}`;
   };
 
-  const value = (row, column, kind) => {
-    const cell = row.cells[column];
-    const raw = cell.dataset.v === undefined ? cell.textContent.trim() : cell.dataset.v;
-    if (raw === "" || raw === "\u2013") return null;
-    return kind === "n" ? parseFloat(raw) : raw;
+  const value = (raw, kind) => {
+    if (raw === "" || raw === UNKNOWN) return null;
+    if (kind === "t") return raw;
+    // A figure as it is shown, or one of some words in their order.
+    return kind === "n" ? parseFloat(raw.replaceAll(",", "").replace("\u2212", "-")) : kind.split(" ").indexOf(raw);
   };
 
   const sort = (column, down) => {
     const kind = heads[column].dataset.kind;
-    const keyed = rows.map((row) => [value(row, column, kind), row]);
+    const keyed = hosts.map((host) => [value(host.cells[column], kind), host]);
     keyed.sort(([a], [b]) => {
       // What is unknown comes last, whichever way.
       if (a === null || b === null) return (a === null) - (b === null);
-      const way = kind === "n" ? a - b : order.compare(a, b);
+      const way = kind === "t" ? order.compare(a, b) : a - b;
       return down ? -way : way;
     });
-    rows = keyed.map(([, row]) => row);
-    // Out of the page, nothing has to be laid out between one row and the next.
-    body.remove();
-    body.append(...rows);
-    get("table").append(body);
+    hosts = keyed.map(([, host]) => host);
     for (const head of heads) head.removeAttribute("aria-sort");
     heads[column].setAttribute("aria-sort", down ? "descending" : "ascending");
     said = `, sorted by ${heads[column].textContent}${down ? ", descending" : ", ascending"}`;
@@ -88,10 +119,10 @@
     button.addEventListener("click", () => sort(column, head.getAttribute("aria-sort") === "ascending"));
   });
   get("table").tHead.className = "sorts";
-  text.addEventListener("input", show);
-  sick.addEventListener("change", show);
+  text.addEventListener("input", () => show());
+  sick.addEventListener("change", () => show());
   all.addEventListener("click", () => {
-    whole = true;
+    most += MORE;
     show();
   });
   get("find").addEventListener("submit", (event) => event.preventDefault());
@@ -100,15 +131,19 @@
 
   // A link leads to something that is open and shown.
   const follow = () => {
-    const target = /^#[dr]\d+$/.test(location.hash) && get(location.hash.slice(1));
+    const id = /^#[dr]\d+$/.test(location.hash) && location.hash.slice(1);
+    if (!id) return;
+    const host = !get(id) && hosts.find((each) => each.id === id);
+    if (host) {
+      text.value = host.cells[1];
+      sick.checked = false;
+      show(host);
+      // Only what is there can be marked as where the link leads.
+      location.replace(`#${id}`);
+    }
+    const target = get(id);
     if (!target) return;
     if (target.tagName === "DETAILS") target.open = true;
-    if (target.hidden) {
-      whole = true;
-      text.value = "";
-      sick.checked = false;
-      show();
-    }
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
