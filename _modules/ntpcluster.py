@@ -13,9 +13,11 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster"
 #: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
 __load__ = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
-    "validate", "variables", "version",
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "systohc", "validate", "variables", "version",
 ]  # fmt: skip
+#: ``salt '*' ntpcluster.summary`` prints a line for each host: its name and the text.
+__outputter__ = {"summary": "txt"}
 
 
 def __virtual__():
@@ -60,6 +62,22 @@ def status():
     return __salt__["ntpcluster_status.status"]()
 
 
+def summary():
+    """
+    The status of this host in one line: health, the source it follows, stratum, offset, and the first problem with its remedy.
+
+    Returns text, of the same form whichever daemon keeps the time; it never raises for a sick host. Programs should read
+    ``ntpcluster.status`` instead.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.summary
+    """
+    return __salt__["ntpcluster_summary.summary"](__salt__["ntpcluster_status.status"]())
+
+
 def synchronized(timeout=None, interval=1):
     """
     Wait until this host follows its tier.
@@ -99,7 +117,7 @@ def diagnose():
 
 def peers():
     """
-    The daemon's sources, a dict for each row of ntpq's table, in its order.
+    The daemon's sources, a dict for each row of its own table, in its order. What a daemon does not tell is None.
 
     Returns a list of dicts:
 
@@ -115,7 +133,9 @@ def peers():
     - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
     - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
     - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
-    - ``reference_age_s``: how long before its last packet its own clock was set by its source; None if not asked
+    - ``reference_age_s``: how long before its last packet its own clock was set by its source, ``root_delay_ms`` and
+      ``root_dispersion_ms`` from it to the top of its chain; None if not asked
+    - ``selection``: chronyd's own word for why it is of use or not; None of ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -125,7 +145,7 @@ def peers():
 
         salt 'ntp*' ntpcluster.peers
     """
-    return __salt__["ntpcluster_ntpd.peers"]()
+    return __salt__["ntpcluster_status.peers"]()
 
 
 def variables(associd=0):
@@ -138,7 +158,8 @@ def variables(associd=0):
     Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
     frequency in ppm, tc and precision as powers of two of seconds.
 
-    Raises CommandExecutionError if the daemon does not answer or has no such association.
+    Raises CommandExecutionError if the daemon does not answer or has no such association, and where it is chronyd, which
+    has no such variables.
 
     CLI Example:
 
@@ -147,7 +168,7 @@ def variables(associd=0):
         salt 'ntp*' ntpcluster.variables
         salt 'ntp*' ntpcluster.variables 49734
     """
-    return __salt__["ntpcluster_ntpd.variables"](associd)
+    return __salt__["ntpcluster_status.variables"](associd)
 
 
 def query(servers=None, timeout=2, samples=1):
@@ -277,7 +298,7 @@ def plan():
     ``tiers`` (all names, top first), ``method`` (``daemon`` or ``cron``), ``cron`` (five fields, as text),
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
-    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, line}],
+    ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, nts, line}],
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
@@ -329,8 +350,9 @@ def firewall():
     """
     Compare this host's firewall with the networks that are to reach UDP 123. Changes nothing.
 
-    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of iptables-save:
+    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of what guards the host:
 
+    * ``guard``: ``firewalld``, ``ufw``, ``nft``, ``iptables``, or None where nothing keeps anybody out
     * ``running``: is there a firewall that keeps anybody out
     * ``networks``: those of this family
     * ``present``, ``missing``, ``stale``: rules that are there in any spelling; needed; ours, but not wanted
@@ -340,7 +362,8 @@ def firewall():
     * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how the live rules are saved on this platform
-    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``}; ``file`` is None when no saved file has a filter table
+    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``} of the rules that the next boot loads; ``file`` is None when
+      no file keeps them
 
     ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
     kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.

@@ -32,8 +32,29 @@ def place(tiers, matches):
 
     The tier is None if none matches, or if those that do cannot be read.
     """
-    order = _order(tiers)
-    return order, _member(tiers, order, matches)
+    order = sorted(tiers, key=lambda name: (_level(tiers, name), name))
+    # The tier for the rest is asked last.
+    mine = sorted((name for name in order if matches.get(name)), key=lambda name: tiers[name]["match"].strip() == "*")
+    return order, mine[0] if mine else None
+
+
+def daemon(pillar, defaults, matches):
+    """
+    Internal. Return the name of the daemon that the pillar wants on a host; None: the platform's own.
+
+    pillar
+        What stands under ``ntp``, judged or not: what is not readable in it is passed over.
+    defaults, matches
+        As ``ntpcluster_facts.facts`` returns them.
+    """
+    text = __salt__["ntpcluster_wording.is_text"]
+    pillar = pillar if isinstance(pillar, dict) else {}
+    tiers = pillar["tiers"] if isinstance(pillar.get("tiers"), dict) else {}
+    tiers = {name: tiers[name] for name in tiers if text(name) and isinstance(tiers[name], dict)}
+    tier = tiers.get(place(tiers, matches)[1], {})
+    # A tier's null is a word of its own: there, the platform's own daemon, whatever the others have.
+    name = tier["daemon"] if "daemon" in tier else pillar.get("daemon") or defaults.get("daemon")
+    return name if text(name) else None
 
 
 def build(pillar, defaults, platform, host):
@@ -54,7 +75,9 @@ def build(pillar, defaults, platform, host):
     package = settings["package"]
     conflicts = settings["conflicts"]
     method = "cron" if (tier.get("method") or settings["method"]) == "cron" else "daemon"
-    platform = __salt__["ntpcluster_daemon.platform"](platform, tier.get("daemon") or settings["daemon"])
+    wanted = daemon(pillar, defaults, host["matches"])
+    platform = __salt__["ntpcluster_daemon.platform"](platform, wanted)
+    settings["options"] = _read_by(platform, settings["options"])
     made = {
         "id": host["id"],
         "tier": name,
@@ -123,39 +146,31 @@ def _settings(pillar, defaults):
     return settings
 
 
+def _read_by(platform, options):
+    """
+    Return what a platform's daemon reads of ``options``: neither what is another daemon's, nor what is null.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
+    foreign = __salt__[doing]()
+    read = {}
+    for name in options:
+        value = options[name]
+        if isinstance(value, dict):
+            value = {word: value[word] for word in value if "{}:{}".format(name, word) not in foreign}
+        if value not in (None, {}) and name not in foreign:
+            read[name] = value
+    return read
+
+
 def _level(tiers, name):
     """
-    Count the tiers above one.
+    Count the tiers above one. In a pillar that has not been judged yet they may be none, or form a loop.
     """
-    level = 0
-    while tiers[name].get("follows"):
-        name = tiers[name]["follows"]
-        level += 1
-    return level
-
-
-def _order(tiers):
-    """
-    Return the names of all tiers, top first.
-    """
-    return sorted(tiers, key=lambda name: (_level(tiers, name), name))
-
-
-def _member(tiers, order, matches):
-    """
-    Return the tier a host belongs to, or None: the first that matches, and the one for the rest last.
-    """
-    for name in sorted(order, key=lambda name: _is_rest(tiers[name])):
-        if matches.get(name):
-            return name
-    return None
-
-
-def _is_rest(tier):
-    """
-    Tell whether a tier takes everyone that no other tier takes.
-    """
-    return tier["match"].strip() == "*"
+    way = []
+    while __salt__["ntpcluster_wording.is_text"](name) and name in tiers and name not in way:
+        way.append(name)
+        name = tiers[name].get("follows")
+    return len(way) - 1
 
 
 def _sources(tier, tiers, host):
@@ -179,12 +194,14 @@ def _sources(tier, tiers, host):
             "key": item.get("key"),
             "minpoll": item.get("minpoll"),
             "maxpoll": item.get("maxpoll"),
+            "nts": item.get("nts", False),
         }
         words = ["server", address]
         words += [flag for flag in ("iburst", "prefer") if source[flag]]
         for option in ("key", "minpoll", "maxpoll"):
             if source[option] is not None:
                 words += [option, "{}".format(source[option])]
+        words += ["nts"] * source["nts"]
         source["line"] = " ".join(words)
         sources.append(source)
     return sources

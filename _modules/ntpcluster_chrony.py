@@ -19,8 +19,9 @@ TIMEOUT_MS = 200
 #: And all of it must end within this.
 LIMIT_S = 6
 
-#: chronyd is told to give up after this, and killed a little later. Only one server is asked, by one packet.
+#: ``chronyd -q`` is told to give up after this, and killed a little later. Servers are asked by one packet each.
 ONCE_S = 10
+KILLED_S = 15
 
 #: What one run of chronyc is asked for a look.
 ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
@@ -46,15 +47,32 @@ def jump(server, platform, **called):
     any configuration: how far the clock may jump has been judged before.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    source = "server {0} iburst maxsamples 1".format(server)
-    argv = ["-q", "-t", "{0}".format(ONCE_S)] + platform["once_options"] + [source]
-    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", argv, timeout=ONCE_S + 5)
+    argv = ["-q", "-t", "{0}".format(ONCE_S)] + _once([server])
+    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", argv, timeout=KILLED_S)
     said = __salt__["ntpcluster_chronyd.once"](done["stdout"], done["stderr"], done["retcode"])
-    return {
-        "tool": "chronyd",
-        "errors": said["errors"],
-        "offset_s": said["offset_s"] if said["stepped"] else None,
-    }
+    errors = said["errors"]
+    if done["timed_out"]:
+        errors = [{"code": "hung", "message": "chronyd -q did not end within {0} s".format(KILLED_S)}]
+    # A server that answered a moment ago and is silent now refuses: chronyd as server tells no client that it limits it.
+    errors = [dict(error, code="no-server") if error["code"] == "timeout" else error for error in errors]
+    return {"tool": "chronyd", "errors": errors, "offset_s": said["offset_s"] if said["stepped"] else None}
+
+
+def crontab(plan):
+    """
+    Internal. The command by which a crontab sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run asks all servers.
+    As many of them have to agree as for the daemon; if one is enough, the first that tells the time is believed.
+    """
+    directives = _once(plan["step_tickers"]) + ["minsources {0}".format(plan["minsane"])] * (plan["minsane"] > 1)
+    return " ".join(["chronyd -q -t {0}".format(ONCE_S)] + ['"{0}"'.format(directive) for directive in directives])
+
+
+def _once(servers):
+    """
+    The directives for ``chronyd -q``: one packet to each server. With directives for words it reads no file; it runs as the user,
+    and has the pid file, that it was built with: those of the platform's service.
+    """
+    return ["server {0} iburst maxsamples 1".format(server) for server in servers]
 
 
 def fault(path, **called):

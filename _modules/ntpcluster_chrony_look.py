@@ -13,8 +13,7 @@ COMMANDS = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "select
 STATES = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
 TYPES = {"server": "u", "peer": "s", "clock": "l"}
 
-#: Kiss codes by which a server refuses (RFC 5905, 7.4); of these two it says that this host is not wanted at all.
-KISSES = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTSN")
+#: Kiss codes by which a server says that this host is not wanted at all (RFC 5905, 7.4).
 UNWANTED = ("DENY", "RSTR")
 
 #: Failed tests as bits, where RFC 5905 numbers them (ntpd's `flash`), and chrony's test of a loop as ntpd's twelfth.
@@ -48,8 +47,8 @@ def look(read, now=None):
       empty if ``tracking`` was not answered
     - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: it is none), ``type`` (u server, s
       peer, l a clock of this host), ``stratum`` (16: never heard, or without the time; None: unknown), ``refid`` and
-      ``refid_kind`` (address, clock, local, kiss, None), ``reach`` (the register as a number), ``poll_s``, ``when_s`` since
-      the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
+      ``refid_kind`` (as ``ntpcluster_parse_table.refid_kind``), ``reach`` (the register as a number), ``poll_s``, ``when_s``
+      since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
       ``root_delay_ms``, ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate,
       outlier, falseticker, reject), ``selection`` (why, in words), ``flash`` (failed tests as bits: 8 denied, 0x10
       authentication, 0x20 unsynchronised, 0x800 loop; None: unknown), ``heard`` (something came from it, acceptable or not;
@@ -128,14 +127,14 @@ def _peer(row, more, slewing_ms, now):
     packet, address = more["ntpdata"], row["name"]
     numeric = __salt__["ntpcluster_chronyc.is_address"](address)
     offset = None if None in (row["offset_ms"], slewing_ms) else round(row["offset_ms"] + slewing_ms, 6)
-    flash, refid = _flash(row, packet, more["authdata"]), packet.get("refid")
+    flash, refid, stratum = _flash(row, packet, more["authdata"]), packet.get("refid"), _stratum(row, packet)
     return {
         "remote": address,
         "address": address if numeric else None,
         "type": TYPES[row["mode"]],
-        "stratum": _stratum(row, packet),
+        "stratum": stratum,
         "refid": refid,
-        "refid_kind": _refid_kind(refid),
+        "refid_kind": __salt__["ntpcluster_parse_table.refid_kind"](refid, stratum),
         "reach": row["reach"],
         "poll_s": row["poll_s"],
         "when_s": row["when_s"],
@@ -165,17 +164,6 @@ def _stratum(row, packet):
     if packet.get("valid"):
         return 16 if packet["leap"] == "alarm" or not packet["stratum"] else min(packet["stratum"], 16)
     return 16 if row["stratum"] is None else row["stratum"]
-
-
-def _refid_kind(refid):
-    """What a refid says."""
-    if refid is None or refid == "0.0.0.0":
-        return None
-    if refid in KISSES:
-        return "kiss"
-    if refid.startswith(("127.127.1.", "127.0.0.1")) or refid in ("LOCL", "LOCAL"):
-        return "local"
-    return "address" if refid.count(".") == 3 else "clock"
 
 
 def _flash(row, packet, key):

@@ -8,6 +8,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_daemon"
 
+#: What the second file of a daemon does.
+IN_CONF = ("configuration", "foreign", "files", "frequency", "drift")
+
 
 def platform(entry, daemon=None):
     """
@@ -30,9 +33,11 @@ def doing(platform, what):
     platform
         As ``platform`` returns it, or the plan's.
     what
-        ``configuration``: what of a plan is written in the daemon's own words. ``look``: what it says of itself and its
-        sources. ``jump``: its own tool steps the clock. ``fault``: what is wrong with a configuration file
-        that is not in use yet; a daemon that can only tell by starting with it has no such function. Each
-        is described in ``ntpcluster_ntpd`` or ``ntpcluster_ntpd_conf``.
+        ``configuration``: what of a plan is written in the daemon's own words. ``foreign``: which of the pillar's options
+        are another daemon's. ``files``: which files the daemon opens by its options. ``frequency`` and ``drift``: a drift file
+        is read and written. ``look``: what it says of itself and its sources. ``jump``: its own tool steps the clock.
+        ``crontab``: the command by which a crontab has the clock set. ``fault``: what is wrong with a configuration file that
+        is not in use yet; a daemon that can only tell by starting with it has no such function. Each is described in
+        ``ntpcluster_ntpd`` or ``ntpcluster_ntpd_conf``.
     """
-    return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what == "configuration" else "", what)
+    return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what in IN_CONF else "", what)

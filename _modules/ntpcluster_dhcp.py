@@ -56,7 +56,7 @@ def ignore(path, **called):
     with salt.utils.files.fopen(fresh, "wb") as handle:
         handle.write("\n".join(lines + [""]).encode("utf-8"))
     os.chmod(fresh, os.stat(path).st_mode & 0o7777)
-    os.rename(fresh, path)
+    __salt__["ntpcluster_files.replace"](fresh, path)
     return True
 
 

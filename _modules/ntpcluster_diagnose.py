@@ -16,9 +16,6 @@ __virtualname__ = "ntpcluster_diagnose"
 #: Processes that discipline a clock, as /proc shows their names (15 characters at most).
 RIVALS = ("ntpd", "chronyd", "systemd-timesyn", "ptp4l", "phc2sys", "timemaster", "adjtimed")
 
-#: OpenNTPD's processes are called ntpd as well; this is the command line of the one that talks to servers.
-OPENNTPD = "ntpd: ntp engine"
-
 #: Bit of CAP_SYS_TIME in /proc/PID/status (linux/capability.h).
 CAP_SYS_TIME = 25
 
@@ -38,7 +35,7 @@ def diagnose():
         plan = __salt__["ntpcluster_plan.plan"]()
         platform = plan["platform"]
         if plan["method"] != "cron":  # there the status is made of what the servers say
-            found += _asked(plan, found)
+            found += _asked(plan, found, seen["peers"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
@@ -51,10 +48,13 @@ def _problem(code, message, **evidence):
     return __salt__["ntpcluster_problems.problem"](code, message, **evidence)
 
 
-def _asked(plan, known):
-    """What the servers themselves say, past the daemon: it is surer than what the daemon makes of them."""
+def _asked(plan, known, peers):
+    """
+    What the servers themselves say, past the daemon: it is surer than what the daemon makes of them, its `peers`. What it
+    replaces is taken out of `known`.
+    """
     servers = __salt__["ntpcluster_query.query"]([source["address"] for source in plan["sources"]])["servers"]
-    found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers)
+    found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers) + _unsigned(plan, servers, peers)
     for one in found:
         code, peer = one["code"], one["evidence"].get("peer")
         # The daemon knows a nameless source by its number or not at all; and of the clock there is only one.
@@ -67,16 +67,25 @@ def _asked(plan, known):
     return found
 
 
+def _unsigned(plan, servers, peers):
+    """
+    Servers that tell the time to us, and have never answered the daemon, which signs its questions. ntpd says that it does not
+    take a key; chronyd does not answer (NCR_ProcessRxUnknown in ntp_core.c).
+    """
+    keys = dict((source["address"], source["key"]) for source in plan["sources"])
+    unheard = [row["address"] for row in peers if row["heard"] is False]
+    said = "{0} answers questions without a key, and none that this host's daemon has signed with key {1}"
+    return [
+        _problem("authentication", said.format(one["address"], keys[one["name"]]), peer=one["address"], answer=one)
+        for one in servers
+        if keys.get(one["name"]) and one["offset_s"] is not None and one["address"] in unheard
+    ]
+
+
 def _rivals(own):
     """Other programs of this host that discipline this clock. `own`: the name of its daemon's process; None: unknown."""
-    running = __salt__["ntpcluster_process.named"](RIVALS)
-    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
-    others = [one for one in running if own and one["name"] != own and one not in openntpd]
-    found = [("openntpd", one["pid"]) for one in openntpd] + [(one["name"], one["pid"]) for one in others]
-    return [
-        _problem("rival-daemon", "{0} (pid {1}) disciplines this clock as well".format(name, pid), name=name, pid=pid)
-        for name, pid in sorted(found)
-    ]
+    running = __salt__["ntpcluster_process.rivals"](own, RIVALS)
+    return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running]
 
 
 def _rights():

@@ -12,7 +12,7 @@ import numbers
 __virtualname__ = "ntpcluster_effect"
 
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
-DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "prefer")
+DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "nts", "prefer")
 DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
 
 
@@ -50,15 +50,15 @@ def effects(pillar, defaults, platform=None):
 
 def _limit(pillar, by_cron, platform):
     """
-    Judge whether nothing on a host jumps further than ``step:limit``. ntpdate has no such option, so wherever the system
-    runs it by itself no limit is kept; the daemon keeps it by ``tinker panic``.
+    Judge whether nothing on a host jumps further than ``step:limit``. Neither ntpdate nor ``chronyd -q`` has such an option, so
+    wherever the system runs one by itself no limit is kept; the daemons keep it, by ``tinker panic`` and ``maxchange``.
     """
     found, step = [], _mapping(pillar, "step")
     limit, path = step.get("limit"), ["step", "limit"]
     if limit is None:
         return found
     if by_cron:
-        message = "cannot be kept in {}, where the method is cron: ntpdate by crontab sets the clock over any distance. Leave "
+        message = "cannot be kept in {}, where the method is cron: a step by crontab goes over any distance. Leave "
         message += "the limit out, or have a daemon there"
         found.append(_problem(path, limit, message.format(_named(by_cron))))
     # Of a platform that is not known only that it may have the service.
@@ -79,7 +79,7 @@ def _limit(pillar, by_cron, platform):
 
 def _tier(name, tiers, by_cron):
     """
-    Judge what of a tier has no effect: crontab's ntpdate takes addresses alone.
+    Judge what of a tier has no effect: a step by crontab takes addresses alone.
     """
     found, tier = [], tiers[name]
     sources = tier.get("sources") if isinstance(tier.get("sources"), list) else []
@@ -92,7 +92,7 @@ def _tier(name, tiers, by_cron):
         found.append(_idle(["tiers", name, "key"], "no tier follows this one"))
     for other in followers if tier.get("key") is not None else ():
         if other in by_cron:
-            why = "its method is cron, and ntpdate by crontab checks no key"
+            why = "its method is cron, and a step by crontab checks no key"
             found.append(_idle(["tiers", name, "key"], why, " in {}".format(_named([other]))))
     return found
 

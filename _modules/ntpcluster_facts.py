@@ -12,7 +12,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
-__load__ = ["facts", "foreign", "platform"]
+__load__ = ["facts", "foreign", "platform", "platforms"]
 
 
 def facts():
@@ -32,15 +32,12 @@ def facts():
         matcher = keys.get("match") if isinstance(keys, dict) else None
         readable = __salt__["ntpcluster_wording.is_text"](matcher) and not __salt__["ntpcluster_matcher.fault"](matcher)
         matches[tier] = bool(__salt__["match.compound"](matcher)) if readable else None
-    mine = [tiers[name] for name in matches if matches[name]]
-    mine.sort(key=lambda tier: tier["match"].strip() == "*")
-    daemon = ([tier.get("daemon") for tier in mine] + [None])[0] or (
-        pillar["daemon"] if matches and "daemon" in pillar else None
-    )
+    defaults = _read("salt://ntp/defaults.yaml", is_defaults)
+    daemon = __salt__["ntpcluster_build.daemon"](pillar, defaults, matches)
     grains = {key: __grains__.get(key) for key in ("id", "fqdn", "host", "localhost", "ipv4", "ipv6")}
     grains = salt.utils.data.decode(grains, keep=True)
     return {
-        "defaults": _read("salt://ntp/defaults.yaml", is_defaults),
+        "defaults": defaults,
         "platform": None if foreign() else platform(daemon),
         "host": {
             "id": grains["id"],
@@ -60,12 +57,13 @@ def foreign():
 
     Raises CommandExecutionError when the file server does not have the file.
     """
-    platforms = _read("salt://ntp/platforms.yaml", is_platforms)
-    if _platform_name() in platforms:
+    known = platforms()
+    if _name(known):
         return None
     # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    host = "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os", "osmajorrelease"))
     return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
-        _platform_name(), ", ".join(sorted(platforms))
+        host, ", ".join(sorted(known))
     )
 
 
@@ -81,16 +79,28 @@ def platform(daemon=None):
     stranger = foreign()
     if stranger:
         raise SaltInvocationError(stranger)
-    name = _platform_name()
-    entry = _read("salt://ntp/platforms.yaml", is_platforms)[name]
-    return dict(entry, name=name, **__salt__["ntpcluster_daemon.platform"](entry, daemon))
+    known = platforms()
+    name = _name(known)
+    return dict(known[name], name=name, **__salt__["ntpcluster_daemon.platform"](known[name], daemon))
 
 
-def _platform_name():
+def platforms():
     """
-    Return the name platforms.yaml would have for this host. A rolling release has no number, and a proxy no system.
+    Internal. Return the whole of platforms.yaml: what a host was before an upgrade of its system is there as well.
     """
-    return "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os_family", "osmajorrelease"))
+    return _read("salt://ntp/platforms.yaml", is_platforms)
+
+
+def _name(known):
+    """
+    Return the name of this host's entry; None: it has none. A rolling release has no number, and a proxy no system.
+
+    The grain ``os_family`` is of no use here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
+    Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
+    """
+    number = "-{}".format(__grains__.get("osmajorrelease"))
+    names = (name for name in sorted(known) if name.endswith(number))
+    return next((name for name in names if __grains__.get("os") in known[name]["os"]), None)
 
 
 def _read(url, is_ours):
@@ -130,7 +140,7 @@ def is_platforms(content):
     """
     Tell whether this can be the content of platforms.yaml.
     """
-    needed = ("own", "daemons", "timezone")
+    needed = ("os", "own", "daemons", "timezone")
     entries = content.values() if isinstance(content, dict) else ()
     return bool(entries) and all(isinstance(entry, dict) and all(key in entry for key in needed) for entry in entries)
 

@@ -34,7 +34,7 @@ REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
 TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set as well); a base chain has a hook
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
-FAMILIES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
+FAMILY_NAMES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 LAYERS = {"ip": [4], "ip6": [6]}  # all other families see both
 # Hooks that the packet passes, and whether it is the answer there
@@ -109,15 +109,19 @@ def _dump(kind):
                     if number in (errno.EINVAL, errno.EOPNOTSUPP):  # no nftables in this kernel
                         return []
                     raise OSError(number, os.strerror(number))
-                found.append((FAMILIES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
+                found.append((FAMILY_NAMES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
     except (IOError, OSError) as err:
         raise CommandExecutionError("The kernel does not tell what nftables has: {}. Run as root.".format(err))
     finally:
         channel.close()
 
 
-def _base_chains():
-    """The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none."""
+def chains():
+    """
+    Internal. The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none.
+
+    The kernel is asked, and no program is run. Raises CommandExecutionError when it does not say.
+    """
     found = []
     for family, attributes in _dump(GET_CHAINS):
         if family is None or HOOK not in attributes:
@@ -260,8 +264,8 @@ def _limited(body):
 def _rules(listed, sets):
     """A rule of nft as rules of ``ntpcluster_firewall_parse.table``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
-    rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": None}
-    rule["chain"] = "chain " + listed["chain"]
+    rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": listed.get("comment")}
+    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"])
     alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
@@ -272,6 +276,8 @@ def _rules(listed, sets):
             return [one for asked in alternatives for one in _mapped(dict(rule, conditions=asked), body, sets)]
         elif name in TARGETS or name in ("jump", "goto"):
             _decide(rule, item)
+        elif name == "log" and not rule["target"]:
+            rule["target"] = "LOG"
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             rule["target"] = name
         elif name == "notrack":
@@ -310,6 +316,8 @@ def _hook(chain, tables):
     prefix = "nft: {} {} {}: ".format(family, table, chain["name"])
     return {
         "versions": LAYERS.get(family, [4, 6]),
+        "on": chain["hook"],
+        "place": (family, table),
         "table": tables[family, table],
         "chain": "chain " + chain["name"],
         "answer": HOOKS[chain["hook"]],
@@ -331,10 +339,11 @@ def _hooks(ruleset, covered):
             table = tables.setdefault((body["family"], body["table"]), {"chains": {}})
             table["chains"]["chain " + body["name"]] = []
             chains.append(body)
-    for kind, body in listed:
+    for number, (kind, body) in enumerate(listed):
         if kind == "rule":
             place = (body["family"], body["table"])
-            tables[place]["chains"]["chain " + body["chain"]] += _rules(body, sets.get(place, {}))
+            made = _rules(dict(body, line=number), sets.get(place, {}))
+            tables[place]["chains"]["chain " + body["chain"]] += made
     return [
         _hook(chain, tables)
         for chain in sorted(chains, key=lambda chain: (HOOKS.get(chain.get("hook"), False), chain.get("prio", 0)))
@@ -360,15 +369,15 @@ def hooks(program, covered=(), **called):
     Raises CommandExecutionError when the kernel does not say which chains there are.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    chains = [chain for chain in _base_chains() if chain[:2] not in covered]
-    if not chains:
+    there = [chain for chain in chains() if chain[:2] not in covered]
+    if not there:
         return []
     found, why = salt.utils.path.which(program), "{} is not installed".format(program)
     if found:
         answer = __salt__["cmd.run_all"](
             [found, "-j", "list", "ruleset"],
             python_shell=False,
-            env={"LC_ALL": "C"},
+            env=__salt__["ntpcluster_program.environment"](),
             timeout=TIMEOUT,
             ignore_retcode=True,
         )
@@ -380,7 +389,7 @@ def hooks(program, covered=(), **called):
             why = "what {} prints is not understood ({!r})".format(program, err)
     return [
         unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
-        for family, table, name in chains
+        for family, table, name in there
     ]
 
 

@@ -284,12 +284,12 @@ def opens(conditions, version):
     """
     if any(negated for _, _, negated, _ in conditions):
         return None
-    if len(_about(conditions, "client", "protocol", "dport", "state")) < len(conditions):
+    if len(_about(conditions, "version", "client", "protocol", "dport", "state")) < len(conditions):
         return None
     asked = [(name, value) for name, value, _, _ in conditions]
     if ("protocol", ["udp"]) not in asked or ("dport", [(PORT, PORT)]) not in asked:
         return None
-    if not _takes(_about(conditions, "protocol", "dport", "state")):
+    if not _takes(_about(conditions, "version", "protocol", "dport", "state")):
         return None
     narrowest = EVERYONE[version]
     for _, parts in [one for one in asked if one[0] == "client"]:
@@ -299,11 +299,11 @@ def opens(conditions, version):
     return narrowest
 
 
-def opened(table):
+def opened(table, chain="INPUT"):
     """
-    Internal. The rules of INPUT that let packets in and do no more than open UDP 123, as [(rule, network), ...].
+    Internal. The rules of a chain that let packets in and do no more than open UDP 123, as [(rule, network), ...].
     """
-    met = [(rule, conditions) for rule, conditions, _ in _way(table, ("end", "leave"), "INPUT")]
+    met = [(rule, conditions) for rule, conditions, _ in _way(table, ("end", "leave"), chain)]
     return [(rule, opens(conditions, table["version"])) for rule, conditions in met if rule["target"] == "ACCEPT"]
 
 

@@ -229,6 +229,21 @@ def table(text, family="ipv4"):
     return tables
 
 
+def opening(network, chain, says):
+    """
+    Internal. A rule that opens UDP 123 to a network, in the form of ``ntpcluster_firewall_parse.table``.
+
+    network
+        an ipaddress object
+    chain, says
+        the chain's name, and the rule's text
+    """
+    conditions = [("version", [network.version], False), ("source", [network], False)]
+    conditions += [("protocol", ["udp"], False), ("dport", [(PORT, PORT)], False)]
+    rule = {"chain": chain, "text": says, "line": None, "arguments": [], "conditions": conditions}
+    return dict(rule, target="ACCEPT", comment=None, goto=False)
+
+
 def hooks(text, family="ipv4", prefix=""):
     """
     Internal. The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order.

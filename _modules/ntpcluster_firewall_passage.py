@@ -88,6 +88,20 @@ def _states(hooks, network):
     )
 
 
+def end(hook, network):
+    """
+    Internal. The rule or policy of a hook that refuses the questions of a network on which no rule before has decided.
+
+    Returns its text; None where such questions get through.
+    """
+    for rule, _, takes in _reachable(_met(hook["table"], network, hook["answer"], "NEW"), hook["chain"]):
+        if takes and rule["target"] == "ACCEPT":
+            return None
+        if takes and rule["drops"]:
+            return hook["prefix"] + rule["text"]
+    return None if hook["policy"] == "ACCEPT" else hook["says"]
+
+
 def passage(hooks, networks):
     """
     Internal. Judge whether questions from these networks get through these hooks, and the answers back.

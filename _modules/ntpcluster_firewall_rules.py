@@ -81,9 +81,8 @@ def _bans_some(table, chain):
     return any(rule["refuses"] and takes is None for rule, _, takes in _reachable(table, chain))
 
 
-def _place(table):
+def _place(table, chain="INPUT"):
     """The chain and the index in it where a network's rule belongs, and the rule there that is its end, or None."""
-    chain = "INPUT"
     while True:
         rules = table["chains"].get(chain, [])
         outcomes = __salt__["ntpcluster_firewall_packet.outcomes"](table, chain)
@@ -100,9 +99,9 @@ def _place(table):
     return chain, index, end
 
 
-def _overtaken(table, end):
+def _overtaken(table, end, chain):
     """The rules that a new rule of ours comes before although they may have been meant for it too."""
-    met = _reachable(table)
+    met = _reachable(table, chain)
     while end and met and met[0][0] is not end:
         met = met[1:]
     return [
@@ -121,14 +120,14 @@ def _wider(table, networks, everyone):
     return wider
 
 
-def _judge(table, networks, everyone):
+def _judge(table, networks, everyone, base="INPUT"):
     """
     ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the
     rules go in at these numbers; ``first``: those of the stale that are taken out before that; and ``overtaken``.
     """
     present, missing = [], []
     for network in networks:
-        opened = __salt__["ntpcluster_firewall_packet.opened"](_met(table, network))
+        opened = __salt__["ntpcluster_firewall_packet.opened"](_met(table, network), base)
         same = [rule for rule, to in opened if to == network]
         present += same[:1]
         missing += [] if same else [network]
@@ -147,11 +146,11 @@ def _judge(table, networks, everyone):
     places, added, overtaken = [], [], []
     for network in missing:
         met = _met(table, network)
-        chain, index, end = _place(met)
+        chain, index, end = _place(met, base)
         before = sum(1 for place in places if place[0] == chain and place[1] <= index)
         places.append((chain, index))
         added.append((network, chain, index + before + 1, _line(table, chain, index)))
-        overtaken += [text for text in _overtaken(met, end) if text not in overtaken]
+        overtaken += [text for text in _overtaken(met, end, base) if text not in overtaken]
     return {"present": present, "added": added, "first": first, "stale": stale, "overtaken": overtaken}
 
 
@@ -195,6 +194,32 @@ def _steps(judged):
         for network, chain, number, _ in judged["added"]
     ]
     return removed(judged["first"]) + added + removed(judged["stale"])
+
+
+def wanted(networks, family):
+    """
+    Internal. The networks of one family, ``ipv4`` or ``ipv6``, each once, as ipaddress objects.
+
+    Raises SaltInvocationError for anything that is not a network.
+    """
+    return _wanted(networks, __salt__["ntpcluster_firewall_packet.everyone"](family).version)
+
+
+def needed(table, networks, everyone, chain):
+    """
+    Internal. What a base chain of nftables needs so that these networks get through it.
+
+    table
+        its table with the chains that it leads to, as from ``ntpcluster_firewall_nft.hooks``
+    networks, everyone
+        ipaddress objects of one family
+    chain
+        the chain's name
+
+    Returns ``present``, ``first``, ``stale``: [rule, ...]; ``added``: [(network, chain, number, line), ...], in the order in
+    which the rules go in, before the rule of that line in the chain, or at its end when there is none; ``overtaken``.
+    """
+    return _judge(table, networks, everyone, chain)
 
 
 def judge(text, networks, family="ipv4", beside=()):

@@ -83,7 +83,7 @@ def judge(plan, process, look, problems=None):
         free = _free_running(claims, system, own[rows.index(system)] if system else None)
         synchronized = not free and plan is not None and _follows(plan, claims, system)
         found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
-        found += [] if synchronized else _selection(claims, system, waiting)
+        found += [] if synchronized else _selection(claims, rows, system, waiting)
         found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
     if not synchronized and not found:
         found.append(
@@ -188,7 +188,8 @@ def _trouble(row, own, majority, settling):
     is one for it to be against.
     """
     name, flash = _name(row), row["flash"] or 0
-    facts = {"peer": name, "reach": row["reach"], "stratum": row["stratum"], "refid": row["refid"], "flash": flash}
+    facts = {"peer": name, "flash": flash, "selection": row["selection"]}
+    facts.update((word, row[word]) for word in ("reach", "stratum", "refid"))
     # When ntpd steps the clock it forgets its sources (clear_all() in ntp_proto.c): each needs a poll to be heard anew.
     if row["refid"] == ".STEP." and not row["reach"] and row.get("unreach") in (0, 1):
         return None
@@ -235,6 +236,8 @@ def _timeless(row):
     Whether a source answers, and says itself that it has no time. Reach does not count such answers; classic ntpd notes
     them in the flash and in the time of the last packet, ntpsec drops them: why nothing was of use only diagnose can ask.
     """
+    if row["refid_kind"] == "kiss":
+        return False  # a refusal has no time of its own, and says nothing of the server's
     if row["when_s"] is None:
         # After a step ntpsec has `heard` from before it.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
@@ -299,7 +302,7 @@ def _unknown(claims, system, look):
     return [_problem("incomplete", message, rows=len(look["peers"]), unknown=unknown) for message in said]
 
 
-def _selection(claims, system, waiting):
+def _selection(claims, rows, system, waiting):
     """Why no source is followed, as far as the daemon itself knows."""
     evidence = dict((name, claims.get(name)) for name in ("stratum", "refid", "leap"))
     if waiting:
@@ -308,11 +311,13 @@ def _selection(claims, system, waiting):
         said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
             claims.get("stratum"), claims.get("refid")
         )
+        words = ["{0}: {1}".format(_name(row), row["selection"]) for row in rows if row["reach"] and row["selection"]]
+        said += "; its own words: {0}".format(", ".join(words)) if words else ""
     elif claims.get("leap") == "alarm":
-        # ntp_loopfilter.c, state FREQ: without a drift file, and after a jump at its start.
+        # ntp_loopfilter.c, state FREQ: without a drift file, and after a jump at its start. chronyd: `maxchange`.
         said = (
-            "{0} is selected, but the daemon says itself that it has no time yet: it may be measuring its frequency "
-            "still, for up to 15 minutes".format(_name(system))
+            "{0} is selected, but the daemon says itself that it has no time yet: it is measuring its frequency still, "
+            "for up to 15 minutes, or refuses so large a change".format(_name(system))
         )
     elif (claims.get("stratum") or 0) >= 16:
         said = "{0} is selected, but it is at stratum {1}, so this host is at {2}: that counts as no time".format(
@@ -335,12 +340,14 @@ def _discipline(claims, rows, system, plan, settling):
         found.append(known and _too_far(known["offset_ms"], known, None))
     frequency = claims.get("frequency_ppm")
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
-        said = "{0:+.3f} ppm, which is as much as this daemon may correct, or nearly".format(frequency)
+        said = "the clock is corrected by {0:+.3f} ppm; healthy are less than {1:g}".format(
+            frequency, limits["frequency_ppm"]
+        )
         found.append(_problem("frequency-limit", said, frequency_ppm=frequency))
     bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
     if distance > MAXDISTANCE_MS and not settling:
-        said = "this host is uncertain by {0:.0f} ms; no client takes more than {1:.0f} ms".format(
+        said = "this host is uncertain by {0:.0f} ms; a client with ntpd takes no more than {1:.0f} ms".format(
             distance, MAXDISTANCE_MS
         )
         found.append(_problem("root-distance", said, root_distance_ms=distance))
@@ -369,8 +376,11 @@ def _sources(rows, sound, wanted, plan, uptime):
             said = "{0} has not answered all of its last eight polls with a time (reach {1:03o})".format(
                 _name(row), row["reach"]
             )
-            if row["last_event"] in REFUSALS:
-                said += "; it has refused one of them ({0})".format(row["last_event"])
+            refusal = row["last_event"] if row["last_event"] in REFUSALS else None
+            if row["refid_kind"] == "kiss":  # chronyd has no events: the last packet's refid
+                refusal = row["refid"].strip(".")
+            if refusal:
+                said += "; it has refused one of them ({0})".format(refusal)
             found.append(_problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found
 

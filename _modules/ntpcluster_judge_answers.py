@@ -81,7 +81,7 @@ def _trouble(plan, server, own, agreed):
 
 def host(plan, process, answers, problems):
     """
-    Internal. Decide what the time of a host is worth that has no daemon, but an ntpdate by crontab.
+    Internal. Decide what the time of a host is worth that has no daemon, but a step by crontab.
 
     plan
         ``ntpcluster.plan``.
@@ -110,10 +110,10 @@ def host(plan, process, answers, problems):
         )
         found.append(problem("few-sources", said, usable=[server["address"] for server in disciplined]))
     if process["running"]:
-        said = "ntpd runs (pid {0}) although the method is cron".format(process["pid"])
+        said = "{0} runs (pid {1}) although the method is cron".format(process["name"], process["pid"])
         found.append(problem("rival-daemon", said, pid=process["pid"]))
     elif process["running"] is None:
-        found.append(problem("incomplete", "whether ntpd runs cannot be seen: the minion has to run as root"))
+        found.append(problem("incomplete", "whether a daemon runs cannot be seen: the minion has to run as root"))
     status = dict.fromkeys(
         ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
     )

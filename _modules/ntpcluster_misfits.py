@@ -5,6 +5,8 @@ Internal. What is wrong between this host and a pillar that is in itself correct
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import os
+
 __virtualname__ = "ntpcluster_misfits"
 # The loader offers this alone; ``doubts`` stays a plain function for the tests.
 __load__ = ["misfits"]
@@ -13,7 +15,8 @@ __load__ = ["misfits"]
 def misfits(pillar, known):
     """
     Internal. Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
-    it could ask nobody but itself, it is a server of a tier that does not take it, its servers do not know its
+    its platform has not got the daemon that it shall have, or that daemon does not read what is said to it, it could ask
+    nobody but itself, it is a server of a tier that does not take it, its servers do not know its
     addresses, its tzdata has no such time zone. On a platform that platforms.yaml describes.
 
     pillar
@@ -24,6 +27,12 @@ def misfits(pillar, known):
     Returns a list of problems as ``ntpcluster.validate`` does.
     """
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
+    options = pillar.get("options") or {}
+    doing = __salt__["ntpcluster_daemon.doing"](known["platform"], "foreign")
+    leap = None if "leapsectz" in __salt__[doing]() else options.get("leapsectz")
+    if leap and not os.path.isfile(__salt__["ntpcluster_zones.path"](leap)):
+        message = "is not among the time zones of this host: without it the daemon knows of leap seconds from its sources alone"
+        found.append(_problem(["options", "leapsectz"], leap, message, "warning"))
     zone = pillar.get("timezone")
     fault = __salt__["ntpcluster_zones.fault"](zone) if zone else None
     if fault:
@@ -40,6 +49,9 @@ def doubts(pillar, defaults, platform, host):
     if name is None:
         message = "no tier matches this host, {}: correct a matcher, or add a tier with match: '*'"
         return [_problem(["tiers"], host["id"], message.format(host["id"]))]
+    wanted = __salt__["ntpcluster_build.daemon"](pillar, defaults, host["matches"])
+    if wanted not in [None] + sorted(platform["daemons"]):
+        return [_no_such_daemon(name, tiers[name], wanted, platform, host)]
     tier = tiers[name]
     above = tier.get("follows")
     origin = ["tiers", name, "follows" if above else "sources"]
@@ -49,6 +61,9 @@ def doubts(pillar, defaults, platform, host):
         message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)
+    if plan["method"] == "daemon":
+        found += _unread(pillar.get("options") or {}, plan)
+        found += _without_nts(tier, name, plan)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
         message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
@@ -71,6 +86,73 @@ def doubts(pillar, defaults, platform, host):
         message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
         message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
+    return found
+
+
+def _no_such_daemon(name, tier, wanted, platform, host):
+    """
+    Return the problem that a host's platform has not got the daemon that the pillar names.
+    """
+    own = tier.get("daemon") is not None
+    message = "is not to be had on {}, the platform of this host, {}, which can have {}. ".format(
+        platform["name"], host["id"], " or ".join(sorted(platform["daemons"]))
+    )
+    if own:
+        message += "Write null here, for each platform's own, or put such hosts into a tier of their own"
+    else:
+        message += (
+            "Write null here or in ntp:tiers:{}:daemon, for each platform's own, or name one of these there".format(
+                name
+            )
+        )
+    return _problem(["tiers", name, "daemon"] if own else ["daemon"], wanted, message)
+
+
+def _unread(options, plan):
+    """
+    Return a problem for each directive that the host's daemon has not got. Where the same can be said to this daemon by
+    another directive, it has to be: what protects the hosts of one daemon must not be lost in silence on those of the other.
+    """
+    found, platform = [], plan["platform"]
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
+    foreign = __salt__[doing]()
+    for name in sorted(foreign):
+        directive, _, word = name.partition(":")
+        given = options.get(directive)
+        others = foreign[name]
+        if given is None or (word and word not in given) or any(other in options for other in others):
+            continue
+        told = {
+            "here": plan["id"],
+            "daemon": platform["daemon"],
+            "others": "` or `".join(others),
+            "one": (others + [None])[0],
+        }
+        if others:
+            message = (
+                "is not read by {daemon}, the daemon of this host, {here}: say beside it what such hosts shall do, by "
+                "`{others}`; `{one}: null` has them do without"
+            )
+        else:
+            message = "has no effect on this host, {here}: its daemon, {daemon}, has nothing like it"
+        level = "error" if others else "warning"
+        found.append(_problem(["options"] + name.split(":"), None, message.format(**told), level))
+    return found
+
+
+def _without_nts(tier, name, plan):
+    """
+    Return a problem for each source that has to prove itself by NTS to a daemon that cannot ask for that.
+    """
+    found = []
+    for number, item in enumerate(tier.get("sources") or ()):
+        if isinstance(item, dict) and item.get("nts") and not plan["platform"].get("nts"):
+            message = (
+                "is not to be had with {} of {}, the daemon and the platform of this host, {}: put such hosts into a tier "
+                "of their own, without it"
+            )
+            message = message.format(plan["platform"]["daemon"], plan["platform"]["name"], plan["id"])
+            found.append(_problem(["tiers", name, "sources", number, "nts"], True, message))
     return found
 
 

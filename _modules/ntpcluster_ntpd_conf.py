@@ -11,6 +11,20 @@ __virtualname__ = "ntpcluster_ntpd_conf"
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"
 
+FOREIGN = {
+    "bindaddress": ["interface"],
+    "hwtimestamp": [],
+    "leapseclist": ["leapfile"],
+    "leapsecmode": [],
+    "leapsectz": ["leapfile"],
+    "log": ["statistics"],
+    "logdir": ["statsdir"],
+    "maxslewrate": [],
+    "ntsdumpdir": [],
+    "ntsservercert": [],
+    "ntsserverkey": [],
+}
+
 
 def configuration(made, settings):
     """
@@ -27,6 +41,64 @@ def configuration(made, settings):
         "options": _options(_limited(_without_minsane(settings["options"]), limit)),
         "platform": platform if limit is None else _without_first_jump(platform),
     }
+
+
+def foreign():
+    """
+    Internal. Which of the pillar's options are another daemon's: this one has no such directive.
+
+    Returns a dict: for each directive (``leapsectz``), or word of one (``tinker:allan``), the directives by which this daemon is
+    told the same; none: it has nothing like it.
+    """
+    return FOREIGN
+
+
+def files(options):
+    """
+    Internal. Which files the daemon opens because of these directives.
+
+    options
+        The mapping under ``ntp:options``; what is not readable in it is passed over.
+
+    Returns a list of pairs: path of the key below ``options``, as a list, and name of the file.
+    """
+    text, items = __salt__["ntpcluster_wording.is_text"], __salt__["ntpcluster_wording.items"]
+    found = [([key], options[key]) for key in ("leapfile", "logfile") if text(options.get(key))]
+    folder, filegen = options.get("statsdir"), options.get("filegen")
+    if not text(folder):
+        return found
+    kinds = __salt__["ntpcluster_rules.allowed"]()["statistics"]
+    names = {kind: kind for kind in kinds if kind in items(options, "statistics")}
+    for kind in kinds if isinstance(filegen, dict) else ():
+        given = filegen.get(kind)
+        names[kind] = given.get("file", kind) if isinstance(given, dict) else names.get(kind)
+    for kind in sorted(kind for kind in names if text(names[kind])):
+        found.append((["filegen", kind, "file"] if names[kind] != kind else ["statsdir"], folder + names[kind]))
+    return found
+
+
+def frequency(words):
+    """
+    Internal. Return the frequency that a drift file tells, in ppm as ``ntpcluster.status`` tells it: below zero the clock is too
+    fast by itself. None: it tells none.
+
+    words
+        The words of the file.
+    """
+    try:
+        return float(words[0])
+    except ValueError:
+        return None
+
+
+def drift(frequency):
+    """
+    Internal. Return the text of a drift file.
+
+    frequency
+        In ppm, as ``frequency`` returns it.
+    """
+    return "{0:.6f}\n".format(frequency)
 
 
 def _without_minsane(options):

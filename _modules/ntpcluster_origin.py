@@ -115,7 +115,7 @@ def give_back(path, **called):
     shutil.copyfile(os.path.join(STORE, facts["copy"]), fresh)
     os.chmod(fresh, facts["mode"])
     os.chown(fresh, facts["uid"], facts["gid"])
-    os.rename(fresh, path)
+    __salt__["ntpcluster_files.replace"](fresh, path)
     return True
 
 
@@ -217,7 +217,7 @@ def restore_proven(paths, **called):
         elif not os.path.isfile(path) or not filecmp.cmp(path, copy, shallow=False):
             fresh = path + ".ntpcluster"
             _copy(copy, fresh)
-            os.rename(fresh, path)
+            __salt__["ntpcluster_files.replace"](fresh, path)
             changed.append(path)
     return changed
 

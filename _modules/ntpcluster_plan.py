@@ -4,7 +4,7 @@ Internal. What this host has to do, worked out from the pillar.
 
 A site describes its cluster once, as tiers (``pillar/ntp/init.sls``). ``ntpcluster.plan`` turns that, the
 defaults (``salt://ntp/defaults.yaml``), the facts of the platform (``salt://ntp/platforms.yaml``) and the
-grains of the host into one plain dict: the finished lines of its ntp.conf, its step-tickers, the networks its
+grains of the host into one plain dict: the finished lines of its configuration, its step-tickers, the networks its
 firewall lets in. States and templates print what the plan says and decide nothing themselves.
 """
 

@@ -21,28 +21,33 @@ REMEDIES = (
     ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
     ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
-    ("daemon-silent", "restart it: service {service} restart; if it stays silent, see restrict lines for 127.0.0.1 in {ntp_conf}"),
+    ("daemon-silent", "restart it: service {service} restart; if silent still, see restrict (ntpd), cmdport (chronyd) in {conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
     ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
     ("not-listed", "the daemon runs with other sources than planned: salt-call state.apply ntp, or service {service} restart"),
     ("unresolvable", "give addresses instead of names, or repair the resolver, then restart {service}"),
-    ("denied", "the server refuses this host: allow it there, or ask less often"),
-    ("authentication", "the key differs between this host and the server, or the server does not know it"),
+    ("denied", "the server refuses this host: allow it there (ntpd: restrict; chronyd: allow), or ask less often"),
+    ("authentication", "the key in {keys_file} differs from the server's, or is missing here or there"),
     ("loop", "two hosts follow each other: let each tier follow the one above only"),
     ("upstream-unsynchronized", "set the time right on the source first: it answers, but has no time itself"),
-    ("unreachable", "see that the source's daemon runs and has the time, that UDP 123 is open there and on the way, and the route"),
+    ("unreachable", "see that its daemon runs, has the time, may tell us (restrict, allow), that UDP 123 is open, and the route"),
     ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
     ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
     ("orphan", "nothing disciplines this clock: restore a real source upstream"),
     ("unsynchronized", "see the other problems; with none, wait for the next polls"),
     ("settling", "wait: the daemon needs a few polls after its start"),
     ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
-    ("root-distance", "without a source the error bound grows by 15 us a second: restore one"),
-    ("frequency-limit", "the oscillator is beyond what ntpd can correct (500 ppm): remove a bad drift file, check the hypervisor"),
+    ("root-distance", "without a source the error bound grows every second: restore one"),
+    ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is bad, check the hypervisor"),
     ("reach-gaps", "packets are lost: look at the network and at the source's load"),
     ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
     ("incomplete", "ask again; if it stays, the daemon answers in part only"),
 )  # fmt: skip
+
+#: What remedies name, where the platform is unknown.
+NAMELESS = {
+    "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the file of keys", "drift": "the drift file",
+}  # fmt: skip
 
 
 def problem(code, message, **evidence):
@@ -59,6 +64,17 @@ def problem(code, message, **evidence):
     return {"code": code, "message": message, "evidence": evidence}
 
 
+def rival(name, pid=None):
+    """
+    Internal. The problem of another time daemon.
+
+    name
+        Of its process; without a ``pid`` that of its service, which starts at boot.
+    """
+    said = "{0} starts at boot" if pid is None else "{0} (pid {1}) runs"
+    return problem("rival-daemon", (said + " and disciplines this clock as well").format(name, pid), name=name, pid=pid)
+
+
 def in_order(found, platform):
     """
     Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
@@ -69,7 +85,7 @@ def in_order(found, platform):
         The platform's entry of platforms.yaml: remedies name its service and files.
     """
     codes, remedies = [code for code, _ in REMEDIES], dict(REMEDIES)
-    named = {"service": platform.get("service", "ntpd"), "ntp_conf": platform.get("conf", "ntp.conf")}
+    named = dict(NAMELESS, **platform)
     ordered = []
     for one in sorted(found, key=lambda one: codes.index(one["code"])):
         if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:

@@ -5,12 +5,14 @@ Internal. Which process of this host is the NTP daemon, as the kernel knows it.
 A name tells little. While a name of ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
 and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
 ``ntpd`` too. The daemon is the one that holds UDP port 123, or the one that its pid file names if that one lives: a
-daemon that has just started has no port yet.
+daemon that has just started has no port yet. A chronyd that only sets the clock and ends (``-q``) has the daemon's name
+and pid file; it is none.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import glob
 import os
 
 import salt.utils.files
@@ -19,6 +21,16 @@ __virtualname__ = "ntpcluster_process"
 
 #: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec leave their command line alone.
 OPENNTPD = "ntpd: "
+
+#: The word that makes a daemon set the clock once, and end.
+ONCE = "-q"
+
+
+#: What of OpenNTPD talks to servers.
+ENGINE = OPENNTPD + "ntp engine"
+
+#: What starts a service at boot: links to its script, or to its unit.
+STARTED = ("/etc/rc[2-5].d/S[0-9][0-9]{0}", "/etc/systemd/system/*.wants/{0}.service")
 
 
 def daemon(platform=None):
@@ -48,7 +60,11 @@ def running(platform):
     ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
     ticks since the boot (proc(5)).
     """
-    called = [one for one in named([platform["process"]]) if not one["title"].startswith(OPENNTPD)]
+    called = [
+        one
+        for one in named([platform["process"]])
+        if not one["title"].startswith(OPENNTPD) and ONCE not in one["title"].split()
+    ]
     sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
     noted = _read(platform["pid_file"]).strip()
@@ -86,6 +102,37 @@ def named(names):
             title = _read("/proc/{0}/cmdline".format(pid)).replace("\0", " ").strip()
             found.append({"name": name, "pid": int(pid), "title": title, "started": int(fields[19])})
     return sorted(found, key=lambda one: (one["started"], one["pid"]))
+
+
+def rivals(own, names):
+    """
+    Internal. The living processes with one of these names that discipline this clock beside its daemon.
+
+    own
+        Name of the daemon's process; None: unknown, and OpenNTPD's alone are told.
+    names
+        As for ``ntpcluster_process.named``.
+
+    Returns a sorted list of (name, pid).
+    """
+    running = named(names)
+    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
+    others = [one for one in running if own and one["name"] != own and one not in openntpd]
+    engines = [("openntpd", one["pid"]) for one in openntpd if one["title"].startswith(ENGINE)]
+    return sorted(engines + [(one["name"], one["pid"]) for one in others])
+
+
+def at_boot(services):
+    """
+    Internal. Those of these services that start at boot, found without starting any program. A package that was removed leaves a
+    script that may not run, or a link to nothing: neither starts.
+    """
+    found = []
+    for service in services:
+        links = [link for pattern in STARTED for link in glob.glob(pattern.format(service))]
+        if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
+            found.append(service)
+    return found
 
 
 def port_sockets():

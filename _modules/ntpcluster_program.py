@@ -12,6 +12,9 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_program"
 
+#: What Salt's packages may set for the Python and the libraries that they bring along. ntpq of ntpsec is a Python program.
+SALTS_OWN = ("LD_LIBRARY_PATH", "PYTHONPATH")
+
 
 def refuse_people(called):
     """
@@ -41,6 +44,16 @@ def monotonic():
     Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
     """
     return os.times()[4]
+
+
+def environment():
+    """
+    Internal. Return what a program of the system gets beside the minion's environment, as ``env`` of ``cmd.run_all``.
+
+    Salt can only add to the environment, so these two are empty for the program; ld.so and Python take that for none. (Of
+    PYTHONHOME Python 2.7 does not.)
+    """
+    return dict(dict.fromkeys(SALTS_OWN, ""), LC_ALL="C")
 
 
 def run(name, package, argv, timeout=10, zone=None, **called):
@@ -73,7 +86,7 @@ def run(name, package, argv, timeout=10, zone=None, **called):
     done = __salt__["cmd.run_all"](
         ["timeout", "-s", "KILL", "{0:g}".format(timeout), path] + list(argv),
         python_shell=False,
-        env=dict({"TZ": zone} if zone else {}, LC_ALL="C"),
+        env=dict(environment(), **({"TZ": zone} if zone else {})),
         ignore_retcode=True,
         output_loglevel="trace",
     )

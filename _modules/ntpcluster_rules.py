@@ -58,6 +58,10 @@ def _is_interface(item):
     )
 
 
+def _is_address(value):
+    return __salt__["ntpcluster_address.number"](value) is not None
+
+
 def _cron_field(low, high):
     """
     Return the rule for one field of crontab(5), by numbers: 5, */10, 1-5, 0,30.
@@ -154,11 +158,21 @@ PACKAGE_FILE = {
     ),
 }
 
+# The zones below right/ count leap seconds, which is how chronyd learns of them; any other it ignores.
+LEAP_ZONE = _text(
+    r"right/[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}",
+    "a time zone that counts leap seconds, such as right/UTC",
+    64,
+)
+# Linux calls a card by 15 characters at most.
+STAMPING_CARD = _text(r"\*|[A-Za-z0-9][A-Za-z0-9.:_-]*", "the name of a network card, or '*' for all", 15)
+LOGS = ("measurements", "rawmeasurements", "refclocks", "rtc", "statistics", "tempcomp", "tracking")
+
 STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats")
 SWITCHES = ("calibrate", "kernel", "monitor", "stats")
 
-# Directives and words that ntpd 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it
-# would log as a syntax error and go on without.
+# ntpd's: directives and words that 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it would log
+# as a syntax error and go on without. chrony's stand behind them. Which daemon reads which, its `_conf` file tells (`foreign`).
 OPTIONS = {
     "tinker": {
         "allan": _number(1, 1e6),
@@ -204,11 +218,23 @@ OPTIONS = {
     "interface": [
         (_is_interface, "{listen: NAME}, {ignore: NAME} or {drop: NAME}, the name one of a network card or an address")
     ],
+    "bindaddress": [(_is_address, "an IPv4 or IPv6 address")],
+    "hwtimestamp": [STAMPING_CARD],
+    "leapseclist": PATH,
+    "leapsecmode": _word("system", "step", "slew", "ignore"),
+    "leapsectz": LEAP_ZONE,
+    "log": [_word(*LOGS)],
+    "logdir": PATH,
+    # What Linux can do at most.
+    "maxslewrate": _number(1, 100000, " of ppm"),
+    "ntsdumpdir": PATH,
+    "ntsservercert": [PATH],
+    "ntsserverkey": [PATH],
 }
 
 TIER_KEYS = {
     "match": MATCHER,
-    "daemon": SETTINGS["daemon"],
+    "daemon": _null_or(SETTINGS["daemon"]),
     "method": SETTINGS["method"],
     "follows": TIER,
     "sources": (lambda value: isinstance(value, list) and value != [], "a list of one name or address or more"),
@@ -225,6 +251,7 @@ SOURCE_KEYS = {
     "key": TIER_KEYS["key"],
     "minpoll": _whole(3, 17),
     "maxpoll": _whole(3, 17),
+    "nts": FLAG,
 }
 
 

@@ -30,8 +30,8 @@ PROOF_S = 15
 #: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
 #: close, unless it is told before that all is done. A service script or an ntpdate that outlives the dead process may
 #: still be at work, so the daemon must be seen for five seconds, or nobody on port 123 for two. The daemon is whom its pid
-#: file names, or who holds the port and is not ntpdate: beside another program it could not start anyway. The text is
-#: fixed; the command is in its arguments.
+#: file names, or who holds the port and is not ntpdate: beside another program it could not start anyway. While the pid file
+#: names a chronyd that only sets the clock (-q), no other one starts. The text is fixed; the command is in its arguments.
 GUARD = """
 file=$1 name=$2
 shift 2
@@ -42,7 +42,9 @@ while [ $second -lt 40 ] && [ $free -lt 2 ]; do
     second=$((second + 1)) pid= stat=
     { read -r pid <"$file"; read -r stat <"/proc/$pid/stat"; } 2>/dev/null
     case $stat in
-    "$pid ($name) "[!ZX]*) up=$((up + 1)) free=0 ;;
+    "$pid ($name) "[!ZX]*)
+        if tr '\\0' '\\n' <"/proc/$pid/cmdline" | grep -qx -e -q; then up=0; else up=$((up + 1)); fi
+        free=0 ;;
     *)  if ! grep -Eqs '^ *[0-9]+: [0-9A-F]+:007B ' /proc/net/udp /proc/net/udp6; then up=0 free=$((free + 1))
         elif grep -Eqs '^[0-9]+ [(]ntpdate[)] [^ZX]' /proc/[0-9]*/stat; then up=0 free=0
         else up=$((up + 1)) free=0; fi ;;
@@ -52,8 +54,26 @@ done
 [ $up = 0 ] && exec "$@"
 """
 
+#: What starts a service, by its name; a package brings one of these along.
+STARTERS = (
+    "/etc/init.d/{0}",
+    "/etc/rc.d/init.d/{0}",
+    "/lib/systemd/system/{0}.service",
+    "/usr/lib/systemd/system/{0}.service",
+)
+
 #: Who that is, and for whom: the next run takes over from the guard of one that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
+
+
+def packages(service):
+    """
+    Internal. The packages that own what starts a service: a sorted list of names, empty if no package does.
+    """
+    starters = [path.format(service) for path in STARTERS]
+    owners = set(__salt__["pkg.owner"](path) for path in starters if os.path.isfile(path))
+    # Where /lib is a link to /usr/lib, a package database knows a file by one of its names only.
+    return sorted(owners - set([""]))
 
 
 def config_files():
@@ -118,6 +138,7 @@ def bring_up(restart=False, **called):
     __salt__["ntpcluster_program.refuse_people"](called)
     platform = __salt__["ntpcluster_plan.plan"]()["platform"]
     service, files = platform["service"], config_files()
+    carried = __salt__["ntpcluster_drift.carry"](platform)
     guard(platform)
     try:
         # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
@@ -127,7 +148,8 @@ def bring_up(restart=False, **called):
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
-            return "{0} has been {1} and has the sources of the plan".format(service, done)
+            said = "{0} has been {1} and has the sources of the plan".format(service, done)
+            return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
@@ -195,21 +217,19 @@ def guard(platform, **called):
     platform
         With ``service``, ``process`` and ``pid_file``.
 
-    Raises CommandExecutionError if this host has no ``service`` program.
+    Raises CommandExecutionError if this host has neither systemd nor a ``service`` program.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    program = salt.utils.path.which("service")
-    if not program:
-        raise CommandExecutionError("this host has no `service` program to start the daemon again with")
+    start = _start(platform["service"])
     relieve()
     __context__.pop("ntpcluster.seen", None)
     with salt.utils.files.fopen(os.devnull, "r+b") as nowhere:
         watcher = subprocess.Popen(
-            ["/bin/sh", "-c", GUARD, "ntpcluster-guard"]
-            + [platform["pid_file"], platform["process"], program, platform["service"], "start"],
+            ["/bin/sh", "-c", GUARD, "ntpcluster-guard", platform["pid_file"], platform["process"]] + start,
             stdin=subprocess.PIPE,
             stdout=nowhere,
             stderr=nowhere,
+            env=dict(os.environ, **__salt__["ntpcluster_program.environment"]()),
             preexec_fn=os.setsid,  # noqa: PLW1509 (Python 2.7 has no start_new_session)
             close_fds=True,
         )
@@ -252,11 +272,22 @@ def relieve(**called):
     words = _words(pid)
     if "ntpcluster-guard" in words:
         os.kill(pid, signal.SIGKILL)
-    # Both the guard and the script that it becomes end in this word.
-    while _words(pid)[-1:] == ["start"] and __salt__["ntpcluster_program.monotonic"]() < until:
+    # Both the guard and the program that it becomes have this word near their end.
+    while "start" in _words(pid)[-2:] and __salt__["ntpcluster_program.monotonic"]() < until:
         time.sleep(0.1)
     salt.utils.files.safe_rm(GUARD_PID)
-    return words[-1:] == ["start"]
+    return "start" in words[-2:]
+
+
+def _start(service):
+    """The words that start a service. Red Hat's systemd hosts have `service` by a package of its own, or not."""
+    systemctl, script = salt.utils.path.which("systemctl"), salt.utils.path.which("service")
+    # sd_booted(3): a host may have systemd's programs and another init.
+    if systemctl and os.path.isdir("/run/systemd/system"):
+        return [systemctl, "start", service]
+    if not script:
+        raise CommandExecutionError("this host has no `service` program to start the daemon again with")
+    return [script, service, "start"]
 
 
 def _words(pid):

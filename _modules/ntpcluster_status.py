@@ -15,6 +15,9 @@ __virtualname__ = "ntpcluster_status"
 #: What is looked for on a host of which neither the tree nor an earlier run says anything.
 NOTHING_KNOWN = {"daemon": "ntpd", "service": "ntpd", "process": "ntpd", "pid_file": "/var/run/ntpd.pid"}
 
+#: Processes of other time daemons. What keeps the clock of a network card (ptp4l, phc2sys) may well run beside one.
+DAEMONS = ("chronyd", "ntpd", "systemd-timesyn")
+
 
 def status(age=0):
     """
@@ -60,9 +63,41 @@ def synchronized(timeout=None, interval=1, age=0):
         time.sleep(interval)
 
 
+def peers():
+    """
+    Internal. ``ntpcluster.peers`` says what this takes and returns.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](_running(), "look")
+    seen = __salt__[doing]()
+    if seen["error"] and not seen["peers"] and not seen["system"]:
+        said = "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more."
+        raise CommandExecutionError(said.format(seen["error"], seen["message"]))
+    return seen["peers"]
+
+
+def variables(associd=0):
+    """
+    Internal. ``ntpcluster.variables`` says what this takes and returns.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
+    if doing not in __salt__:
+        said = "the daemon of this host has no variables as ntpq names them: see ntpcluster.status and ntpcluster.peers"
+        raise CommandExecutionError(said)
+    return __salt__[doing](associd)
+
+
+def _running():
+    """The platform with the daemon that the plan names; without a plan, with its own."""
+    try:
+        return __salt__["ntpcluster_plan.plan"]()["platform"]
+    except (CommandExecutionError, SaltInvocationError):
+        return _platform()
+
+
 def _status(plan, problems):
     platform = plan["platform"] if plan else _platform()
     process = __salt__["ntpcluster_process.daemon"](platform)
+    problems = problems + _rivals(platform["process"], plan["conflicts"] if plan else [])
     if plan and plan["method"] == "cron":
         sources = [source["address"] for source in plan["sources"]]
         answers = __salt__["ntpcluster_query.query"](sources)
@@ -73,6 +108,13 @@ def _status(plan, problems):
     except CommandExecutionError as exc:
         look = {"error": "not-installed", "message": str(exc), "system": {}, "peers": [], "complete": False}
     return __salt__["ntpcluster_judge.judge"](plan, process, look, problems)
+
+
+def _rivals(own, services):
+    """Other time daemons that run on this host, and those of these services that do not but start at boot."""
+    running = __salt__["ntpcluster_process.rivals"](own, DAEMONS)
+    boot = [] if running else [(service, None) for service in __salt__["ntpcluster_process.at_boot"](services)]
+    return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running + boot]
 
 
 def _cron(plan):

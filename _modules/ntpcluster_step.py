@@ -1,7 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. One jump of this host's clock, by ``ntpdate``: only when it is needed, known to be right, and possible. It is believed
-only when the clock has been seen to move: ntpdate exits 0 when it was not allowed to set anything.
+Internal. One jump of this host's clock, by the daemon's own tool: only when it is needed, known to be right, and possible. It is
+believed only when the clock has been seen to move: ntpdate exits 0 when it was not allowed to set anything.
+
+The tools keep no limit: they jump to whatever the server says when they ask it. So the clock must have moved as far as was judged
+a moment before; if it has moved elsewhere, it is put back.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -17,6 +20,9 @@ __virtualname__ = "ntpcluster_step"
 
 #: One step at a time on a host, whoever asks for it.
 LOCK = "/var/run/ntpcluster.lock"
+
+#: A run of the crontab, which holds the lock as well, takes two seconds as a rule; an apply that meets it is not red for that.
+LOCK_S = 5
 
 #: A server that has no time yet is asked again after so many seconds at most: more than PACKET_S of ntpcluster_query.
 AGAIN_S = 8
@@ -75,17 +81,11 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
                 best["offset_s"], best["address"], threshold
             )
             return result
-        if limit is not None and abs(best["offset_s"]) > limit:
-            raise CommandExecutionError(
-                "not stepped: the clock is {0:.3f} s off by {1}, and step:limit allows {2:g} s. See which side is "
-                "wrong, then call ntpcluster.step with a larger limit".format(
-                    abs(best["offset_s"]), best["address"], limit
-                )
-            )
+        _allow(best, limit)
         if test:
             result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
             return result
-        return _step(plan, best, threshold, passes, result)
+        return _step(plan, best, threshold, passes, result, servers, limit)
 
 
 def lock():
@@ -118,7 +118,19 @@ def _await_time(servers, wait):
         pause = min(2 * pause, AGAIN_S)
 
 
-def _step(plan, best, threshold, passes, result):
+def _allow(best, limit, moved=0.0):
+    """Refuse a jump that would take the clock further than the limit from where it was; it has been moved so far already."""
+    distance = abs(moved + best["offset_s"])
+    if limit is not None and distance > limit:
+        raise CommandExecutionError(
+            "not stepped{0}: the clock is {1:.3f} s off by {2}, and step:limit allows {3:g} s. See which side is "
+            "wrong, then call ntpcluster.step with a larger limit".format(
+                " again" if moved else "", distance, best["address"], limit
+            )
+        )
+
+
+def _step(plan, best, threshold, passes, result, servers, limit):
     """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
     platform = plan["platform"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
@@ -126,21 +138,25 @@ def _step(plan, best, threshold, passes, result):
         __salt__["ntpcluster_service.relieve"]()
         or __salt__["ntpcluster_process.daemon"](platform)["running"] is not False
     )
-    offset = best["offset_s"]
     with _stopped(platform) if running else _nothing():
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
-            result["moved_s"] += _jump(best["address"], offset, platform)
+            result["moved_s"] += _jump(best["address"], best["offset_s"], platform)
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
             # A server that does not answer once more has told the time before, and a large step was seen.
-            if abs(offset) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
+            if abs(best["offset_s"]) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
                 break
             if after is None:
                 raise CommandExecutionError(
                     "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
                 )
-            offset = after["offset_s"]
+            # It has said something else before: whom to believe is judged anew.
+            best = _await_time(servers, 0)
+            result["offset_after_s"] = best["offset_s"]
+            if abs(best["offset_s"]) < threshold:
+                break
+            _allow(best, limit, result["moved_s"])
         else:
             raise CommandExecutionError(
                 "stepped {0} times by {1}, but the offset is still {2} s: something else moves this clock".format(
@@ -163,13 +179,15 @@ def _jump(server, offset, platform):
     doing = __salt__["ntpcluster_daemon.doing"](platform, "jump")
     for last in (False, True):
         __salt__["ntpcluster_query.pace"]()
-        before = time.time() - __salt__["ntpcluster_program.monotonic"]()
+        before = _lead()
         answer = __salt__[doing](server, platform)
-        moved = time.time() - __salt__["ntpcluster_program.monotonic"]() - before
+        moved = _lead() - before
         __salt__["ntpcluster_query.asked"]()
-        # A step that was made and seen is one, whatever the tool complains of beside it.
-        if abs(offset) > SEEN_S and _close(moved, offset):
-            return round(moved, 2)
+        if abs(moved) > SEEN_S:
+            # A step that was made and seen is one, whatever the tool complains of beside it.
+            if _close(moved, offset):
+                return round(moved, 2)
+            _put_back(server, offset, moved)
         said = [error["code"] for error in answer["errors"]]
         if last or not set(said) & set(["rate", "kiss", "no-server"]):
             break
@@ -187,6 +205,26 @@ def _jump(server, offset, platform):
             )
         )
     return round(moved, 2)
+
+
+def _lead():
+    """
+    By how much the system time is ahead of the clock that no step moves. Of three readings the one between whose two clocks
+    the least time has passed.
+    """
+    return max(time.time() - __salt__["ntpcluster_program.monotonic"]() for _ in range(3))
+
+
+def _put_back(server, offset, moved):
+    """Undo a jump to somewhere else than was judged, and refuse to go on."""
+    # A distance, not a time: how long `date` takes to start does not count.
+    done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
+    undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
+    raise CommandExecutionError(
+        "not stepped: the clock was to be moved by {0:+.3f} s, but {1}, asked again, has moved it by {2:+.3f} s. {3}".format(
+            offset, server, moved, undone
+        )
+    )
 
 
 def _close(moved, offset):
@@ -210,14 +248,19 @@ def _nothing():
 
 @contextlib.contextmanager
 def _alone():
-    """Hold the lock of this host's clock; a second step at the same time is refused, not queued."""
+    """Hold the lock of this host's clock; beside a second step that takes its time, this one is refused."""
+    until = __salt__["ntpcluster_program.monotonic"]() + LOCK_S
     with salt.utils.files.fopen(LOCK, "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (IOError, OSError):
-            raise CommandExecutionError(
-                "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
-            )
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except (IOError, OSError):
+                if __salt__["ntpcluster_program.monotonic"]() > until:
+                    raise CommandExecutionError(
+                        "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
+                    )
+                time.sleep(0.2)
         yield
 
 

@@ -64,10 +64,7 @@ def _is_text(value):
 
 
 def _items(tier, key):
-    """
-    Return a list of the tier, or an empty one where something else stands.
-    """
-    return tier[key] if isinstance(tier.get(key), list) else []
+    return __salt__["ntpcluster_wording.items"](tier, key)
 
 
 def _origin(found, name, tiers):

@@ -68,16 +68,21 @@ def set_zone(zone, **called):
         else:
             shutil.copyfile(source, fresh)
             os.chmod(fresh, 0o644)
-        os.rename(fresh, LOCALTIME)
+        __salt__["ntpcluster_files.replace"](fresh, LOCALTIME)
     now = timezone()
     if now["recorded"] != zone or not now["shown"]:
         raise CommandExecutionError("the time zone {0} was set but is not in force: {1}".format(zone, now))
     return now
 
 
+def _keeps_record(facts):
+    """Whether this host has a record, or shall have one: some systems go on with a file that an older release left."""
+    return facts["record"] is not None and (facts["record_made"] or os.path.isfile(facts["record"]))
+
+
 def _recorded(facts):
     """The zone that the system's own record names."""
-    if facts["record"] is None:
+    if not _keeps_record(facts):
         return _linked()
     if not os.path.isfile(facts["record"]):
         return None
@@ -90,8 +95,8 @@ def _recorded(facts):
 
 
 def _record(zone, facts):
-    """Write the record, if there is one; what else stands in it stays."""
-    if facts["record"] is None:
+    """Write the record, if this host keeps one; what else stands in it stays."""
+    if not _keeps_record(facts):
         return
     lines = []
     mode = 0o644
@@ -105,7 +110,7 @@ def _record(zone, facts):
     with salt.utils.files.fopen(fresh, "wb") as record:
         record.write("\n".join(lines + [""]).encode("utf-8"))
     os.chmod(fresh, mode)
-    os.rename(fresh, facts["record"])
+    __salt__["ntpcluster_files.replace"](fresh, facts["record"])
 
 
 def _shown(zone, facts):

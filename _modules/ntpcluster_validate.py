@@ -164,12 +164,22 @@ def _check_list(found, path, value, rule, instead):
 
 # Directives that the tree writes itself, and the key that says what.
 WRITTEN = {
+    "allow": "`serves`",
+    "authselectmode": "`keys`",
     "driftfile": "platforms.yaml",
     "fudge": "`orphan`, which replaces the local clock",
+    "keyfile": "`keys`",
     "keys": "`keys`",
+    "local": "`orphan`",
+    "makestep": "`step`",
+    "maxchange": "`step`",
+    "maxdistance": "`options:tos:maxdist`",
+    "minsources": "`options:tos:minsane`",
     "peer": "`follows`",
     "pool": "`sources`",
+    "ratelimit": "`serves`",
     "restrict": "`serves`",
+    "rtcsync": "`hwclock`",
     "server": "`sources` and `follows`",
     "trustedkey": "`keys`",
 }
@@ -269,7 +279,8 @@ def _options(found, options, platform, rules):
     for directive in sorted(key for key in options if key in WRITTEN):
         message = "is written by the tree, from {}".format(WRITTEN[directive])
         found.append(_problem(path + [directive], None, message))
-    for directive in sorted(key for key in options if key in rules["options"]):
+    # null is for a directive whose counterpart is given to another daemon: this one does without.
+    for directive in sorted(key for key in rules["options"] if options.get(key) is not None):
         value = options[directive]
         here = path + [directive]
         _check(found, here, value, rules["options"][directive])
@@ -279,30 +290,43 @@ def _options(found, options, platform, rules):
         if directive == "filegen" and isinstance(value, dict):
             for name in sorted(key for key in value if value[key] == {}):
                 found.append(_problem(here + [name], {}, "must not be empty"))
+    _together(found, options)
+    _confined(found, options, platform)
+
+
+def _together(found, options):
+    """
+    Judge directives that need each other: without the others chronyd writes no log, serves by one address of each family at
+    most, or does not start.
+    """
+    path = ["ntp", "options"]
+    items = __salt__["ntpcluster_wording.items"]
+    if items(options, "log") and not options.get("logdir"):
+        message = "needs `logdir`, such as /var/log/chrony: without it chronyd writes no log"
+        found.append(_problem(path + ["log"], None, message))
+    numbers = [__salt__["ntpcluster_address.number"](text) for text in items(options, "bindaddress")]
+    families = [number[0] for number in numbers if number]
+    if len(set(families)) < len(families):
+        found.append(_problem(path + ["bindaddress"], None, "must have one address of each family at most"))
+    if len(items(options, "ntsservercert")) != len(items(options, "ntsserverkey")):
+        message = "must have as many items as `ntsservercert`: each certificate has its key"
+        found.append(_problem(path + ["ntsserverkey"], None, message))
+
+
+def _confined(found, options, platform):
+    """
+    Judge whether the daemon may open the files that it would because of the directives.
+    """
     allowed = platform["daemon_files"] if platform else None
+    if allowed is None:
+        return
+    doing = __salt__["ntpcluster_daemon.doing"](platform, "files")
     told = []
-    for here, name in _files(options, rules) if allowed is not None else ():
+    for here, name in __salt__[doing](options):
         if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
             told.append(here)
             message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
-            found.append(_problem(path + here, None, message))
-
-
-def _files(options, rules):
-    """
-    Return the files that the daemon would open because of these directives: [(path of the key, name)].
-    """
-    found = [([key], options[key]) for key in ("leapfile", "logfile") if _is_text(options.get(key))]
-    folder, filegen, kinds = (options.get(key) for key in ("statsdir", "filegen", "statistics"))
-    if not _is_text(folder):
-        return found
-    names = {kind: kind for kind in rules["statistics"] if isinstance(kinds, list) and kind in kinds}
-    for kind in rules["statistics"] if isinstance(filegen, dict) else ():
-        given = filegen.get(kind)
-        names[kind] = given.get("file", kind) if isinstance(given, dict) else names.get(kind)
-    for kind in sorted(kind for kind in names if _is_text(names[kind])):
-        found.append((["filegen", kind, "file"] if names[kind] != kind else ["statsdir"], folder + names[kind]))
-    return found
+            found.append(_problem(["ntp", "options"] + here, None, message))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -358,7 +382,11 @@ def _source(found, here, source, keys, rules):
         return
     _check(found, here, source, rules["source_keys"])
     _named_key(found, here, source, keys, rules)
-    # Where one of the two is left out, ntpd takes 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
+    if source.get("key") is not None and source.get("nts") is True:
+        found.append(
+            _problem(here + ["nts"], True, "cannot stand beside `key`: a source proves itself by one or the other")
+        )
+    # Where one of the two is left out, both daemons take 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]
     if proper(low) and proper(high) and low > high:

@@ -28,6 +28,13 @@ def is_text(value):
     return isinstance(value, type(""))
 
 
+def items(mapping, key):
+    """
+    Internal. Return a list of the pillar, or an empty one where something else stands.
+    """
+    return mapping[key] if isinstance(mapping.get(key), list) else []
+
+
 def problem(path, value, message, level="error"):
     """
     Internal. Return one problem of the pillar: {key, value, message, level}.

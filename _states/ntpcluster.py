@@ -43,7 +43,8 @@ def valid(name):
     """
     The pillar is free of errors. First of all states: the others require it, so that bad data changes nothing.
 
-    What is only doubtful is not told here, at every run: ``ntpcluster.validate`` and the rollout do.
+    What is only doubtful is not told here, at every run: ``ntpcluster.validate`` and the rollout do. Whether the lab has
+    such a host and daemon is told: ``tested``, or ``known, not tested``.
 
     name
         Of no meaning.
@@ -62,7 +63,13 @@ def valid(name):
             said = "the pillar is not valid, so nothing is changed:\n" + "\n".join(lines)
             return _result(name, False, comment=said)
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
-    return _result(name, comment="the pillar is valid; this host is of tier {0}".format(plan["tier"]))
+    platform = plan["platform"]
+    return _result(
+        name,
+        comment="the pillar is valid; this host is of tier {0}, and its platform, {1} with {2}, is {3}".format(
+            plan["tier"], platform["name"], platform["daemon"], "tested" if platform["tested"] else "known, not tested"
+        ),
+    )
 
 
 def stepped(name, wait=60):

@@ -27,14 +27,6 @@ __virtualname__ = "ntpcluster_clean"
 #: The beacon of this tree.
 BEACON = "ntpcluster"
 
-#: What starts a service, by its name; a package brings one of these along.
-STARTERS = (
-    "/etc/init.d/{0}",
-    "/etc/rc.d/init.d/{0}",
-    "/lib/systemd/system/{0}.service",
-    "/usr/lib/systemd/system/{0}.service",
-)
-
 
 def _result(name, result=True, changes=None, comment=""):
     return {"name": name, "result": result, "changes": changes or {}, "comment": comment}
@@ -55,20 +47,28 @@ def cleaned(name):
         return _result(name, comment="nothing of this deployment is here")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
-    packages = [package for package in kept.get("packages", []) if __salt__["pkg.version"](package)]
+    # Of a package that was removed for another daemon's the configuration is left.
+    there = dict(__salt__["pkg.list_pkgs"](removed=True), **__salt__["pkg.list_pkgs"]())
+    packages = [package for package in kept.get("packages", []) if package in there]
+    back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
     changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
     for service, was in services.items():
         new = "gone with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
     for package in packages:
-        changes["package {0}".format(package)] = {"old": __salt__["pkg.version"](package), "new": ""}
+        changes["package {0}".format(package)] = {"old": there[package], "new": ""}
+    for package in back:
+        changes["package {0}".format(package)] = {"old": "", "new": "installed again"}
     if __opts__["test"]:
         return _result(name, None, changes, "the host would be made what it was before")
     done = {}
     try:
-        wanted = sorted(service for service, was in services.items() if was["running"] and service not in going)
-        failure = _undo(services, files, packages, wanted, changes, done)
+        # A package that comes back may start its service.
+        wanted = sorted(
+            service for service, was in services.items() if (was["running"] or back) and service not in going
+        )
+        failure = _undo(services, files, (packages, back), wanted, changes, done)
         if not failure:
             __salt__["ntpcluster_origin.forget"]()
     except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
@@ -82,8 +82,17 @@ def cleaned(name):
 def _undo(services, files, packages, wanted, changes, done):
     """
     Give back services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is one; returns
-    why it stopped half way, or None. ``wanted``: the services to be started again.
+    why it stopped half way, or None. ``packages``: those to remove, and those to install again. ``wanted``: the services
+    to be started again.
     """
+    packages, back = packages
+    # First: without a repository nothing has changed, and the daemon that is here goes on.
+    if back:
+        __salt__["pkg.install"](pkgs=back)
+    for package in back:
+        if not __salt__["pkg.version"](package):
+            return "was here before, and cannot be installed again: {0}".format(package)
+        done["package {0}".format(package)] = changes["package {0}".format(package)]
     for service, was in services.items():
         off = {"running": False, "enabled": was["enabled"]}
         if _restore_service(service, off) is not None:
@@ -108,11 +117,8 @@ def _undo(services, files, packages, wanted, changes, done):
 
 def _comes_with(service, packages):
     """Whether all that starts a service is owned by these packages; an installation may have started it as well."""
-    starters = [path.format(service) for path in STARTERS]
-    owners = set(__salt__["pkg.owner"](path) for path in starters if packages and os.path.isfile(path))
-    # Where /lib is a link to /usr/lib, a package database knows a file by one of its names only.
-    owners.discard("")
-    return bool(owners) and owners <= set(packages)
+    owners = __salt__["ntpcluster_service.packages"](service) if packages else []
+    return bool(owners) and set(owners) <= set(packages)
 
 
 def _restore_service(service, was):

@@ -48,34 +48,105 @@ def installed(name):
     (``package:sources``) are fetched, their checksums compared, and installed in one transaction. A package manager that
     refuses everything since it was killed in a transaction is mended as its platform says, once.
 
+    Where that takes another daemon off the host, its service is disabled first, while there is one: later only its links
+    would be left. The new daemon finds the drift of the old one when its package starts it.
+
     name
         Of no meaning.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
-        package, mend = plan["package"], plan["platform"]["package_mend"]
-        missing = [one for one in package["names"] if not _is_there(one, package["version"])]
+        package, missing = plan["package"], _missing(plan)
         if not missing:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
-        if not __opts__["test"]:
-            __salt__["ntpcluster_origin.remember"]("packages", _absent(package["names"]))
-        ret = _install(name, package)
-        if ret["result"] is False and mend and mend["when"] in ret["comment"] and not __opts__["test"]:
-            for argv in mend["run"]:
-                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+        leaving = _leaving(plan)
+        gone = sorted(set(owner for service in leaving for owner in __salt__["ntpcluster_service.packages"](service)))
+        if __opts__["test"]:
             ret = _install(name, package)
+        else:
+            _remember_packages(_absent(package["names"]), gone)
+            ret = _take_over(name, plan, leaving)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if ret["result"] is not None:
         # What came along as a dependency goes again with the rest.
         new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
-        __salt__["ntpcluster_origin.remember"]("packages", new)
+        _remember_packages(new)
     if ret["result"] is None and not ret["changes"]:
         # Salt 3000 names the packages in the comment only.
         ret["changes"] = dict(
             (one, {"old": __salt__["pkg.version"](one), "new": package["version"] or "installed"}) for one in missing
         )
+    if ret["result"] is None:
+        ret["changes"].update((one, {"old": __salt__["pkg.version"](one), "new": ""}) for one in gone)
     return dict(ret, name=name)
+
+
+def _take_over(name, plan, leaving):
+    """
+    The installation itself. ``leaving``: the daemons whose place it takes; one that is still there afterwards, as nothing could
+    be installed, starts at boot as before.
+    """
+    mend = plan["platform"]["package_mend"]
+    carried = __salt__["ntpcluster_drift.carry"](plan["platform"])
+    for service, was in leaving.items():
+        __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
+        __salt__["service.disable"](service)
+    try:
+        ret = _install(name, plan["package"])
+        if ret["result"] is False and mend and mend["when"] in ret["comment"]:
+            for argv in mend["run"]:
+                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+            ret = _install(name, plan["package"])
+    finally:
+        for service, was in leaving.items():
+            if was["enabled"] and __salt__["service.status"](service):
+                __salt__["service.enable"](service)
+    return dict(ret, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
+
+
+def _remember_packages(new, gone=()):
+    """What this tree installs and takes off; what it has put there itself was not there before, and the other way round."""
+    kept = __salt__["ntpcluster_origin.origin"]()
+    __salt__["ntpcluster_origin.remember"]("removed", sorted(set(gone) - set(kept.get("packages", []))))
+    __salt__["ntpcluster_origin.remember"]("packages", sorted(set(new) - set(kept.get("removed", []))))
+
+
+def _missing(plan):
+    """The packages of the plan that are not installed, or not in its version."""
+    return [one for one in plan["package"]["names"] if not _is_there(one, plan["package"]["version"])]
+
+
+def _leaving(plan):
+    """
+    The other time daemons of this host that the installation of the plan's packages takes off it: {service: {running,
+    enabled}}. Debian's exclude each other, each being a `time-daemon`.
+    """
+    if not plan["platform"]["package_starts_service"] or not _missing(plan):
+        return {}
+    return _rivals(plan["conflicts"])
+
+
+def _rivals(services):
+    """Those of these services that run or start at boot: {service: {running, enabled}}."""
+    found = {}
+    for service in services:
+        if __salt__["service.available"](service):
+            now = {
+                "running": bool(__salt__["service.status"](service)),
+                "enabled": __salt__["service.enabled"](service),
+            }
+            if now["running"] or now["enabled"]:
+                found[service] = now
+    return found
+
+
+def _package_starts(plan):
+    """Whether the installation of the plan's packages starts the daemon: not one that was switched off and left its files."""
+    if not plan["platform"]["package_starts_service"] or not _missing(plan):
+        return False
+    left = set(plan["package"]["names"]) & set(__salt__["pkg.list_pkgs"](removed=True))
+    return not left or __salt__["service.enabled"](plan["platform"]["service"])
 
 
 def _install(name, package):
@@ -116,7 +187,15 @@ def _fetched(sources):
     return fetched
 
 
-def file(name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None):
+def _package_enables(plan):
+    """Whether the installation of the plan's packages has the daemon start at boot, and does not start it."""
+    platform = plan["platform"]
+    return platform["package_enables_service"] and not platform["package_starts_service"] and bool(_missing(plan))
+
+
+def file(
+    name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None, ahead=False
+):
     """
     A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
 
@@ -134,10 +213,18 @@ def file(name, source, method="daemon", daemon=None, mode="0644", group=None, se
         Neither its content nor a difference is shown or logged.
     only_with
         A key of the plan: without anything there the file is not needed either.
+    ahead
+        Written before the daemon's package is installed, if that takes the daemon off that keeps the time now: started by
+        its package, the new one would follow the distribution's servers first.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         needed = method in ("any", plan["method"]) and daemon in (None, plan["platform"]["daemon"])
+        goes_ahead = (ahead or __opts__["test"]) and needed and name == plan["platform"]["conf"] and _leaving(plan)
+        if ahead and not goes_ahead:
+            return _result(name, comment="no other daemon leaves this host")
+        if goes_ahead and not ahead:
+            return _result(name, comment="is written before the package is installed")
         if not needed or (only_with and not plan[only_with]):
             return _given_back(name)
         fault = _fault(name, source, plan["platform"]) if name == plan["platform"]["conf"] else None
@@ -154,6 +241,7 @@ def file(name, source, method="daemon", daemon=None, mode="0644", group=None, se
         user="root",
         group=group or "root",
         mode=mode,
+        makedirs=ahead,
         show_changes=not secret,
         # A full disk or a killed minion leaves the old file whole: Salt writes beside it and renames.
     )
@@ -233,6 +321,10 @@ def _running(name, restart):
         if not changes:
             return _result(name, comment="{0} runs with the plan's sources".format(service))
         if __opts__["test"]:
+            if _package_starts(plan):
+                changes = {"restarted": "the configuration has changed"}
+            elif _package_enables(plan):
+                changes.pop("enabled", None)
             return _result(name, None, changes, "{0} would be brought up".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
@@ -303,18 +395,13 @@ def alone(name):
         Of no meaning; the services are the plan's ``conflicts``.
     """
     try:
-        rivals = __salt__["ntpcluster_plan.plan"]()["conflicts"]
+        plan = __salt__["ntpcluster_plan.plan"]()
+        rivals = {} if __opts__["test"] and _leaving(plan) else _rivals(plan["conflicts"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    changes = {}
-    for service in rivals:
-        if __salt__["service.available"](service):
-            now = {
-                "running": bool(__salt__["service.status"](service)),
-                "enabled": __salt__["service.enabled"](service),
-            }
-            if now["running"] or now["enabled"]:
-                changes[service] = {"old": now, "new": {"running": False, "enabled": False}}
+    changes = dict(
+        (service, {"old": now, "new": {"running": False, "enabled": False}}) for service, now in rivals.items()
+    )
     if not changes:
         return _result(name, comment="no other time daemon is here")
     if __opts__["test"]:

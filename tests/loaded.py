@@ -11,8 +11,8 @@ from pathlib import Path
 
 #: What people and scripts call, all of it and in Salt's order.
 FACE = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "synchronized", "systohc",
-    "validate", "variables", "version",
+    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "systohc", "validate", "variables", "version",
 ]  # fmt: skip
 
 MODULES = {

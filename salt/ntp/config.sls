@@ -5,12 +5,30 @@ include:
   - ntp.package
 
 {% for name, daemon in (platform.daemons if platform else {}) | dictsort %}
+{% set source = 'salt://ntp/files/' ~ (daemon.conf.split('/') | last) ~ '.jinja' %}
+{% if daemon.package_starts_service %}
+# A daemon that takes the place of another starts with this, not with the servers of its distribution.
+{{ daemon.conf }} is there before its package:
+  ntpcluster_deploy.file:
+    - name: {{ daemon.conf }}
+    - source: {{ source }}
+    - daemon: {{ name }}
+    - ahead: true
+    - require:
+      - pillar-is-valid
+    - require_in:
+      - ntp-is-installed
+{% endif %}
+
+# The daemon that keeps the time now is stopped when the new one is installed and its configuration is written.
 {{ daemon.conf }}:
   ntpcluster_deploy.file:
-    - source: salt://ntp/files/{{ daemon.conf.split('/') | last }}.jinja
+    - source: {{ source }}
     - daemon: {{ name }}
     - require:
       - ntp-is-installed
+    - require_in:
+      - no-other-time-daemon
 
 # Whoever knows a key can pretend to be the server: nobody but root and the daemon reads this file.
 {{ daemon.keys_file }}:

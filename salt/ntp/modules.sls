@@ -3,7 +3,13 @@
 # `make digest` writes the list of what is served; the minion makes the same list of what it has.
 
 {% import_text 'ntp/modules.sha256' as served %}
-{% if 'ntpcluster_code.listing' not in salt or salt['ntpcluster_code.listing']() != served | trim %}
+{#- salt-ssh renders on the master. It sends all modules, and of other files those that a state names. #}
+{% if '__master_opts__' in opts %}
+data-files-are-sent:
+  test.nop:
+    - files: [salt://ntp/defaults.yaml, salt://ntp/platforms.yaml]
+    - order: first
+{% elif 'ntpcluster_code.listing' not in salt or salt['ntpcluster_code.listing']() != served | trim %}
 {#- A sync takes away what is in none of its environments: so it has those of the top file, and this one, which counts most. #}
 {% set tops = salt['state.show_top']() %}
 {% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}

@@ -41,7 +41,7 @@ def minion_opts(salt_factories, tmp_path_factory):
             "file_roots": {"base": [str(PROJECT / "salt")]},
             "pillar_roots": {"base": [str(pillar)]},
             # The machine that runs the tests may be anything; the tree is asked what it makes of a platform it knows.
-            "grains": {"os_family": "Debian", "osmajorrelease": 12},
+            "grains": {"os": "Debian", "osmajorrelease": 12},
         },
     )
     return factory.config.copy()

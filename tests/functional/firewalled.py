@@ -17,6 +17,7 @@ import pytest
 
 from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_firewall_nft as nft
+from _modules import ntpcluster_firewall_nft_rules as nft_rules
 from _modules import ntpcluster_firewall_rules as rules
 from _states import ntpcluster_firewall as states
 from tests.loaded import FUNCTIONS
@@ -69,6 +70,7 @@ class Host:
         self.failure = {"retcode": 1, "stdout": "", "stderr": "iptables: No chain/target/match by that name."}
         self.calls = []
         self.nft = "nft"
+        self.service = True  # is iptables a service with a lock file, as on EL6
 
     def run(self, *command, check=True, **options):
         # a lock file of its own: the machine's real one stays free
@@ -76,16 +78,16 @@ class Host:
         command = ["ip", "netns", "exec", self.name, *command]
         return subprocess.run(command, check=check, env=environment, capture_output=True, text=True, **options)
 
-    def run_all(self, command, python_shell=True, env=None, timeout=None, ignore_retcode=False):
+    def run_all(self, command, python_shell=True, env=None, timeout=None, ignore_retcode=False, stdin=None):
         """What Salt's cmd.run_all does, inside this host."""
-        assert isinstance(command, list) and not python_shell and env == {"LC_ALL": "C"}
+        assert isinstance(command, list) and not python_shell and env == FUNCTIONS["ntpcluster_program.environment"]()
         self.calls.append(command)
         if any(argument in ("-I", "-D") for argument in command):
             self.changed += 1
             if self.changed == self.fail_at:
                 return self.failure
         try:
-            answer = self.run(*command, timeout=timeout, check=False)
+            answer = self.run(*command, timeout=timeout, check=False, input=stdin)
         except subprocess.TimeoutExpired:
             return {"retcode": 1, "stdout": f"Timed out after {timeout} seconds", "stderr": ""}
         return {"retcode": answer.returncode, "stdout": answer.stdout, "stderr": answer.stderr}
@@ -101,9 +103,17 @@ class Host:
     def platform(self):
         def family(program):
             commands = {"command": f"{program}-{self.backend}", "save_command": f"{program}-{self.backend}-save"}
-            return {**commands, "file": str(self.folder / program), "lock": str(self.folder / "lock")}
+            lock = {"lock": str(self.folder / "lock")} if self.service else {}
+            return {**commands, "file": str(self.folder / program), **lock}
 
-        return {"firewall": {"nft": self.nft, "ipv4": family("iptables"), "ipv6": family("ip6tables")}}
+        return {
+            "firewall": {
+                "nft": self.nft,
+                "nft_file": str(self.folder / "nftables.conf"),
+                "ipv4": family("iptables"),
+                "ipv6": family("ip6tables"),
+            }
+        }
 
 
 @contextlib.contextmanager
@@ -156,7 +166,7 @@ def made(backend, folder, monkeypatch):
                 "firewall": {"manage": True, "networks": LAN},
             },
         }
-        for module in (firewall, nft, rules, states):
+        for module in (firewall, nft, nft_rules, rules, states):
             monkeypatch.setattr(module, "__salt__", salt, raising=False)
         monkeypatch.setattr(states, "__opts__", {"test": False}, raising=False)
         host.asking = asking

@@ -1,7 +1,8 @@
 """
 The chrony.conf of a host, made from a plan and read by chronyd itself (``chronyd -p``, 4.3 of Debian 12).
 
-The plans are made by ntpcluster_plan from pillars; what a chrony platform will say of its files is laid over Debian 12's.
+The plans are made by ntpcluster_build from pillars, for the platform of RHEL 9; its paths are in them, and no file of them is
+opened by `-p`.
 """
 
 import copy
@@ -10,21 +11,14 @@ from pathlib import Path
 
 import jinja2
 import pytest
-import yaml
 
-from _modules import ntpcluster_chrony_conf as conf
-from _modules import ntpcluster_chronyd, ntpcluster_plan
+from _modules import ntpcluster_build, ntpcluster_chronyd, ntpcluster_daemon
 from tests.lab import chrony
 from tests.lab.images import PROJECT
+from tests.unit.test_validate import DEFAULTS, ENTRIES, PLATFORMS, errors
 
 FILES = PROJECT / "salt/ntp/files"
-DEFAULTS = yaml.safe_load((PROJECT / "salt/ntp/defaults.yaml").read_text())
-PLATFORM = {
-    **yaml.safe_load((PROJECT / "salt/ntp/platforms.yaml").read_text())["Debian-12"],
-    "name": "Debian-12",
-    "drift": "/var/lib/chrony/chrony.drift",
-    "keys_file": "/etc/chrony/chrony.keys",
-}
+PLATFORM = {**PLATFORMS["RedHat-9"], "name": "RedHat-9"}
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 BASE = {
     "tiers": {
@@ -46,20 +40,16 @@ def chronyd():
     chrony.needed()
 
 
-def plan_of(pillar, tier="server"):
-    """The plan of a host of a tier as it is today, and in it the options as chrony's provider will make them."""
+def plan_of(pillar, tier="server", platform=PLATFORM):
+    """The plan of a host of a tier."""
     host = {
         "id": "ntp189",
         "names": ["ntp189"],
         "addresses": ["10.0.0.189"] if tier == "server" else ["10.0.0.148"],
         "matches": {"server": tier == "server", "client": True},
     }
-    assert conf.refused(pillar.get("options")) == []
-    ntpd = {key: value for key, value in pillar.items() if key != "options"}
-    ntpd["options"] = {"tos": (pillar.get("options") or {}).get("tos") or {}}
-    plan = ntpcluster_plan.build(ntpd, DEFAULTS, PLATFORM, host)
-    plan["options"] = conf.lines(pillar.get("options"), plan["step"])
-    return plan
+    assert errors(pillar, platform) == []
+    return ntpcluster_build.build(pillar, DEFAULTS, platform, host)
 
 
 def changed(**keys):
@@ -72,7 +62,7 @@ def changed(**keys):
 def render(name, plan):
     """A template as Salt's `file.managed` renders it."""
     source = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    calls = {"ntpcluster.plan": lambda secrets=False: plan}
+    calls = {"ntpcluster_plan.plan": lambda secrets=False: plan}
     return source.from_string((FILES / name).read_text()).render(salt=calls)
 
 
@@ -90,7 +80,7 @@ def written(tmp_path, plan):
 
 
 PLAIN = [
-    "driftfile /var/lib/chrony/chrony.drift",
+    "driftfile /var/lib/chrony/drift",
     "server 192.0.2.1 iburst",
     "server time.example.net iburst",
     "server 2001:db8::1 iburst",
@@ -110,7 +100,7 @@ def test_a_server_of_the_top_tier(tmp_path):
 
 def test_a_client_serves_nobody(tmp_path):
     assert written(tmp_path, plan_of(BASE, "client")) == [
-        "driftfile /var/lib/chrony/chrony.drift",
+        "driftfile /var/lib/chrony/drift",
         "server 10.0.0.189 iburst prefer",
         "server 10.0.0.180 iburst",
         "makestep 0.128 3",
@@ -129,6 +119,8 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
         (changed(step={"limit": 900, "threshold": 0.5}), ["makestep 0.5 3", "maxchange 900 0 -1"], ["maxchange 1000 3 -1"]),
         (changed(options={"tinker": {"panic": 0}}), [], ["maxchange 1000 3 -1"]),
         (changed(options={"tinker": {"step": 0}}), [], ["makestep 0.128 3"]),
+        (changed(server={"sources": [{"address": "nts.example.net", "nts": True, "minpoll": 4}, "192.0.2.1"]}),
+         ["server nts.example.net iburst minpoll 4 nts", "server 192.0.2.1 iburst"], ["authselectmode ignore"]),
         (changed(options={"tinker": {"step": 0.0000001}}), ["makestep 0.0000001 3"], ["makestep 0.128 3"]),
         (changed(options={"tos": {"minsane": 3, "maxdist": 1.5}}), ["minsources 3", "maxdistance 1.5"], ["minsources 2"]),
         (changed(hwclock={"manage": False}), [], ["rtcsync"]),
@@ -136,9 +128,11 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
         (changed(orphan=6), ["local stratum 6 orphan"], []),
         (changed(server={"serves": ["0.0.0.0/0", "::/0"]}), ["allow 0.0.0.0/0", "allow ::/0"], ["allow 10.0.0.0/24"]),
         (changed(server={"sources": [POLLS]}, keys=KEYS),
-         ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony/chrony.keys"],
+         ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony.keys"],
          ["minsources 2", "authselectmode ignore"]),
         (changed(server={"sources": [POLLS, "192.0.2.1"]}, keys=KEYS), ["authselectmode ignore"], []),
+        (changed(server={"sources": [POLLS, "192.0.2.1", {"address": "nts.example.net", "nts": True}]}, keys=KEYS),
+         ["server nts.example.net iburst nts"], ["authselectmode ignore"]),
         (changed(options={"leapsectz": "right/UTC", "hwtimestamp": ["*"], "bindaddress": ["10.0.0.1", "2001:db8::9"],
                           "logdir": "/var/log/chrony", "log": ["tracking", "measurements"], "maxslewrate": 500.5,
                           "leapsecmode": "slew", "ntsdumpdir": "/var/lib/chrony", "ntsservercert": ["/etc/a.crt"],
@@ -148,14 +142,26 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
           "ntsservercert /etc/a.crt", "ntsserverkey /etc/a.key"], []),
     ],
     ids=[
-        "step:limit", "tinker:panic", "tinker:step", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
-        "everybody", "source", "a key for one source", "options",
+        "step:limit", "tinker:panic", "tinker:step", "nts", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
+        "everybody", "source", "a key for one source", "NTS for another", "options",
     ],
 )  # fmt: skip
 def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):
     lines = written(tmp_path, plan_of(pillar))
     assert [line for line in there if line not in lines] == []
     assert [line for line in gone if line in lines] == []
+
+
+@pytest.mark.parametrize(("name", "told"), [("RedHat-7", []), ("RedHat-8", ["authselectmode ignore"])])
+def test_a_directive_that_a_platforms_chronyd_does_not_know_is_not_written(tmp_path, name, told):
+    """EL7's is of 3.4. That one cannot be had here: 4.3 reads the file, and knows what 3.4 knows."""
+    keyed = {"address": "192.0.2.1", "key": 7}
+    pillar = changed(server={"sources": [keyed, "192.0.2.2"]}, keys={7: {"type": "SHA1", "secret": SECRET}})
+    entry = ENTRIES[name]
+    platform = {**entry, **ntpcluster_daemon.platform(entry, "chrony"), "name": name}
+    lines = written(tmp_path, plan_of(pillar, platform=platform))
+    assert "keyfile /etc/chrony.keys" in lines
+    assert [line for line in lines if line.startswith("authselectmode")] == told
 
 
 def test_chronyd_would_refuse_a_line_of_ntpd(tmp_path):

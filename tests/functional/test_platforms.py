@@ -1,4 +1,4 @@
-"""A platform that is not there yet: whatever its entry in platforms.yaml leaves out by `null` is in no state."""
+"""A platform that is not there yet: what its entry in platforms.yaml leaves out by `null` is in no state; what runs say of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def loader(minion_opts, tmp_path_factory):
     """A minion whose platforms are the made-up ones, Madeup-1, Madeup-2, ..."""
     first = tmp_path_factory.mktemp("first")
     (first / "ntp").mkdir()
-    entries = {f"Madeup-{number}": entry for number, entry in enumerate(MADE_UP.values(), 1)}
+    entries = {f"Madeup-{number}": {**entry, "os": ["Madeup"]} for number, entry in enumerate(MADE_UP.values(), 1)}
     (first / "ntp/platforms.yaml").write_text(yaml.safe_dump(entries))
     opts = copy.deepcopy(minion_opts)
     opts["file_roots"] = {"base": [str(first), str(PROJECT / "salt")]}
@@ -34,10 +34,19 @@ def texts(value):
 
 @pytest.mark.parametrize("number", range(1, len(MADE_UP) + 1), ids=MADE_UP)
 def test_what_is_null_is_in_no_state(loader, number):
-    loader.opts["grains"].update(os_family="Madeup", osmajorrelease=number)
+    loader.opts["grains"].update(os="Madeup", osmajorrelease=number)
     # This file includes all that a platform's files and services are in.
     shown = loader.modules.state.show_low_sls("ntp.applied")
     assert "ntp-is-running" in {low["__id__"] for low in shown}
     for low in shown:
         written = [text for key in ("name", "source", "require", "watch") for text in texts(low.get(key))]
         assert "None" not in written, low
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(1 + list(MADE_UP).index("dhcp"), "tested"), (len(MADE_UP), "known, not tested")]
+)
+def test_each_run_says_whether_the_platform_is_tested(loader, number, told):
+    loader.opts["grains"].update(os="Madeup", osmajorrelease=number)
+    (state,) = loader.modules.state.apply("ntp.valid", test=True).raw.values()
+    assert state["comment"].endswith(f", and its platform, Madeup-{number} with ntpd, is {told}")

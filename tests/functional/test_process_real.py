@@ -29,6 +29,8 @@ import json, os, socket, subprocess, sys, time
 sys.path.insert(0, {project!r})
 from _modules import ntpcluster_process as process
 
+PLATFORM = {{"process": "ntpd", "pid_file": "/run/ntpd.pid"}}
+
 def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=None):
     '''Start a double; returns its process id once it is what it shall be.'''
     ready, done = os.pipe()
@@ -42,7 +44,7 @@ def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=No
             asks = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             asks.connect(("127.0.0.1", 123))
         if pid_file:
-            open(process.PID_FILE, "w").write(str(os.getpid()))
+            open(PLATFORM["pid_file"], "w").write(str(os.getpid()))
         if user:
             os.setgid(user)
             os.setuid(user)
@@ -56,7 +58,7 @@ def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=No
     return pid
 
 def seen():
-    found = process.running()
+    found = process.running(PLATFORM)
     return [found["running"], found["pid"]]
 
 def titled(title):
@@ -64,6 +66,14 @@ def titled(title):
     code = ("import socket,time; open('/proc/self/comm','w').write('ntpd'); s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);"
             "s.bind(('127.0.0.1',123)); print(1, flush=True); time.sleep(60)")
     child = subprocess.Popen([title, "-c", code], executable=sys.executable, stdout=subprocess.PIPE)
+    child.stdout.read(1)
+    return child.pid
+
+def only_sets():
+    '''What a chronyd is while it sets the clock once: the daemon's name and pid file, no port, and `-q` among its words.'''
+    code = ("import os,time; open('/proc/self/comm','w').write('ntpd'); open(%r,'w').write(str(os.getpid()));"
+            "print(1, flush=True); time.sleep(60)" % PLATFORM["pid_file"])
+    child = subprocess.Popen([sys.executable, "-c", code, "-q", "server 10.0.0.1"], stdout=subprocess.PIPE)
     child.stdout.read(1)
     return child.pid
 """
@@ -125,6 +135,10 @@ def test_a_pid_file_that_names_another_program_is_not_believed():
     assert inside("become(name='sleep', pid_file=True); become(); answer = seen()") == [False, None]
 
 
+def test_one_that_only_sets_the_clock_is_no_daemon():
+    assert inside("only_sets(); answer = seen()") == [False, None]
+
+
 def test_a_zombie_is_dead():
     assert inside("become(end=True, pid_file=True); answer = seen()") == [False, None]
 
@@ -147,14 +161,14 @@ def test_rivals_are_named_once_each_and_a_container_s_are_not():
     """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
     code = """
 from _modules import ntpcluster_diagnose as diagnose, ntpcluster_problems as problems
-diagnose.__salt__ = {"ntpcluster_process.named": process.named, "ntpcluster_problems.problem": problems.problem}
+diagnose.__salt__ = {"ntpcluster_process.rivals": process.rivals, "ntpcluster_problems.rival": problems.rival}
 become()
 become(name="chronyd")
 titled("ntpd: ntp engine")
 subprocess.Popen(["unshare", "--pid", "--fork", sys.executable, "-c",
                   "import time; open('/proc/self/comm','w').write('ptp4l'); print(1, flush=True); time.sleep(60)"],
                  stdout=subprocess.PIPE).stdout.read(1)
-answer = [[one["code"], one["evidence"]["name"]] for one in diagnose._rivals()]
+answer = [[one["code"], one["evidence"]["name"]] for one in diagnose._rivals("ntpd")]
 """
     assert inside(code) == [["rival-daemon", "chronyd"], ["rival-daemon", "openntpd"]]
 
@@ -204,14 +218,15 @@ answer = [names.count("ntpd"), names.count("chronyd"), len(process.port_sockets(
 
 
 def test_the_uptime_is_the_process_s_own():
-    code = "become(port=4); time.sleep(1.5); become(); answer = process.running()['uptime_s']"
+    code = "become(port=4); time.sleep(1.5); become(); answer = process.running(PLATFORM)['uptime_s']"
     assert 1.4 <= inside(code) < 20
 
 
 GUARDED = """
 GUARD = {guard!r}
 {before}
-guard = subprocess.Popen(["sh", "-c", GUARD, "guard", "touch", "/run/started"], stdin=subprocess.PIPE)
+words = ["guard", PLATFORM["pid_file"], PLATFORM["process"], "touch", "/run/started"]
+guard = subprocess.Popen(["sh", "-c", GUARD, *words], stdin=subprocess.PIPE)
 began = time.monotonic()
 guard.stdin.close()
 {after}
@@ -235,6 +250,13 @@ answer = [os.path.exists("/run/started"), time.monotonic() - began]
         ("become(end=True, pid_file=True)", "", True, 1.5),
         # ntpdate holds the port for longer than a daemon has to be seen, and then it ends.
         ("date = become(name='ntpdate', port=4)", "time.sleep(7); os.kill(date, 9); os.waitpid(date, 0)", True, 8),
+        # So does a chronyd that only sets the clock: it has the daemon's name and pid file, and no port.
+        (
+            "date = only_sets()",
+            "time.sleep(7); os.kill(date, 9); os.waitpid(date, 0)",
+            True,
+            8,
+        ),
         # Somebody asks a server meanwhile: that is not our port.
         ("become(name='busybox', peer=True)", "", True, 1.5),
     ],

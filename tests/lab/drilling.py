@@ -14,11 +14,15 @@ import time
 
 from tests.lab.cluster import PATIENCE, wait_until
 from tests.lab.host import NamespaceHost
-from tests.lab.test_traps import CONFIG, DRIFT, SERVICE
+from tests.lab.test_traps import CONFIG, DRIFT, PROCESS, SERVICE
 
-KEYS = {"el6": "/etc/ntp/keys", "modern": "/etc/ntpsec/ntp.keys"}
-OPTIONS = {"el6": "/etc/sysconfig/ntpd", "modern": "/etc/default/ntpsec"}
-SAVED_RULES = {"el6": "/etc/sysconfig/iptables", "modern": "/etc/iptables/rules.v4"}
+KEYS = {"el6": "/etc/ntp/keys", "modern": "/etc/ntpsec/ntp.keys", "el9": "/etc/chrony.keys"}
+OPTIONS = {"el6": "/etc/sysconfig/ntpd", "modern": "/etc/default/ntpsec", "el9": "/etc/sysconfig/chronyd"}
+SAVED_RULES = {"el6": "/etc/sysconfig/iptables", "modern": "/etc/iptables/rules.v4", "el9": "/etc/sysconfig/iptables"}
+#: The UDP port that the daemon holds, as /proc shows it. chronyd has 123 only where it serves, and 323 for commands always.
+PORT = {"el6": ":007B", "modern": ":007B", "el9": ":0143"}
+#: A row of ntpq's table: the mark, the source, and the register.
+ROW = re.compile(r"^([ x.+#*o-])(\S+)(?:\s+\S+){5}\s+([0-7]{1,3})\s", re.M)
 
 #: How far a clock may be from the true time where a drill says that it is right.
 RIGHT_S = 0.1
@@ -33,22 +37,53 @@ def sources(*addresses: str, prefer: str | None = None) -> list[dict]:
     return [{**one, "prefer": True} if one["address"] == prefer else one for one in asked]
 
 
+def table(host: NamespaceHost) -> dict[str, tuple[str, int]]:
+    """What the daemon itself shows of its sources: by the address of each its mark and the register of its last eight polls."""
+    if PROCESS[host.platform] == "chronyd":
+        lines = [line.split(",") for line in host.run(["chronyc", "-n", "-c", "sources"]).out.splitlines()]
+        return {line[2]: (line[1], int(line[5], 8)) for line in lines if len(line) > 5}
+    rows = ROW.findall(host.run(["ntpq", "-pn"]).out)
+    return {address: (mark, int(reach, 8)) for mark, address, reach in rows}
+
+
 def follows(host: NamespaceHost) -> str | None:
     """The server that the daemon itself marks as the one it follows."""
-    starred = re.search(r"^\*(\S+)", host.run(["ntpq", "-pn"]).out, re.M)
-    return starred.group(1) if starred else None
+    return next((address for address, (mark, _) in table(host).items() if mark == "*"), None)
+
+
+def heard(host: NamespaceHost, polls: int) -> int:
+    """How many sources have answered so many of the last eight polls."""
+    return sum(f"{reach:b}".count("1") >= polls for _, reach in table(host).values())
+
+
+def claims(host: NamespaceHost) -> tuple[bool, int]:
+    """Whether the daemon says of itself that it has the time, and at which stratum."""
+    if PROCESS[host.platform] == "chronyd":
+        words = host.run(["chronyc", "-n", "-c", "tracking"]).check().out.strip().split(",")
+        return words[13] == "Normal", int(words[2])
+    said = host.run(["ntpq", "-n", "-c", "rv 0 leap,stratum"]).check().out
+    return "leap=00" in said, int(re.search(r"stratum=(\d+)", said).group(1))
+
+
+def no_firewall(host: NamespaceHost) -> None:
+    """Stop the firewall that a host of EL9 brings along: it keeps who asks for the time out, and its owner alone opens it."""
+    if host.platform == "el9":
+        host.settle()
+        host.run(["systemctl", "disable", "--now", "firewalld"]).check()
+        # One that is told to end while it starts leaves its rules behind.
+        host.run(["nft", "delete", "table", "inet", "firewalld"])
 
 
 def holders(host: NamespaceHost) -> list[int]:
-    """Machine process ids of those called ntpd that hold UDP port 123: a name alone is no daemon."""
+    """Machine process ids of those named as the daemon that hold its UDP port: a name alone is no daemon."""
     tables = [open(f"/proc/{host.pid}/net/{name}").read().splitlines()[1:] for name in ("udp", "udp6")]
     rows = [line.split() for table in tables for line in table]
-    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(":007B")}
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(PORT[host.platform])}
     found = []
     for pid in host.pids():
         # A process may end while it is looked at, and close a file.
         with contextlib.suppress(OSError):
-            if open(f"/proc/{pid}/comm").read().strip() != "ntpd":
+            if open(f"/proc/{pid}/comm").read().strip() != PROCESS[host.platform]:
                 continue
             for number in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
@@ -140,7 +175,7 @@ def stopped(host: NamespaceHost) -> list[str]:
     """What is wrong with the daemon as a process: empty if exactly one runs and the service knows of it."""
     wrong = []
     if len(daemons(host)) != 1:
-        wrong.append(f"{len(daemons(host))} ntpd processes")
+        wrong.append(f"{len(daemons(host))} daemons")
     if service(host, "status").rc != 0:
         wrong.append("the service says that it does not run")
     return wrong

@@ -25,8 +25,8 @@ PILLAR = {
 }
 
 
-def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None, **how) -> NamespaceHost:
-    """A host that finds the tree in the project's folder, which it may read but not write."""
+def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None, show=(), **how) -> NamespaceHost:
+    """A host that finds the tree in the project's folder, which it may read but not write; so it may the folders `show`."""
     minion = {
         "master_type": "disable",
         "file_client": "local",
@@ -35,7 +35,7 @@ def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None
         "pillar_roots": {"base": ["/srv/pillar"]},
         "module_dirs": [str(PROJECT)],
     }
-    host = lab.add(role, clock=clock, minion=minion, show=(PROJECT,), **how)
+    host = lab.add(role, clock=clock, minion=minion, show=(PROJECT, *show), **how)
     # The minion is the last that init starts: what comes before it, the firewall for one, is there as well then.
     wait_until(lambda: host.run(["pgrep", "-f", "salt-minion"]).rc == 0, 60, 0.2)
     host.run(["mkdir", "-p", "/srv/pillar", "/srv/instead/ntp/files"]).check()

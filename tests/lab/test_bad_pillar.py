@@ -131,6 +131,33 @@ def test_a_matcher_that_loses_the_servers_makes_them_no_clients(cluster_as_it_wa
         assert (changed(applied[name]), failed(applied[name])) == ([], [])
 
 
+def test_a_daemon_that_el6_has_not_got_is_refused_there(cluster_as_it_was):
+    """Debian 12 can have it: what an apply would make of it there, other tests have."""
+    cluster_as_it_was.master.write_pillar({**PILLAR, "daemon": "chrony"})
+    cluster_as_it_was.master.salt("*", "saltutil.refresh_pillar", "wait=True")
+    found = cluster_as_it_was.master.salt("*", "ntpcluster.validate")
+    refused = {name: [one["key"] for one in said if one["level"] == "error"] for name, said in found.items()}
+    assert refused == {"ntp189": ["ntp:daemon"], "node148": ["ntp:daemon"], "ntp180": [], "node149": []}
+    for name in ("ntp189", "node148"):
+        applied = cluster_as_it_was.apply(name)
+        assert_refused(applied[name], "ntp:daemon (chrony): is not to be had on RedHat-6", name, "which can have ntpd")
+
+
+def test_a_directive_that_the_daemon_has_not_got_is_refused_until_its_own_stands_beside_it(cluster_as_it_was):
+    cluster_as_it_was.master.write_pillar({**PILLAR, "options": {"leapsectz": "right/UTC", "hwtimestamp": ["*"]}})
+    for name, states in cluster_as_it_was.apply().items():
+        assert_refused(
+            states, "ntp:options:leapsectz: is not read by ntpd", name, "`leapfile: null` has them do without"
+        )
+    options = {"leapsectz": "right/UTC", "leapfile": None, "hwtimestamp": ["*"]}
+    cluster_as_it_was.master.write_pillar({**PILLAR, "options": options})
+    for states in cluster_as_it_was.apply().values():
+        assert (changed(states), failed(states)) == ([], [])
+    for found in cluster_as_it_was.master.salt("*", "ntpcluster.validate").values():
+        said = [one["text"] for one in found if one["key"].startswith("ntp:options")]
+        assert len(said) == 1 and said[0].startswith("ntp:options:hwtimestamp: has no effect on this host")
+
+
 @pytest.mark.parametrize("text", ["ntp:\n\ttimezone: UTC\n", "ntp:\n  tiers:\n    server:\n      match: *\n"])
 def test_a_pillar_that_does_not_render_is_told_as_such(text, cluster_as_it_was):
     (cluster_as_it_was.master.folder / "pillar/ntp/init.sls").write_text(text)

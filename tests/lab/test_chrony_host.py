@@ -10,13 +10,36 @@ from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready
 from tests.lab.solo import PILLAR, apply, call
 
-KINDS = {"ntp6": "el6", "ntp9": "el9", "node6": "el6", "node9": "el9"}
-ADDRESSES = {"ntp6": "10.0.0.186", "ntp9": "10.0.0.189", "node6": "10.0.0.46", "node9": "10.0.0.49"}
+#: A host's kind and daemon; None: the platform's own.
+HOSTS = {
+    "ntp6": ("el6", None),
+    "ntp9": ("el9", None),
+    "ntp12c": ("modern", "chrony"),
+    "ntp13c": ("debian13", "chrony"),
+    "ntp13n": ("debian13", "ntpd"),
+    "node6": ("el6", None),
+    "node9": ("el9", None),
+    "node12c": ("modern", "chrony"),
+    "node13c": ("debian13", "chrony"),
+    "node13n": ("debian13", "ntpd"),
+}
+ADDRESSES = {name: f"10.0.0.{80 + number}" for number, name in enumerate(HOSTS)}
+#: What the kernel calls them.
+WORDS = {"ntpd": "ntpd", "chrony": "chronyd"}
+CASES = [
+    ("ntp6", "node9"),
+    ("ntp9", "node6"),
+    ("ntp9", "node9"),
+    ("ntp12c", "node12c"),
+    ("ntp13c", "node13n"),
+    ("ntp13n", "node13c"),
+]
 
 
-def tiers(server: str) -> dict:
+def tiers(server: str, daemon: str | None) -> dict:
     return {
         **PILLAR,
+        "daemon": daemon,
         "timezone": "Asia/Shanghai",
         "tiers": {
             "server": {
@@ -32,20 +55,26 @@ def tiers(server: str) -> dict:
 
 @pytest.fixture(scope="module")
 def lab():
-    ready(kinds=("el6", "el9"))
+    ready(kinds={kind for kind, _ in HOSTS.values()})
     with Cluster(master=False) as lab:
         yield lab
 
 
-@pytest.mark.parametrize(("server", "client"), [("ntp6", "node9"), ("ntp9", "node6"), ("ntp9", "node9")])
-def test_one_apply_of_each_puts_wrong_clocks_right_and_a_second_one_changes_nothing(lab, server, client):
+@pytest.fixture
+def made(lab):
+    """Makes a host of this name, or returns the one that is there."""
+
+    def made(name):
+        return lab.hosts.get(name) or solo.add(lab, Role(name, ADDRESSES[name], HOSTS[name][0]))
+
+    return made
+
+
+@pytest.mark.parametrize(("server", "client"), CASES)
+def test_one_apply_of_each_puts_wrong_clocks_right_and_a_second_one_changes_nothing(made, server, client):
     for name, clock in ((server, 500.0), (client, -1000.0)):
-        host = lab.hosts.get(name) or solo.add(lab, Role(name, ADDRESSES[name], KINDS[name]))
-        if name == "ntp9":
-            # What firewalld refuses is red, and nobody but its owner opens it yet.
-            host.settle()
-            host.run(["systemctl", "disable", "--now", "firewalld"]).check()
-        solo.set_pillar(host, tiers(server))
+        host, (kind, daemon) = made(name), HOSTS[name]
+        solo.set_pillar(host, tiers(server, daemon))
         host.set_clock(clock)
         if host.run(["pgrep", "-x", "chronyd|ntpd"]).rc == 0:
             call(host, "ntpcluster.step", "force=True")
@@ -54,6 +83,8 @@ def test_one_apply_of_each_puts_wrong_clocks_right_and_a_second_one_changes_noth
         print(f"{server} > {client}: {name} applied in {time.monotonic() - began:.1f} s")
         assert failed(states) == []
         assert abs(host.clock_error()) < 0.01
+        wanted = daemon or {"el6": "ntpd", "el9": "chrony"}[kind]
+        assert set(host.run(["pgrep", "-lx", "chronyd|ntpd"]).out.split()[1::2]) == {WORDS[wanted]}
         seen = call(host, "ntpcluster.status")
         # One source, as the clients here have, is told.
         assert seen["health"] == "ok", seen["problems"]

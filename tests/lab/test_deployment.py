@@ -102,6 +102,10 @@ def test_every_host_follows_its_own_tier(cluster, first):
         assert seen["source"] in (servers["sources"] if tier == "server" else servers["addresses"])
         assert seen["stratum"] == seen["expected_stratum"] == (2 if tier == "server" else 3)
         assert len(seen["peers"]) == 2
+    for name, line in cluster.master.salt("*", "ntpcluster.summary").items():
+        assert line.startswith(f"ok, follows {status[name]['source']}, stratum {status[name]['stratum']}, offset "), (
+            line
+        )
 
 
 def test_a_second_apply_changes_nothing(cluster, first):

@@ -13,10 +13,10 @@ import time
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
+from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready, wait_until
 from tests.lab.drilling import Watch, daemons, follows, kill, service, sources, timed
 from tests.lab.solo import call, codes, set_pillar
-from tests.lab.test_traps import CONFIG, DRIFT
+from tests.lab.test_traps import CONFIG, DRIFT, PROCESS
 
 NAMES = ["time1.lab", "time2.lab", "time3.lab", "time4.lab"]
 #: Of a resolver that is dead nobody answers, not even to refuse.
@@ -44,13 +44,20 @@ PYTHON = {"el6": "python2.7", "modern": "python3"}
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
-def host(request, images):
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def host(kind):
     """A server behind a firewall that lets nobody in but ssh."""
+    ready(kinds=(kind,))
     with Cluster(master=False) as lab:
-        made = solo.add(lab, Role("server", "10.0.0.60", request.param), pillar=SERVER)
+        made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=SERVER)
         made.lab = lab
+        drilling.no_firewall(made)
         made.run(["service", "salt-minion", "stop"])
-        if request.param == "modern":
+        if kind != "el6":
             # EL6 brings such rules along.
             made.run(["iptables", "-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"]).check()
             made.run(["iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]).check()
@@ -108,7 +115,7 @@ def test_the_checks_of_these_drills_notice_what_they_are_for(host):
     for address in ("127.0.0.8", "127.0.0.9"):
         host.run(["sh", "-c", f'{PYTHON[host.platform]} -c "{NAMESAKE}" {address} >/dev/null 2>&1 &'])
     wait_until(lambda: len(daemons(host)) == 2, 10, 0.1)
-    assert "2 ntpd processes" in drilling.stopped(host), "two daemons"
+    assert "2 daemons" in drilling.stopped(host), "two daemons"
     kill(*drilling.processes(host, "127.0.0.8"), *drilling.processes(host, "127.0.0.9"))
     wait_until(lambda: not daemons(host), 10, 0.1)
     service(host, "start").check()
@@ -205,7 +212,7 @@ def test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back(host
     host.write("/etc/resolv.conf", DEAD_RESOLVER)
     host.reboot()
     host.run(["service", "salt-minion", "stop"])
-    if host.platform == "modern":  # what a service for it would restore at boot
+    if host.platform != "el6":  # what a service for it would restore at boot
         for line in rules:
             host.run(["iptables", *line.replace('"', "").split()]).check()
     wait_until(lambda: daemons(host), 30)
@@ -275,27 +282,34 @@ def test_a_daemon_that_dies_a_moment_after_its_start_is_not_taken_for_running(ho
     assert "does not run" in red["ntp-is-running"]
 
 
-# -- 13: what ntpq says ------------------------------------------------------------------------------------------
+# -- 13: what ntpq or chronyc says -------------------------------------------------------------------------------
 
-DOUBLE = "/usr/local/sbin/ntpq"
-#: Programs in ntpq's place, and what they stand for.
-NTPQ = {
-    "half a table": '#!/bin/sh\n/usr/bin/ntpq "$@" 2>&1 | head -c 700\n',  # an answer that breaks off
-    "garbage": "#!/bin/sh\nhead -c 3000 /dev/urandom\n",  # a broken program, or another protocol
-    "ten megabytes": "#!/bin/sh\nyes '*10.0.0.1 .LAB. 1 u 1 8 377 0.1 0.2 0.3' | head -c 10000000\n",  # one that does not end
-    "a minute of nothing": "#!/bin/sh\nexec sleep 60\n",  # a daemon so busy that nothing comes
+#: By the daemon the program that asks it, so many characters of its answer, and one of its rows.
+ASKS = {
+    "ntpd": ("ntpq", 700, "*10.0.0.1 .LAB. 1 u 1 8 377 0.1 0.2 0.3"),
+    "chronyd": ("chronyc", 250, "^,*,10.0.0.1,1,3,377,1,0.0001,0.0001,0.0002"),
+}
+#: Programs in its place, and what they stand for.
+DOUBLES = {
+    "half a table": 'REAL "$@" 2>&1 | head -c HALF',  # an answer that breaks off
+    "garbage": "head -c 3000 /dev/urandom",  # a broken program, or another protocol
+    "ten megabytes": "yes 'ROW' | head -c 10000000",  # one that does not end
+    "a minute of nothing": "exec sleep 60",  # a daemon so busy that nothing comes
 }
 
 
-@pytest.mark.parametrize("saying", NTPQ)
-def test_status_neither_hangs_nor_believes_an_ntpq_that_tells_no_truth(host, saying):
+@pytest.mark.parametrize("saying", DOUBLES)
+def test_status_neither_hangs_nor_believes_a_program_that_tells_no_truth(host, saying):
     wait_until(lambda: follows(host), 40)
     assert call(host, "ntpcluster.status")["synchronized"]
     began = time.monotonic()
     call(host, "ntpcluster.status")
     usual = time.monotonic() - began
-    real = host.run(["sh", "-c", "command -v ntpq"]).out.strip()
-    host.write(DOUBLE, NTPQ[saying].replace("/usr/bin/ntpq", real), 0o755)
+    program, half, row = ASKS[PROCESS[host.platform]]
+    real = host.run(["sh", "-c", f"command -v {program}"]).out.strip()
+    double = f"/usr/local/sbin/{program}"
+    text = DOUBLES[saying].replace("REAL", real).replace("HALF", f"{half}").replace("ROW", row)
+    host.write(double, f"#!/bin/sh\n{text}\n", 0o755)
     steps, pid = host.time.counters["steps"], daemons(host)
     try:
         began = time.monotonic()
@@ -306,7 +320,7 @@ def test_status_neither_hangs_nor_believes_an_ntpq_that_tells_no_truth(host, say
             (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp").values()
             assert (ran["result"], ran["changes"]) == (False, {}) and "cannot be told" in ran["comment"]
     finally:
-        host.run(["rm", "-f", DOUBLE])
+        host.run(["rm", "-f", double])
     print(
         f"{host.platform}, {saying}: {took - usual:+.1f} s, {seen['health']}, {codes(seen['problems'])}; {stepped['comment']}"
     )

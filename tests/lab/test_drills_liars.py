@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, failed, wait_until
-from tests.lab.drilling import Watch, follows, sources
+from tests.lab.cluster import INTERNET, Cluster, Role, failed, ready, wait_until
+from tests.lab.drilling import Watch, follows, heard, sources, table
 from tests.lab.solo import PILLAR, call, codes
 from tests.lab.upstream import Upstream
 
@@ -34,15 +34,22 @@ SAFE = {"three-jump": drilling.STILL_S, "first-jump": drilling.STILL_S, "three-d
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
-def host(request, images):
+def kind(request):
+    """The kind of all clients."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def host(kind):
     """The lab of the clients; it is named for what its parameter groups."""
+    ready(kinds=(kind,))
     with Cluster(master=False) as lab:
         lab.liars = Upstream(lab.network, "liars", [JUMPER, DRIFTER], lab.folder / "liars")
         lab.closing.callback(lab.liars.close)
         lab.internet.behave(stratum=2, refid="10.9.9.9")
         for number, (name, asked) in enumerate(ASKS.items()):
             pillar = {**PILLAR, "tiers": {"client": {"match": "*", "sources": sources(*asked)}}}
-            made = solo.add(lab, Role(name, f"10.0.0.{20 + number}", request.param), pillar=pillar)
+            made = solo.add(lab, Role(name, f"10.0.0.{20 + number}", kind), pillar=pillar)
             made.run(["service", "salt-minion", "stop"])
         with ThreadPoolExecutor(4) as pool:
             applied = dict(zip(lab.hosts, pool.map(solo.apply, lab.hosts.values()), strict=True))
@@ -54,7 +61,7 @@ def host(request, images):
 def settle(lab):
     """Every source has been heard some times, and every client follows one."""
     for made in lab.hosts.values():
-        wait_until(lambda made=made: made.run(["ntpq", "-pn"]).out.count(" 37") >= 2 and follows(made), 90, 1)
+        wait_until(lambda made=made: heard(made, 5) >= 2 and follows(made), 90, 1)
 
 
 def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
@@ -80,7 +87,7 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
         )
         for key, seconds in seen[name].items():
             print(f"    {seconds:4d} s  {key}")
-        print(made.run(["ntpq", "-pn"]).out)
+        print(table(made))
     for name, still in SAFE.items():
         names_the_liar(name, hosts[name])
         assert watch.moved(hosts[name]) < still, name
@@ -107,7 +114,7 @@ def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(ho
             drilling.service(made, "restart").check()
         for name, made in hosts.items():
             drilling.timed(lambda made=made: follows(made) in INTERNET, 60, 0.5)
-            wait_until(lambda name=name, made=made: f"x{LIAR[name]}" in made.run(["ntpq", "-pn"]).out, 60, 0.5)
+            wait_until(lambda name=name, made=made: table(made)[LIAR[name]][0] == "x", 60, 0.5)
             print(
                 f"{made.platform} {name}: follows, and knows the liar, {time.monotonic() - began:.0f} s after the first restart"
             )
@@ -219,11 +226,18 @@ def test_the_last_of_three_servers_moves_nobody_and_status_says_why(host):
     settle(lab)
     with Watch(three) as watch:
         lab.internet.behave(silent=True)
-        seconds = drilling.timed(lambda: "few-sources" in codes(call(three, "ntpcluster.status")["problems"]), 120, 1)
+        # chronyd weighs the last one against what it remembers of the others, for as many samples as it keeps (sources.c,
+        # SRC_STALE): it needs them until then, and is short of sources only after that.
+        remembers = three.platform == "el9"
+        told = "unreachable" if remembers else "few-sources"
+        seconds = drilling.timed(lambda: told in codes(call(three, "ntpcluster.status")["problems"]), 120, 1)
         seen = call(three, "ntpcluster.status")
-        few = next(p for p in seen["problems"] if p["code"] == "few-sources")
-        assert (seen["health"], seen["source"], few["evidence"]["usable"]) == ("unsynchronized", None, [JUMPER])
-        assert "`tos minsane 2` wants 2 to agree" in few["message"]
+        gone = [p["evidence"]["peer"] for p in seen["problems"] if p["code"] == "unreachable"]
+        assert seen["health"] != "ok" and set(gone) <= set(INTERNET), seen["problems"]
+        if not remembers:
+            few = next(p for p in seen["problems"] if p["code"] == "few-sources")
+            assert (seen["health"], seen["source"], few["evidence"]["usable"]) == ("unsynchronized", None, [JUMPER])
+            assert "the plan wants 2 to agree" in few["message"]
         wait_until(lambda: call(two, "ntpcluster.status")["source"] == JUMPER, 60, 1)
         lab.liars.behave(JUMPER, offset=3.0)
         time.sleep(40)

@@ -1,7 +1,7 @@
 """What a minion has, remembers and goes by, when the master's code, pillar or environment is another by now.
 
 The tests follow one server and one client, of both kinds, through their life and run in the order in which they stand.
-Their tree is in the environment `prod` alone; in `base` the site has a module of its own.
+Their tree is in the environment `prod` alone; in `base` the site has a module and a formula `ntp` of its own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def tree(tmp_path_factory):
     shutil.copytree(PROJECT / "salt", folder / "prod", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "base/_modules").mkdir(parents=True)
     (folder / "base/_modules/sites_own.py").write_text("def here():\n    return True\n")
+    # A site may have a formula of this name already: it stays in its environment, and ours in its own.
+    (folder / "base/ntp").mkdir()
+    (folder / "base/ntp/init.sls").write_text("the-sites-own:\n  test.nop: []\n")
     return folder
 
 
@@ -84,6 +87,11 @@ def test_the_functions_find_the_tree_where_the_run_found_it(cluster):
     for seen in asked(cluster, "ntpcluster.status").values():
         assert (seen["health"], seen["judged_by"]) == ("ok", "the pillar"), seen["problems"]
     assert {n: (changed(s), failed(s)) for n, s in apply(cluster).items()} == dict.fromkeys(HOSTS, ([], []))
+
+
+def test_a_formula_of_the_same_name_in_another_environment_is_as_it_was(cluster):
+    for states in cluster.apply().values():
+        assert [state["__id__"] for state in states] == ["the-sites-own"]
 
 
 def test_a_sync_takes_nothing_from_the_sites_own_modules(cluster):

@@ -22,11 +22,13 @@ import ntpcluster_chrony_look  # noqa: E402
 import ntpcluster_chronyc  # noqa: E402
 import ntpcluster_chronyc_tables  # noqa: E402
 import ntpcluster_chronyd  # noqa: E402
+import ntpcluster_parse_table  # noqa: E402
 from py2_corpus import captures, expected, same  # noqa: E402
 
 CALLS = {
     "ntpcluster_chronyc.parse": ntpcluster_chronyc.parse,
     "ntpcluster_chronyc.is_address": ntpcluster_chronyc.is_address,
+    "ntpcluster_parse_table.refid_kind": ntpcluster_parse_table.refid_kind,
 }
 ntpcluster_chrony_look.__salt__ = ntpcluster_chronyc_tables.__salt__ = CALLS
 

@@ -16,7 +16,7 @@ def host(monkeypatch):
         rivals[service] = service in stubborn
 
     functions = {
-        "ntpcluster_plan.plan": lambda: {"conflicts": sorted(rivals)},
+        "ntpcluster_plan.plan": lambda: {"conflicts": sorted(rivals), "platform": {"package_starts_service": False}},
         "ntpcluster_origin.remember": lambda key, was: None,
         "service.available": lambda service: True,
         "service.status": lambda service: rivals[service],

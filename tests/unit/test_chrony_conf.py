@@ -1,48 +1,138 @@
-"""What of the pillar's options chrony cannot have is refused, with what to write instead."""
+"""What of the pillar's options each daemon has got, how chrony.conf says it, and that docs/chrony.md tells the same."""
+
+import copy
+import re
+from pathlib import Path
 
 import pytest
 
+from _modules import ntpcluster_build as build
 from _modules import ntpcluster_chrony_conf as conf
+from _modules import ntpcluster_misfits as misfits
+from _modules import ntpcluster_ntpd_conf as ntpd_conf
 from _modules import ntpcluster_rules as rules
+from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS
 
 STEP = {"threshold": 0.128, "limit": None}
-
-
-@pytest.mark.parametrize(
-    ("options", "key", "says"),
-    [
-        ({"tinker": {"allan": 1500, "panic": 0}}, "tinker:allan", "nothing like it"),
-        ({"tos": {"minclock": 3}}, "tos:minclock", "nothing like it"),
-        ({"leapfile": "/x"}, "leapfile", "leapseclist"),
-        ({"statistics": ["loopstats"]}, "statistics", "`log`"),
-        ({"leapsectz": "right/UTC\nallow all"}, "leapsectz", "time zone"),
-        ({"leapsectz": ["right/UTC"]}, "leapsectz", "time zone"),
-        ({"logdir": "var/log"}, "logdir", "absolute path"),
-        ({"logdir": "/var/../etc"}, "logdir", "absolute path"),
-        ({"hwtimestamp": "eth0"}, "hwtimestamp", "a list"),
-        ({"hwtimestamp": []}, "hwtimestamp", "a list"),
-        ({"hwtimestamp": [True]}, "hwtimestamp", "a list"),
-        ({"log": ["tracking", "everything"]}, "log", "measurements"),
-        ({"maxslewrate": "fast"}, "maxslewrate", "number"),
-        ({"maxslewrate": -1.0}, "maxslewrate", "number"),
-        ({"allow": "all"}, "allow", "no option of chrony"),
-        ({"cmdallow": "all"}, "cmdallow", "no option of chrony"),
-    ],
+HOST = {"id": "node148", "names": ["node148"], "addresses": ["10.0.0.148"], "matches": {"client": True}}
+HOSTS = {"chrony": dict(PLATFORMS["RedHat-9"], name="RedHat-9"), "ntpd": dict(PLATFORMS["RedHat-6"], name="RedHat-6")}
+FOREIGN = {"chrony": conf.FOREIGN, "ntpd": ntpd_conf.FOREIGN}
+TABLE = (Path(__file__).resolve().parents[2] / "docs/chrony.md").read_text()
+#: Every directive; of those that chrony takes word by word, every word.
+WORDS = sorted(
+    f"{name}:{word}" if word else name
+    for name in rules.OPTIONS
+    for word in (rules.OPTIONS[name] if name in conf.TRANSLATED else [""])
 )
-def test_what_chrony_cannot_have_is_refused(options, key, says):
-    [problem] = conf.refused(options)
-    assert problem["key"] == "ntp:options:" + key
-    assert says in problem["message"]
 
 
-@pytest.mark.parametrize("name", sorted(rules.OPTIONS))
-def test_every_directive_of_ntpd_is_translated_or_has_advice(name):
-    assert (name in conf.TRANSLATED) != (name in conf.FOREIGN)
+def pillar(options, **keys):
+    """A pillar of one tier of clients with these options."""
+    tier = {"match": "*", "sources": ["192.0.2.1", "192.0.2.2", "192.0.2.3"]}
+    return {"tiers": {"client": {**tier, **keys}}, "options": options}
 
 
-def test_nothing_is_refused_where_nothing_is_said():
-    assert conf.refused(None) == conf.refused({}) == []
-    assert conf.lines(None, STEP) == ["makestep 0.128 3", "maxchange 1000 3 -1"]
+def told(daemon, options, **keys):
+    """What is said of these options to a host with this daemon: [(level, key below options, message)]."""
+    found = misfits.doubts(pillar(options, **keys), DEFAULTS, HOSTS[daemon], HOST)
+    return [(one["level"], one["key"].partition("options:")[2], one["message"]) for one in found]
+
+
+def made(daemon, options):
+    return build.build(pillar(options), DEFAULTS, HOSTS[daemon], HOST)["options"]
+
+
+def some(words):
+    """The good pillar's options for these directives; of words, each a value that is nobody's default."""
+    given = {}
+    for word in words:
+        name, _, part = word.partition(":")
+        if part:
+            given.setdefault(name, {})[part] = 2
+        else:
+            given[name] = copy.deepcopy(GOOD["options"][name])
+    return given
+
+
+def of(line):
+    """The directive, in the pillar's words, that a line comes from."""
+    return line.split(" ")[0]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_directive_is_one_daemons_or_both(word):
+    """What a daemon reads makes a line or the majority; what it does not is no line, and is said."""
+    for daemon, foreign in FOREIGN.items():
+        lines, plain = made(daemon, some([word])), made(daemon, {})
+        if word in foreign:
+            assert lines == plain
+            ((level, key, _),) = told(daemon, some([word]))
+            assert key == word and level == ("error" if foreign[word] else "warning")
+        else:
+            assert told(daemon, some([word])) == []
+            assert lines != plain or word == "tos:minsane"
+    assert not all(word in foreign for foreign in FOREIGN.values())
+
+
+def test_no_table_of_foreign_words_has_one_that_is_no_option():
+    for foreign in FOREIGN.values():
+        assert set(foreign) <= set(WORDS)
+        assert {other for others in foreign.values() for other in others} <= set(rules.OPTIONS)
+
+
+@pytest.mark.parametrize("daemon", sorted(FOREIGN))
+def test_all_options_together_are_no_error_anywhere(daemon):
+    """One pillar for a cluster with both daemons: each takes its own word."""
+    everything = some(WORDS)
+    found = told(daemon, everything)
+    assert {level for level, _, _ in found} == {"warning"}
+    assert {key for _, key, _ in found} == {word for word, others in FOREIGN[daemon].items() if not others}
+    own = {word.partition(":")[0] for word in WORDS if word not in FOREIGN[daemon]}
+    lines = {of(line) for line in made(daemon, everything)}
+    assert (
+        lines == own
+        if daemon == "ntpd"
+        else lines == own - {"tinker", "tos"} | {"makestep", "maxchange", "maxdistance"}
+    )
+
+
+def test_what_can_be_said_otherwise_has_to_be_said():
+    ((level, key, message),) = told("chrony", {"leapfile": "/etc/ntp/leap"})
+    assert (level, key) == ("error", "leapfile")
+    assert message == (
+        "is not read by chrony, the daemon of this host, node148: say beside it what such hosts shall do, by `leapsectz` "
+        "or `leapseclist`; `leapsectz: null` has them do without"
+    )
+    assert told("chrony", {"leapfile": "/etc/ntp/leap", "leapseclist": "/etc/leap"}) == []
+    assert told("chrony", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == []
+    assert told("ntpd", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == []
+    assert made("ntpd", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == ["leapfile /etc/ntp/leap"]
+
+
+def test_what_cannot_be_said_otherwise_has_no_effect():
+    message = "has no effect on this host, node148: its daemon, {}, has nothing like it"
+    assert told("ntpd", {"hwtimestamp": ["*"]}) == [("warning", "hwtimestamp", message.format("ntpd"))]
+    assert told("chrony", {"tinker": {"huffpuff": 7200, "panic": 0}}) == [
+        ("warning", "tinker:huffpuff", message.format("chrony"))
+    ]
+
+
+def test_a_host_whose_method_is_cron_has_no_daemon_to_read_anything():
+    assert told("chrony", {"leapfile": "/etc/ntp/leap"}, method="cron") == []
+
+
+def test_a_word_of_ntpd_alone_does_not_change_what_chrony_does():
+    """`tos minclock` bounds how many sources ntpd can have agree; chronyd knows no such bound."""
+    minsane = {
+        daemon: build.build(pillar({"tos": {"minclock": 1}}), DEFAULTS, HOSTS[daemon], HOST)["minsane"]
+        for daemon in HOSTS
+    }
+    assert minsane == {"chrony": 2, "ntpd": 1}
+
+
+def test_nothing_is_said_where_nothing_is_given():
+    assert told("chrony", {}) == told("ntpd", None) == []
+    assert conf.lines({}, STEP) == ["makestep 0.128 3", "maxchange 1000 3 -1"]
 
 
 def test_a_limit_holds_from_the_first_update_on():
@@ -57,3 +147,61 @@ def test_the_word_of_ntpd_outranks_the_limit():
 def test_no_number_has_an_exponent():
     for line in conf.lines({"maxslewrate": 1e-7}, {"threshold": 1e-6, "limit": 1e10}):
         assert "e" not in line.split(" ", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"leapseclist": "/etc/leap", "leapsectz": "right/UTC"}, {"leapseclist": "/etc/leap"}),
+        ({"logdir": "/var/log/chrony/"}, {}),
+        ({"logdir": "/var/log/chrony/", "log": ["tracking"]}, {"logdir": "/var/log/chrony/tracking.log"}),
+        ({"ntsdumpdir": "/var/lib/chrony"}, {"ntsdumpdir": "/var/lib/chrony/*.nts"}),
+        ({"ntsservercert": ["/a"], "ntsserverkey": ["/b"]}, {"ntsservercert:0": "/a", "ntsserverkey:0": "/b"}),
+        ({"leapfile": "/etc/leap", "statsdir": "/var/", "statistics": ["loopstats"]}, {}),
+        ({"log": "tracking", "logdir": 5, "ntsservercert": "/a", "leapseclist": [None]}, {}),
+    ],
+)
+def test_the_files_that_chronyd_opens(options, names):
+    assert {":".join(map(str, path)): name for path, name in conf.files(options)} == names
+
+
+# ---------------------------------------------------------------------------------------------------------
+# docs/chrony.md
+
+
+def written():
+    """The table of options in docs/chrony.md: [(directives and words of the first cell, the two other cells)]."""
+    rows = []
+    for line in TABLE.split("| `options` |")[1].split("\n\n")[0].splitlines()[2:]:
+        first, chrony, ntpd = re.split(r"(?<!\\) \| ", line.strip("| "))
+        names = []
+        for part in re.findall(r"`([^`]+)`", first):
+            name, _, words = part.partition(": ")
+            words = words.strip("{}").split(", ") if words.startswith("{") else []
+            names += [f"{name}:{word}" for word in words] or [name]
+        rows.append((names, chrony, ntpd))
+    return rows
+
+
+def test_the_table_has_every_option_once():
+    assert sorted(name for names, _, _ in written() for name in names) == WORDS
+
+
+@pytest.mark.parametrize(
+    ("names", "chrony", "ntpd"), written(), ids=lambda cell: ",".join(cell) if isinstance(cell, list) else ""
+)
+def test_the_table_says_what_is_refused_and_what_has_no_effect(names, chrony, ntpd):
+    for name in names:
+        for cell, foreign in ((chrony, conf.FOREIGN), (ntpd, ntpd_conf.FOREIGN)):
+            assert ("no effect" in cell) == (foreign.get(name) == []), (name, cell)
+            beside = re.search(r"needs (.*) beside it", cell)
+            assert (re.findall(r"`(\w+)`", beside.group(1)) if beside else []) == foreign.get(name, []), (name, cell)
+
+
+@pytest.mark.parametrize("name", [word for word in WORDS if word not in conf.FOREIGN and word != "tos:minsane"])
+def test_the_table_names_the_directive_of_chrony(name):
+    """`tos minsane` is in the plan beside the options, and the functional test has it."""
+    (cell,) = [chrony for names, chrony, _ in written() if name in names]
+    (line,) = [line for line in made("chrony", some([name])) if line not in made("chrony", {})][:1]
+    other = re.match(r"`(\w+)`", cell)
+    assert of(line) == (other.group(1) if other else name)

@@ -54,6 +54,18 @@ def test_traps_by_the_words_that_name_them():
     assert (found["10.77.1.6"]["stratum"], found["10.77.1.5"]["stratum"], found["10.77.1.9"]["stratum"]) == (16, 16, 11)
 
 
+@pytest.mark.parametrize(
+    ("refid", "kind"),
+    [("127.127.7.1", "local"), ("LOCL", "local"), ("127.0.0.1", "orphan"), ("127.127.8.0", "clock"), ("NTSN", "kiss")],
+)
+def test_a_refid_means_what_it_means_to_ntpd(refid, kind):
+    got = read("c43-many-csv")
+    [packet] = [row for row in got["answers"]["ntpdata"] if row["address"] == "10.77.1.9"]
+    packet["refid"] = refid
+    [row] = [row for row in ntpcluster_chrony_look.look(got)["peers"] if row["remote"] == "10.77.1.9"]
+    assert row["refid_kind"] == kind
+
+
 def test_a_loop_and_keys():
     assert peer("c43-loop-csv", "10.77.1.60")["flash"] == 0x800
     # ntpd answers with a crypto-NAK; chronyd does not answer at all to what is not signed with its key.

@@ -21,6 +21,7 @@ def host(monkeypatch):
             0,
             {"service chronyd": RAN, "files": {FILE: {}}, "packages": ["ntp"]},
         )
+        left, owners = [], {}
 
     def act(what, result=True):
         if what in Host.fails:
@@ -34,6 +35,10 @@ def host(monkeypatch):
         Host.packages = [package for package in Host.packages if package not in pkgs or "stays" in Host.fails]
         return act("purge")
 
+    def install(pkgs):
+        Host.packages = Host.packages + pkgs * ("gone for good" not in Host.fails)
+        return act("install")
+
     functions = {
         "ntpcluster_origin.origin": lambda: Host.kept,
         "ntpcluster_origin.forget": forget,
@@ -44,8 +49,10 @@ def host(monkeypatch):
         "service.stop": lambda service: act("stop"),
         "service.start": lambda service: "start" not in Host.fails,
         "pkg.version": lambda package: "4.2.6" if package in Host.packages else "",
-        "pkg.owner": lambda path: "",
+        "pkg.list_pkgs": lambda removed=False: dict.fromkeys(Host.left if removed else Host.packages, "4.2.6"),
+        "pkg.install": install,
         "pkg.purge": purge,
+        "ntpcluster_service.packages": lambda service: Host.owners.get(service, []),
     }
     monkeypatch.setattr(ntpcluster_clean, "__salt__", functions, raising=False)
     monkeypatch.setattr(ntpcluster_clean, "__opts__", {"test": False}, raising=False)
@@ -91,6 +98,30 @@ def test_what_was_done_before_it_turned_red_is_told(host, fails, comment, change
 def test_a_service_that_is_gone_has_not_been_stopped(host):
     host.fails = ("gone", "give back")
     assert ntpcluster_clean.cleaned("deployment-is-gone")["changes"] == {}
+
+
+def test_a_package_that_made_way_for_another_is_purged_if_it_was_ours_with_its_service(host):
+    host.left, host.owners = ["chrony"], {"chronyd": ["chrony"]}
+    host.kept = {**host.kept, "packages": ["chrony", "ntp"]}
+    done = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert done["result"] is True and done["changes"] == {
+        FILE: GIVEN_BACK,
+        RIVAL: {"old": "by ntpcluster", "new": "gone with its package"},
+        "package chrony": {"old": "4.2.6", "new": ""},
+        "package ntp": {"old": "4.2.6", "new": ""},
+    }
+
+
+def test_a_package_that_was_here_before_and_made_way_comes_back_before_anything_else_changes(host):
+    host.kept = {**host.kept, "removed": ["chrony"]}
+    host.fails = ("gone for good",)
+    done = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert (done["result"], done["changes"], host.forgot) == (False, {}, 0)
+    assert done["comment"] == "was here before, and cannot be installed again: chrony"
+    host.fails = ()
+    done = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert done["result"] is True and host.packages == ["chrony"]
+    assert done["changes"]["package chrony"] == {"old": "", "new": "installed again"}
 
 
 @pytest.fixture

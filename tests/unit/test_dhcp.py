@@ -82,3 +82,16 @@ def test_a_line_that_says_more_than_peerntp_stays(card):
 def test_a_quote_that_is_not_closed_hides_no_lease(card):
     card.write_text("NAME=it's\nBOOTPROTO=\"dhcp\n")
     assert ntpcluster_dhcp.meddles() == [str(card)]
+
+
+@pytest.mark.parametrize("word", ["auto", "STATIC", "static_fallback"])
+def test_netconfig_of_suse_is_told_to_leave_the_time_servers_alone(card, monkeypatch, word):
+    """Its policy is one file of shell variables; an empty one means that netconfig does nothing."""
+    facts = dict(PLATFORMS["SUSE-15"]["dhcp"], files=str(card))
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_facts.platform", lambda: {"dhcp": facts})
+    card.write_text(f'NETCONFIG_DNS_POLICY="auto"\nNETCONFIG_NTP_POLICY="{word}"\n')
+    assert ntpcluster_dhcp.meddles() == [str(card)]
+    ntpcluster_dhcp.ignore(str(card))
+    assert ntpcluster_dhcp.meddles() == []
+    asked = ["bash", "-c", '. "$0"; echo "$NETCONFIG_DNS_POLICY:$NETCONFIG_NTP_POLICY"', str(card)]
+    assert subprocess.run(asked, capture_output=True, text=True, check=True).stdout == "auto:\n"

@@ -100,7 +100,7 @@ def test_what_only_a_daemon_reads_of_a_source_is_told_in_a_tier_by_cron():
 def test_a_key_that_the_tier_below_does_not_check_is_told():
     ((level, key, message),) = told({"keys": KEYS, "tiers": tiers(BY_CRON, key=1)})
     assert (level, key) == ("warning", "tiers:server:key")
-    assert message == "has no effect in tier client: its method is cron, and ntpdate by crontab checks no key"
+    assert message == "has no effect in tier client: its method is cron, and a step by crontab checks no key"
     assert told({"keys": KEYS, "tiers": tiers(key=1)}) == []
 
 

@@ -26,7 +26,7 @@ def row(address, condition, **changes):
         "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
         "type": "u", "when_s": 12, "poll_s": 64, "reach": 255, "delay_ms": 0.2, "offset_ms": 0.1, "jitter_ms": 0.02,
         "tally": tally, "condition": condition, "inexact": [], "last_event": "reachable", "configured": True,
-        "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, **changes,
+        "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, "selection": None, **changes,
     }  # fmt: skip
 
 
@@ -396,6 +396,38 @@ def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
 def test_few_sources_are_a_matter_of_the_pillar(plan):
     plan["health"] = dict(plan["health"], survivors=3)
     assert codes(judge(plan)) == ["few-sources"]
+
+
+def test_one_refusal_among_good_answers_is_a_gap_and_no_want_of_time(plan):
+    """As chronyd 4.3 shows a server that limits it: the last packet had neither stratum nor time, for it was a kiss code."""
+    seen = judge(plan, alter(1, refid="RATE", stratum=16, flash=0x20, reach=0o376, answers=True))
+    assert codes(seen) == ["reach-gaps"]
+    assert seen["problems"][0]["message"].endswith("it has refused one of them (RATE)")
+
+
+def test_why_nobody_is_selected_is_said_in_the_daemons_own_words(plan):
+    """chronyd has a word for each source; ntpd has none."""
+    said = [one["message"] for one in judge(plan, unselected(selection="too much jitter"))["problems"]]
+    assert said[0].endswith(f"; its own words: {SERVERS[0]}: too much jitter, {SERVERS[1]}: too much jitter")
+    assert "words" not in judge(plan, unselected())["problems"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("code", "platform", "named"),
+    [
+        ("daemon-stopped", "RedHat-9", "service chronyd start"),
+        ("daemon-silent", "RedHat-9", "/etc/chrony.conf"),
+        ("daemon-silent", "RedHat-6", "/etc/ntp.conf"),
+        ("authentication", "RedHat-9", "/etc/chrony.keys"),
+        ("authentication", "RedHat-6", "/etc/ntp/keys"),
+        ("frequency-limit", "RedHat-9", "/var/lib/chrony/drift"),
+        ("frequency-limit", "Debian-12", "/var/lib/ntpsec/ntp.drift"),
+    ],
+)
+def test_a_remedy_names_the_files_and_the_service_of_the_hosts_daemon(code, platform, named):
+    found = [ntpcluster_problems.problem(code, "...")]
+    [told] = ntpcluster_problems.in_order(found, PLATFORMS[platform])
+    assert named in told["remedy"]
 
 
 def three(plan):

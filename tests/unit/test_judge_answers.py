@@ -117,9 +117,31 @@ def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, m
             ("settling", {}),
         ]
     ]
-    found = ntpcluster_diagnose._asked(plan(), known)
+    found = ntpcluster_diagnose._asked(plan(), known, [])
     assert [one["code"] for one in found] == ["upstream-unsynchronized", "unresolvable", "panic"]
     assert [(one["code"], one["evidence"]) for one in known] == [("unreachable", {"peer": C}), ("settling", {})]
+
+
+@pytest.mark.parametrize(
+    ("key", "heard", "answer", "found"),
+    [
+        (7, False, says(A, 0.001), ["authentication"]),
+        # Without a key, heard before, not known, or silent to us as well: it is not the key.
+        (None, False, says(A, 0.001), ["unreachable"]),
+        (7, True, says(A, 0.001), ["unreachable"]),
+        (7, None, says(A, 0.001), ["unreachable"]),
+        (7, False, silent(A), ["unreachable"]),
+        (7, False, timeless(A), ["upstream-unsynchronized"]),
+    ],
+)
+def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key(host, key, heard, answer, found):  # noqa: F811
+    """chronyd as a server is silent about a key that it does not know."""
+    host.answers = [answer]
+    made = plan()
+    made["sources"] = [dict(made["sources"][0], address=A, key=key)]
+    known = [{"code": "unreachable", "message": "...", "evidence": {"peer": A}}]
+    told = ntpcluster_diagnose._asked(made, known, [{"address": A, "heard": heard}])
+    assert [one["code"] for one in told + known] == found
 
 
 def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch):  # noqa: F811
@@ -129,7 +151,7 @@ def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch
     stand_ins = {
         "ntpcluster_status.status": lambda: seen,
         "ntpcluster_query.query": lambda servers: asked.append(servers) or {"servers": host.answers},
-        "ntpcluster_process.named": lambda names: [],
+        "ntpcluster_process.rivals": lambda own, names: [],
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setitem(FUNCTIONS, name, stand_in)

@@ -304,7 +304,7 @@ def test_a_tier_can_have_a_method_of_its_own():
 def test_every_platform_says_the_same_things():
     def shape(entry):
         return {
-            key: shape(value) if value and key in ("grammar", "timezone") else None
+            key: shape(value) if value and key in ("grammar", "timezone", "firewall") else None
             for key, value in entry.items()
             if key != "daemons"
         }
@@ -406,7 +406,7 @@ def minion(monkeypatch, tmp_path):
         "fqdn": "node148.example",
         "host": "node148",
         "localhost": "node148",
-        "os_family": "RedHat",
+        "os": "CentOS",
         "osmajorrelease": 6,
         "ipv4": ["10.0.0.148", "127.0.0.1"],
         "ipv6": ["::1"],
@@ -476,11 +476,15 @@ def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
 @pytest.mark.parametrize(
     ("grains", "name"),
     [
-        ({"os_family": "Suse", "osmajorrelease": 15}, "Suse-15"),
-        ({"os_family": "Debian", "osmajorrelease": 13}, "Debian-13"),
-        ({"os_family": "Arch", "osmajorrelease": None}, "Arch-unknown"),
-        ({"os_family": "Windows", "osmajorrelease": ""}, "Windows-unknown"),
-        ({"os_family": "proxy", "osmajorrelease": None}, "proxy-unknown"),
+        ({"os": "SUSE", "osmajorrelease": 11}, "SUSE-11"),
+        ({"os": "Debian", "osmajorrelease": 7}, "Debian-7"),
+        # Their numbers are those of other systems of the same family.
+        ({"os": "Ubuntu", "os_family": "Debian", "osmajorrelease": 12}, "Ubuntu-12"),
+        ({"os": "Mint", "os_family": "Debian", "osmajorrelease": 22}, "Mint-22"),
+        ({"os": "Fedora", "os_family": "RedHat", "osmajorrelease": 6}, "Fedora-6"),
+        ({"os": "Arch", "osmajorrelease": None}, "Arch-unknown"),
+        ({"os": "Windows", "osmajorrelease": ""}, "Windows-unknown"),
+        ({"os": "proxy", "osmajorrelease": None}, "proxy-unknown"),
     ],
 )
 def test_an_unknown_platform_is_named_together_with_the_known_ones(minion, grains, name):
@@ -488,7 +492,8 @@ def test_an_unknown_platform_is_named_together_with_the_known_ones(minion, grain
     minion["pillar"]["ntp"]["orphan"] = 1
     with pytest.raises(SaltInvocationError) as error:
         ntpcluster_plan.plan()
-    told = f"ntpcluster does not know the platform {name}, only Debian-12, RedHat-6, RedHat-9: it changes nothing on this host"
+    known = ", ".join(sorted(ENTRIES))
+    told = f"ntpcluster does not know the platform {name}, only {known}: it changes nothing on this host"
     assert str(error.value) == told
     assert f"platforms.yaml: {told}" in [problem["text"] for problem in ntpcluster_validate.validate()]
 
@@ -547,12 +552,35 @@ def test_a_matcher_that_salt_cannot_read_is_an_error_and_is_not_asked(matcher, m
     assert ntpcluster_facts.facts()["host"]["matches"] == {"server": None, "client": True}
 
 
+def test_the_facts_of_a_minion_are_those_of_the_daemon_that_its_tier_wants(minion):
+    minion["grains"].update(os="Debian", osmajorrelease=12)
+    assert ntpcluster_facts.facts()["platform"]["daemon"] == "ntpd"
+    minion["pillar"]["ntp"]["tiers"]["client"]["daemon"] = "chrony"
+    assert ntpcluster_facts.facts()["platform"]["daemon"] == "chrony"
+    assert ntpcluster_plan.plan()["platform"]["conf"] == "/etc/chrony/chrony.conf"
+    minion["pillar"]["ntp"]["daemon"] = ["chrony"]
+    assert [one["key"] for one in ntpcluster_validate.validate() if one["level"] == "error"] == ["ntp:daemon"]
+
+
+def test_a_zone_of_leap_seconds_that_the_host_has_not_got_is_told(minion, tmp_path):
+    minion["grains"].update(osmajorrelease=9)
+    minion["pillar"]["ntp"]["options"] = {"leapsectz": "right/UTC"}
+
+    def told():
+        return [one["message"] for one in ntpcluster_validate.validate() if one["key"] == "ntp:options:leapsectz"]
+
+    assert told()[0].startswith("is not among the time zones of this host")
+    (tmp_path / "right").mkdir()
+    (tmp_path / "right/UTC").write_bytes(b"TZif2")
+    assert told() == []
+
+
 def test_the_pillar_of_this_repository_has_no_errors_on_any_platform(minion):
-    for family, release, name, address in (
+    for system, release, name, address in (
         ("RedHat", 6, "ntp189", "10.0.0.189"),
         ("Debian", 12, "node148", "10.0.0.148"),
     ):
-        minion["grains"].update(os_family=family, osmajorrelease=release, id=name, ipv4=[address])
+        minion["grains"].update(os=system, osmajorrelease=release, id=name, ipv4=[address])
         assert [problem for problem in ntpcluster_validate.validate() if problem["level"] == "error"] == []
 
 

@@ -37,7 +37,7 @@ class Host:
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
-        self.services = ["crond", "cron"]
+        self.services, self.rivals, self.at_boot = ["crond", "cron"], [], []
         stand_ins = {
             "ntpcluster_facts.foreign": lambda: None,
             "ntpcluster_applied.judged_by": lambda plan: "the pillar",
@@ -45,6 +45,8 @@ class Host:
             "ntpcluster_query.query": self._query,
             "ntpcluster_program.run": self._program,
             "ntpcluster_process.daemon": lambda service=None: dict(self.process),
+            "ntpcluster_process.rivals": lambda own, names: self.rivals,
+            "ntpcluster_process.at_boot": lambda services: [one for one in services if one in self.at_boot],
             "service.status": lambda service: service in self.services,
         }
         for name, stand_in in stand_ins.items():
@@ -90,6 +92,17 @@ def consistent(seen):
 def test_a_healthy_host_is_ok(host, kind):
     seen = host.status(healthy(kind))
     assert (seen["health"], seen["source"], codes(seen)) == ("ok", "10.0.0.3", [])
+
+
+def test_a_host_with_a_second_time_daemon_is_not_ok_whether_it_runs_or_starts_at_boot(host):
+    text = healthy(KINDS[0])
+    host.plan["conflicts"], host.at_boot = ["ntpsec", "openntpd"], ["openntpd"]
+    seen = host.status(text)
+    assert (seen["health"], codes(seen)) == ("degraded", ["rival-daemon"]) and "openntpd starts at boot" in str(seen)
+    ntpcluster_status.__context__.clear()
+    host.rivals = [("chronyd", 77)]
+    seen = host.status(text)
+    assert (seen["health"], codes(seen)) == ("degraded", ["rival-daemon"]) and "chronyd (pid 77)" in str(seen)
 
 
 @pytest.mark.parametrize("kind", KINDS)

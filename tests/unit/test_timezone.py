@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from _modules import ntpcluster_timezone, ntpcluster_zones
+from tests.loaded import FUNCTIONS
 
 #: Zones as they are called, and two that Debian puts beside them.
 NAMES = ("Asia/Shanghai", "Asia/Chongqing", "Europe/Berlin", "Europe/Kiev", "Europe/Kirov", "Etc/GMT-8", "UTC", "EST")
@@ -94,3 +95,29 @@ def test_a_copy_is_no_link(zones):
     shutil.copyfile(zones / "UTC", ntpcluster_timezone.LOCALTIME)
     assert not ntpcluster_timezone._shown("UTC", LINK)
     assert ntpcluster_timezone._shown("UTC", {"localtime": "copy"})
+
+
+#: Whether a record is there before; whether the platform makes it; the zone that counts before, and whether there is one then.
+RECORDS = [
+    ("Asia/Shanghai", True, "Asia/Shanghai", True),
+    ("Asia/Shanghai", False, "Asia/Shanghai", True),
+    (None, True, None, True),
+    (None, False, "Europe/Berlin", False),
+]
+
+
+@pytest.mark.parametrize(("there", "made", "before", "kept"), RECORDS)
+def test_a_record_is_kept_right_where_it_is_and_made_where_the_platform_makes_it(
+    zones, tmp_path, monkeypatch, there, made, before, kept
+):
+    """As on Debian 12, whose tzdata makes /etc/timezone, and on 13, whose tzdata goes on with the one of an older release."""
+    record = tmp_path / "etc/timezone"
+    if there:
+        record.write_text(f"{there}\n")
+    (tmp_path / "etc/localtime").symlink_to(zones / "Europe/Berlin")
+    facts = {**LINK, "record": str(record), "variable": None, "record_made": made, "update": None}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_facts.platform", lambda: {"timezone": facts})
+    assert ntpcluster_timezone.timezone() == {"recorded": before, "shown": before == "Europe/Berlin"}
+    assert ntpcluster_timezone.set_zone("UTC") == {"recorded": "UTC", "shown": True}
+    assert os.readlink(tmp_path / "etc/localtime") == str(zones / "UTC")
+    assert (record.read_text() if record.exists() else None) == ("UTC\n" if kept else None)

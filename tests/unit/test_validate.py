@@ -35,6 +35,7 @@ SHA1 = "0123456789abcdef0123456789abcdef01234567"
 # Every key the pillar may have, with a good value.
 GOOD = {
     "timezone": "Asia/Shanghai",
+    "daemon": "ntpd",
     "method": "daemon",
     "cron": {"minute": "5,35", "hour": "*/2", "daymonth": "1-15/2", "month": 12, "dayweek": "*"},
     "package": {
@@ -67,6 +68,17 @@ GOOD = {
         "enable": ["stats"],
         "disable": ["monitor"],
         "interface": [{"listen": "eth0"}, {"ignore": "wildcard"}],
+        "bindaddress": ["10.0.0.189", "2001:db8::2"],
+        "hwtimestamp": ["eth0", "*"],
+        "leapseclist": "/usr/share/zoneinfo/leap-seconds.list",
+        "leapsecmode": "slew",
+        "leapsectz": "right/UTC",
+        "log": ["tracking", "measurements"],
+        "logdir": "/var/log/chrony",
+        "maxslewrate": 500.5,
+        "ntsdumpdir": "/var/lib/chrony",
+        "ntsservercert": ["/etc/chrony/a.crt"],
+        "ntsserverkey": ["/etc/chrony/a.key"],
     },
     "conflicts": ["chronyd"],
     "health": {"settle": 600, "frequency_ppm": 490, "survivors": 1, "reference_age": 10240},
@@ -90,7 +102,22 @@ GOOD = {
             "key": 1,
             "method": "daemon",
         },
-        "rack": {"match": "rack*", "follows": "server", "addresses": ["10.1.0.1"], "serves": ["10.1.0.0/16"]},
+        "rack": {
+            "match": "rack*",
+            "follows": "server",
+            "addresses": ["10.1.0.1"],
+            "serves": ["10.1.0.0/16"],
+            "daemon": None,
+        },
+        "sky": {
+            "match": "sky*",
+            "daemon": "chrony",
+            "sources": [
+                {"address": "nts.example", "nts": True},
+                {"address": "192.0.2.9", "nts": False, "key": 1},
+                "192.0.2.10",
+            ],
+        },
         "client": {"match": "*", "follows": "rack", "method": "cron"},
     },
 }
@@ -130,6 +157,7 @@ def spoilt(path, value):
 SERVER = ("tiers", "server")
 CLIENT = ("tiers", "client")
 RACK = ("tiers", "rack")
+SKY = ("tiers", "sky")
 FILE = ("package", "sources", 0)
 FIELD = "a field of crontab(5) in numbers"
 BARE_CLASSES = ("=clock", "+peer", "=sync", "-sys", "=syncfoo", "=info")
@@ -253,6 +281,62 @@ BAD = [
     (("options", "interface"), ["listen eth0"], "ntp:options:interface:0", "{listen: NAME}"),
     # numbers to ntpd's scanner, and what ip(8) prints
     *((("options", "interface"), [{"listen": word}], "ntp:options:interface:0", "a network card") for word in NO_CARDS),
+    # chrony's
+    (("daemon",), "openntpd", "ntp:daemon", "one of ntpd, chrony"),
+    (("daemon",), ["chrony"], "ntp:daemon", "not a list"),
+    ((*CLIENT, "daemon"), "chronyd", "ntp:tiers:client:daemon", "one of ntpd, chrony, or null"),
+    ((*CLIENT, "daemon"), True, "ntp:tiers:client:daemon", "not true"),
+    *(((*SKY, "sources", 0, "nts"), bad, "ntp:tiers:sky:sources:0:nts", "true or false") for bad in ("yes", 1, None)),
+    ((*SKY, "sources", 1, "nts"), True, "ntp:tiers:sky:sources:1:nts", "cannot stand beside `key`"),
+    (("options", "bindaddress"), "10.0.0.1", "ntp:options:bindaddress", "a list, each an IPv4 or IPv6 address"),
+    *(
+        (("options", "bindaddress"), [bad], "ntp:options:bindaddress:0", "an IPv4 or IPv6 address")
+        for bad in ("eth0", "10.0.0.256", "10.0.0.1\nallow all", "10.0.0.1 ", "::1%lo", 10, "", "10.1")
+    ),
+    (("options", "bindaddress"), ["10.0.0.1", "10.0.0.2"], "ntp:options:bindaddress", "one address of each family"),
+    *((("options", "hwtimestamp"), bad, "ntp:options:hwtimestamp", "a list") for bad in ("eth0", [], "*", True)),
+    *(
+        (("options", "hwtimestamp"), [bad], "ntp:options:hwtimestamp:0", "the name of a network card")
+        for bad in (True, "eth0 rxfilter all", "-x", "e" * 16, "**", "eth0\n")
+    ),
+    *(
+        (("options", key), bad, f"ntp:options:{key}", "an absolute path")
+        for key in ("leapseclist", "logdir", "ntsdumpdir")
+        for bad in (
+            "var/log",
+            "/var/../etc",
+            "/var/log\nallow all",
+            '/var/"log"',
+            "/var/l og",
+            "/var#",
+            ["/var"],
+            7,
+            "",
+        )
+    ),
+    *(
+        (("options", key), [bad], f"ntp:options:{key}:0", "an absolute path")
+        for key in ("ntsservercert", "ntsserverkey")
+        for bad in ("a.crt", "/etc/../a.crt", "/etc/a.crt\nallow all", None)
+    ),
+    (("options", "ntsserverkey"), GONE, "ntp:options:ntsserverkey", "as many items as `ntsservercert`"),
+    (("options", "ntsservercert"), GONE, "ntp:options:ntsserverkey", "as many items as `ntsservercert`"),
+    *(
+        (("options", "leapsecmode"), bad, "ntp:options:leapsecmode", "one of system, step")
+        for bad in ("smear", "", True, 1)
+    ),
+    *(
+        (("options", "leapsectz"), bad, "ntp:options:leapsectz", "such as right/UTC")
+        for bad in ("UTC", "Asia/Shanghai", "right/UTC\nallow all", "right/../x", "right/", ["right/UTC"], 8)
+    ),
+    (("options", "log"), "tracking", "ntp:options:log", "a list, each one of measurements"),
+    (("options", "log"), ["everything"], "ntp:options:log:0", "one of measurements"),
+    (("options", "log"), ["tracking\nallow all"], "ntp:options:log:0", "one of measurements"),
+    (("options", "logdir"), GONE, "ntp:options:log", "needs `logdir`"),
+    *(
+        (("options", "maxslewrate"), bad, "ntp:options:maxslewrate", "a number of ppm from 1 to 100000")
+        for bad in ("fast", "500", True, 0, -1.0, 100001, float("nan"), 1e308)
+    ),
     # tiers, each by itself
     (("tiers",), GONE, "ntp:tiers", "a mapping of one tier or more"),
     (("tiers",), {}, "ntp:tiers", "a mapping of one tier or more"),
@@ -373,6 +457,17 @@ def test_a_pillar_with_every_key_has_no_problem():
             "level": "warning",
         }
     ]
+
+
+def test_the_pillar_with_every_key_has_every_key():
+    """What it lacked, the mutations of it would never reach."""
+    assert set(GOOD) == {*ntpcluster_rules.SETTINGS, "tiers", "keys", "options"}
+    assert set(GOOD["options"]) == set(ntpcluster_rules.OPTIONS)
+    assert {key for tier in GOOD["tiers"].values() for key in tier} == set(ntpcluster_rules.TIER_KEYS)
+    sources = [source for tier in GOOD["tiers"].values() for source in tier.get("sources", ())]
+    assert {key for source in sources if isinstance(source, dict) for key in source} == set(
+        ntpcluster_rules.SOURCE_KEYS
+    )
 
 
 def test_the_defaults_are_good_values_themselves():

@@ -8,7 +8,13 @@ import re
 
 import salt.utils.data
 
-from _modules import ntpcluster_build, ntpcluster_misfits, ntpcluster_rules
+from _modules import (
+    ntpcluster_build,
+    ntpcluster_chrony_conf,
+    ntpcluster_misfits,
+    ntpcluster_ntpd_conf,
+    ntpcluster_rules,
+)
 from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS, errors
 
 NASTY = [
@@ -20,6 +26,7 @@ NASTY = [
     datetime.date(2026, 1, 1), ("a", "b"), 3 + 4j,
 ]  # fmt: skip
 
+HOSTS = (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("sky1", "10.2.0.1"), ("node148", "10.0.0.148"))
 FLAGS = {"kod", "limited", "nomodify", "notrap", "nopeer", "noquery", "ignore"}
 WORDS = {
     "tinker", "tos", "leapfile", "logfile", "statsdir", "statistics", "filegen", "logconfig", "enable",
@@ -27,7 +34,18 @@ WORDS = {
     "floor", "maxclock", "maxdist", "minclock", "mindist", "minsane", "monitor",
     "file", "type", "link", "nolink", "day", "stats", "kernel", "calibrate", "listen", "ignore", "drop",
     "loopstats", "peerstats", "=syncall", "wildcard", "eth0",
+    # chrony's
+    "makestep", "maxchange", "maxdistance", "bindaddress", "hwtimestamp", "leapseclist", "leapsecmode", "leapsectz", "log",
+    "logdir", "maxslewrate", "ntsdumpdir", "ntsservercert", "ntsserverkey", "*", "right/UTC",
 }  # fmt: skip
+
+
+#: The directives that each daemon may be given.
+DIRECTIVES = {
+    "ntpd": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_ntpd_conf.FOREIGN),
+    "chrony": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_chrony_conf.FOREIGN) - {"tinker", "tos"}
+    | {"makestep", "maxchange", "maxdistance"},
+}
 
 
 def places(data, path=()):
@@ -67,11 +85,13 @@ def is_path_or_number(word):
 
 def check_lines(made):
     """No line of a plan has anything but what belongs there."""
+    made_by = DIRECTIVES[made["platform"]["daemon"]]
     name = r"[A-Za-z0-9:][A-Za-z0-9.:-]*"
     for source in made["sources"]:
         assert re.fullmatch(
-            rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?", source["line"]
+            rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?( nts)?", source["line"]
         ), source["line"]
+        assert made["platform"]["daemon"] == "chrony" or not source["nts"]
     for line in (line for block in made["restrict"] for line in block["lines"]):
         found = re.fullmatch(rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line)
         assert found and set(found.group(1).split()) <= FLAGS, line
@@ -86,7 +106,7 @@ def check_lines(made):
             words[2] = words[2].strip('"')
         for word in words:
             assert word in WORDS or is_path_or_number(word) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word), line
-        assert line.split(" ")[0] in ntpcluster_rules.OPTIONS, line
+        assert line.split(" ")[0] in made_by, line
     for key in made["keys"]:
         assert isinstance(key["id"], int) and key["type"] in ("M", "MD5", "SHA1")
         assert re.fullmatch(r"[!-~]{1,40}", key["secret"]) and "#" not in key["secret"]
@@ -103,26 +123,41 @@ def check_lines(made):
     assert made["timezone"] is None or re.fullmatch(r"[A-Za-z0-9_+/-]+", made["timezone"])
 
 
+def all_match(pillar):
+    """What `facts` says of a host that every matcher finds: a matcher that cannot be read is None."""
+    tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
+    tiers = tiers if isinstance(tiers, dict) else {}
+    return {name: isinstance(tier, dict) and isinstance(tier.get("match"), str) or None for name, tier in tiers.items()}
+
+
 def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
     chance = random.Random(20131122)
-    accepted = 0
+    accepted, made = 0, set()
     for _ in range(2000):
         pillar = copy.deepcopy(GOOD)
         for _ in range(chance.choice((1, 1, 1, 2, 3))):
             mutate(chance, pillar)
         pillar = salt.utils.data.decode(pillar, keep=True)  # as a minion reads its pillar
-        errors(pillar, PLATFORMS["Debian-12"])  # whatever stands there, it is judged
+        for name in ("Debian-12", "RedHat-9"):
+            errors(pillar, PLATFORMS[name])  # whatever stands there, it is judged
+        named = ntpcluster_build.daemon(pillar, DEFAULTS, all_match(pillar))
+        assert named in (None, "ntpd", "chrony") or errors(pillar)
         if errors(pillar):
             continue
         accepted += 1
-        for platform in (PLATFORMS["Debian-12"], PLATFORMS["RedHat-6"]):
-            for name, address in (("ntp189", "10.0.0.189"), ("rack1", "10.1.0.1"), ("node148", "10.0.0.148")):
+        for kind in ("Debian-12", "RedHat-6", "RedHat-9"):
+            platform = dict(PLATFORMS[kind], name=kind)
+            for name, address in HOSTS:
                 matches = {
                     tier: fnmatch.fnmatch(name, keys["match"].split()[0]) for tier, keys in pillar["tiers"].items()
                 }
                 host = {"id": name, "names": [name], "addresses": [address], "matches": matches}
                 found = ntpcluster_misfits.doubts(pillar, DEFAULTS, platform, host)
                 if not any(problem["level"] == "error" for problem in found):
-                    check_lines(ntpcluster_build.build(pillar, DEFAULTS, platform, host))
+                    plan = ntpcluster_build.build(pillar, DEFAULTS, platform, host)
+                    check_lines(plan)
+                    made.add((name, plan["platform"]["daemon"]))
     # Some mutations are harmless; were all of them refused, the check above would never have run.
     assert 100 < accepted < 1500
+    # And each daemon had hosts of its own.
+    assert made >= {("ntp189", "ntpd"), ("rack1", "ntpd"), ("rack1", "chrony"), ("node148", "ntpd"), ("sky1", "chrony")}

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Gives a Debian tree a package repository of its own, with the daemons of its release: the host reaches no network but the
-# lab's. Every package is Debian's own; what they depend on must be in the tree already.
+# lab's. Every package is Debian's own; what they depend on is in the tree.
 set -eu
 
 apt-get -qq update
@@ -8,8 +8,10 @@ mkdir -p /srv/apt
 cd /srv/apt
 chmod 777 .
 . /etc/os-release
-# Debian 12 without chrony: hosts of that kind are installed from all the files that lie here, and the two exclude each other.
-apt-get -qq download ntpsec ntpsec-ntpdate ntpsec-ntpdig $([ "$VERSION_CODENAME" = bookworm ] || echo chrony)
+apt-get -qq download ntpsec ntpsec-ntpdate ntpsec-ntpdig chrony
+# What chrony needs besides. In Debian 13 two of these have other names, and the image has them all.
+[ "$VERSION_CODENAME" != bookworm ] ||
+    apt-get -qq -y --no-install-recommends install libedit2 libgnutls30 libnettle8 libseccomp2 ucf
 for deb in *.deb; do
     dpkg-deb -f "$deb"
     printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$deb" "$(stat -c %s "$deb")" "$(sha256sum < "$deb" | cut -d' ' -f1)"

@@ -199,6 +199,14 @@ class Clock:
 
         self._change(edit)
 
+    def oscillator(self, ppm):
+        """Make the clock's oscillator so much too fast from now on, as another temperature would."""
+
+        def edit(state, _):
+            state.hw_ppm = ppm
+
+        self._change(edit)
+
     def set_rtc(self, epoch=None, offset_s=None):
         """Put the RTC wrong (or right), as its flat battery would."""
 

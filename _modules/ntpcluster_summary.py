@@ -1,0 +1,28 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. The status of a host in one line of text.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_summary"
+
+
+def summary(status):
+    """
+    Internal. ``ntpcluster.summary`` says what this returns.
+
+    status
+        What ``ntpcluster.status`` returned.
+    """
+    parts = [status["health"], "follows {0}".format(status["source"]) if status["source"] else "follows nobody"]
+    if status["stratum"] is not None:
+        parts.append("stratum {0}".format(status["stratum"]))
+    if status["offset_ms"] is not None:
+        parts.append("offset {0:+.3f} ms".format(status["offset_ms"]))
+    line, problems = ", ".join(parts), status["problems"]
+    if problems:
+        more = " (and {0} more)".format(len(problems) - 1) if problems[1:] else ""
+        line += " | {code}: {message} | {remedy}".format(**problems[0]) + more
+    # A message may repeat several lines of what a program said.
+    return " ".join(line.split())

@@ -1,0 +1,88 @@
+"""A host whose firewall decides who is answered at UDP 123, and two neighbours that ask: one whom it serves, one whom not.
+
+What answers at the port is a stand-in that sends back whatever it gets: a daemon keeps strangers out by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+
+from tests.functional.firewalled import ASK, RESPONDER
+from tests.lab import solo
+from tests.lab.cluster import Cluster, Role, ready
+
+NETWORKS = ["10.0.0.64/26", "fd00:123::/64"]
+INSIDE, OUTSIDE = ("10.0.0.70", "fd00:123::70"), ("10.0.0.200", "fd00:124::70")
+HERE = {
+    "10.0.0.70": "10.0.0.61",
+    "10.0.0.200": "10.0.0.61",
+    "fd00:123::70": "fd00:123::61",
+    "fd00:124::70": "fd00:124::61",
+}
+PILLAR = {
+    "tiers": {
+        "server": {
+            "match": "*",
+            "sources": ["10.0.0.1"],
+            "addresses": ["10.0.0.61"],
+            "serves": NETWORKS,
+        },
+    },
+}
+
+
+@contextlib.contextmanager
+def guarded(kind: str):
+    """A host of this kind, masterless, with its two neighbours; nothing answers yet."""
+    ready(kinds=(kind,))
+    with Cluster(master=False) as lab:
+        host = solo.add(lab, Role("host", "10.0.0.61", kind), pillar=PILLAR)
+        host.neighbour, host.namespace, host.answering = f"{lab.prefix}-internet", f"{lab.prefix}-host", None
+        for address in (*INSIDE, *OUTSIDE):
+            address_of(host.neighbour, address)
+        up(host)
+        yield host
+
+
+def address_of(namespace: str, address: str) -> None:
+    words = [f"{address}/64", "dev", "eth0", "nodad"] if ":" in address else [f"{address}/24", "dev", "eth0"]
+    subprocess.run(["ip", "-n", namespace, "address", "add", *words], check=True)
+
+
+def up(host) -> None:
+    """What a boot does not bring along: the second family's addresses, and who answers."""
+    host.settle()
+    # The neighbour still has the address of the card that the host had before its boot.
+    for family in ("-4", "-6"):
+        subprocess.run(
+            ["ip", family, "-n", host.neighbour, "neighbour", "flush", "all"], check=True, capture_output=True
+        )
+    for address in ("fd00:123::61", "fd00:124::61"):
+        address_of(host.namespace, address)
+    listen = [*host.enter(), "python3", "-c", RESPONDER]
+    host.answering = subprocess.Popen(listen, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert host.answering.stdout.readline() == b"ready\n"
+
+
+def reboot(host) -> None:
+    host.answering.kill()
+    host.answering.wait()
+    host.reboot(clean=True)
+    up(host)
+
+
+def answered(host, source: str) -> bool:
+    """Whether two questions in a row, from one port as ntpd asks, are answered to this address."""
+    words = ["ip", "netns", "exec", host.neighbour, sys.executable, "-c", ASK, source, HERE[source]]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
+def answers(host) -> list[str]:
+    return [source for source in (*INSIDE, *OUTSIDE) if answered(host, source)]
+
+
+def state(host, name: str = "opened", *words: str) -> dict:
+    found = solo.call(host, "state.single", f"ntpcluster_firewall.{name}", "name=x", *words)
+    return list(found.values())[0]

@@ -1,0 +1,145 @@
+"""UDP 123 on a Debian 13 host behind rules of nft, and behind ufw: open to whom it serves, live, after a reload and a boot."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+
+import pytest
+
+from tests.lab.guarded import INSIDE, answers, guarded, reboot, state
+from tests.lab.images import CACHE
+
+BOOTS = "/etc/nftables.conf"
+RULESET = """#!/usr/sbin/nft -f
+flush ruleset
+define ADMINS = { 10.0.0.1, 10.0.0.2 }
+
+table inet filter {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		ct state { established, related } accept
+		ct state invalid drop
+		iif lo accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+		ip saddr $ADMINS tcp dport 22 accept
+		jump last
+	}
+	chain last {
+		limit rate 3/minute log prefix "refused "
+		reject
+	}
+}
+table inet early {
+	chain in { type filter hook input priority -10; policy drop; tcp dport 22 accept; icmpv6 type 135-136 accept; }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    with guarded("debian13") as host:
+        yield host
+
+
+def last(host) -> dict:
+    """What an apply says that has nothing to do."""
+    again = state(host)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+    return again
+
+
+def opened(host) -> None:
+    """Predicts, opens, and finds nothing to do then."""
+    assert answers(host) == []
+    would = state(host, "opened", "test=True")
+    assert would["result"] is None, would["comment"]
+    assert answers(host) == []
+    done = state(host)
+    assert (done["result"], done["changes"]) == (True, would["changes"]), done["comment"]
+    assert answers(host) == list(INSIDE)
+    assert "until the next boot" not in last(host)["comment"]
+
+
+@pytest.fixture
+def nft(fresh):
+    before = fresh.read(BOOTS)
+    fresh.write(BOOTS, RULESET, 0o755)
+    fresh.run(["systemctl", "enable", "--now", "nftables"]).check()
+    yield fresh
+    fresh.run(["systemctl", "disable", "--now", "nftables"]).check()
+    fresh.write(BOOTS, before, 0o755)
+
+
+def test_rules_of_nft_are_opened_and_closed_again(nft):
+    before = nft.run(["nft", "-s", "list", "ruleset"]).check().out
+    opened(nft)
+    nft.run(["systemctl", "reload", "nftables"]).check()
+    assert answers(nft) == list(INSIDE)
+    last(nft)
+    reboot(nft)
+    assert answers(nft) == list(INSIDE)
+    last(nft)
+    assert state(nft, "absent")["result"] is True
+    assert nft.read(BOOTS) == RULESET
+    assert nft.run(["nft", "-s", "list", "ruleset"]).check().out == before
+    assert answers(nft) == []
+
+
+def package(name: str) -> bytes:
+    """A package of Debian's for every architecture, downloaded once; the lab's hosts reach no network."""
+    folder = CACHE / "ufw"
+    folder.mkdir(exist_ok=True)
+    if not list(folder.glob(f"{name}_*.deb")):
+        subprocess.run(["apt-get", "-qq", "download", name], cwd=folder, check=True, capture_output=True)
+    return next(folder.glob(f"{name}_*.deb")).read_bytes()
+
+
+@pytest.fixture
+def ufw(fresh):
+    sent = base64.b64encode(package("ufw")).decode()
+    fresh.run(["sh", "-c", "base64 -d > /root/ufw.deb"], stdin=sent).check()
+    fresh.run(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "-i", "/root/ufw.deb"]).check()
+    fresh.run(["ufw", "allow", "22/tcp"]).check()
+    fresh.run(["ufw", "--force", "enable"]).check()
+    yield fresh
+    fresh.run(["ufw", "--force", "disable"])
+    fresh.run(["dpkg", "--purge", "ufw"])
+    fresh.run(["nft", "flush", "ruleset"]).check()
+
+
+def rules(host) -> list[str]:
+    files = [host.read(f"/etc/ufw/{name}.rules") for name in ("user", "user6")]
+    live = [host.run([f"{name}-save", "-t", "filter"]).check().out for name in ("iptables", "ip6tables")]
+    return [line for text in files + live for line in text.splitlines() if line.startswith(("-A", "### tuple"))]
+
+
+def test_ufw_is_opened_and_closed_again(ufw):
+    before = rules(ufw)
+    opened(ufw)
+    ufw.run(["ufw", "reload"]).check()
+    assert answers(ufw) == list(INSIDE)
+    last(ufw)
+    reboot(ufw)
+    assert answers(ufw) == list(INSIDE)
+    last(ufw)
+    assert state(ufw, "absent")["result"] is True
+    assert rules(ufw) == before
+    assert answers(ufw) == []
+
+
+def test_a_rule_of_ufw_that_keeps_them_out_is_red_and_stays(ufw):
+    ufw.run(["ufw", "deny", "proto", "udp", "to", "any", "port", "123"]).check()
+    done = state(ufw)
+    assert done["result"] is False
+    assert "--dport 123 -j DROP" in done["comment"]
+    assert answers(ufw) == []
+    state(ufw, "absent")
+
+
+def test_a_run_without_a_change_starts_two_programs(ufw):
+    state(ufw)
+    done = ufw.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
+    started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
+    assert [words.split()[0].rpartition("/")[2] for words in started] == ["iptables-save", "ip6tables-save"], started
+    state(ufw, "absent")

@@ -1,0 +1,23 @@
+"""Those drills of `test_drills_around.py` that are about time, on a host whose daemon is chronyd: names, and what chronyc says.
+
+Not here: rules of a firewall, which know no daemon, and a daemon that dies at its start, of which systemd tells at once.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.test_drills_around import (  # noqa: F401
+    host,
+    test_a_resolver_that_dies_does_not_disturb_a_host_that_is_right,
+    test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back,
+    test_names_that_are_unknown_at_the_apply_are_found_when_the_resolver_is_back,
+    test_one_name_of_four_that_nobody_knows_does_not_keep_the_others_from_serving,
+    test_status_neither_hangs_nor_believes_a_program_that_tells_no_truth,
+    whole,
+)
+
+
+@pytest.fixture(scope="module")
+def kind():
+    return "el9"

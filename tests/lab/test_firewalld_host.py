@@ -1,0 +1,201 @@
+"""UDP 123 behind the firewalld of an EL9 host: open to whom it serves, live, after a reload and after a boot."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.cluster import wait_until
+from tests.lab.guarded import INSIDE, NETWORKS, OUTSIDE, answered, answers, guarded, reboot, state
+
+RULES = [
+    f'zone {{0}}: rule family="ipv{family}" source address="{network}" destination address="{anywhere}" '
+    'port port="123" protocol="udp" accept'
+    for family, network, anywhere in zip("46", NETWORKS, ("0.0.0.0/0", "::/0"), strict=True)
+]
+
+# What is done to a host that has just been installed, and the zone that gets the packets then.
+ZONES = {
+    "the zone that a fresh host has": ([], "public"),
+    "a default zone that drops": ([["--set-default-zone=drop"]], "drop"),
+    "a default zone that rejects": ([["--set-default-zone=block"]], "block"),
+    "the zone of the interface": (
+        [["--permanent", "--zone=internal", "--add-interface=eth0"], ["--zone=internal", "--add-interface=eth0"]],
+        "internal",
+    ),
+    "the zone of the sources": (
+        [
+            [*how, "--zone=work", f"--add-source={network}"]
+            for how in ([], ["--permanent"])
+            for network in ("10.0.0.0/25", "fd00:123::/64")
+        ],
+        "work",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    with guarded("el9") as host:
+        wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
+        yield host
+
+
+def command(host, *words: str) -> str:
+    return host.run(["firewall-cmd", *words]).check().out
+
+
+def zones(host) -> tuple[str, str, str]:
+    return tuple(
+        command(host, *how)
+        for how in (["--list-all-zones"], ["--permanent", "--list-all-zones"], ["--direct", "--get-all-rules"])
+    )
+
+
+@pytest.fixture
+def host(fresh):
+    """A host with firewalld as it was after its first boot."""
+    before = zones(fresh)
+    yield fresh
+    fresh.run(["nft", "delete", "table", "inet", "mine"])
+    fresh.run(["sh", "-c", "rm -f /etc/firewalld/zones/* /etc/firewalld/zones/.[a-z]*"]).check()
+    command(fresh, "--set-default-zone=public")
+    command(fresh, "--complete-reload")
+    assert zones(fresh) == before
+
+
+@pytest.mark.parametrize("case", ZONES)
+def test_open_to_whom_it_serves_live_after_a_reload_and_after_a_boot_and_closed_again(host, case):
+    preparation, zone = ZONES[case]
+    for words in preparation:
+        command(host, *words)
+    before = zones(host)
+    assert answers(host) == []
+
+    would = state(host, "opened", "test=True")
+    assert (would["result"], zones(host)) == (None, before), would["comment"]
+    done = state(host)
+    assert (done["result"], done["changes"]) == (True, would["changes"]), done["comment"]
+    added = {"added": [RULES[0].format(zone)], "removed": []}
+    assert done["changes"]["ipv4"] == done["changes"]["ipv4 saved"] == added
+    assert done["changes"]["ipv6"]["added"] == [RULES[1].format(zone)]
+    assert answers(host) == list(INSIDE)
+    again = state(host)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+
+    command(host, "--reload")
+    assert answers(host) == list(INSIDE)
+    reboot(host)
+    wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
+    assert answers(host) == list(INSIDE)
+    again = state(host)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+
+    gone = state(host, "absent")
+    assert gone["result"] is True, gone["comment"]
+    assert zones(host) == before
+    assert answers(host) == []
+    gone = state(host, "absent")
+    assert (gone["result"], gone["changes"]) == (True, {})
+
+
+def test_a_connection_that_is_open_lives_on_while_the_port_is_opened(host):
+    """Neither the opening nor the closing reloads: what was added to the live rules alone is still there."""
+    command(host, "--add-port=4460/tcp")
+    state(host)
+    state(host, "absent")
+    assert "4460/tcp" in command(host, "--list-ports")
+
+
+def test_who_is_no_longer_served_is_no_longer_let_in(host):
+    state(host)
+    moved = state(host, "opened", "networks=[10.0.0.192/26]")
+    assert moved["result"] is True, moved["comment"]
+    assert sorted(moved["changes"]) == ["ipv4", "ipv4 saved", "ipv6", "ipv6 saved"]
+    assert answers(host) == [OUTSIDE[0]]
+    state(host, "absent")
+
+
+def test_what_was_opened_live_alone_is_made_to_last(host):
+    state(host)
+    command(
+        host, "--permanent", "--zone=public", f"--remove-rich-rule={RULES[0].format('public')[len('zone public: ') :]}"
+    )
+    mended = state(host)
+    assert (mended["result"], list(mended["changes"])) == (True, ["ipv4 saved"])
+    state(host, "absent")
+
+
+REFUSING = {
+    "a rich rule that drops everything": [
+        ["firewall-cmd", '--add-rich-rule=rule family="ipv4" source address="0.0.0.0/0" drop']
+    ],
+    "a rich rule that drops the network": [
+        ["firewall-cmd", f'--add-rich-rule=rule family="ipv4" source address="{NETWORKS[0]}" drop']
+    ],
+    "a zone of these sources that drops": [["firewall-cmd", "--zone=drop", f"--add-source={NETWORKS[0]}"]],
+    "a chain of somebody's own": [
+        ["nft", "add", "table", "inet", "mine"],
+        ["nft", "add", "chain", "inet", "mine", "in", "{ type filter hook input priority 20 ; policy drop ; }"],
+    ],
+    "panic": [["firewall-cmd", "--panic-on"]],
+}
+
+
+@pytest.mark.parametrize("case", REFUSING)
+def test_it_is_red_where_something_else_keeps_them_out(host, case):
+    for words in REFUSING[case]:
+        host.run(words).check()
+    try:
+        would, done = state(host, "opened", "test=True"), state(host)
+        assert not answered(host, INSIDE[0])
+        assert (would["result"], done["result"]) == (False, False), done["comment"]
+    finally:
+        host.run(["firewall-cmd", "--panic-off"])
+        host.run(["nft", "delete", "table", "inet", "mine"])
+        state(host, "absent")
+
+
+def test_somebody_who_is_banned_stays_banned_and_is_told(host):
+    command(host, "--zone=drop", "--add-source=10.0.0.70")
+    done = state(host)
+    assert done["result"] is True
+    assert "may keep them out" in done["comment"]
+    assert answers(host) == [INSIDE[1]]
+    state(host, "absent")
+
+
+def test_a_rule_by_hand_counts_and_stays(host):
+    for how in ([], ["--permanent"]):
+        command(
+            host, *how, f'--add-rich-rule=rule family="ipv4" source address="{NETWORKS[0]}" service name="ntp" accept'
+        )
+    done = state(host, "opened", f"networks=[{NETWORKS[0]}]")
+    assert (done["result"], done["changes"]) == (True, {}), done["comment"]
+    gone = state(host, "absent")
+    assert gone["changes"] == {}
+    assert answers(host) == [INSIDE[0]]
+
+
+def test_what_is_open_wider_than_the_pillar_is_told(host):
+    command(host, "--add-service=ntp")
+    assert "zone public: service ntp" in state(host)["comment"]
+    state(host, "absent")
+
+
+def test_a_run_without_a_change_starts_two_programs(host):
+    state(host)
+    done = host.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
+    started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
+    # firewall-cmd is run by timeout(1)
+    assert [words.split()[0] for words in started] == ["/usr/sbin/nft", "timeout"], started
+    state(host, "absent")
+
+
+def test_a_firewalld_that_does_not_answer_is_red(host):
+    host.run(["systemctl", "kill", "--signal=STOP", "--kill-whom=main", "firewalld"]).check()
+    try:
+        done = state(host)
+        assert done["result"] is False
+        assert "cannot be read" in done["comment"] or "no answer" in done["comment"]
+    finally:
+        host.run(["systemctl", "kill", "--signal=CONT", "--kill-whom=main", "firewalld"]).check()

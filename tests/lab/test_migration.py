@@ -1,0 +1,264 @@
+"""A host whose daemon changes: by the pillar in both directions, and by an upgrade of its system in place.
+
+The hosts that change by the pillar are Debian's, where the packages of the two daemons exclude each other. Of a host that has
+both side by side (RHEL 7) the lab has none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.cluster import Cluster, Role, changed, failed, ready, wait_until
+from tests.lab.solo import PILLAR, apply, call, codes, set_pillar
+
+KINDS = ("modern", "debian13")
+SERVICE = {"ntpd": "ntpsec", "chrony": "chrony"}
+DRIFT = {"ntpd": "/var/lib/ntpsec/ntp.drift", "chrony": "/var/lib/chrony/chrony.drift"}
+OTHER = {"ntpd": "chrony", "chrony": "ntpd"}
+
+#: How much further off a healthy clock may be while its daemon changes than it was before, in seconds.
+WORSE_S = 0.005
+
+#: How far the frequency may be from that of the oscillator: chronyd measures it anew from its first packets on.
+NEAR_PPM = 10.0
+
+
+def pillar(daemon: str) -> dict:
+    return {**PILLAR, "daemon": daemon}
+
+
+def add(lab: Cluster, kind: str):
+    host = solo.add(lab, Role("node1", "10.0.0.71", kind), pillar=pillar("ntpd"))
+    if kind == "debian13":
+        host.settle()
+    return host
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def host(request):
+    """A host with ntpd by this tree."""
+    ready(kinds=KINDS)
+    with Cluster(master=False) as lab:
+        made = add(lab, request.param)
+        assert failed(apply(made)) == []
+        yield made
+
+
+def fast(host, daemon: str, ppm: float) -> None:
+    """Give the clock so much too fast an oscillator, and the daemon the knowledge of it: it has run for days, say."""
+    host.run(["service", SERVICE[daemon], "stop"]).check()
+    host.time.oscillator(ppm)
+    host.set_clock(0.0)
+    host.write(DRIFT[daemon], f"{ppm:.3f} 0.100\n" if daemon == "chrony" else f"-{ppm:.3f}\n")
+    host.run(["service", SERVICE[daemon], "start"]).check()
+    wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 60)
+
+
+def alone(host, daemon: str) -> None:
+    """Exactly one time daemon runs, and starts at boot; no other one ever does."""
+    names = host.run(["ps", "-eo", "comm="]).out.split()
+    assert set(names) & {"ntpd", "chronyd"} == {"ntpd" if daemon == "ntpd" else "chronyd"}
+    links = host.run(["sh", "-c", "ls /etc/rc[2-5].d/S* /etc/systemd/system/*.wants/*"]).out
+    there = [name for name, service in SERVICE.items() if re.search(rf"/(S\d\d)?{service}(\.service)?$", links, re.M)]
+    assert there == [daemon]
+
+
+class First:
+    """What the new daemon says first of the oscillator, in ppm too fast; it is asked all the time while the block lasts."""
+
+    ASK = {"ntpd": ["ntpq", "-c", "rv 0 frequency", "127.0.0.1"], "chrony": ["chronyc", "-n", "tracking"]}
+
+    def __init__(self, host, daemon: str) -> None:
+        self.host, self.daemon, self.ppm = host, daemon, None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self) -> None:
+        while self.ppm is None and not self.over.wait(0.2):
+            said = self.host.run(self.ASK[self.daemon]).out
+            if found := re.search(r"frequency=(\S+)", said):
+                self.ppm = -float(found.group(1))
+            elif found := re.search(r"Frequency +: (\S+) ppm (fast|slow)", said):
+                self.ppm = float(found.group(1)) * (1 if found.group(2) == "fast" else -1)
+
+    def __enter__(self) -> First:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.over.set()
+        self.thread.join()
+
+
+def predicted(states: list[dict]) -> list[tuple]:
+    """What test=True and the real run both say: which states change, and what; a difference of a new file is shown by one only."""
+    return [(one["__id__"], sorted(one["changes"]) if "file" not in one["state"] else None) for one in states
+            if one["changes"]]  # fmt: skip
+
+
+@pytest.mark.parametrize(("daemon", "ppm"), [("chrony", 50.0), ("ntpd", 30.0), ("chrony", 80.0)])
+def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notice(host, daemon, ppm):
+    fast(host, OTHER[daemon], ppm)
+    set_pillar(host, pillar(daemon))
+    before = host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out
+    said = apply(host, "test=True")
+    assert host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out == before
+    steps = host.time.counters["steps"]
+    with drilling.Watch(host) as watch, First(host, daemon) as first:
+        began = abs(host.clock_error())
+        done = apply(host)
+    worst = max(map(abs, watch.errors[host.name]))
+    print(
+        f"{host.platform} to {daemon}: clock {began * 1000:.2f} ms off before, {worst * 1000:.2f} ms at most in "
+        f"{len(watch.errors[host.name]) / 10:.0f} s; oscillator {ppm:+.0f} ppm, the daemon's first word {first.ppm}"
+    )
+    assert failed(done) == []
+    assert predicted(said) == predicted(done)
+    assert worst < began + WORSE_S and host.time.counters["steps"] == steps
+    assert abs(first.ppm - ppm) < NEAR_PPM
+    assert f"{DRIFT[daemon]} begins with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
+    # One sign for both.
+    assert abs(call(host, "ntpcluster.status")["frequency_ppm"] + ppm) < NEAR_PPM
+    alone(host, daemon)
+    again = apply(host)
+    assert (failed(again), changed(again)) == ([], [])
+    # ntpd may find its sources' first offsets too far apart for a while.
+    wait_until(lambda: call(host, "ntpcluster.status")["health"] == "ok", 60)
+
+
+def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_before(host):
+    now = "ntpd" if host.run(["pgrep", "-x", "ntpd"]).rc == 0 else "chrony"
+    set_pillar(host, pillar(OTHER[now]))
+    host.run(["mv", "/srv/apt", "/srv/apt.away"]).check()
+    before = host.run(["pgrep", "-x", "ntpd|chronyd"]).out
+    assert "ntp-is-installed" in failed(apply(host))
+    assert host.run(["pgrep", "-x", "ntpd|chronyd"]).out == before
+    alone(host, now)
+    host.run(["mv", "/srv/apt.away", "/srv/apt"]).check()
+    assert failed(apply(host)) == []
+    alone(host, OTHER[now])
+
+
+def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
+    """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
+    set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
+    assert failed(apply(host)) == []
+    host.write("/etc/init.d/othertimed", RIVAL, 0o755)
+    host.run(["cp", "/bin/sleep", "/usr/local/bin/ntpd"]).check()
+    host.run(["sh", "-c", "! command -v systemctl || systemctl daemon-reload"])
+    host.run(["update-rc.d", "othertimed", "defaults"]).check()
+    seen = call(host, "ntpcluster.status")
+    assert (seen["health"], codes(seen["problems"])) == ("degraded", ["rival-daemon"])
+    assert "othertimed starts at boot" in seen["problems"][0]["message"]
+    host.run(["service", "othertimed", "start"]).check()
+    seen = call(host, "ntpcluster.status")
+    assert (seen["health"], codes(seen["problems"])) == ("degraded", ["rival-daemon"])
+    assert re.match(r"ntpd \(pid \d+\) runs", seen["problems"][0]["message"])
+    done = apply(host)
+    assert (failed(done), changed(done)) == ([], ["no-other-time-daemon"])
+    assert call(host, "ntpcluster.status")["problems"] == []
+    host.run(["update-rc.d", "-f", "othertimed", "remove"])
+    host.run(["rm", "/etc/init.d/othertimed"])
+
+
+RIVAL = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides: othertimed
+# Required-Start:
+# Required-Stop:
+# Default-Start: 2 3 4 5
+# Default-Stop:
+### END INIT INFO
+file=/run/othertimed.pid
+case $1 in
+start) start-stop-daemon --start --background --make-pidfile --pidfile $file --exec /usr/local/bin/ntpd -- 600 ;;
+stop) start-stop-daemon --stop --oknodo --pidfile $file; rm -f $file ;;
+status) start-stop-daemon --status --pidfile $file ;;
+esac
+"""
+
+
+def belongings(host) -> dict:
+    """What a host must have back: packages, configuration, services."""
+    listed = "dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' | grep -E 'ntp|chrony|timesync'"
+    files = "find /etc/ntpsec /etc/chrony /etc/default -type f | sort | xargs md5sum; true"
+    return {
+        "packages": host.run(["sh", "-c", listed]).out.split("\n"),
+        "files": host.run(["sh", "-c", files]).out.split("\n"),
+        "services": {one: [call(host, f"service.{what}", one) for what in ("status", "enabled")]
+                     for one in SERVICE.values()},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("own", [True, False])
+def test_clean_gives_back_what_was_there_before_the_first_daemon(kind, own):
+    """`own`: the host had ntpsec before the tree came, with a configuration of its own; else it had no time daemon."""
+    ready(kinds=KINDS)
+    with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:
+        host = add(lab, kind)
+        if own:
+            host.run(["apt-get", "-qq", "install", "ntpsec"]).check()
+            host.run(["sh", "-c", "echo '# this site' >> /etc/ntpsec/ntp.conf"]).check()
+            host.run(["service", "ntpsec", "restart"]).check()
+        before = belongings(host)
+        assert failed(apply(host)) == []
+        for daemon in ("chrony", "ntpd", "chrony"):
+            set_pillar(host, pillar(daemon))
+            assert failed(apply(host)) == []
+        said = apply(host, "test=True", sls="ntp.clean")
+        done = apply(host, sls="ntp.clean")
+        assert failed(done) == []
+        assert [one["changes"] for one in said] == [one["changes"] for one in done]
+        after = belongings(host)
+        assert {key: (before[key], after[key]) for key in before if before[key] != after[key]} == {}
+        again = apply(host, sls="ntp.clean")
+        assert (failed(again), changed(again)) == ([], [])
+
+
+def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_cleaned():
+    """EL 6 with ntpd becomes EL 9 with chronyd.
+
+    Real: what the tree on EL 6 (Salt 3000.9) has written and kept, and the apply of EL 9's minion above it. Not real: the upgrade
+    itself. The files of the one host are laid into the other; packages and services of EL 6 are as gone as an upgrade leaves
+    them, and nothing of EL 6 beside these files is there.
+    """
+    ready(kinds=("el6", "el9"))
+    with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:
+        old = solo.add(lab, Role("old", "10.0.0.72", "el6"))
+        new = solo.add(lab, Role("new", "10.0.0.73", "el9"))
+        new.settle()
+        assert failed(apply(old)) == []
+        kept = json.loads(old.read("/var/lib/ntpcluster/origin.json"))
+        copies = {path: facts["copy"] for path, facts in kept["files"].items() if facts["existed"]}
+        assert "/etc/ntp.conf" in copies and {"ntp", "ntpdate"} <= set(kept["packages"])
+        old.write("/var/lib/ntp/drift", "-50.000\n")
+        for path in ["/var/lib/ntpcluster", "/var/lib/ntp", *kept["files"]]:
+            source, target = (Path(f"/proc/{one.pid}/root{path}") for one in (old, new))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, dirs_exist_ok=True)
+            elif source.exists():
+                shutil.copy2(source, target)
+        new.time.oscillator(50.0)
+        said = apply(new, "test=True")
+        done = apply(new)
+        assert failed(done) == []
+        assert predicted(said) == predicted(done)
+        assert "/var/lib/chrony/drift begins with the drift of /var/lib/ntp/drift" in str(done)
+        assert abs(call(new, "ntpcluster.status")["frequency_ppm"] + 50.0) < NEAR_PPM
+        again = apply(new)
+        assert (failed(again), changed(again)) == ([], [])
+        assert call(new, "ntpcluster.status")["health"] == "ok"
+        original = {path: new.read(f"/var/lib/ntpcluster/{copy}") for path, copy in copies.items()}
+        cleaned = apply(new, sls="ntp.clean")
+        assert failed(cleaned) == []
+        assert {path: new.read(path) for path in copies} == original

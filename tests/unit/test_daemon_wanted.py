@@ -1,0 +1,121 @@
+"""Which daemon a host shall have, and what is refused because its platform or its daemon has it not."""
+
+import copy
+
+import pytest
+
+from _modules import ntpcluster_build as build
+from _modules import ntpcluster_misfits as misfits
+from tests.unit.test_validate import DEFAULTS, PLATFORMS
+
+SOURCES = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+TIERS = {"top": {"match": "ntp*", "sources": SOURCES}, "rest": {"match": "*", "sources": SOURCES}}
+#: What a host of RHEL 6 is to both daemons; it has one of them.
+EL6, EL9 = (dict(PLATFORMS[name], name=name) for name in ("RedHat-6", "RedHat-9"))
+BOTH = dict(EL6, name="Both-1", daemons={**EL6["daemons"], **EL9["daemons"]})
+
+
+def pillar(site=None, **top):
+    tiers = copy.deepcopy(TIERS)
+    tiers["top"].update(top)
+    return {"tiers": tiers, **({"daemon": site} if site else {})}
+
+
+def host(name):
+    return {"id": name, "names": [name], "addresses": ["10.0.0.7"], "matches": {"top": name[:3] == "ntp", "rest": True}}
+
+
+def told(pillar, platform, name="ntp1"):
+    found = misfits.doubts(pillar, DEFAULTS, platform, host(name))
+    return [(one["level"], one["key"], one["message"]) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("site", "top", "daemons"),
+    [
+        (None, {}, ("ntpd", "ntpd")),
+        ("chrony", {}, ("chrony", "chrony")),
+        (None, {"daemon": "chrony"}, ("chrony", "ntpd")),
+        ("chrony", {"daemon": "ntpd"}, ("ntpd", "chrony")),
+        # A tier's null is each platform's own.
+        ("chrony", {"daemon": None}, ("ntpd", "chrony")),
+    ],
+)
+def test_the_word_of_the_tier_counts_before_that_of_the_site(site, top, daemons):
+    for name, daemon in zip(("ntp1", "node1"), daemons, strict=True):
+        made = build.build(pillar(site, **top), DEFAULTS, BOTH, host(name))
+        assert made["platform"]["daemon"] == daemon
+        assert told(pillar(site, **top), BOTH, name) == []
+
+
+def test_the_first_tier_from_the_top_says_it():
+    """Two matchers find the host: the tier whose member it is counts, in whatever order they stand."""
+    tiers = {
+        "low": {"match": "n*", "follows": "high", "daemon": "ntpd"},
+        "high": {"match": "ntp*", "sources": SOURCES, "daemon": "chrony"},
+    }
+    for names in (["low", "high"], ["high", "low"]):
+        given = {"tiers": {name: tiers[name] for name in names}}
+        assert build.daemon(given, DEFAULTS, {"low": True, "high": True}) == "chrony"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None, [], {}, {"tiers": None}, {"tiers": {"top": None}}, {"tiers": {3: {"match": "*"}}, "daemon": ["chrony"]},
+        {"tiers": {"top": {"match": "*", "daemon": {}}}}, {"tiers": {"top": {"match": "*", "follows": ["top"]}}},
+        {"tiers": {"top": {"match": "*", "follows": "top"}}}, {"tiers": {"top": {"match": "*", "follows": "nobody"}}},
+    ],
+)  # fmt: skip
+def test_a_pillar_that_is_not_judged_yet_names_no_daemon(broken):
+    assert build.daemon(broken, DEFAULTS, {"top": True}) is None
+
+
+def test_a_loop_of_tiers_ends():
+    tiers = {name: {"match": "*", "follows": other, "daemon": "ntpd"} for name, other in (("a", "b"), ("b", "a"))}
+    assert build.daemon({"tiers": tiers}, DEFAULTS, {"a": True, "b": None}) == "ntpd"
+
+
+def test_a_daemon_that_the_platform_has_not_got_is_refused():
+    ((level, key, message),) = told(pillar("chrony"), EL6)
+    assert (level, key) == ("error", "ntp:daemon")
+    assert message == (
+        "is not to be had on RedHat-6, the platform of this host, ntp1, which can have ntpd. Write null here or in "
+        "ntp:tiers:top:daemon, for each platform's own, or name one of these there"
+    )
+    assert told(pillar("chrony"), EL9) == []
+    # Each of the ways out that it names.
+    assert (
+        told(pillar(), EL6)
+        == told(pillar("chrony", daemon=None), EL6)
+        == told(pillar("chrony", daemon="ntpd"), EL6)
+        == []
+    )
+
+
+def test_a_daemon_of_a_tier_that_the_platform_has_not_got_is_refused_in_that_tier():
+    ((level, key, message),) = told(pillar("chrony", daemon="ntpd"), EL9)
+    assert (level, key) == ("error", "ntp:tiers:top:daemon")
+    assert message.startswith("is not to be had on RedHat-9, the platform of this host, ntp1, which can have chrony. ")
+    assert told(pillar("chrony", daemon="ntpd"), EL9, "node1") == []
+
+
+@pytest.mark.parametrize(
+    ("platform", "number"),
+    [(EL6, 1), (dict(EL9, daemons={"chrony": dict(EL9["daemons"]["chrony"], nts=False)}), 1), (EL9, 0)],
+)
+def test_nts_is_refused_where_the_daemon_has_it_not(platform, number):
+    given = pillar(
+        sources=["192.0.2.1", {"address": "nts.example", "nts": True}, {"address": "192.0.2.3", "nts": False}]
+    )
+    found = [one for one in told(given, platform) if one[0] == "error"]
+    assert [(level, key) for level, key, _ in found] == [("error", "ntp:tiers:top:sources:1:nts")] * number
+    assert all("is not to be had with" in message and "a tier of their own" in message for _, _, message in found)
+    # Of another tier's sources this host asks nobody.
+    assert [one for one in told(given, platform, "node1") if one[0] == "error"] == []
+
+
+def test_a_source_with_nts_says_so_in_its_line():
+    given = pillar(sources=[{"address": "nts.example", "nts": True, "maxpoll": 8}])
+    (source,) = build.build(given, DEFAULTS, EL9, host("ntp1"))["sources"]
+    assert source["nts"] is True and source["line"] == "server nts.example iburst maxpoll 8 nts"

@@ -1,0 +1,32 @@
+"""A host's status in one line."""
+
+import pytest
+
+from _modules.ntpcluster_problems import REMEDIES, in_order, problem
+from _modules.ntpcluster_summary import summary
+
+WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "problems": []}
+DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None}
+
+
+def test_a_host_that_is_well_says_whom_it_follows_and_how_closely():
+    assert summary(WELL) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms"
+
+
+def test_what_is_unknown_is_left_out():
+    assert summary(dict(DEAD, problems=[])) == "stopped, follows nobody"
+
+
+@pytest.mark.parametrize("code", [code for code, _ in REMEDIES])
+def test_the_first_problem_stands_behind_with_its_remedy_and_the_others_are_counted(code):
+    first = in_order([problem(code, "something is seen")], {"service": "ntpd", "conf": "/etc/ntp.conf"})
+    line = summary(dict(DEAD, problems=first))
+    assert line == f"stopped, follows nobody | {code}: something is seen | {first[0]['remedy']}"
+    assert summary(dict(DEAD, problems=first * 3)) == line + " (and 2 more)"
+
+
+def test_it_is_one_line_whatever_a_program_said():
+    found = in_order([problem("daemon-silent", "ntpq said:\n  timed out\r\n")], {})
+    assert summary(dict(DEAD, problems=found)).splitlines() == [
+        "stopped, follows nobody | daemon-silent: ntpq said: timed out | " + found[0]["remedy"]
+    ]
