@@ -350,8 +350,9 @@ def firewall():
     """
     Compare this host's firewall with the networks that are to reach UDP 123. Changes nothing.
 
-    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of iptables-save:
+    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of what guards the host:
 
+    * ``guard``: ``firewalld``, ``ufw``, ``nft``, ``iptables``, or None where nothing keeps anybody out
     * ``running``: is there a firewall that keeps anybody out
     * ``networks``: those of this family
     * ``present``, ``missing``, ``stale``: rules that are there in any spelling; needed; ours, but not wanted
@@ -361,7 +362,8 @@ def firewall():
     * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how the live rules are saved on this platform
-    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``}; ``file`` is None when no saved file has a filter table
+    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``} of the rules that the next boot loads; ``file`` is None when
+      no file keeps them
 
     ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
     kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.

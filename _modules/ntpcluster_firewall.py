@@ -184,7 +184,12 @@ def _lives(firewalls, nft):
     made = [family for family, table, chain in hooked if table != "nat" and chain.isupper()]
     lives = {}
     for family, data in firewalls.items():
-        unused = nft and not data.get("lock") and NFT_FAMILIES[family] not in made and not _older_tables(family)
+        older = nft and _older_tables(family)
+        if older and not salt.utils.path.which(data["save_command"]):
+            missing = "the kernel has tables of iptables, and {} is not installed".format(data["save_command"])
+            lives[family] = dict(NOTHING, error=missing)
+            continue
+        unused = nft and not data.get("lock") and NFT_FAMILIES[family] not in made and not older
         lives[family] = dict(NOTHING) if unused else _live(data)
     return lives
 

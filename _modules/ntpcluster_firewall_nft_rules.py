@@ -190,19 +190,18 @@ def saved(program, text, wanted):
         [line, ...] that it is to have, as ``file`` from ``ntpcluster_firewall_nft_rules.survey``
 
     Returns {``boots``: do the rules of the file, with ours, come with the next boot, ``text``: the new text, ``missing``,
-    ``stale``: {family: [line of ours, ...]}}. Where the file does not take them, or no service loads it, none is missing.
+    ``stale``: {family: [line of ours, ...]}}. Where the file does not take them, or no service loads it, it is to have none.
     """
     if text is None:
         return {"boots": False, "missing": _families([]), "stale": _families([]), "text": text}
     have = [line for line in text.split("\n") if _ours(line)]
+    # The table of the line has to be the file's own, now and whenever somebody has changed it: else nothing at all of
+    # the file would be loaded.
     boots = bool(glob.glob(ENABLED))
-    missing = [line for line in wanted if line not in have] if boots else []
-    if missing:
-        # The table of the line has to be the file's own, or nothing at all of the file would be loaded.
+    if boots and wanted:
         boots = _nft(program, ["-c"], "flush ruleset\n" + _edit(text, wanted))["retcode"] == 0
-        missing = missing if boots else []
-    stale = [line for line in have if line not in wanted]
-    keep = [line for line in wanted if line in have or line in missing]
+    keep = wanted if boots else []
+    missing, stale = [line for line in keep if line not in have], [line for line in have if line not in keep]
     return {"boots": boots, "missing": _families(missing), "stale": _families(stale), "text": _edit(text, keep)}
 
 

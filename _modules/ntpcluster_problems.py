@@ -30,7 +30,7 @@ REMEDIES = (
     ("authentication", "the key in {keys_file} differs from the server's, or is missing here or there"),
     ("loop", "two hosts follow each other: let each tier follow the one above only"),
     ("upstream-unsynchronized", "set the time right on the source first: it answers, but has no time itself"),
-    ("unreachable", "see that its daemon runs, has the time and may tell us (chronyd: allow), that UDP 123 is open, and the route"),
+    ("unreachable", "see that its daemon runs, has the time, may tell us (restrict, allow), that UDP 123 is open, and the route"),
     ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
     ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
     ("orphan", "nothing disciplines this clock: restore a real source upstream"),

@@ -229,6 +229,7 @@ def guard(platform, **called):
             stdin=subprocess.PIPE,
             stdout=nowhere,
             stderr=nowhere,
+            env=dict(os.environ, **__salt__["ntpcluster_program.environment"]()),
             preexec_fn=os.setsid,  # noqa: PLW1509 (Python 2.7 has no start_new_session)
             close_fds=True,
         )

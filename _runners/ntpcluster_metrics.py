@@ -4,8 +4,8 @@ Internal. The cluster's figures for Prometheus, in the text format that node_exp
 Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. What each metric means
 is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml`` has the alerts.
 
-A large cluster has a million samples. They are written one by one: prometheus_client would make an object of each
-sample, and a text of all of them, before the first one is written. Format:
+A large cluster has a million samples. One metric is written after the other: prometheus_client would make an object of
+each sample, and a text of all of them, before the first one is written. Format:
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
@@ -49,7 +49,7 @@ def write(path, tgt, tgt_type, timeout):
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
     view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-    return dict(__salt__["ntpcluster_publish.publish"](path, lines(view)), hosts=len(view["hosts"]))
+    return dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -60,12 +60,11 @@ def write(path, tgt, tgt_type, timeout):
 Family = collections.namedtuple("Family", ("name", "meaning", "samples"))
 
 
-def lines(view):
-    """The view in Prometheus' text format, line by line, as bytes."""
-    for family in families(view):
-        yield f"# HELP {family.name} {family.meaning}\n# TYPE {family.name} gauge\n".encode()
-        for labels, figure in family.samples:
-            yield f"{family.name}{labels} {float(figure)!r}\n".encode()
+def parts(view):
+    """The view in Prometheus' text format, as bytes, metric by metric."""
+    for name, meaning, samples in families(view):
+        lines = [f"{name}{labels} {float(figure)!r}\n" for labels, figure in samples]
+        yield "".join([f"# HELP {name} {meaning}\n# TYPE {name} gauge\n", *lines]).encode()
 
 
 def families(view):

@@ -4,6 +4,8 @@ one server.
 """
 
 import collections
+import itertools
+import operator
 import re
 
 # The loader offers these alone.
@@ -120,17 +122,16 @@ def _disagreements(hosts, _tiers_):
             if peer["host"] and peer["heard"] and (peer["stratum"] or 16) < 16
             and peer["offset_ms"] is not None and peer["delay_ms"] is not None
         ]  # fmt: skip
-        for number, one in enumerate(seen):
-            for other in seen[number + 1 :]:
-                if one["host"] == other["host"]:
-                    continue
-                first, second = sorted((one, other), key=lambda peer: peer["host"])
-                doubt = (abs(one["delay_ms"]) + abs(other["delay_ms"])) / 2.0
-                pair = (first["host"], second["host"])
-                if pair not in sharpest or doubt < sharpest[pair][1]:
-                    sharpest[pair] = (first["offset_ms"] - second["offset_ms"], doubt, host["id"])
+        seen.sort(key=operator.itemgetter("host"))
+        for first, second in itertools.combinations(seen, 2):
+            doubt = (abs(first["delay_ms"]) + abs(second["delay_ms"])) / 2.0
+            pair = (first["host"], second["host"])
+            if pair not in sharpest or doubt < sharpest[pair][1]:
+                sharpest[pair] = (first["offset_ms"] - second["offset_ms"], doubt, host["id"])
     found = []
     for (first, second), (difference, doubt, witness) in sharpest.items():
+        if first == second:
+            continue
         bound = min(_limit(hosts[first]), _limit(hosts[second]))
         if abs(difference) - doubt > bound:
             ahead, behind = (first, second) if difference > 0 else (second, first)

@@ -49,20 +49,6 @@ LAST_FOUR = 0x0F
 FOLLOWED = ("system_peer", "pps")
 SURVIVORS = (*FOLLOWED, "candidate", "backup", "excess", "outlier")
 
-NUMBERS = (
-    "offset_ms",
-    "jitter_ms",
-    "root_delay_ms",
-    "root_dispersion_ms",
-    "frequency_ppm",
-    "max_offset_ms",
-)
-WHOLE = ("stratum", "expected_stratum", "level")
-WORDS = ("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv")
-PEER_NUMBERS = ("offset_ms", "delay_ms", "jitter_ms", "when_s", "poll_s")
-PEER_WHOLE = ("stratum", "reach")
-PEER_WORDS = ("remote", "address", "refid", "condition", "tally", "type", "last_event")
-
 
 def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
     """
@@ -172,7 +158,7 @@ def _whole(value):
 
 def _word(value):
     """A text that is not empty, fit to be shown; else None."""
-    return sys.intern(printable(str(value))) if isinstance(value, str) and value else None
+    return sys.intern(printable(value)) if isinstance(value, str) and value else None
 
 
 def _words(value):
@@ -203,6 +189,20 @@ def _list(value):
     return value if isinstance(value, (list, tuple)) else []
 
 
+#: What a row takes from a status as it is, and what a row of its table of sources takes, each with its reader.
+OF_HOST = {
+    **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv"), _word),
+    **dict.fromkeys(("stratum", "expected_stratum", "level"), _whole),
+    **dict.fromkeys(("offset_ms", "jitter_ms", "root_delay_ms", "root_dispersion_ms"), _number),
+    **dict.fromkeys(("frequency_ppm", "max_offset_ms"), _number),
+}
+OF_PEER = {
+    **dict.fromkeys(("remote", "address", "refid", "condition", "tally", "type", "last_event"), _word),
+    **dict.fromkeys(("stratum", "reach"), _whole),
+    **dict.fromkeys(("offset_ms", "delay_ms", "jitter_ms", "when_s", "poll_s"), _number),
+}
+
+
 def _host(name, value, answered=True):
     """One host's row, whatever it returned."""
     said = _mapping(value)
@@ -217,9 +217,7 @@ def _host(name, value, answered=True):
     host = {"id": printable(str(name)), "answered": answered, "health": health, "severity": HEALTH[health], "why": why}
     host["synchronized"] = bool(said.get("synchronized"))
     host["deployed"] = _flag(said.get("deployed"))
-    host.update({key: _word(said.get(key)) for key in WORDS})
-    host.update({key: _whole(said.get(key)) for key in WHOLE})
-    host.update({key: _number(said.get(key)) for key in NUMBERS})
+    host.update({key: read(said.get(key)) for key, read in OF_HOST.items()})
     host["addresses"] = _words(said.get("addresses"))
     host["planned"] = _words(said.get("planned"))
     host["planned_addresses"] = [text for text in host["planned"] if _is_address(text)]
@@ -243,9 +241,7 @@ def _host(name, value, answered=True):
 
 def _peer(said):
     """One row of a host's table of sources."""
-    peer = {key: _word(said.get(key)) for key in PEER_WORDS}
-    peer.update({key: _whole(said.get(key)) for key in PEER_WHOLE})
-    peer.update({key: _number(said.get(key)) for key in PEER_NUMBERS})
+    peer = {key: read(said.get(key)) for key, read in OF_PEER.items()}
     peer["address"] = peer["address"] or peer["remote"]
     peer["followed"] = peer["condition"] in FOLLOWED
     peer["heard"] = bool((peer["reach"] or 0) & LAST_FOUR)

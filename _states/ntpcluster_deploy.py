@@ -56,30 +56,18 @@ def installed(name):
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
-        package, mend = plan["package"], plan["platform"]["package_mend"]
-        missing = _missing(plan)
+        package, missing = plan["package"], _missing(plan)
         if not missing:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         leaving = _leaving(plan)
         gone = sorted(set(owner for service in leaving for owner in __salt__["ntpcluster_service.packages"](service)))
-        carried = ""
-        if not __opts__["test"]:
-            _remember_packages(_absent(package["names"]), gone)
-            for service, was in leaving.items():
-                __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
-                __salt__["service.disable"](service)
-            carried = __salt__["ntpcluster_drift.carry"](plan["platform"])
-        ret = _install(name, package)
-        if ret["result"] is False and mend and mend["when"] in ret["comment"] and not __opts__["test"]:
-            for argv in mend["run"]:
-                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+        if __opts__["test"]:
             ret = _install(name, package)
+        else:
+            _remember_packages(_absent(package["names"]), gone)
+            ret = _take_over(name, plan, leaving)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    if ret["result"] is False:
-        for service in [service for service, was in leaving.items() if was["enabled"]]:
-            if __salt__["service.status"](service):
-                __salt__["service.enable"](service)
     if ret["result"] is not None:
         # What came along as a dependency goes again with the rest.
         new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
@@ -91,7 +79,30 @@ def installed(name):
         )
     if ret["result"] is None:
         ret["changes"].update((one, {"old": __salt__["pkg.version"](one), "new": ""}) for one in gone)
-    return dict(ret, name=name, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
+    return dict(ret, name=name)
+
+
+def _take_over(name, plan, leaving):
+    """
+    The installation itself. ``leaving``: the daemons whose place it takes; one that is still there afterwards, as nothing could
+    be installed, starts at boot as before.
+    """
+    mend = plan["platform"]["package_mend"]
+    carried = __salt__["ntpcluster_drift.carry"](plan["platform"])
+    for service, was in leaving.items():
+        __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
+        __salt__["service.disable"](service)
+    try:
+        ret = _install(name, plan["package"])
+        if ret["result"] is False and mend and mend["when"] in ret["comment"]:
+            for argv in mend["run"]:
+                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+            ret = _install(name, plan["package"])
+    finally:
+        for service, was in leaving.items():
+            if was["enabled"] and __salt__["service.status"](service):
+                __salt__["service.enable"](service)
+    return dict(ret, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
 
 
 def _remember_packages(new, gone=()):
@@ -174,6 +185,12 @@ def _fetched(sources):
             )
         fetched.append({source["name"]: path})
     return fetched
+
+
+def _package_enables(plan):
+    """Whether the installation of the plan's packages has the daemon start at boot, and does not start it."""
+    platform = plan["platform"]
+    return platform["package_enables_service"] and not platform["package_starts_service"] and bool(_missing(plan))
 
 
 def file(
@@ -306,6 +323,8 @@ def _running(name, restart):
         if __opts__["test"]:
             if _package_starts(plan):
                 changes = {"restarted": "the configuration has changed"}
+            elif _package_enables(plan):
+                changes.pop("enabled", None)
             return _result(name, None, changes, "{0} would be brought up".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)

@@ -36,8 +36,8 @@ def _remarks(report, changes):
             remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
         if found["running"] and found["networks"] and not saved:
             remarks.append(
-                "The rules last until the next boot, or until another program loads its own (ufw reload). To make "
-                "them last: {}; with ufw, add them there.".format(found["keep"] or "save them")
+                "The rules last until the next boot, or until another program loads its own. To make them last: "
+                "{}.".format(found["keep"] or "save them")
             )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:

@@ -12,6 +12,8 @@ MINUTES = {
     "test_drills_liars": 10,
     "test_drills_failover": 9,
     "test_drills_kill": 9,
+    "test_drills_migration": 9,
+    "test_migration": 9,
     "test_operating_view": 8,
     "test_operating_alarms": 7,
     "test_states": 8,

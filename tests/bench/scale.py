@@ -8,8 +8,8 @@ Salt's own client gets it. What carries it to the master, Salt's transport and i
 
 from __future__ import annotations
 
-import contextlib
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import salt.client
+import salt.config
+import salt.loader
+
+from tests.functional.browser import chromium
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
@@ -26,7 +31,8 @@ RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text
 #: Hosts of the two tiers above the clients, and how many of them each client asks.
 TOP, RELAYS, SOURCES = 4, 40, 4
 RUNS = 5
-FUNCTIONS = ("tree", "metrics", "report")
+#: The functions, and what each one writes.
+FILES = {"tree": "tree.txt", "metrics": "figures.prom", "report": "page.html"}
 
 
 def cluster(hosts: int) -> Iterator[tuple[str, Any]]:
@@ -69,84 +75,119 @@ def _host(number: int, tier: str, follows: str | None, sources: list[str]) -> di
     return said
 
 
-def write(path: Path, hosts: int) -> None:
-    """A file of the returns, each packed by itself as on Salt's bus."""
-    with path.open("wb") as stream:
-        for each in cluster(hosts):
-            stream.write(msgpack.packb(each))
-
-
-#: One function of the runners in a process of its own, so that the memory measured is its alone.
-ONE = """
-import json, os, resource, sys
-import msgpack, salt.client, salt.config, salt.loader
-
-returns, function, path, runners, root = sys.argv[1:]
-
 class Client:
-    '''Salt's client with the minions' returns from a file instead of the bus.'''
-    def run_job(self, *words, **how):
-        with open(returns, "rb") as stream:
-            return {"jid": "1", "minions": [name for name, _ in msgpack.Unpacker(stream)]}
-    def get_iter_returns(self, jid, minions, **how):
-        with open(returns, "rb") as stream:
+    """
+    Stands for Salt's client, `salt.client.get_local_client`: the returns are read from a file, one after the other,
+    packed as on Salt's bus. It differs in that nobody is waited for and that no bus is read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run_job(self, *words: Any, **how: Any) -> dict[str, Any]:
+        return {"jid": "1", "minions": (self.folder / "minions").read_text().split()}
+
+    def get_iter_returns(self, *words: Any, **how: Any) -> Iterator[dict[str, Any]]:
+        with (self.folder / "returns").open("rb") as stream:
             for name, said in msgpack.Unpacker(stream):
                 if said is not None:
                     yield {name: {"ret": said}}
-    def destroy(self):
+
+    def destroy(self) -> None:
         pass
 
-salt.client.get_local_client = lambda conf: Client()
-opts = salt.config.master_config(None)
-opts.update(cachedir=path + ".cache", extension_modules=path + ".cache/none", runner_dirs=[runners])
-opts.update(file_roots={"base": [root + "/salt"]})
-call = salt.loader.runner(opts)["ntpcluster." + function]
-def used():
+
+def write(folder: Path, hosts: int) -> None:
+    """What `Client` reads."""
+    names = []
+    with (folder / "returns").open("wb") as stream:
+        for name, said in cluster(hosts):
+            names.append(name)
+            stream.write(msgpack.packb((name, said)))
+    (folder / "minions").write_text("\n".join(names))
+
+
+def used() -> float:
+    """Seconds of CPU of this process: others on the machine make them no more, or hardly."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     return spent.ru_utime + spent.ru_stime
-began = used()
-if function == "tree":
-    data = call()["data"].encode()
-    with open(path, "wb") as stream:
-        stream.write(data)
-else:
-    data = call(path=path)
-# Not ru_maxrss: a process begins with the peak of the one that started it.
-peak = int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
-print(json.dumps({"seconds": used() - began, "mb": peak, "bytes": os.path.getsize(path)}))
-"""
 
 
-def run(returns: Path, function: str, path: Path) -> dict[str, float]:
-    """Seconds of CPU, peak of memory in MB, and bytes of what it wrote."""
-    words = [sys.executable, "-c", ONE, returns, function, path, ROOT / "_runners", ROOT]
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+def alone(folder: str, function: str, path: str) -> None:
+    """Run one function, in a process that does nothing else, and print the figures as JSON."""
+    salt.client.get_local_client = lambda conf: Client(Path(folder))
+    opts = salt.config.master_config(None)
+    opts.update(cachedir=folder, extension_modules=f"{folder}/none", runner_dirs=[str(ROOT / "_runners")])
+    opts.update(file_roots={"base": [str(ROOT / "salt")]})
+    call = salt.loader.runner(opts)[f"ntpcluster.{function}"]
+    began = used()
+    if function == "tree":
+        Path(path).write_text(call()["data"])
+    else:
+        assert call(path=path)["bytes"]
+    # Not ru_maxrss: a process begins with the peak of the one that started it.
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+    print(json.dumps({"seconds": used() - began, "mb": peak, "bytes": Path(path).stat().st_size}))
+
+
+def run(folder: Path, function: str, path: Path) -> dict[str, float]:
+    """Seconds of CPU, peak of memory in MB, and bytes of what one function wrote."""
+    words = [sys.executable, "-c", "import sys; from tests.bench.scale import alone; alone(*sys.argv[1:])"]
+    done = subprocess.run([*words, folder, function, path], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
+#: What a reader does with the table: each column both ways, and some words, from those of all hosts to those of none.
+CLICKS = [
+    f"document.querySelectorAll('#table thead button')[{column}].click()" for column in range(9) for _ in range(2)
+]
+FIND = "(e => {{ e.value = '{}'; e.dispatchEvent(new Event('input')) }})(document.getElementById('text'))"
+WORDS = [FIND.format(words) for words in ("node", "node4", "relay7 node49", "unsynchronized", "no such host", "")]
+
+
+def page(path: Path) -> dict[str, float]:
+    """Milliseconds of CPU of the page's own thread in Chromium: to open it, and the most that a sort and a search took."""
+    with chromium() as browser:
+        browser.screen(1200, 900)
+        browser.ask("Performance.enable", timeDomain="threadTicks")
+
+        def spent() -> float:
+            metrics = browser.ask("Performance.getMetrics")["metrics"]
+            return 1000 * next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
+        def took(action: str) -> float:
+            before = spent()
+            # Asking for a height has the page laid out.
+            browser.run(f"{action}; document.body.offsetHeight")
+            return spent() - before
+
+        browser.open(path)
+        return {"open": spent(), "sort": max(map(took, CLICKS)), "find": max(map(took, WORDS))}
+
+
 def spread(figures: list[float], digits: int = 1) -> str:
     """Median and range."""
     middle, low, high = statistics.median(figures), min(figures), max(figures)
-    return f"{middle:8.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+    return f"{middle:8,.{digits}f} ({low:,.{digits}f}-{high:,.{digits}f})"
 
 
 def main(hosts: int = 50000, runs: int = RUNS) -> None:
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        write(folder / "returns", hosts)
-        print(f"== the master's runners, {hosts:,} hosts with {SOURCES} sources each, {runs} runs: median (range)")
-        found: dict[str, list[dict[str, float]]] = {function: [] for function in FUNCTIONS}
+    print(f"== the master's runners, {hosts:,} hosts with {SOURCES} sources each, {runs} runs: median (range)")
+    figures: dict[str, list[dict[str, float]]] = {function: [] for function in (*FILES, "page")}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, hosts)
         for _ in range(runs):
-            for function in FUNCTIONS:
-                found[function].append(run(folder / "returns", function, folder / f"{function}.{ENDINGS[function]}"))
-        for function, each in found.items():
-            seconds, mb = (spread([one[key] for one in each]) for key in ("seconds", "mb"))
-            print(f"{function:8}{seconds} s of CPU {mb} MB of memory {each[0]['bytes'] / 1e6:8.1f} MB written")
-
-
-ENDINGS = {"tree": "txt", "metrics": "prom", "report": "html"}
+            for function, file in FILES.items():
+                figures[function].append(run(folder, function, folder / file))
+            figures["page"].append(page(folder / FILES["report"]))
+    opened = figures.pop("page")
+    for function, each in figures.items():
+        seconds, mb = (spread([one[key] for one in each]) for key in ("seconds", "mb"))
+        print(f"{function:8}{seconds} s of CPU {mb} MB of memory {each[0]['bytes'] / 1e6:8.1f} MB written")
+    print("page    ", *(f"{does} {spread([one[does] for one in opened], 0)} ms of CPU " for does in opened[0]))
 
 
 if __name__ == "__main__":

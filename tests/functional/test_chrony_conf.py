@@ -157,7 +157,8 @@ def test_a_directive_that_a_platforms_chronyd_does_not_know_is_not_written(tmp_p
     """EL7's is of 3.4. That one cannot be had here: 4.3 reads the file, and knows what 3.4 knows."""
     keyed = {"address": "192.0.2.1", "key": 7}
     pillar = changed(server={"sources": [keyed, "192.0.2.2"]}, keys={7: {"type": "SHA1", "secret": SECRET}})
-    platform = {**ntpcluster_daemon.platform(ENTRIES[name], "chrony"), "name": name}
+    entry = ENTRIES[name]
+    platform = {**entry, **ntpcluster_daemon.platform(entry, "chrony"), "name": name}
     lines = written(tmp_path, plan_of(pillar, platform=platform))
     assert "keyfile /etc/chrony.keys" in lines
     assert [line for line in lines if line.startswith("authselectmode")] == told

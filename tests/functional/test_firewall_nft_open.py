@@ -98,7 +98,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
     modern.calls.clear()
     again = states.opened("open", networks=TWO)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
-    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft"]
+    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one checks the file
 
     nft_load(modern, boots.read_text())
     assert answers(modern) == [INSIDE, INSIDE6]
@@ -168,6 +168,22 @@ def test_a_file_that_does_not_have_the_chain_is_left_alone_and_that_is_told(mode
     assert "last until the next boot" in ret["comment"]
     assert boots.read_text() == text
     assert answered(modern, INSIDE)
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_a_file_whose_chain_somebody_has_renamed_loses_our_line_as_it_would_not_load(modern, boots):
+    text = "flush ruleset\n" + chain("inet", "filter", "policy drop")
+    boots.write_text(text)
+    nft_load(modern, text)
+    states.opened("open")
+    renamed = boots.read_text().replace("chain input", "chain inbound")
+    boots.write_text(renamed)
+    assert modern.run("nft", "-c", "-f", str(boots), check=False).returncode != 0
+    ret = states.opened("open")
+    assert (ret["result"], list(ret["changes"])) == (True, ["ipv4 saved"])
+    assert "last until the next boot" in ret["comment"]
+    assert boots.read_text() == text.replace("chain input", "chain inbound")
+    assert modern.run("nft", "-c", "-f", str(boots)).returncode == 0
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)

@@ -180,12 +180,24 @@ def test_closing_the_last_rule_of_a_chain_is_no_error(host):
     assert host.lines() == []
 
 
-def test_a_host_without_iptables_has_no_firewall(host):
+def test_a_host_without_iptables_has_no_firewall(host, monkeypatch):
     platform = host.platform
     for family in ("ipv4", "ipv6"):
+        host.load("*filter\n:INPUT ACCEPT\nCOMMIT\n", "iptables" if family == "ipv4" else "ip6tables")
         platform["firewall"][family].update(save_command="no-such-save", file="/nonexistent")
+    if host.backend == "legacy":  # the kernel keeps the tables, empty as they are, and says so
+        monkeypatch.setattr(firewall, "OLDER_TABLES", {"ipv4": "/nonexistent", "ipv6": "/nonexistent"})
     assert firewall.apply(platform, LAN) == {}
     assert not firewall.firewall(platform, LAN)["ipv4"]["running"]
+
+
+@pytest.mark.parametrize("host", ["legacy"], indirect=True)
+def test_rules_that_no_program_can_read_are_not_taken_for_none(host):
+    platform = host.platform
+    platform["firewall"]["ipv4"].update(save_command="no-such-save", file="/nonexistent")
+    assert not answered(host, INSIDE)
+    with pytest.raises(CommandExecutionError, match="no-such-save is not installed"):
+        firewall.apply(platform, LAN)
 
 
 def test_ipv6_networks_go_to_ip6tables(host):

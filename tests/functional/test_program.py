@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+import tests.loaded  # noqa: F401  (the modules find each other's functions)
+from _modules import ntpcluster_service
+
 
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
@@ -34,3 +37,18 @@ def test_a_program_speaks_english_and_shows_the_time_in_the_zone_that_it_is_told
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     done = loaders.modules.ntpcluster_program.run("date", "coreutils", ["-d@0", "+%A %H"], zone="Asia/Shanghai")
     assert done["stdout"] == "Thursday 08"
+
+
+def test_the_guard_that_starts_the_daemon_again_does_not_inherit_it_either(foreign, tmp_path, monkeypatch):
+    """A script that writes its environment stands for the guard's."""
+    shown = tmp_path / "shown"
+    for name, value in (
+        ("GUARD", f"export -p > {shown}"),
+        ("GUARD_PID", str(tmp_path / "guard.pid")),
+        ("_start", lambda service: ["true"]),
+    ):
+        monkeypatch.setattr(ntpcluster_service, name, value)
+    monkeypatch.setattr(ntpcluster_service, "__context__", {}, raising=False)
+    ntpcluster_service.guard({"service": "ntpd", "process": "ntpd", "pid_file": str(tmp_path / "ntpd.pid")})
+    assert ntpcluster_service.__context__["ntpcluster_service.guard"].wait(timeout=20) == 0
+    assert foreign not in shown.read_text() and "PATH=" in shown.read_text()

@@ -59,6 +59,15 @@ def small(browser, pages):
     return browser
 
 
+@pytest.fixture
+def scriptless(browser):
+    """The browser as of a reader who lets no script run."""
+    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
+    browser.screen(1200, 900)
+    yield browser
+    browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+
+
 def heads(browser: Browser) -> dict[str, str | None]:
     return {text.split("\n")[0]: order for text, order in browser.run(HEADS)}
 
@@ -284,16 +293,14 @@ def test_the_page_is_printed_with_every_host_in_full(small):
     assert small.run("document.querySelectorAll('details[open]').length") == 0
 
 
-def test_without_its_script_the_page_still_shows_every_host(browser, pages):
-    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        browser.screen(1200, 900)
-        browser.open(pages / "large.html")
-        shown = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
-        assert browser.run(shown) == 5000
-        assert not browser.run("document.getElementById('find').checkVisibility()")
-    finally:
-        browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+#: Rows of the table that can be seen.
+VISIBLE = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
+
+
+def test_without_its_script_the_page_still_shows_every_host(scriptless, pages):
+    scriptless.open(pages / "large.html")
+    assert scriptless.run(VISIBLE) == 5000
+    assert not scriptless.run("document.getElementById('find').checkVisibility()")
 
 
 def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
@@ -367,19 +374,13 @@ def test_a_link_to_a_host_that_is_no_row_yet_shows_and_marks_it(browser, pages):
     assert browser.complaints() == []
 
 
-def test_without_its_script_a_larger_table_is_followed_by_all_other_hosts_as_text(browser, pages):
-    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        browser.screen(1200, 900)
-        browser.open(pages / "huge.html")
-        rows = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
-        assert browser.run(rows) == 200
-        browser.click("#rest summary")
-        assert browser.run("document.querySelector('#rest pre').checkVisibility()")
-        assert browser.run("document.querySelector('#rest pre').innerText.split('\\n').length") == 20000 - 200
-        assert browser.run("document.documentElement.scrollWidth") <= 1200
-    finally:
-        browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+def test_without_its_script_a_larger_table_is_followed_by_all_other_hosts_as_text(scriptless, pages):
+    scriptless.open(pages / "huge.html")
+    assert scriptless.run(VISIBLE) == 200
+    scriptless.click("#rest summary")
+    assert scriptless.run("document.querySelector('#rest pre').checkVisibility()")
+    assert scriptless.run("document.querySelector('#rest pre').innerText.split('\\n').length") == 20000 - 200
+    assert scriptless.run("document.documentElement.scrollWidth") <= 1200
 
 
 #: Stands where the minions would be asked: what four of them once returned. Everything else is the real thing.

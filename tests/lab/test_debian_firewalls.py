@@ -61,6 +61,16 @@ def opened(host) -> None:
     assert "until the next boot" not in last(host)["comment"]
 
 
+def closed_again(host, reload: list[str]) -> None:
+    """Stays open over a reload and a boot, and closes when asked to."""
+    for again in (lambda: host.run(reload).check(), lambda: reboot(host)):
+        again()
+        assert answers(host) == list(INSIDE)
+        last(host)
+    assert state(host, "absent")["result"] is True
+    assert answers(host) == []
+
+
 @pytest.fixture
 def nft(fresh):
     before = fresh.read(BOOTS)
@@ -74,16 +84,9 @@ def nft(fresh):
 def test_rules_of_nft_are_opened_and_closed_again(nft):
     before = nft.run(["nft", "-s", "list", "ruleset"]).check().out
     opened(nft)
-    nft.run(["systemctl", "reload", "nftables"]).check()
-    assert answers(nft) == list(INSIDE)
-    last(nft)
-    reboot(nft)
-    assert answers(nft) == list(INSIDE)
-    last(nft)
-    assert state(nft, "absent")["result"] is True
+    closed_again(nft, ["systemctl", "reload", "nftables"])
     assert nft.read(BOOTS) == RULESET
     assert nft.run(["nft", "-s", "list", "ruleset"]).check().out == before
-    assert answers(nft) == []
 
 
 def package(name: str) -> bytes:
@@ -117,15 +120,8 @@ def rules(host) -> list[str]:
 def test_ufw_is_opened_and_closed_again(ufw):
     before = rules(ufw)
     opened(ufw)
-    ufw.run(["ufw", "reload"]).check()
-    assert answers(ufw) == list(INSIDE)
-    last(ufw)
-    reboot(ufw)
-    assert answers(ufw) == list(INSIDE)
-    last(ufw)
-    assert state(ufw, "absent")["result"] is True
+    closed_again(ufw, ["ufw", "reload"])
     assert rules(ufw) == before
-    assert answers(ufw) == []
 
 
 def test_a_rule_of_ufw_that_keeps_them_out_is_red_and_stays(ufw):

@@ -108,6 +108,8 @@ def test_a_jump_beyond_the_panic_limit_is_noticed_and_an_apply_puts_it_right(hos
     if host.platform == "el6":
         noticed += timed(lambda: not daemons(host), 90)
         assert call(host, "ntpcluster.status")["health"] == "stopped"
+    else:
+        wait_until(lambda: "panic" in codes(call(host, "ntpcluster.status")["problems"]), 40, 1)
     seen = call(host, "ntpcluster.status")
     print(
         f"{host.platform}: after {noticed:.0f} s {seen['health']}, {codes(seen['problems'])}; {len(daemons(host))} daemons"

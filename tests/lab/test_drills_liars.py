@@ -29,6 +29,8 @@ ASKS = {
     "first-drift": [DRIFTER, *INTERNET[:2]],
 }
 LIAR = {name: JUMPER if name.endswith("jump") else DRIFTER for name in ASKS}
+#: How long the liars are watched: chronyd leaves one at its first answer that does not fit.
+WATCHED_S = {"el6": 110, "modern": 110, "el9": 60}
 #: Who has a majority, and how far its clock may move at most while the liar lies.
 SAFE = {"three-jump": drilling.STILL_S, "first-jump": drilling.STILL_S, "three-drift": 0.02, "first-drift": 0.02}
 
@@ -69,11 +71,12 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
     settle(lab)
     hosts = lab.hosts
     began = time.time()
+    watched = max(WATCHED_S[made.platform] for made in hosts.values())
     seen = {name: {} for name in ASKS}
     with Watch(*hosts.values()) as watch:
         lab.liars.behave(JUMPER, offset=3.0, stratum=1)
         lab.liars.behave(DRIFTER, drift_ppm=500.0, since=began, stratum=2)
-        while time.time() < began + 110:
+        while time.time() < began + watched:
             for name, made in hosts.items():
                 status = call(made, "ntpcluster.status")
                 named = [p["evidence"]["peer"] for p in status["problems"] if p["code"] == "falseticker"]

@@ -134,37 +134,53 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     wait_until(lambda: call(host, "ntpcluster.status")["health"] == "ok", 60)
 
 
-def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
-    """The rival is a double: a service by init's rules, with a process that bears the name. Its clock is nobody's."""
-    set_pillar(host, {**pillar("chrony"), "conflicts": ["openntpd"]})
+def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_before(host):
+    now = "ntpd" if host.run(["pgrep", "-x", "ntpd"]).rc == 0 else "chrony"
+    set_pillar(host, pillar(OTHER[now]))
+    host.run(["mv", "/srv/apt", "/srv/apt.away"]).check()
+    before = host.run(["pgrep", "-x", "ntpd|chronyd"]).out
+    try:
+        red = [one["__id__"] for one in apply(host) if one["result"] is False]
+    finally:
+        host.run(["mv", "/srv/apt.away", "/srv/apt"]).check()
+    assert red[0] == "ntp-is-installed" and "no-other-time-daemon" in red
+    assert host.run(["pgrep", "-x", "ntpd|chronyd"]).out == before
+    alone(host, now)
     assert failed(apply(host)) == []
-    host.write("/etc/init.d/openntpd", RIVAL, 0o755)
+    alone(host, OTHER[now])
+
+
+def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
+    """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
+    set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
+    assert failed(apply(host)) == []
+    host.write("/etc/init.d/othertimed", RIVAL, 0o755)
     host.run(["cp", "/bin/sleep", "/usr/local/bin/ntpd"]).check()
     host.run(["sh", "-c", "! command -v systemctl || systemctl daemon-reload"])
-    host.run(["update-rc.d", "openntpd", "defaults"]).check()
+    host.run(["update-rc.d", "othertimed", "defaults"]).check()
     seen = call(host, "ntpcluster.status")
     assert (seen["health"], codes(seen["problems"])) == ("degraded", ["rival-daemon"])
-    assert "openntpd starts at boot" in seen["problems"][0]["message"]
-    host.run(["service", "openntpd", "start"]).check()
+    assert "othertimed starts at boot" in seen["problems"][0]["message"]
+    host.run(["service", "othertimed", "start"]).check()
     seen = call(host, "ntpcluster.status")
     assert (seen["health"], codes(seen["problems"])) == ("degraded", ["rival-daemon"])
     assert re.match(r"ntpd \(pid \d+\) runs", seen["problems"][0]["message"])
     done = apply(host)
     assert (failed(done), changed(done)) == ([], ["no-other-time-daemon"])
     assert call(host, "ntpcluster.status")["problems"] == []
-    host.run(["update-rc.d", "-f", "openntpd", "remove"])
-    host.run(["rm", "/etc/init.d/openntpd"])
+    host.run(["update-rc.d", "-f", "othertimed", "remove"])
+    host.run(["rm", "/etc/init.d/othertimed"])
 
 
 RIVAL = """#!/bin/sh
 ### BEGIN INIT INFO
-# Provides: openntpd
+# Provides: othertimed
 # Required-Start:
 # Required-Stop:
 # Default-Start: 2 3 4 5
 # Default-Stop:
 ### END INIT INFO
-file=/run/openntpd.pid
+file=/run/othertimed.pid
 case $1 in
 start) start-stop-daemon --start --background --make-pidfile --pidfile $file --exec /usr/local/bin/ntpd -- 600 ;;
 stop) start-stop-daemon --stop --oknodo --pidfile $file; rm -f $file ;;
@@ -223,7 +239,6 @@ def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_c
         old = solo.add(lab, Role("old", "10.0.0.72", "el6"))
         new = solo.add(lab, Role("new", "10.0.0.73", "el9"))
         new.settle()
-        new.run(["systemctl", "disable", "--now", "firewalld"]).check()
         assert failed(apply(old)) == []
         kept = json.loads(old.read("/var/lib/ntpcluster/origin.json"))
         copies = {path: facts["copy"] for path, facts in kept["files"].items() if facts["existed"]}

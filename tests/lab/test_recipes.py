@@ -51,7 +51,9 @@ def lab(images, tmp_path_factory):
     }
     # A site's own name of a system is its own business; a minion may be told to predict only.
     minions = {"ntp189": {"grains": {"osfinger": "Our Linux-6"}}, "node149": {"test": True}}
-    with Cluster(pillar={**PILLAR, "timezone": "Asia/Shanghai"}, master_options=options) as running:
+    # A busy machine may take long between an apply and the look after it: until then the daemon is young.
+    pillar = {**PILLAR, "timezone": "Asia/Shanghai", "health": {"settle": 600}}
+    with Cluster(pillar=pillar, master_options=options) as running:
         for role in CAST:
             if role.name in minions:
                 running.add(role, clock=50, minion=minions[role.name], show=(PROJECT,))

@@ -1,6 +1,6 @@
-"""Servers that do not serve a client, of both daemons and to both: one that refuses it, and one whose key differs.
+"""Servers that do not serve a client, of both daemons and to both: they refuse it, or have another key.
 
-ntpd says so to its client, chronyd keeps silent; both are named, by `diagnose` where the daemon cannot know.
+To a daemon such a server is silent, or nearly; what it is silent about, only a question without a key can tell.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from tests.lab.test_traps import CONFIG
 
 SERVERS = {"ntp6": ("el6", "10.0.0.66"), "ntp9": ("el9", "10.0.0.69")}
 CLIENTS = {"node6": ("el6", "10.0.0.76"), "node9": ("el9", "10.0.0.79")}
-SPEAKS, SILENT = (address for _, address in SERVERS.values())
-#: How a server refuses one host: the first with a kiss code.
+CLASSIC, CHRONY = (address for _, address in SERVERS.values())
+#: How a server refuses one host. ntpd sends a kiss code to those only that ask too often (ntp_monitor.c).
 REFUSE = {"el6": "restrict {} noserve kod\n", "el9": "deny {}\n"}
 RIGHT, WRONG = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 
 
 def pillar(key: str | None = None, timeout: int = 60) -> dict:
-    asked = [{**one, "key": 7} if key else one for one in sources(SPEAKS, SILENT)]
+    asked = [{**one, "key": 7} if key else one for one in sources(CLASSIC, CHRONY)]
     return {
         "tiers": {
             "server": {
                 "match": "ntp*",
                 "sources": sources(*INTERNET),
-                "addresses": [SPEAKS, SILENT],
+                "addresses": [CLASSIC, CHRONY],
                 "serves": ["10.0.0.0/24"],
             },
             "client": {"match": "*", "sources": asked},
@@ -68,7 +68,7 @@ def told(host) -> tuple[dict[str, str], list[dict]]:
     return named(seen["problems"]), call(host, "ntpcluster.diagnose")
 
 
-def test_a_host_that_is_refused_is_told_so_by_ntpd_and_hears_nothing_of_chronyd(lab):
+def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_to_look(lab):
     for name in SERVERS:
         server = lab.hosts[name]
         refused = "".join(REFUSE[server.platform].format(address) for _, address in CLIENTS.values())
@@ -78,8 +78,10 @@ def test_a_host_that_is_refused_is_told_so_by_ntpd_and_hears_nothing_of_chronyd(
         service(lab.hosts[name], "restart").check()
     for name in CLIENTS:
         seen, found = told(lab.hosts[name])
-        assert seen == named(found) == {SPEAKS: "denied", SILENT: "unreachable"}, name
-        assert all("chronyd: allow" in one["remedy"] for one in found if "peer" in one["evidence"])
+        assert seen == named(found) == {CLASSIC: "unreachable", CHRONY: "unreachable"}, name
+        assert all(
+            "restrict" in one["remedy"] and "allow" in one["remedy"] for one in found if "peer" in one["evidence"]
+        )
     for name in SERVERS:
         assert failed(solo.apply(lab.hosts[name])) == []
 
@@ -92,6 +94,8 @@ def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
     for name in CLIENTS:
         host = lab.hosts[name]
         seen, found = told(host)
-        assert seen == {SPEAKS: "authentication", SILENT: "unreachable"}, name
-        assert named(found) == {SPEAKS: "authentication", SILENT: "authentication"}, name
+        print(f"{name}: status says {seen}")
+        # A server with ntpd may answer that it does not take the key, and a client with chronyd tells so.
+        assert seen[CHRONY] == "unreachable" and seen[CLASSIC] in ("unreachable", "authentication")
+        assert named(found) == {CLASSIC: "authentication", CHRONY: "authentication"}, name
         assert all(KEYS[host.platform] in one["remedy"] for one in found if one["code"] == "authentication")

@@ -25,7 +25,7 @@ def view(silent=(), **changes):
 
 def text(seen):
     """What the file would hold."""
-    return b"".join(ntpcluster_metrics.lines(seen))
+    return b"".join(ntpcluster_metrics.parts(seen))
 
 
 def samples(seen):

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import salt.grains.core
 import salt.utils.yaml
 
 from _modules import ntpcluster_build, ntpcluster_daemon, ntpcluster_facts, ntpcluster_misfits
@@ -92,6 +93,34 @@ HOSTS = [
 @pytest.mark.parametrize(("system", "release", "name"), HOSTS)
 def test_a_hosts_entry_is_that_of_its_system_and_release(system, release, name, monkeypatch):
     monkeypatch.setattr(ntpcluster_facts, "__grains__", {"os": system, "osmajorrelease": release}, raising=False)
+    assert ntpcluster_facts._name(ENTRIES) == name
+
+
+#: NAME, ID and VERSION_ID of /etc/os-release as these systems have them, and the entry that is theirs.
+OS_RELEASE = [
+    ("CentOS Linux", "centos", "7", "RedHat-7"),
+    ("Oracle Linux Server", "ol", "7.9", "RedHat-7"),
+    ("Red Hat Enterprise Linux", "rhel", "8.10", "RedHat-8"),
+    ("Rocky Linux", "rocky", "9.4", "RedHat-9"),
+    ("CentOS Stream", "centos", "10", "RedHat-10"),
+    ("Amazon Linux", "amzn", "2023", "Amazon-2023"),
+    ("Debian GNU/Linux", "debian", "13", "Debian-13"),
+    ("Raspbian GNU/Linux", "raspbian", "11", "Debian-11"),
+    ("Ubuntu", "ubuntu", "24.04", "Ubuntu-24"),
+    ("SLES", "sles", "15.6", "SUSE-15"),
+    ("openSUSE Leap", "opensuse-leap", "15.6", "SUSE-15"),
+    ("Ubuntu", "ubuntu", "12.04", None),
+    ("Fedora Linux", "fedora", "9", None),
+    ("Linux Mint", "linuxmint", "22", None),
+]
+
+
+@pytest.mark.parametrize(("title", "identity", "version", "name"), OS_RELEASE)
+def test_salts_grains_of_a_system_lead_to_its_entry(title, identity, version, name, monkeypatch):
+    told = {"NAME": title, "ID": identity, "VERSION_ID": version, "PRETTY_NAME": f"{title} {version}"}
+    grains = salt.grains.core._os_release_to_grains(told)
+    grains |= salt.grains.core._osrelease_data(grains["os"], grains["osfullname"], grains["osrelease"])
+    monkeypatch.setattr(ntpcluster_facts, "__grains__", grains, raising=False)
     assert ntpcluster_facts._name(ENTRIES) == name
 
 

@@ -511,7 +511,7 @@ begin = time.process_time()
 view = ntpcluster_view.build(returns, expected, 1795341952.0, 1.0)
 text = ntpcluster_tree.draw(view)
 line = ntpcluster_tree.verdict(view)
-figures = b"".join(ntpcluster_metrics.lines(view))
+figures = b"".join(ntpcluster_metrics.parts(view))
 print(json.dumps({
     "seconds": time.process_time() - begin,
     # Not ru_maxrss: a process begins with the peak of the one that started it.

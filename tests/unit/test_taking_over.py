@@ -1,0 +1,105 @@
+"""The package of one daemon takes the place of another's, as Debian's do. With real packages: tests/lab/test_migration.py."""
+
+import pytest
+from salt.exceptions import CommandExecutionError
+
+from _states import ntpcluster_deploy
+
+ON = {"running": True, "enabled": True}
+NEW, GONE = {"old": "", "new": "4.3"}, {"old": "1.2", "new": ""}
+PLATFORM = {
+    "daemon": "chrony", "service": "chrony", "conf": "/etc/chrony/chrony.conf", "package_starts_service": True,
+    "package_enables_service": True, "package_mend": {"when": "dpkg --configure", "run": [["dpkg", "--configure"]]},
+}  # fmt: skip
+
+
+@pytest.fixture
+def host(monkeypatch):
+    """A host with ntpsec, whose plan says chrony. `fails` is what the package manager says; `did` is what was done, in order."""
+
+    class Host:
+        test, fails, did, kept, services = False, [], [], {}, {"ntpsec": dict(ON)}
+        packages, left = {"ntpsec": "1.2"}, {}
+
+    def install(name, pkgs):
+        if Host.test:
+            return {"name": name, "result": None, "changes": {"chrony": NEW}, "comment": ""}
+        Host.did.append("install")
+        if Host.fails:
+            said = Host.fails.pop(0)
+            if isinstance(said, Exception):
+                raise said
+            return {"name": name, "result": False, "changes": {}, "comment": said}
+        Host.services, Host.packages = {"chrony": dict(ON)}, {"chrony": "4.3"}
+        return {"name": name, "result": True, "changes": {"chrony": NEW, "ntpsec": GONE}, "comment": "installed"}
+
+    def switch(service, on):
+        Host.did.append(f"{'enable' if on else 'disable'} {service}")
+        Host.services[service]["enabled"] = on
+        return True
+
+    def remember(key, value):
+        Host.kept[key] = sorted({*Host.kept.get(key, []), *value}) if isinstance(value, list) else value
+
+    functions = {
+        "ntpcluster_plan.plan": lambda: {
+            "platform": PLATFORM, "conflicts": ["ntpsec", "othertimed"], "method": "daemon",
+            "package": {"names": ["chrony"], "version": None, "sources": None},
+        },
+        "ntpcluster_origin.origin": lambda: Host.kept,
+        "ntpcluster_origin.remember": remember,
+        "ntpcluster_drift.carry": lambda platform: Host.did.append("drift") or "begins with the drift",
+        "ntpcluster_program.run": lambda name, package, argv, timeout: Host.did.append("mend"),
+        "ntpcluster_service.packages": lambda service: [service],
+        "pkg.version": lambda package: Host.packages.get(package, ""),
+        "pkg.list_pkgs": lambda removed=False: Host.left if removed else Host.packages,
+        "service.available": lambda service: service in Host.services,
+        "service.status": lambda service: Host.services.get(service, {}).get("running", False),
+        "service.enabled": lambda service: Host.services.get(service, {}).get("enabled", False),
+        "service.enable": lambda service: switch(service, True),
+        "service.disable": lambda service: switch(service, False),
+    }  # fmt: skip
+    monkeypatch.setattr(ntpcluster_deploy, "__salt__", functions, raising=False)
+    monkeypatch.setattr(ntpcluster_deploy, "__states__", {"pkg.installed": install}, raising=False)
+    options = type("Options", (), {"__getitem__": lambda self, key: Host.test})()
+    monkeypatch.setattr(ntpcluster_deploy, "__opts__", options, raising=False)
+    return Host
+
+
+def test_drift_and_boot_come_first_and_what_leaves_is_predicted_and_remembered(host):
+    host.test = True
+    said = ntpcluster_deploy.installed("ntp-is-installed")
+    assert (said["result"], said["changes"], host.did, host.kept) == (None, {"chrony": NEW, "ntpsec": GONE}, [], {})
+    host.test = False
+    done = ntpcluster_deploy.installed("ntp-is-installed")
+    assert (done["result"], done["changes"]) == (True, said["changes"])
+    assert host.did == ["drift", "disable ntpsec", "install"]
+    assert host.kept == {"packages": ["chrony"], "removed": ["ntpsec"], "service ntpsec": ON}
+
+
+def test_what_this_tree_has_installed_was_not_there_before_and_what_made_way_was(host):
+    host.kept.update(packages=["ntpsec"], removed=["chrony"])
+    assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is True
+    assert (host.kept["packages"], host.kept["removed"]) == (["ntpsec"], ["chrony"])
+
+
+@pytest.mark.parametrize("said", ["no repository", CommandExecutionError("the checksum differs")])
+def test_an_installation_that_fails_leaves_the_old_daemon_on_at_boot(host, said):
+    host.fails.append(said)
+    assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is False
+    assert host.did == ["drift", "disable ntpsec", "install", "enable ntpsec"]
+
+
+def test_a_package_manager_that_was_killed_is_mended_once(host):
+    host.fails.append("run dpkg --configure -a")
+    assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is True
+    assert host.did == ["drift", "disable ntpsec", "install", "mend", "install"]
+
+
+def test_a_rival_that_leaves_with_its_package_is_not_told_twice(host):
+    host.test = True
+    assert ntpcluster_deploy.alone("no-other-time-daemon")["changes"] == {}
+    host.packages["chrony"] = "4.3"
+    assert ntpcluster_deploy.alone("no-other-time-daemon")["changes"] == {
+        "ntpsec": {"old": ON, "new": {"running": False, "enabled": False}}
+    }
