@@ -1,12 +1,12 @@
 # make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test but those of the next three; make lint   every check of form
-# make drills what can go wrong, made to go wrong
+# make test   every test but those below; make lint   every check of form
+# make drills what can go wrong, made to go wrong; make drills-chrony the same for hosts with chrony
 # make operating  rollout, view, alarms and ten quiet minutes on whole clusters
 # make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is one apply on two of them
 # make digest after a change of _modules, _states or _beacons: by this list minions see that theirs are old
 # make bench  figures
 .DEFAULT_GOAL := help
-.PHONY: help digest demo lab-down test drills operating e2e smoke qemu unit bench lint ready
+.PHONY: help digest demo lab-down test drills drills-chrony operating e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 PROGRAMS := mmdebstrap:mmdebstrap iptables:iptables nft:nftables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chattr:e2fsprogs chromium:chromium
 
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make /make /p' Makefile
 
 demo: ready
 	@$(PYTHON) -m tests.lab.demo $(if $(KEEP),--keep)
@@ -31,8 +31,12 @@ test: ready
 	$(PYTHON) -m pytest -n 3 $(SIDE_BY_SIDE) $(foreach apart,drills operating,--ignore-glob='*/test_$(apart)_*') \
 	    tests/unit tests/functional tests/lab $(PYTEST)
 
+CHRONY_DRILLS := $(wildcard tests/lab/test_drills_*_chrony.py)
 drills: ready
-	$(PYTHON) -m pytest -n 4 $(SIDE_BY_SIDE) tests/lab/test_drills_*.py $(PYTEST)
+	$(PYTHON) -m pytest -n 4 $(SIDE_BY_SIDE) $(filter-out $(CHRONY_DRILLS),$(wildcard tests/lab/test_drills_*.py)) $(PYTEST)
+
+drills-chrony: ready
+	$(PYTHON) -m pytest -n 4 $(SIDE_BY_SIDE) $(CHRONY_DRILLS) $(PYTEST)
 
 operating: ready
 	$(PYTHON) -m pytest -n 3 $(SIDE_BY_SIDE) tests/lab/test_operating_*.py $(PYTEST)
