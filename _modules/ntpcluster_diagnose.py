@@ -55,6 +55,9 @@ def _asked(plan, known, peers):
     """
     servers = __salt__["ntpcluster_query.query"]([source["address"] for source in plan["sources"]])["servers"]
     found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers) + _unsigned(plan, servers, peers)
+    # A server that limits its clients keeps silent to one question more: what the daemon knows of it stands.
+    heard_of = [one["evidence"].get("peer") for one in known]
+    found = [one for one in found if one["code"] != "unreachable" or one["evidence"].get("peer") not in heard_of]
     for one in found:
         code, peer = one["code"], one["evidence"].get("peer")
         # The daemon knows a nameless source by its number or not at all; and of the clock there is only one.

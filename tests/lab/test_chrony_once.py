@@ -250,6 +250,7 @@ def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(hos
     set_pillar(host, {**PILLAR, "step": {"at_boot": True}})
     assert failed(solo.apply(host)) == []
     host.set_rtc(86400)
+    before = steps(host)
     host.reboot(clean=False)
     began = time.monotonic()
     wait_until(lambda: abs(host.clock_error()) < 0.1, 60, 0.05)
@@ -257,7 +258,7 @@ def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(hos
         f"{host.platform}: the clock, a day fast, was right {time.monotonic() - began:.1f} s after systemd had answered"
     )
     host.settle()
-    assert steps(host) == 1  # since the boot: it began wrong
+    assert steps(host) - before == 1  # it began wrong, and was stepped once
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
 
 

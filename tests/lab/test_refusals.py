@@ -93,9 +93,11 @@ def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
         solo.apply(lab.hosts[name])
     for name in CLIENTS:
         host = lab.hosts[name]
-        seen, found = told(host)
+        seen, _ = told(host)
         print(f"{name}: status says {seen}")
         # A server with ntpd may answer that it does not take the key, and a client with chronyd tells so.
         assert seen[CHRONY] == "unreachable" and seen[CLASSIC] in ("unreachable", "authentication")
-        assert named(found) == {CLASSIC: "authentication", CHRONY: "authentication"}, name
+        both = {CLASSIC: "authentication", CHRONY: "authentication"}
+        # Our own question is one more than the daemon's, and a server that limits its clients may keep silent to it.
+        found = wait_until(lambda host=host: named(look := call(host, "ntpcluster.diagnose")) == both and look, 60, 8)
         assert all(KEYS[host.platform] in one["remedy"] for one in found if one["code"] == "authentication")

@@ -144,6 +144,14 @@ def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key
     assert [one["code"] for one in told + known] == found
 
 
+@pytest.mark.parametrize("code", ["authentication", "denied", "upstream-unsynchronized", "unreachable"])
+def test_a_server_that_keeps_silent_to_one_question_more_is_what_the_daemon_knows_of_it(host, code):  # noqa: F811
+    """A server that limits its clients does not answer who has asked it a moment ago."""
+    host.answers = [silent(A)]
+    known = [{"code": code, "message": "...", "evidence": {"peer": A}}]
+    assert [one["code"] for one in ntpcluster_diagnose._asked(plan(), known, []) + known] == [code]
+
+
 def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch):  # noqa: F811
     """A limiting server refuses who asks again at once."""
     seen = status(says(A, 0.001), silent(B))
