@@ -28,7 +28,7 @@ lab-down: ready
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 test: ready
-	$(PYTHON) -m pytest -n 3 $(SIDE_BY_SIDE) $(foreach apart,drills operating,--ignore-glob='*/test_$(apart)_*') \
+	$(PYTHON) -m pytest -n 4 $(SIDE_BY_SIDE) $(foreach apart,drills operating,--ignore-glob='*/test_$(apart)_*') \
 	    tests/unit tests/functional tests/lab $(PYTEST)
 
 CHRONY_DRILLS := $(wildcard tests/lab/test_drills_*_chrony.py)

@@ -91,13 +91,13 @@ def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
         # Nobody will answer, so the apply need not wait for that: it is the keys that are written.
         solo.set_pillar(lab.hosts[name], pillar(WRONG, timeout=5))
         solo.apply(lab.hosts[name])
+    both = {CLASSIC: "authentication", CHRONY: "authentication"}
     for name in CLIENTS:
         host = lab.hosts[name]
         seen, _ = told(host)
         print(f"{name}: status says {seen}")
         # A server with ntpd may answer that it does not take the key, and a client with chronyd tells so.
         assert seen[CHRONY] == "unreachable" and seen[CLASSIC] in ("unreachable", "authentication")
-        both = {CLASSIC: "authentication", CHRONY: "authentication"}
         # Our own question is one more than the daemon's, and a server that limits its clients may keep silent to it.
         found = wait_until(lambda host=host: named(look := call(host, "ntpcluster.diagnose")) == both and look, 60, 8)
         assert all(KEYS[host.platform] in one["remedy"] for one in found if one["code"] == "authentication")
