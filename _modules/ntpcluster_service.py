@@ -98,8 +98,8 @@ def proof(age=0):
         How old the look at the daemon may be, as for ``ntpcluster.status``.
 
     Returns a dict: ``proven`` (True, False; None: a source is not seen, but what was seen is only a part of the daemon's
-    table), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be
-    there under any address, or not yet: the resolver may be down.
+    table), ``running`` (as ``ntpcluster.status`` has it), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if
+    proven). A source given by name may be there under any address, or not yet: the resolver may be down.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     seen = __salt__["ntpcluster_status.status"](age)
@@ -122,7 +122,14 @@ def proof(age=0):
         reason = "the daemon does not have {0}".format(", ".join(missing))
     elif len(strange) > len(names):
         reason = "the daemon has sources that nobody gave it: {0}".format(", ".join(strange))
-    return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
+    running = seen["daemon"]["running"]
+    return {
+        "proven": not reason if known else None,
+        "running": running,
+        "missing": missing,
+        "strange": strange,
+        "reason": reason,
+    }
 
 
 def bring_up(restart=False, **called):
@@ -154,15 +161,24 @@ def bring_up(restart=False, **called):
         if not changed:
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
         __salt__["service.restart"](service)
-        time.sleep(ALIVE_S)
+        alive = _alive(platform)
+        if alive is False:
+            # See _try.
+            __salt__["service.start"](service)
+            alive = _alive(platform)
     finally:
         dismiss()
-    alive = __salt__["ntpcluster_process.daemon"](platform)["running"]
     raise CommandExecutionError(
         "{0}. Put back what worked before ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
         )
     )
+
+
+def _alive(platform):
+    """Whether the daemon runs a moment after its service was started."""
+    time.sleep(ALIVE_S)
+    return __salt__["ntpcluster_process.daemon"](platform)["running"]
 
 
 def _try(service, restart):
@@ -174,6 +190,10 @@ def _try(service, restart):
         time.sleep(0.5)
         now = __salt__["ntpcluster_program.monotonic"]()
         state = proof()
+        if restart and state["running"] is False:
+            # The restart of Debian's init script for chrony does not wait for the old daemon's end: it can take that one for the
+            # new one, and start none.
+            restart, done = False, __salt__["service.start"](service)
         if state["proven"]:
             seen_alive = seen_alive or now
             if now - seen_alive >= ALIVE_S:

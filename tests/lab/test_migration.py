@@ -150,6 +150,24 @@ def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_befor
     alone(host, OTHER[now])
 
 
+def test_a_daemon_that_its_restart_has_left_down_is_started(host):
+    """
+    Debian's init script for chrony does not wait for the end of the old daemon, and starts none while that one is there still.
+    The script here is a double that always loses this race; systemd, on debian13, waits.
+    """
+    if host.platform != "modern":
+        pytest.skip("systemd waits for the end of the old daemon")
+    set_pillar(host, pillar("chrony"))
+    assert failed(apply(host)) == []
+    script = host.read("/etc/init.d/chrony")
+    host.write("/etc/init.d/chrony", script.replace("$0 stop\n        $0 start", "$0 stop"), 0o755)
+    set_pillar(host, {**pillar("chrony"), "options": {"maxslewrate": 1000}})
+    states = apply(host)
+    host.write("/etc/init.d/chrony", script, 0o755)
+    assert (failed(states), "/etc/chrony/chrony.conf" in changed(states)) == ([], True)
+    alone(host, "chrony")
+
+
 def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
     """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
     set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
