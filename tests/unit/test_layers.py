@@ -193,3 +193,34 @@ def test_every_file_states_its_own_name_and_the_public_one_its_functions():
     for path in (ROOT / "_states").glob("ntpcluster*.py"):
         assert f'\n__virtualname__ = "{path.stem}"\n' in path.read_text(), path
     assert MODULES["ntpcluster"].__load__ == FACE
+
+
+def asks_for_a_daemon(path):
+    """Lines that compare something with a daemon's name, or make a function's name of one."""
+    names = {"ntpd", "chrony"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Compare):
+            constants = [part for part in ast.walk(node) if isinstance(part, ast.Constant)]
+            if any(part.value in names for part in constants):
+                yield node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
+            text = node.func.value
+            words = [part for argument in node.args for part in ast.walk(argument) if isinstance(part, ast.Constant)]
+            of_module = isinstance(text, ast.Constant) and str(text.value).startswith("ntpcluster_{")
+            if of_module and any(word.value == "daemon" for word in words):
+                yield node.lineno
+
+
+def test_one_place_chooses_between_the_daemons():
+    files = [path for kind in ("modules", "states", "beacons", "runners") for path in (ROOT / f"_{kind}").glob("*.py")]
+    found = {path.name: list(asks_for_a_daemon(path)) for path in files}
+    assert {name for name, lines in found.items() if lines} == {"ntpcluster_daemon.py"}
+
+
+@pytest.mark.parametrize(
+    "line", ['x = plan["daemon"] == "chrony"', 'x = "ntpcluster_{0}.look".format(platform["daemon"])']
+)
+def test_a_second_place_would_be_found(tmp_path, line):
+    path = tmp_path / "other.py"
+    path.write_text(line)
+    assert list(asks_for_a_daemon(path)) == [1]
