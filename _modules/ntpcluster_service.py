@@ -24,6 +24,9 @@ __virtualname__ = "ntpcluster_service"
 #: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
 ALIVE_S = 2
 
+#: A daemon that nobody has seen so long after a restart has not been started; one that starts has its pid file by then.
+GONE_S = 5
+
 #: Time for a daemon to read its configuration and to resolve the names in it.
 PROOF_S = 15
 
@@ -184,13 +187,13 @@ def _alive(platform):
 def _try(service, restart):
     """Start or restart, and wait for the proof: an empty text, or the reason why there is none."""
     done = __salt__["service.restart" if restart else "service.start"](service)
-    until = __salt__["ntpcluster_program.monotonic"]() + PROOF_S
-    seen_alive = None
+    began = __salt__["ntpcluster_program.monotonic"]()
+    until, seen_alive = began + PROOF_S, None
     while True:
         time.sleep(0.5)
         now = __salt__["ntpcluster_program.monotonic"]()
         state = proof()
-        if restart and state["running"] is False:
+        if restart and state["running"] is False and now - began >= GONE_S:
             # The restart of Debian's init script for chrony does not wait for the old daemon's end: it can take that one for the
             # new one, and start none.
             restart, done = False, __salt__["service.start"](service)

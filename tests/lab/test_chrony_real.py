@@ -136,7 +136,7 @@ def test_keys_of_both_templates_are_the_same_to_ntpsec_and_chronyd(lab, host):
     ]
 
     def render(name):
-        calls = {"ntpcluster.plan": lambda secrets=False: {"keys": keys}}
+        calls = {"ntpcluster_plan.plan": lambda secrets: {"keys": keys}}
         return jinja2.Template((FILES / name).read_text(), keep_trailing_newline=True).render(salt=calls)
 
     server = lab.add(Role("server", "10.0.0.62", "modern"))
