@@ -282,6 +282,15 @@ def test_sources_that_nobody_planned_are_named(host):
 def test_after_a_step_of_the_daemons_own_its_sources_are_given_a_poll(host):
     # No grace but that one.
     set_pillar(host, pillar(host, health={"settle": 1}))
+    # It lasts for a second or two, and a busy machine may not see it the first time. chronyd has none: it forgets nothing, and
+    # corrects what it has of its sources by what it has stepped.
+    wanted = host.platform != "el9"
+    assert any(seen_after_a_step_of_its_own(host) for _ in range(3 if wanted else 1)) == wanted
+    assert abs(host.clock_error()) < 0.1
+
+
+def seen_after_a_step_of_its_own(host) -> bool:
+    """Have the daemon step by itself; whether its sources were seen without an answer then. None of them is ever blamed for it."""
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.time.set(offset_s=5)
     host.run(["service", SERVICE[host.platform], "start"]).check()
@@ -294,9 +303,7 @@ def test_after_a_step_of_the_daemons_own_its_sources_are_given_a_poll(host):
         if seen["synchronized"] or seen["daemon"]["uptime_s"] > 60:
             break
     assert host.time.counters["steps"] > steps
-    # chronyd forgets nothing: it corrects what it has of its sources by what it has stepped.
-    assert waited or host.platform == "el9", "the daemon has stepped, and was seen then"
-    assert abs(host.clock_error()) < 0.1
+    return bool(waited)
 
 
 def test_servers_that_follow_this_host_are_a_loop(host):
