@@ -15,7 +15,7 @@ import pytest
 from _modules import ntpcluster_build, ntpcluster_chronyd, ntpcluster_daemon
 from tests.lab import chrony
 from tests.lab.images import PROJECT
-from tests.unit.test_validate import DEFAULTS, ENTRIES, PLATFORMS, errors
+from tests.unit.pillars import DEFAULTS, ENTRIES, PLATFORMS, errors
 
 FILES = PROJECT / "salt/ntp/files"
 PLATFORM = {**PLATFORMS["RedHat-9"], "name": "RedHat-9"}

@@ -16,7 +16,8 @@ from _modules import (
     ntpcluster_validate,
 )
 from _states import ntpcluster as states
-from tests.unit.test_plan import ROOT, minion  # noqa: F401  (a fixture)
+from tests.unit.test_plan import ROOT
+from tests.unit.test_plan_minion import minion  # noqa: F401  (a fixture)
 
 OLD = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}}}
 NEW = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "10.0.0.4"]}}}

@@ -11,7 +11,7 @@ from _modules import ntpcluster_chrony_conf as conf
 from _modules import ntpcluster_misfits as misfits
 from _modules import ntpcluster_ntpd_conf as ntpd_conf
 from _modules import ntpcluster_rules as rules
-from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS
+from tests.unit.pillars import DEFAULTS, GOOD, PLATFORMS
 
 STEP = {"threshold": 0.128, "limit": None}
 HOST = {"id": "node148", "names": ["node148"], "addresses": ["10.0.0.148"], "matches": {"client": True}}

@@ -6,7 +6,7 @@ import pytest
 
 from _modules import ntpcluster_build as build
 from _modules import ntpcluster_misfits as misfits
-from tests.unit.test_validate import DEFAULTS, PLATFORMS
+from tests.unit.pillars import DEFAULTS, PLATFORMS
 
 SOURCES = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 TIERS = {"top": {"match": "ntp*", "sources": SOURCES}, "rest": {"match": "*", "sources": SOURCES}}

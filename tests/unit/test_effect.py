@@ -3,8 +3,8 @@
 import pytest
 
 from _modules import ntpcluster_effect
+from tests.unit.pillars import DEFAULTS, PLATFORMS, SHA1
 from tests.unit.test_platforms import MADE_UP
-from tests.unit.test_validate import DEFAULTS, PLATFORMS, SHA1
 
 EL6, DEBIAN = PLATFORMS["RedHat-6"], PLATFORMS["Debian-12"]
 

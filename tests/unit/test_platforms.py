@@ -9,8 +9,8 @@ import salt.utils.yaml
 from _modules import ntpcluster_build, ntpcluster_daemon, ntpcluster_facts, ntpcluster_misfits
 from tests.lab.cluster import CAST
 from tests.lab.test_chrony_host import HOSTS as DEPLOYED
+from tests.unit.pillars import ENTRIES, with_own_daemon
 from tests.unit.test_plan import DEFAULTS, PILLAR, ROOT, host
-from tests.unit.test_validate import ENTRIES, with_own_daemon
 
 OF_CHRONY = ("tested", "daemon_files", "step_tickers", "sysconfig", "sysconfig_ntpdate", "ntpdate_service", "grammar")
 OF_NTPD = ("tested", "daemon_files", "step_tickers", "sysconfig", "sysconfig_ntpdate", "ntpdate_service")

@@ -15,7 +15,7 @@ from _modules import (
     ntpcluster_ntpd_conf,
     ntpcluster_rules,
 )
-from tests.unit.test_validate import DEFAULTS, GOOD, PLATFORMS, errors
+from tests.unit.pillars import DEFAULTS, GOOD, PLATFORMS, errors
 
 NASTY = [
     None, True, False, 0, 1, -1, 7, 99999, 1e308, float("nan"), float("inf"), 0.5, "", " ", "*", "-", "-q", "yes",
