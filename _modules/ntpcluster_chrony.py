@@ -23,7 +23,7 @@ LIMIT_S = 6
 ONCE_S = 10
 KILLED_S = 15
 
-#: What one run of chronyc is asked for a look.
+#: What one run of chronyc is asked for a look. To who is not root the last three are refused.
 ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
 
 

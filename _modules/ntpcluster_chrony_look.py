@@ -7,9 +7,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_chrony_look"
 
-#: What one run of chronyc is asked for a look. To who is not root the last three are refused.
-COMMANDS = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
-
 STATES = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
 TYPES = {"server": "u", "peer": "s", "clock": "l"}
 
@@ -32,7 +29,7 @@ def look(read, now=None):
     Internal. Put what chronyc said into the neutral form.
 
     read
-        ``ntpcluster_chronyc.parse`` of a run with COMMANDS (``-n -c -m``); what it lacks is unknown.
+        ``ntpcluster_chronyc.parse`` of a run with ``-n -c -m``; the command that it lacks is unknown.
     now
         Unix seconds of this host's clock when chronyc was asked; without it no age of a reference is known.
 
@@ -65,21 +62,20 @@ def look(read, now=None):
     chronyc's offsets of sources are those of the time that chronyd has corrected already: while it slews, they are near
     zero and the clock is wrong all the same (seen: 1.97 s). So what is still to be slewed is added to each.
     """
-    answers = dict.fromkeys(COMMANDS)
-    answers.update(read["answers"])
-    tracking, sources = answers["tracking"], answers["sources"] or []
+    answers = read["answers"]
+    tracking, sources = answers.get("tracking"), answers.get("sources") or []
     more = _more(sources, answers)
     names = [row["name"] for row in sources]
-    stats = answers["sourcestats"]
+    stats = answers.get("sourcestats")
     # The list is asked for source by source: one that changes meanwhile shows twice, or in one list only.
     steady = len(set(names)) == len(names) and (stats is None or [row["name"] for row in stats] == names)
-    whole = answers["sources"] is not None and "sources" not in read["missing"] and read["error"] not in CUT_SHORT
+    whole = answers.get("sources") is not None and "sources" not in read["missing"] and read["error"] not in CUT_SHORT
     return {
         "error": read["error"],
         "message": read["message"],
         "missing": read["missing"],
         "complete": whole and (steady or "sourcestats" in read["missing"]),
-        "system": _system(tracking, answers["activity"]) if tracking else {},
+        "system": _system(tracking, answers.get("activity")) if tracking else {},
         "peers": [_peer(row, extra, (tracking or {}).get("offset_ms"), now) for row, extra in zip(sources, more)],
     }
 
@@ -88,7 +84,7 @@ def _more(sources, answers):
     """For each source its rows of the other answers: {command: row or {}}. `ntpdata` and `authdata` have no clocks."""
     found = [{} for _ in sources]
     for command in ("sourcestats", "ntpdata", "selectdata", "authdata"):
-        for place, row in zip(_places(sources, command), answers[command] or []):
+        for place, row in zip(_places(sources, command), answers.get(command) or []):
             name = sources[place]["name"]
             # Before 4.1 `ntpdata` names no source from which nothing came; any other name belongs to another source.
             if row.get("name", row.get("address")) in (name, None):

@@ -87,7 +87,7 @@ def _unsigned(plan, servers, peers):
 
 def _rivals(own):
     """Other programs of this host that discipline this clock. `own`: the name of its daemon's process; None: unknown."""
-    running = __salt__["ntpcluster_process.rivals"](own, RIVALS)
+    running = __salt__["ntpcluster_process.rivals"](own, __salt__["ntpcluster_process.named"](RIVALS))
     return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running]
 
 

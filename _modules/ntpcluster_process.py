@@ -25,7 +25,6 @@ OPENNTPD = "ntpd: "
 #: The word that makes a daemon set the clock once, and end.
 ONCE = "-q"
 
-
 #: What of OpenNTPD talks to servers.
 ENGINE = OPENNTPD + "ntp engine"
 
@@ -33,12 +32,14 @@ ENGINE = OPENNTPD + "ntp engine"
 STARTED = ("/etc/rc[2-5].d/S[0-9][0-9]{0}", "/etc/systemd/system/*.wants/{0}.service")
 
 
-def daemon(platform=None):
+def daemon(platform=None, living=None):
     """
     Internal. The NTP daemon's process and service on this host, without asking the daemon itself.
 
     platform
         With ``service``, ``process`` and ``pid_file``, as the plan has it; default: this host's with its own daemon.
+    living
+        As for ``ntpcluster_process.running``.
 
     Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
     ``ntpcluster_process.running`` tells them.
@@ -46,15 +47,17 @@ def daemon(platform=None):
     if platform is None:
         platform = __salt__["ntpcluster_facts.platform"]()
     service = platform["service"]
-    return dict(running(platform), name=service, enabled=__salt__["service.enabled"](service))
+    return dict(running(platform, living), name=service, enabled=__salt__["service.enabled"](service))
 
 
-def running(platform):
+def running(platform, living=None):
     """
     Internal. The process of this host's NTP daemon, found without starting any program.
 
     platform
         With ``process``, the daemon's name as /proc shows it, and ``pid_file``.
+    living
+        Processes, as ``ntpcluster_process.named`` returns them, that of the daemon among them; None: it is looked for.
 
     Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
     ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
@@ -62,8 +65,10 @@ def running(platform):
     """
     called = [
         one
-        for one in named([platform["process"]])
-        if not one["title"].startswith(OPENNTPD) and ONCE not in one["title"].split()
+        for one in (named([platform["process"]]) if living is None else living)
+        if one["name"] == platform["process"]
+        and not one["title"].startswith(OPENNTPD)
+        and ONCE not in one["title"].split()
     ]
     sockets = port_sockets()
     holds = dict((one["pid"], _holds(one["pid"], sockets)) for one in called)
@@ -104,20 +109,19 @@ def named(names):
     return sorted(found, key=lambda one: (one["started"], one["pid"]))
 
 
-def rivals(own, names):
+def rivals(own, living):
     """
-    Internal. The living processes with one of these names that discipline this clock beside its daemon.
+    Internal. Those of some processes that discipline this clock beside its daemon.
 
     own
         Name of the daemon's process; None: unknown, and OpenNTPD's alone are told.
-    names
-        As for ``ntpcluster_process.named``.
+    living
+        Processes, as ``ntpcluster_process.named`` returns them.
 
     Returns a sorted list of (name, pid).
     """
-    running = named(names)
-    openntpd = [one for one in running if one["title"].startswith(OPENNTPD)]
-    others = [one for one in running if own and one["name"] != own and one not in openntpd]
+    openntpd = [one for one in living if one["title"].startswith(OPENNTPD)]
+    others = [one for one in living if own and one["name"] != own and one not in openntpd]
     engines = [("openntpd", one["pid"]) for one in openntpd if one["title"].startswith(ENGINE)]
     return sorted(engines + [(one["name"], one["pid"]) for one in others])
 

@@ -153,7 +153,7 @@ def bring_up(restart=False, **called):
     try:
         # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
         # lock if it shall start what runs already.
-        restart = restart or __salt__["ntpcluster_process.daemon"](platform)["running"]
+        restart = restart or __salt__["ntpcluster_process.running"](platform)["running"]
         reason = _try(service, restart)
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
@@ -181,7 +181,7 @@ def bring_up(restart=False, **called):
 def _alive(platform):
     """Whether the daemon runs a moment after its service was started."""
     time.sleep(ALIVE_S)
-    return __salt__["ntpcluster_process.daemon"](platform)["running"]
+    return __salt__["ntpcluster_process.running"](platform)["running"]
 
 
 def _try(service, restart):
@@ -221,7 +221,7 @@ def bring_down(**called):
     __context__.pop("ntpcluster.seen", None)
     __salt__["service.stop"](service)
     __salt__["service.disable"](service)
-    running = __salt__["ntpcluster_process.daemon"](platform)["running"]
+    running = __salt__["ntpcluster_process.running"](platform)["running"]
     if running is not False:
         said = (
             "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"

@@ -96,8 +96,9 @@ def _running():
 
 def _status(plan, problems):
     platform = plan["platform"] if plan else _platform()
-    process = __salt__["ntpcluster_process.daemon"](platform)
-    problems = problems + _rivals(platform["process"], plan["conflicts"] if plan else [])
+    living = __salt__["ntpcluster_process.named"](DAEMONS + (platform["process"],))
+    process = __salt__["ntpcluster_process.daemon"](platform, living)
+    problems = problems + _rivals(platform["process"], living, plan["conflicts"] if plan else [])
     if plan and plan["method"] == "cron":
         sources = [source["address"] for source in plan["sources"]]
         answers = __salt__["ntpcluster_query.query"](sources)
@@ -110,9 +111,9 @@ def _status(plan, problems):
     return __salt__["ntpcluster_judge.judge"](plan, process, look, problems)
 
 
-def _rivals(own, services):
-    """Other time daemons that run on this host, and those of these services that do not but start at boot."""
-    running = __salt__["ntpcluster_process.rivals"](own, DAEMONS)
+def _rivals(own, living, services):
+    """Other time daemons among the processes of this host, and those of these services that do not run but start at boot."""
+    running = __salt__["ntpcluster_process.rivals"](own, living)
     boot = [] if running else [(service, None) for service in __salt__["ntpcluster_process.at_boot"](services)]
     return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running + boot]
 

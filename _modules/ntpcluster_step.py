@@ -136,7 +136,7 @@ def _step(plan, best, threshold, passes, result, servers, limit):
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
     running = (
         __salt__["ntpcluster_service.relieve"]()
-        or __salt__["ntpcluster_process.daemon"](platform)["running"] is not False
+        or __salt__["ntpcluster_process.running"](platform)["running"] is not False
     )
     with _stopped(platform) if running else _nothing():
         _wait_for_end(platform)
@@ -273,13 +273,13 @@ def _stopped(platform):
     __salt__["ntpcluster_service.guard"](platform)
     try:
         try:
-            running = __salt__["ntpcluster_process.daemon"](platform)["running"] is not False
+            running = __salt__["ntpcluster_process.running"](platform)["running"] is not False
             if running and not __salt__["service.stop"](service):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
             # Debian's script waits three minutes for a lock if the daemon runs already.
-            started = __salt__["ntpcluster_process.daemon"](platform)["running"] or __salt__["service.start"](service)
+            started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](service)
     finally:
         __salt__["ntpcluster_service.dismiss"]()
     if not started:

@@ -37,7 +37,6 @@ BASE = {
 def chronyd():
     if os.geteuid() != 0:
         pytest.skip("to take the right to set the clock from chronyd needs root")
-    chrony.needed()
 
 
 def plan_of(pillar, tier="server", platform=PLATFORM):

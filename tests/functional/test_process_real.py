@@ -161,7 +161,11 @@ def test_rivals_are_named_once_each_and_a_container_s_are_not():
     """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
     code = """
 from _modules import ntpcluster_diagnose as diagnose, ntpcluster_problems as problems
-diagnose.__salt__ = {"ntpcluster_process.rivals": process.rivals, "ntpcluster_problems.rival": problems.rival}
+diagnose.__salt__ = {
+    "ntpcluster_process.named": process.named,
+    "ntpcluster_process.rivals": process.rivals,
+    "ntpcluster_problems.rival": problems.rival,
+}
 become()
 become(name="chronyd")
 titled("ntpd: ntp engine")

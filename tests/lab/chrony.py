@@ -7,8 +7,6 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from tests.lab.host import Done, NamespaceHost
 from tests.lab.images import CACHE, FORBIDDEN
 
@@ -35,14 +33,6 @@ def fetch() -> Path:
                     subprocess.run(["dpkg-deb", "-x", str(package), str(FOLDER)], check=True)
                     (FOLDER / package.name.split("_")[0]).touch()
     return FOLDER
-
-
-def needed() -> Path:
-    """The same; skips the test where the packages cannot be had."""
-    try:
-        return fetch()
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"Debian's {' and '.join(PACKAGES)} cannot be fetched: {error}")
 
 
 def chronyd(*words: str) -> subprocess.CompletedProcess:

@@ -7,20 +7,20 @@ from __future__ import annotations
 import jinja2
 import pytest
 
+from _modules import ntpcluster_chrony
 from tests.lab import chrony
 from tests.lab.cluster import INTERNET, Role, wait_until
 from tests.lab.images import PROJECT
 from tests.unit.py2_chrony import ntpcluster_chrony_look, ntpcluster_chronyc, ntpcluster_chronyd
 
 SOURCES = "".join(f"server {address} iburst minpoll 3 maxpoll 3\n" for address in INTERNET)
-COMMANDS = list(ntpcluster_chrony_look.COMMANDS)
+COMMANDS = list(ntpcluster_chrony.ASKED)
 FILES = PROJECT / "salt/ntp/files"
 
 
 @pytest.fixture(scope="module")
 def host(lab):
-    folder = chrony.needed()
-    return lab.add(Role("clock", "10.0.0.61", "modern"), show=(folder,))
+    return lab.add(Role("clock", "10.0.0.61", "modern"), show=(chrony.fetch(),))
 
 
 @pytest.fixture(autouse=True)

@@ -159,7 +159,8 @@ def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch
     stand_ins = {
         "ntpcluster_status.status": lambda: seen,
         "ntpcluster_query.query": lambda servers: asked.append(servers) or {"servers": host.answers},
-        "ntpcluster_process.rivals": lambda own, names: [],
+        "ntpcluster_process.named": lambda names: [],
+        "ntpcluster_process.rivals": lambda own, living: [],
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setitem(FUNCTIONS, name, stand_in)

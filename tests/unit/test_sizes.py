@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE_LINES, FUNCTION_LINES, SAME_LINES = 500, 50, 6
+FILE_LINES, TEST_LINES, FUNCTION_LINES, SAME_LINES = 500, 600, 50, 6
 KINDS = ("beacons", "modules", "runners", "states")
 FILES = sorted(path for kind in KINDS for path in ROOT.glob(f"_{kind}/*.py"))
 
@@ -20,6 +20,11 @@ def functions(text):
             docstring = told.end_lineno - told.lineno + 1 if told else 0
             found[f"{node.name}, line {node.lineno}"] = node.end_lineno - node.lineno + 1 - docstring
     return found
+
+
+def test_no_file_of_the_tests_is_too_long():
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in ROOT.glob("tests/**/*.py")}
+    assert {path: number for path, number in lines.items() if number > TEST_LINES} == {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")

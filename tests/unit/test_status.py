@@ -44,8 +44,9 @@ class Host:
             "ntpcluster_plan.plan": lambda: self.plan,
             "ntpcluster_query.query": self._query,
             "ntpcluster_program.run": self._program,
-            "ntpcluster_process.daemon": lambda service=None: dict(self.process),
-            "ntpcluster_process.rivals": lambda own, names: self.rivals,
+            "ntpcluster_process.named": lambda names: [],
+            "ntpcluster_process.daemon": lambda platform, living: dict(self.process),
+            "ntpcluster_process.rivals": lambda own, living: self.rivals,
             "ntpcluster_process.at_boot": lambda services: [one for one in services if one in self.at_boot],
             "service.status": lambda service: service in self.services,
         }
