@@ -24,8 +24,8 @@ __virtualname__ = "ntpcluster_service"
 #: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
 ALIVE_S = 2
 
-#: A daemon that nobody has seen so long after a restart has not been started; one that starts has its pid file by then.
-GONE_S = 5
+#: And one that was told to stop may take this long to end.
+END_S = 10
 
 #: Time for a daemon to read its configuration and to resolve the names in it.
 PROOF_S = 15
@@ -101,8 +101,8 @@ def proof(age=0):
         How old the look at the daemon may be, as for ``ntpcluster.status``.
 
     Returns a dict: ``proven`` (True, False; None: a source is not seen, but what was seen is only a part of the daemon's
-    table), ``running`` (as ``ntpcluster.status`` has it), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if
-    proven). A source given by name may be there under any address, or not yet: the resolver may be down.
+    table), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be
+    there under any address, or not yet: the resolver may be down.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     seen = __salt__["ntpcluster_status.status"](age)
@@ -125,14 +125,7 @@ def proof(age=0):
         reason = "the daemon does not have {0}".format(", ".join(missing))
     elif len(strange) > len(names):
         reason = "the daemon has sources that nobody gave it: {0}".format(", ".join(strange))
-    running = seen["daemon"]["running"]
-    return {
-        "proven": not reason if known else None,
-        "running": running,
-        "missing": missing,
-        "strange": strange,
-        "reason": reason,
-    }
+    return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
 def bring_up(restart=False, **called):
@@ -151,10 +144,9 @@ def bring_up(restart=False, **called):
     carried = __salt__["ntpcluster_drift.carry"](platform)
     guard(platform)
     try:
-        # One that a guard has just started knows nothing of the files; and Debian's script waits three minutes for a
-        # lock if it shall start what runs already.
+        # One that a guard has just started knows nothing of the files.
         restart = restart or __salt__["ntpcluster_process.running"](platform)["running"]
-        reason = _try(service, restart)
+        reason = _try(platform, restart)
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
@@ -163,14 +155,12 @@ def bring_up(restart=False, **called):
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
-        __salt__["service.restart"](service)
-        alive = _alive(platform)
-        if alive is False:
-            # See _try.
-            __salt__["service.start"](service)
-            alive = _alive(platform)
+        stop(platform)
+        __salt__["service.start"](service)
+        time.sleep(ALIVE_S)
     finally:
         dismiss()
+    alive = __salt__["ntpcluster_process.running"](platform)["running"]
     raise CommandExecutionError(
         "{0}. Put back what worked before ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
@@ -178,25 +168,18 @@ def bring_up(restart=False, **called):
     )
 
 
-def _alive(platform):
-    """Whether the daemon runs a moment after its service was started."""
-    time.sleep(ALIVE_S)
-    return __salt__["ntpcluster_process.running"](platform)["running"]
-
-
-def _try(service, restart):
+def _try(platform, restart):
     """Start or restart, and wait for the proof: an empty text, or the reason why there is none."""
-    done = __salt__["service.restart" if restart else "service.start"](service)
-    began = __salt__["ntpcluster_program.monotonic"]()
-    until, seen_alive = began + PROOF_S, None
+    service = platform["service"]
+    # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
+    if restart and stop(platform):
+        return "{0} does not stop".format(service)
+    done = __salt__["service.start"](service)
+    until, seen_alive = __salt__["ntpcluster_program.monotonic"]() + PROOF_S, None
     while True:
         time.sleep(0.5)
         now = __salt__["ntpcluster_program.monotonic"]()
         state = proof()
-        if restart and state["running"] is False and now - began >= GONE_S:
-            # The restart of Debian's init script for chrony does not wait for the old daemon's end: it can take that one for the
-            # new one, and start none.
-            restart, done = False, __salt__["service.start"](service)
         if state["proven"]:
             seen_alive = seen_alive or now
             if now - seen_alive >= ALIVE_S:
@@ -206,6 +189,42 @@ def _try(service, restart):
         if now > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)
             return said + (state["reason"] or "the daemon does not stay up")
+
+
+def stop(platform, **called):
+    """
+    Internal. Stop the daemon, and wait for its end. A script may return before: Debian's for chrony does, and if it shall start the
+    daemon then, it takes the old one for that and starts none.
+
+    platform
+        With ``service``, ``process`` and ``pid_file``.
+
+    Returns whether it still runs, as ``ntpcluster_process.running`` tells it.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    __salt__["service.stop"](platform["service"])
+    until = __salt__["ntpcluster_program.monotonic"]() + END_S
+    while True:
+        running = __salt__["ntpcluster_process.running"](platform)["running"]
+        if not running or __salt__["ntpcluster_program.monotonic"]() > until:
+            return running
+        time.sleep(0.1)
+
+
+def stop_other(service, **called):
+    """
+    Internal. Stop a service of another time daemon, and wait for its end as ``ntpcluster_service.stop`` does.
+
+    Returns whether it has ended.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    __salt__["service.stop"](service)
+    until = __salt__["ntpcluster_program.monotonic"]() + END_S
+    while __salt__["service.status"](service):
+        if __salt__["ntpcluster_program.monotonic"]() > until:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def bring_down(**called):
@@ -219,9 +238,8 @@ def bring_down(**called):
     service = platform["service"]
     relieve()
     __context__.pop("ntpcluster.seen", None)
-    __salt__["service.stop"](service)
+    running = stop(platform)
     __salt__["service.disable"](service)
-    running = __salt__["ntpcluster_process.running"](platform)["running"]
     if running is not False:
         said = (
             "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"

@@ -139,7 +139,7 @@ def _step(plan, best, threshold, passes, result, servers, limit):
         or __salt__["ntpcluster_process.running"](platform)["running"] is not False
     )
     with _stopped(platform) if running else _nothing():
-        _wait_for_end(platform)
+        _wait_for_port()
         for result["passes"] in range(1, passes + 1):
             result["moved_s"] += _jump(best["address"], best["offset_s"], platform)
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
@@ -274,7 +274,7 @@ def _stopped(platform):
     try:
         try:
             running = __salt__["ntpcluster_process.running"](platform)["running"] is not False
-            if running and not __salt__["service.stop"](service):
+            if running and __salt__["ntpcluster_service.stop"](platform):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
@@ -288,16 +288,15 @@ def _stopped(platform):
         )
 
 
-def _wait_for_end(platform, seconds=10):
+def _wait_for_port(seconds=10):
     """
-    Wait until the daemon has ended, which its script may not have done, and nobody holds UDP port 123: chronyd -q does not run
-    beside the one, and ntpdate gives up because of the other ("the NTP socket is in use, exiting").
+    Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
     """
     until = __salt__["ntpcluster_program.monotonic"]() + seconds
-    while __salt__["ntpcluster_process.port_sockets"]() or __salt__["ntpcluster_process.running"](platform)["running"]:
+    while __salt__["ntpcluster_process.port_sockets"]():
         if __salt__["ntpcluster_program.monotonic"]() > until:
             raise CommandExecutionError(
-                "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped, or it has not ended: another NTP "
-                "program runs here (ntpcluster.diagnose names it)".format(seconds)
+                "not stepped: UDP port 123 is still in use {0} s after the daemon was stopped: another NTP program "
+                "runs here (ntpcluster.diagnose names it)".format(seconds)
             )
         time.sleep(0.1)

@@ -409,9 +409,9 @@ def alone(name):
     done = {}
     for service in sorted(changes):
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), changes[service]["old"])
-        __salt__["service.stop"](service)
+        ended = __salt__["ntpcluster_service.stop_other"](service)
         __salt__["service.disable"](service)
-        if __salt__["service.status"](service):
+        if not ended:
             done[service] = dict(changes[service], new={"running": True, "enabled": False})
             return _result(name, False, done, "{0} does not stop".format(service))
         done[service] = changes[service]

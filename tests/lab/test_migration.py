@@ -150,21 +150,32 @@ def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_befor
     alone(host, OTHER[now])
 
 
-def test_a_daemon_that_its_restart_has_left_down_is_started(host):
+def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
     """
-    Debian's init script for chrony does not wait for the end of the old daemon, and starts none while that one is there still.
-    The script here is a double that always loses this race; systemd, on debian13, waits.
+    Debian's init script for chrony does not wait for the end of the daemon, and starts none while the old one is there still.
+    The script here is a double of which the daemon ends two seconds later; systemd, on debian13, waits.
     """
     if host.platform != "modern":
         pytest.skip("systemd waits for the end of the old daemon")
     set_pillar(host, pillar("chrony"))
     assert failed(apply(host)) == []
-    script = host.read("/etc/init.d/chrony")
-    host.write("/etc/init.d/chrony", script.replace("$0 stop\n        $0 start", "$0 stop"), 0o755)
+    script, stop = host.read("/etc/init.d/chrony"), "start-stop-daemon --stop "
+    slow = script.replace(stop, f"setsid sh -c 'sleep 2; exec \"$@\"' late {stop}")
+    slow = re.sub(r"( late .*)", r"\1 &", slow)
+    assert slow.count(" late ") == 1
+    host.write("/etc/init.d/chrony", slow, 0o755)
     set_pillar(host, {**pillar("chrony"), "options": {"maxslewrate": 1000}})
     states = apply(host)
-    host.write("/etc/init.d/chrony", script, 0o755)
     assert (failed(states), "/etc/chrony/chrony.conf" in changed(states)) == ([], True)
+    alone(host, "chrony")
+    host.set_clock(50.0)
+    assert abs(call(host, "ntpcluster.step", "force=True")["moved_s"] + 50) < 0.1
+    set_pillar(host, {**pillar("chrony"), "method": "cron"})
+    assert failed(apply(host)) == []
+    assert host.run(["pgrep", "-x", "chronyd"]).rc == 1
+    host.write("/etc/init.d/chrony", script, 0o755)
+    set_pillar(host, pillar("chrony"))
+    assert failed(apply(host)) == []
     alone(host, "chrony")
 
 

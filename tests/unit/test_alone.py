@@ -21,7 +21,7 @@ def host(monkeypatch):
         "service.available": lambda service: True,
         "service.status": lambda service: rivals[service],
         "service.enabled": lambda service: True,
-        "service.stop": stop,
+        "ntpcluster_service.stop_other": lambda service: stop(service) or not rivals[service],
         "service.disable": lambda service: True,
     }
     monkeypatch.setattr(ntpcluster_deploy, "__salt__", functions, raising=False)
