@@ -20,6 +20,12 @@ def images():
     ready()
 
 
+@pytest.fixture(scope="module", params=["el6", "modern"])
+def kind(request):
+    """The kind of host that a module's tests are about; one for another daemon has a fixture of this name of its own."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def lab(images):
     """An empty lab without a master: `lab.add(...)` brings hosts up, `salt-call --local` drives them."""

@@ -11,8 +11,10 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 
-from tests.lab.cluster import PATIENCE, wait_until
+from tests.lab import solo
+from tests.lab.cluster import PATIENCE, Cluster, Role, failed, ready, wait_until
 from tests.lab.host import NamespaceHost
 from tests.lab.test_traps import CONFIG, DRIFT, PROCESS, SERVICE
 
@@ -72,6 +74,23 @@ def no_firewall(host: NamespaceHost) -> None:
         host.run(["systemctl", "disable", "--now", "firewalld"]).check()
         # One that is told to end while it starts leaves its rules behind.
         host.run(["nft", "delete", "table", "inet", "firewalld"])
+
+
+@contextlib.contextmanager
+def server(
+    kind: str, pillar: dict, prepare: Callable[[NamespaceHost], None] = lambda host: None
+) -> Iterator[NamespaceHost]:
+    """A lab with one server, without a minion that runs, `prepare`d and then applied."""
+    ready(kinds=(kind,))
+    with Cluster(master=False) as lab:
+        made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=pillar)
+        made.lab = lab
+        no_firewall(made)
+        made.run(["service", "salt-minion", "stop"])
+        prepare(made)
+        assert failed(solo.apply(made)) == []
+        made.belongings = belongings(made)
+        yield made
 
 
 def holders(host: NamespaceHost) -> list[int]:

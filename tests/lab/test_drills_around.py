@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready, wait_until
+from tests.lab.cluster import INTERNET, changed, failed, wait_until
 from tests.lab.drilling import Watch, daemons, follows, kill, service, sources, timed
 from tests.lab.solo import call, codes, set_pillar
 from tests.lab.test_traps import CONFIG, DRIFT, PROCESS
@@ -43,30 +43,21 @@ NAMESAKE = (
 PYTHON = {"el6": "python2.7", "modern": "python3"}
 
 
-@pytest.fixture(scope="module", params=["el6", "modern"])
-def kind(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def host(kind):
     """A server behind a firewall that lets nobody in but ssh."""
-    ready(kinds=(kind,))
-    with Cluster(master=False) as lab:
-        made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=SERVER)
-        made.lab = lab
-        drilling.no_firewall(made)
-        made.run(["service", "salt-minion", "stop"])
-        if kind != "el6":
-            # EL6 brings such rules along.
-            made.run(["iptables", "-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"]).check()
-            made.run(["iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]).check()
-            made.run(["iptables", "-A", "INPUT", "-j", "REJECT"]).check()
-        asker = f"{lab.prefix}-internet"
-        subprocess.run(["ip", "-n", asker, "addr", "add", "10.0.0.70/24", "dev", "eth0"], check=True)
-        assert failed(solo.apply(made)) == []
-        made.belongings = drilling.belongings(made)
+    with drilling.server(kind, SERVER, guard) as made:
         yield made
+
+
+def guard(host) -> None:
+    """Close the firewall, if it is not EL6's, which comes closed; and give the internet a second address to ask from."""
+    if host.platform != "el6":
+        host.run(["iptables", "-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"]).check()
+        host.run(["iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]).check()
+        host.run(["iptables", "-A", "INPUT", "-j", "REJECT"]).check()
+    asker = f"{host.lab.prefix}-internet"
+    subprocess.run(["ip", "-n", asker, "addr", "add", "10.0.0.70/24", "dev", "eth0"], check=True)
 
 
 @pytest.fixture(autouse=True)

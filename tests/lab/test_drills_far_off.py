@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, failed, ready, wait_until
+from tests.lab.cluster import INTERNET, failed, wait_until
 from tests.lab.drilling import daemons, follows, service, sources, table, timed
 from tests.lab.solo import call, codes
 
@@ -35,21 +35,9 @@ OFF = {
 }
 
 
-@pytest.fixture(scope="module", params=["el6", "modern"])
-def kind(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def host(kind):
-    ready(kinds=(kind,))
-    with Cluster(master=False) as lab:
-        made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=PILLAR)
-        made.lab = lab
-        drilling.no_firewall(made)
-        made.run(["service", "salt-minion", "stop"])
-        assert failed(solo.apply(made)) == []
-        made.belongings = drilling.belongings(made)
+    with drilling.server(kind, PILLAR) as made:
         yield made
 
 

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready, wait_until
+from tests.lab.cluster import INTERNET, changed, failed, wait_until
 from tests.lab.drilling import daemons, follows, kill, processes, service, sources, timed
 from tests.lab.test_traps import CONFIG
 
@@ -37,21 +37,9 @@ PILLAR = {
 }
 
 
-@pytest.fixture(scope="module", params=["el6", "modern"])
-def kind(request):
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def host(kind):
-    ready(kinds=(kind,))
-    with Cluster(master=False) as lab:
-        made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=PILLAR)
-        made.lab = lab
-        drilling.no_firewall(made)
-        made.run(["service", "salt-minion", "stop"])
-        assert failed(solo.apply(made)) == []
-        made.belongings = drilling.belongings(made)
+    with drilling.server(kind, PILLAR) as made:
         spoil(made)
         made.course = list(course(made))
         print(f"{made.platform}: " + ", ".join(f"{name} {seconds:.1f} s" for name, seconds in made.course))

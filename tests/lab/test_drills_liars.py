@@ -35,12 +35,6 @@ WATCHED_S = {"el6": 110, "modern": 110, "el9": 60}
 SAFE = {"three-jump": drilling.STILL_S, "first-jump": drilling.STILL_S, "three-drift": 0.02, "first-drift": 0.02}
 
 
-@pytest.fixture(scope="module", params=["el6", "modern"])
-def kind(request):
-    """The kind of all clients."""
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def host(kind):
     """The lab of the clients; it is named for what its parameter groups."""

@@ -33,12 +33,6 @@ FAR_DRIFT = {"el6": "499.900\n", "modern": "499.900\n", "el9": "499.900 1.000\n"
 NO_DRIFT = {"el6": "0.000\n", "modern": "0.000\n", "el9": "0.000 1.000\n"}
 
 
-@pytest.fixture(scope="module", params=["el6", "modern"])
-def kind(request):
-    """The kind of host that is looked at."""
-    return request.param
-
-
 @pytest.fixture(scope="module")
 def host(kind):
     """A host that follows the lab's three internet servers."""
