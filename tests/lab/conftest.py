@@ -47,11 +47,11 @@ def modern(lab):
 
 @pytest.fixture(scope="module")
 def cluster(request, images):
-    """The module's CAST (or the whole one) and its master with MASTER_OPTIONS, every clock wrong, nothing applied yet."""
+    """The cast and its master with the module's MASTER_OPTIONS, every clock wrong, nothing applied yet."""
     from tests.lab.demo import WRONG
 
     with Cluster(master_options=getattr(request.module, "MASTER_OPTIONS", None)) as running:
-        for role in getattr(request.module, "CAST", CAST):
+        for role in CAST:
             running.add(role, clock=WRONG[role.name])
         running.wait_for_minions()
         yield running

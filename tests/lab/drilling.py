@@ -132,27 +132,34 @@ def service(host: NamespaceHost, action: str):
     return host.run(["service", SERVICE[host.platform], action])
 
 
-class Watch:
-    """The clocks of some hosts, read from outside ten times a second until the block ends."""
+class Beside:
+    """Something that goes on beside a block of code, until the block ends: `look`, which ends when `over` is set."""
 
-    def __init__(self, *hosts: NamespaceHost) -> None:
-        self.errors: dict[str, list[float]] = {host.name: [] for host in hosts}
-        self.hosts = hosts
+    def __init__(self) -> None:
         self.over = threading.Event()
-        self.thread = threading.Thread(target=self._look, daemon=True)
+        self.thread = threading.Thread(target=self.look, daemon=True)
 
-    def _look(self) -> None:
-        while not self.over.wait(0.1):
-            for host in self.hosts:
-                self.errors[host.name].append(host.clock_error())
-
-    def __enter__(self) -> Watch:
+    def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *_) -> None:
         self.over.set()
         self.thread.join()
+
+
+class Watch(Beside):
+    """The clocks of some hosts, read from outside ten times a second until the block ends."""
+
+    def __init__(self, *hosts: NamespaceHost) -> None:
+        super().__init__()
+        self.errors: dict[str, list[float]] = {host.name: [] for host in hosts}
+        self.hosts = hosts
+
+    def look(self) -> None:
+        while not self.over.wait(0.1):
+            for host in self.hosts:
+                self.errors[host.name].append(host.clock_error())
 
     def moved(self, host: NamespaceHost) -> float:
         """The distance in seconds between the clock's extremes."""

@@ -7,7 +7,7 @@ import subprocess
 
 import yaml
 
-from tests.lab.cluster import INTERNET, Cluster, Role, in_order, wait_until
+from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, in_order, wait_until
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 
@@ -67,6 +67,20 @@ def refused(host: NamespaceHost, function: str, *arguments: str, timeout: float 
 def apply(host: NamespaceHost, *arguments: str, sls: str = "ntp", timeout: float = 300) -> list[dict]:
     """`salt-call --local state.apply`: the states in the order in which they ran."""
     return in_order(host.name, call(host, "state.apply", sls, *arguments, timeout=timeout))
+
+
+def written_once(host: NamespaceHost) -> dict:
+    """A hardware clock that is a day fast is written by the next apply, as a dry run says, and not by that after it; the state."""
+    host.set_rtc(86400)
+    dry = apply(host, "test=True")
+    assert (changed(dry), failed(dry)) == (["hardware-clock-is-right"], [])
+    assert abs(host.rtc_error() - 86400) < 2
+    done = apply(host)
+    assert (changed(done), failed(done)) == (["hardware-clock-is-right"], [])
+    assert abs(host.rtc_error()) < 2
+    again = apply(host)
+    assert (changed(again), failed(again)) == ([], [])
+    return next(state for state in done if state["changes"])
 
 
 def step_under_way(host: NamespaceHost) -> subprocess.Popen:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -71,31 +70,22 @@ def alone(host, daemon: str) -> None:
     assert there == [daemon]
 
 
-class First:
+class First(drilling.Beside):
     """What the new daemon says first of the oscillator, in ppm too fast; it is asked all the time while the block lasts."""
 
     ASK = {"ntpd": ["ntpq", "-c", "rv 0 frequency", "127.0.0.1"], "chrony": ["chronyc", "-n", "tracking"]}
 
     def __init__(self, host, daemon: str) -> None:
+        super().__init__()
         self.host, self.daemon, self.ppm = host, daemon, None
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._ask, daemon=True)
 
-    def _ask(self) -> None:
+    def look(self) -> None:
         while self.ppm is None and not self.over.wait(0.2):
             said = self.host.run(self.ASK[self.daemon]).out
             if found := re.search(r"frequency=(\S+)", said):
                 self.ppm = -float(found.group(1))
             elif found := re.search(r"Frequency +: (\S+) ppm (fast|slow)", said):
                 self.ppm = float(found.group(1)) * (1 if found.group(2) == "fast" else -1)
-
-    def __enter__(self) -> First:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.over.set()
-        self.thread.join()
 
 
 def predicted(states: list[dict]) -> list[tuple]:
