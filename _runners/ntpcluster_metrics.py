@@ -4,8 +4,8 @@ Internal. The cluster's figures for Prometheus, in the text format that node_exp
 Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. What each metric means
 is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml`` has the alerts.
 
-A large cluster has a million samples. One metric is written after the other: prometheus_client would make an object of
-each sample, and a text of all of them, before the first one is written. Format:
+A large cluster has a million samples. One metric is written after the other, and by this file: prometheus_client makes an
+object of each sample, and takes 5 s of CPU for 1.1 million of them even metric by metric, which all else takes too. Format:
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
