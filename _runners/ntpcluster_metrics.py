@@ -11,7 +11,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import collections
 
-# The loader offers this alone; ``text`` and the tables stay plain for the tests.
+# The loader offers this alone; ``parts`` and the tables stay plain for the tests.
 __load__ = ["write"]
 
 #: (metric, what it is, host's key in the view, factor to base units). A host without the figure has no sample.
