@@ -149,10 +149,8 @@ def somewhere(request, tmp_path_factory, runners):
         made = Master(folder, file_roots={"base": empty, "prod": tree})
         made.run("saltutil.sync_runners", "saltenv=prod")
         return made
-    # Links between folders are no folders in git: a site gives the runners a mountpoint.
     url = f"file://{committed(folder / 'tree')}"
-    code = {url: [{"name": "code"}, {"root": "_runners"}, {"mountpoint": "salt://_runners"}]}
-    served = {"gitfs_remotes": [{url: [{"name": "salt"}, {"root": "salt"}]}, code], "gitfs_base": "main"}
+    served = {"gitfs_remotes": [{url: [{"root": "salt"}]}], "gitfs_base": "main"}
     made = Master(folder, fileserver_backend=["gitfs"], gitfs_provider="gitpython", **served)
     for function in ("fileserver.update", "saltutil.sync_runners"):
         made.run(function)
@@ -161,8 +159,7 @@ def somewhere(request, tmp_path_factory, runners):
 
 def committed(folder: Path) -> Path:
     """A repository with the tree as it is now."""
-    for name in ("salt", "_runners"):
-        shutil.copytree(PROJECT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "salt", folder / "salt", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@invalid"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "the tree"]):
         subprocess.run(["git", "-C", folder, *words], check=True)

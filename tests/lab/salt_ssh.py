@@ -12,8 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-
 from tests.lab.cluster import Cluster
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
@@ -40,9 +38,9 @@ subprocess.run([*into, 'cd; cat > "$0"', path], stdin=open(source, "rb"), check=
 
 
 class SaltSsh:
-    """`salt-ssh` beside the lab's master, with its configuration and some of its own, for one host that needs no minion."""
+    """`salt-ssh` beside the lab's master, with its configuration, for one host that needs no minion."""
 
-    def __init__(self, lab: Cluster, host: NamespaceHost, folder: Path, **options: object) -> None:
+    def __init__(self, lab: Cluster, host: NamespaceHost, folder: Path) -> None:
         self.lab, self.host = lab, host
         for program in ("ssh", "scp"):
             path = folder / program
@@ -50,10 +48,8 @@ class SaltSsh:
             path.chmod(0o755)
         # The shim looks for one before it asks for Salt's files.
         host.write("/usr/bin/scp", "#!/bin/sh\nexit 1\n", 0o755)
-        config = yaml.safe_load((lab.folder / "master/etc/master").read_text())
-        (folder / "master").write_text(yaml.safe_dump({**config, **options}))
         (folder / "roster").write_text(json.dumps({host.name: {"host": host.address, "user": "root"}}))
-        self.words = ["-c", str(folder), "--roster-file", str(folder / "roster"), "-i", "--out=json", host.name]
+        self.words = ["--roster-file", str(folder / "roster"), "-i", "--out=json", host.name]
         self.environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
 
     def __call__(self, *words: str):

@@ -17,14 +17,12 @@ from tests.lab.images import PROJECT
 from tests.lab.salt_ssh import SaltSsh
 from tests.lab.solo import PILLAR
 
-CODE = ("_modules", "_states", "_beacons", "_runners")
 ALONE = Role("node150", "10.0.0.150", "modern")
 
 
 def repository(folder):
     """A git repository with the tree as it is now."""
-    for name in ("salt", *CODE):
-        shutil.copytree(PROJECT / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT / "salt", folder / "salt", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@invalid"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "the tree"]):
         subprocess.run(["git", "-C", folder, *words], check=True)
@@ -111,8 +109,9 @@ def test_states_without_the_code_beside_them_say_what_is_missing(lab, alone, nam
 
 
 def test_salt_ssh_applies_and_asks_without_a_flag(lab, alone, tmp_path):
-    roots = {"base": [str(PROJECT / "salt")]}
-    ssh = SaltSsh(lab, alone, tmp_path, fileserver_backend=["roots"], file_roots=roots)
+    # What salt-ssh brings along is the master's own copy, or in file_roots (mod_data in salt/client/ssh/__init__.py).
+    lab.master.run("salt-run", "saltutil.sync_all")
+    ssh = SaltSsh(lab, alone, tmp_path)
     states = in_order(alone.name, ssh("state.apply", "ntp"))
     assert failed(states) == []
     assert abs(alone.clock_error()) < 0.1
