@@ -115,9 +115,10 @@ def host(plan, process, answers, problems):
     elif process["running"] is None:
         found.append(problem("incomplete", "whether a daemon runs cannot be seen: the minion has to run as root"))
     status = dict.fromkeys(
-        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm", "bound_ms")
     )
     status.update(
+        unbounded="no daemon keeps this clock between two steps of the crontab",
         synchronized=right,
         health=("degraded" if found else "ok") if right else "unsynchronized",
         tier=plan["tier"],
