@@ -50,7 +50,7 @@ def status():
     ``cron-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
     ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
     ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
-    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
+    ``root-distance``, ``bound``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
     ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
     "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
@@ -327,7 +327,7 @@ def plan():
     ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, nts, line}],
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
-    ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
+    ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``minsane`` (so many sources have to agree before the clock follows),
     ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],

@@ -105,7 +105,7 @@ def _system(tracking, activity, now):
     """The system's part of a look. chronyd's own error of its frequency is what its root dispersion grows by (reference.c)."""
     unsynchronised, set_at = tracking["leap"] == "alarm", tracking["reference_time_s"]
     rates = (tracking["skew_ppm"], tracking["residual_ppm"])
-    error = None if None in rates else rates[0] + abs(rates[1])
+    error = None if None in rates else round(rates[0] + abs(rates[1]), 6)
     return {
         "leap": tracking["leap"],
         "stratum": 16 if unsynchronised else tracking["stratum"],

@@ -85,6 +85,7 @@ def judge(plan, process, look, problems=None):
         found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
         found += [] if synchronized else _selection(claims, rows, system, waiting)
         found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
+        found += _too_wide(plan, promise) if synchronized else []
     if not synchronized and not found:
         found.append(
             _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
@@ -179,6 +180,13 @@ def _promise(plan, look, rows, system, free):
     if why:
         return __salt__["ntpcluster_bound.nothing"](why)
     return __salt__["ntpcluster_bound.bound"](look["system"], rows, system, plan["minsane"])
+
+
+def _too_wide(plan, promise):
+    """The problem of a clock that can be further off than the pillar allows, in a list."""
+    allowed = plan["sync"]["max_bound"]
+    told = __salt__["ntpcluster_problems.too_wide"](promise["bound_ms"], promise["unbounded"], allowed)
+    return [told] if told else []
 
 
 def _doubts(plan, claims, rows, own, system, settling, uptime):

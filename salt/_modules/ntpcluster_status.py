@@ -71,7 +71,7 @@ def bound():
         plan = __salt__["ntpcluster_plan.plan"]()
         doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "look")
         if plan["method"] == "cron":
-            raise CommandExecutionError("no daemon keeps this clock between two steps of the crontab")
+            raise CommandExecutionError("the method is cron: no daemon keeps this clock between two steps")
         look = __salt__[doing](len(plan["sources"]), once=True)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return dict(__salt__["ntpcluster_bound.nothing"]("{0}".format(exc)), source=None)

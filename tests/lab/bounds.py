@@ -11,17 +11,21 @@ import importlib.util
 import json
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from salt.exceptions import CommandExecutionError
 
+from tests.lab.cluster import Cluster
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 from tests.loaded import FUNCTIONS
 
 #: Seconds between two looks at one host. ntpsec's ntpq is a Python program of 0.2 s, and would take the drills' processors.
 EVERY_S = {"modern": 5.0}
+#: So many hosts are looked at that often; more of them less often.
+AT_ONCE = 6
 #: What is kept on a host of the plan that was applied there.
 KEPT = "upper/var/lib/ntpcluster/applied.json"
 
@@ -38,7 +42,9 @@ def reader(host: NamespaceHost, daemon: str):
             raise CommandExecutionError(done.err)
         return {"retcode": done.rc, "stdout": done.out, "stderr": done.err, "timed_out": False, "seconds": done.seconds}
 
-    spec = importlib.util.spec_from_file_location(f"{daemon}_of_{host.name}", PROJECT / f"_modules/ntpcluster_{daemon}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"{daemon}_of_{host.name}", PROJECT / f"_modules/ntpcluster_{daemon}.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.__salt__ = {**FUNCTIONS, "ntpcluster_program.run": run}
@@ -66,6 +72,7 @@ class Bounds:
     def __init__(self, *hosts: NamespaceHost) -> None:
         self.over, self.began = threading.Event(), time.monotonic()
         self.seen = {host.name: Seen() for host in hosts}
+        self.slower = max(1.0, len(hosts) / AT_ONCE)
         self.threads = [threading.Thread(target=self.look, args=(host,), daemon=True) for host in hosts]
 
     def __enter__(self) -> Bounds:
@@ -80,7 +87,7 @@ class Bounds:
 
     def look(self, host: NamespaceHost) -> None:
         readers: dict = {}
-        while not self.over.wait(EVERY_S.get(host.platform, 1.0)):
+        while not self.over.wait(EVERY_S.get(host.platform, 1.0) * self.slower):
             # A host that is switched off, or whose plan is just being written, is looked at the next time.
             with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
                 plan = json.loads((host.folder / KEPT).read_text())["plan"]
@@ -104,21 +111,62 @@ class Bounds:
     def broken(self) -> list[str]:
         """Every look at which a clock was further off than its bound."""
         return [
-            f"{name}: after {at} s {error * 1000:+.3f} ms off, bound {said['bound_ms']:.3f} ms by {said['source']} ({said['parts_ms']})"
+            f"{name}: after {at} s {error * 1000:+.3f} ms off, bound {said['bound_ms']:.3f} ms: {said['parts_ms']}"
             for name, seen in self.seen.items()
             for at, error, said in seen.bounded()
             if abs(error) * 1000.0 > said["bound_ms"]
         ]
 
-    def summary(self) -> str:
-        """In a line: how many looks, how many with a bound, the bounds, and the tightest ratio of error to bound."""
-        looks = sum(len(seen.looks) for seen in self.seen.values())
+    def figures(self) -> dict:
+        """How many looks, how many of them with a bound, the least and the largest bound, how often it was exceeded, and the
+        tightest ratio of error to bound."""
         bounds = [said["bound_ms"] for seen in self.seen.values() for _, _, said in seen.bounded()]
-        ratios = [(ratio, name) for name, seen in self.seen.items() for ratio in seen.ratios()]
-        if not ratios:
-            return f"{looks} looks at bounds, none with one"
-        tightest, name = max(ratios)
-        return (
-            f"{looks} looks at bounds, {len(bounds)} with one, {min(bounds):.3f} to {max(bounds):.3f} ms, "
-            f"{len(self.broken())} exceeded; tightest ratio {tightest:.3f} ({name})"
-        )
+        return {
+            "looks": sum(len(seen.looks) for seen in self.seen.values()),
+            "bounded": len(bounds),
+            "least_ms": min(bounds, default=0.0),
+            "most_ms": max(bounds, default=0.0),
+            "exceeded": len(self.broken()),
+            "tightest": max((ratio for seen in self.seen.values() for ratio in seen.ratios()), default=0.0),
+        }
+
+
+def in_words(figures: dict) -> str:
+    """The figures in a line."""
+    return (
+        "{looks} looks, {bounded} with a bound, of {least_ms:.3f} to {most_ms:.3f} ms, {exceeded} exceeded; "
+        "tightest {tightest:.3f}".format(**figures)
+    )
+
+
+def together(figures: list[dict]) -> dict:
+    """The figures of several drills as one."""
+    totals = {name: sum(one[name] for one in figures) for name in ("looks", "bounded", "exceeded")}
+    told = [one for one in figures if one["bounded"]]
+    return {
+        **totals,
+        "least_ms": min((one["least_ms"] for one in told), default=0.0),
+        "most_ms": max((one["most_ms"] for one in told), default=0.0),
+        "tightest": max((one["tightest"] for one in told), default=0.0),
+    }
+
+
+@contextlib.contextmanager
+def kept(item) -> Iterator[None]:
+    """
+    Watch the bounds of the hosts of a drill while the block lasts; an AssertionError at its end if one was exceeded, save
+    where the drill's mark `beyond_the_bound` says why that must be.
+    """
+    hosts = {}
+    for value in item.funcargs.values():
+        found = value.hosts.values() if isinstance(value, Cluster) else [value]
+        hosts.update({host.name: host for host in found if isinstance(host, NamespaceHost)})
+    with Bounds(*hosts.values()) as bounds:
+        yield
+    figures, mark = bounds.figures(), item.get_closest_marker("beyond_the_bound")
+    print(f"bounds: {in_words(figures)}")
+    if mark:
+        print("\n".join([f"not held against the clocks: {mark.args[0]}", *bounds.broken()]))
+    else:
+        item.user_properties.append(("bounds", figures))
+        assert bounds.broken() == []

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from tests.lab import drilling, solo
-from tests.lab.bounds import Bounds
-from tests.lab.cluster import INTERNET, Cluster, Role, failed, ready, wait_until
+from tests.lab.bounds import Bounds, in_words
+from tests.lab.cluster import Cluster, Role, failed, ready, wait_until
 from tests.lab.solo import PILLAR, call
 
 KINDS = {"el6": "10.0.0.31", "modern": "10.0.0.32", "el9": "10.0.0.33"}
@@ -32,10 +32,19 @@ def test_the_bound_holds_from_the_first_sample_on(hosts):
         for host in hosts.values():
             wait_until(lambda host=host: call(host, "ntpcluster.status")["bound_ms"] is not None, 60, 1)
         time.sleep(30)
-    print(bounds.summary())
+    print(in_words(bounds.figures()))
     for name, seen in bounds.seen.items():
         last = seen.looks[-1]
-        print(name, len(seen.looks), "looks,", len(seen.bounded()), "bounded, last", last, "max", max(seen.ratios(), default=None))
+        print(
+            name,
+            len(seen.looks),
+            "looks,",
+            len(seen.bounded()),
+            "bounded, last",
+            last,
+            "max",
+            max(seen.ratios(), default=None),
+        )
     for host in hosts.values():
         status, alone = call(host, "ntpcluster.status"), call(host, "ntpcluster.bound")
         print(host.name, status["bound_ms"], status["unbounded"], alone)
