@@ -38,7 +38,7 @@ REMEDIES = (
     ("settling", "wait: the daemon needs a few polls after its start"),
     ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
     ("root-distance", "without a source the error bound grows every second: restore one"),
-    ("bound", "salt-call ntpcluster.bound shows of what it is the sum: nearer or more sources, or shorter polls (maxpoll), lower it"),
+    ("bound", "salt-call ntpcluster.bound shows its parts: nearer or more sources, or shorter polls (maxpoll), lower it"),
     ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is bad, check the hypervisor"),
     ("reach-gaps", "packets are lost: look at the network and at the source's load"),
     ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
