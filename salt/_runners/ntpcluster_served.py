@@ -5,15 +5,16 @@ What a server says of itself cannot show it: a switch on the way, or a rule that
 a few followers of each tier ask, all of them in one publish: 50,000 hosts cost no more than a hundred.
 """
 
-import hashlib
+import itertools
+import zlib
 
 from salt.exceptions import SaltInvocationError
 
 # The loader offers this alone; ``wanted`` and ``choose`` stay plain functions for the tests.
 __load__ = ["ask"]
 
-#: So many hosts of a tier are asked in a round, and so many rounds there are for a tier with a server that nobody has
-#: reached: one packet can be lost, and one follower can be cut off.
+#: So many hosts of a tier ask a server in a round, and so many rounds there are for a server that nobody has reached: one
+#: packet can be lost, and one follower can be cut off. Hosts of a tier mostly have the same servers, so it is so many for all.
 FOLLOWERS, ROUNDS = 3, 2
 
 #: Why a follower could not tell.
@@ -34,9 +35,9 @@ def ask(hosts, tiers, owners, timeout):
 
     Returns the ``served`` of ``ntpcluster.view``.
     """
-    found, tried = wanted(hosts, tiers, owners), {}
+    found = wanted(hosts, tiers, owners)
     for _ in range(ROUNDS):
-        askers = choose(hosts, tiers, found, tried)
+        askers = choose(hosts, tiers, found)
         if not askers:
             break
         try:
@@ -51,7 +52,7 @@ def ask(hosts, tiers, owners, timeout):
             asked = {"returns": {}}  # the minions were there a moment ago: not known
         for name, tier in askers.items():
             _take(found, tier, name, asked["returns"].get(name), owners)
-    return [_result(server, tried) for servers in found.values() for server in servers.values()]
+    return [_result(server) for servers in found.values() for server in servers.values()]
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -66,10 +67,11 @@ def wanted(hosts, tiers, owners):
     found = {}
     for tier in tiers:
         members = [hosts[name] for name in tier["hosts"]]
-        if tier["name"] is None or not tier["level"] or not any(host["why"] is None for host in members):
+        if tier["name"] is None or not tier["level"]:
             continue
         servers = found[tier["name"]] = {}
-        for address in dict.fromkeys(address for host in members for address in host["planned"]):
+        plans = dict.fromkeys([tuple(host["planned"]) for host in members])
+        for address in dict.fromkeys(itertools.chain.from_iterable(plans)):
             owner = owners.get(address.lower())
             server = servers.setdefault(owner or address, _server(tier["name"], owner))
             server["addresses"].append(address)
@@ -79,32 +81,30 @@ def wanted(hosts, tiers, owners):
 
 
 def _server(tier, host):
-    return {"tier": tier, "host": host, "addresses": [], "asked": {}, "why": None}
+    return {"tier": tier, "host": host, "addresses": [], "tried": set(), "asked": {}, "why": None}
 
 
-def choose(hosts, tiers, found, tried):
+def choose(hosts, tiers, found):
     """
-    Whom to ask in this round: {id: tier}, of each tier with a server that nobody has reached yet. The same ones each time
-    if they can, spread over the tier by a hash of their names; those that have the time first, as their network works.
-
-    tried
-        {tier: ids that have been asked}: others go first. It is brought up to date.
+    Whom to ask in this round: {id: tier}, some for each server that nobody has reached yet, which its ``tried`` remembers.
+    Those that have not been tried go first, and those that have the time, as their network works; else it goes by a hash
+    of their names, so they are the same ones each time and spread over the tier.
     """
     askers = {}
     for tier in tiers:
-        servers = found.get(tier["name"], {})
-        if not any(server["addresses"] and not any(server["asked"].values()) for server in servers.values()):
+        servers = found.get(tier["name"], {}).values()
+        closed = [server for server in servers if not any(server["asked"].values())]
+        if not closed:
             continue
-        done = tried.setdefault(tier["name"], [])
-        able = [name for name in tier["hosts"] if hosts[name]["planned"]]
-        able.sort(key=lambda name: (name in done, not hosts[name]["synchronized"], _digest(name)))
-        done += able[:FOLLOWERS]
-        askers.update(dict.fromkeys(able[:FOLLOWERS], tier["name"]))
+        able = sorted(tier["hosts"], key=lambda name: (not hosts[name]["synchronized"], zlib.crc32(name.encode())))
+        for server in closed:
+            addresses, tried = set(server["addresses"]), server["tried"]
+            order = itertools.chain((name for name in able if name not in tried), sorted(tried, key=able.index))
+            fit = (name for name in order if not addresses.isdisjoint(hosts[name]["planned"]))
+            chosen = list(itertools.islice(fit, FOLLOWERS))
+            tried.update(chosen)
+            askers.update(dict.fromkeys(chosen, tier["name"]))
     return askers
-
-
-def _digest(name):
-    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _answers(said):
@@ -150,7 +150,7 @@ def _all_open(found, askers, returns, owners):
     return all(any(server["asked"].values()) for tier in set(askers.values()) for server in found[tier].values())
 
 
-def _result(server, tried):
+def _result(server):
     asked = server["asked"]
     return {
         "host": server["host"],
@@ -159,6 +159,6 @@ def _result(server, tried):
         "asked": sorted(asked),
         "answered": sorted(name for name, reached in asked.items() if reached),
         "open": any(asked.values()) if asked else None,
-        "unknown": sorted(set(tried.get(server["tier"], ())) - set(asked)),
+        "unknown": sorted(server["tried"] - set(asked)),
         "why": server["why"] if not asked else None,
     }

@@ -298,5 +298,17 @@ def test_a_rollout_is_green_when_the_servers_it_deployed_answer(cluster, says, d
 
 def test_followers_are_chosen_without_those_that_told_no_plan():
     hosts = {n: {"planned": [] if n == "a" else ["x"], "synchronized": True, "answered": True} for n in "ab"}
-    found = {"client": {"x": {"addresses": ["x"], "asked": {}}}}
-    assert ntpcluster_served.choose(hosts, [{"name": "client", "hosts": ["a", "b"]}], found, {}) == {"b": "client"}
+    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "tried": set()}}}
+    assert ntpcluster_served.choose(hosts, [{"name": "client", "hosts": ["a", "b"]}], found) == {"b": "client"}
+
+
+def test_where_hosts_of_a_tier_have_different_servers_each_server_is_asked(cluster):
+    standing = {name: RECORDED[name] for name in SERVERS}
+    standing.update({f"a{number}": dict(RECORDED["node148"], planned=["10.0.0.189"]) for number in range(20)})
+    standing.update({f"b{number}": dict(RECORDED["node148"], planned=["10.0.0.180"]) for number in range(20)})
+    says = {name: answer(ntp189=True) if name.startswith("a") else answer(ntp180=False) for name in standing}
+    view, rounds = cluster(says, standing)
+    assert [sorted(name[0] for name in names) for names in rounds] == [["a"] * 3 + ["b"] * 3, ["b"] * 3]
+    asked = {server["host"]: server["asked"] for server in view["served"]}
+    assert {name[0] for name in asked["ntp189"]} == {"a"} and len(asked["ntp180"]) == 6
+    assert all(server["unknown"] == [] or server["host"] == "ntp189" for server in view["served"])
