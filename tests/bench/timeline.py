@@ -1,14 +1,12 @@
 """When each state of a first apply ends, host by host, on a clock that no step moves: the machine's own.
 
-Salt's durations are measured by the clock that is being set. Minions tell the master of each state as it ends (`state_events`);
-what is printed is when that reached the master.  `python -m tests.bench.timeline`
+Salt's durations are measured by the clock that is being set. Here the minions' logs are read as they grow, from outside.  `python -m tests.bench.timeline`
 """
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
+import re
 import sys
 import threading
 import time
@@ -17,34 +15,39 @@ from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
 
 #: What takes less is no wait, and makes no line of its own.
-SHORT_S = 0.3
+SHORT_S = float(os.environ.get("SHORT", 0.3))
+
+#: The end of a state, and the start of a program, in Salt's log.
+WORTH = re.compile(r"(Completed state|Executing command) \[?([^\]\n]+)")
 
 
 class Listener:
-    """The states that end, as the master hears of them: (seconds, minion, state)."""
+    """What minions do, as their log tells it the moment it happens: (seconds, minion, text)."""
 
-    def __init__(self, master) -> None:
-        self.began = time.monotonic()
+    def __init__(self, hosts) -> None:
         self.heard: list[tuple[float, str, str]] = []
-        self.process = subprocess.Popen(
-            master._argv("salt-run", "state.event"),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=master.folder,
-            env=dict(os.environ, PYTHONUNBUFFERED="1"),
-        )  # fmt: skip
-        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.logs = {name: host.folder / "upper/var/log/salt/minion" for name, host in hosts.items()}
+        self.read = {name: log.stat().st_size for name, log in self.logs.items()}
+        self.began, self.stopping = time.monotonic(), threading.Event()
+        self.thread = threading.Thread(target=self._listen)
         self.thread.start()
 
     def _listen(self) -> None:
-        for line in self.process.stdout:
-            tag, _, data = line.partition("\t")
-            words = tag.split("/")
-            if words[:2] == ["salt", "job"] and "prog" in words:
-                ret = json.loads(data)["data"]["ret"]
-                self.heard.append((time.monotonic() - self.began, words[4], ret.get("__id__") or ret["name"]))
+        while not self.stopping.wait(0.02):
+            for name, log in self.logs.items():
+                if log.stat().st_size == self.read[name]:
+                    continue
+                with log.open("rb") as lines:
+                    lines.seek(self.read[name])
+                    new = lines.read()
+                new = new[: new.rfind(b"\n") + 1]
+                self.read[name] += len(new)
+                now = time.monotonic() - self.began
+                for kind, what in WORTH.findall(new.decode(errors="replace")):
+                    self.heard.append((now, name, (f"{what}" if kind.startswith("Comp") else f"    $ {what[:90]}")))
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.wait()
+        self.stopping.set()
         self.thread.join()
 
 
@@ -65,11 +68,9 @@ def one(roles: tuple[Role, ...], number: int = 0) -> float:
     """A first apply on hosts with wrong clocks: its timeline, and how long it took, in seconds."""
     with Cluster(prefix=f"ntplab{os.getpid()}t{number}") as cluster:
         for role in roles:
-            cluster.add(role, clock=WRONG.get(role.name, 100.0), minion={"state_events": True})
+            cluster.add(role, clock=WRONG.get(role.name, 100.0), minion={"log_level_logfile": "debug"})
         cluster.wait_for_minions()
-        listener = Listener(cluster.master)
-        time.sleep(3)
-        listener.began = time.monotonic()
+        listener = Listener(cluster.hosts)
         applied = cluster.apply()
         took = time.monotonic() - listener.began
         listener.close()
