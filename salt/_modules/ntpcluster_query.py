@@ -19,7 +19,7 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_query"
 # The loader offers these alone; ``read_answer`` stays a plain function for the tests.
-__load__ = ["asked", "pace", "query"]
+__load__ = ["asked", "pace", "pause", "query"]
 
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
@@ -66,10 +66,18 @@ def pace(packets=1, **called):
         So many will be sent in a row: ntpd begins with eight.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
+    time.sleep(pause(packets))
+    return True
+
+
+def pause(packets):
+    """
+    Internal. How many seconds servers that limit their clients want to hear nothing of this host before they bear that many
+    packets of it in a row.
+    """
     passed, account = _account()
     room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
-    time.sleep(max(0.0, PACE_S - passed, account - room))
-    return True
+    return max(0.0, PACE_S - passed, account - room)
 
 
 def asked(packets=1, refused=False, **called):

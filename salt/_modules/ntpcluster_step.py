@@ -30,6 +30,9 @@ AGAIN_S = 8
 #: A smaller move of the clock cannot be told from none: times(2) counts hundredths of a second.
 SEEN_S = 0.1
 
+#: How exactly a move is seen, on a busy machine as well.
+READ_S = 0.03
+
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
@@ -99,11 +102,10 @@ def _await_time(servers, wait):
     """
     The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
 
-    It asks at longer and longer intervals: who asks every few seconds is refused by a server that limits its clients,
-    and is refused for ever if he goes on. One that says so is left in peace for a while.
+    It asks as often as it may: so that the step and the daemon's first packets, which follow the first good answer at once,
+    are borne too by a server that limits its clients. One that refuses is given time to forget.
     """
     until = __salt__["ntpcluster_program.monotonic"]() + wait
-    pause = 1
     while True:
         found = __salt__["ntpcluster_query.query"](servers)["servers"]
         try:
@@ -114,8 +116,7 @@ def _await_time(servers, wait):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, AGAIN_S)
+        time.sleep(min(__salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS), AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):
@@ -141,7 +142,12 @@ def _step(plan, best, threshold, passes, result, servers, limit):
     with _stopped(platform) if running else _nothing():
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
-            result["moved_s"] += _jump(best["address"], best["offset_s"], platform)
+            moved = _jump(best["address"], best["offset_s"], platform)
+            result["moved_s"] += moved
+            result["offset_after_s"] = round(best["offset_s"] - moved, 6)
+            # What is left is known from the move. It costs a packet, and its distance from the others, to ask for more.
+            if abs(result["offset_after_s"]) + READ_S < threshold:
+                break
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
             # A server that does not answer once more has told the time before, and a large step was seen.
@@ -278,8 +284,7 @@ def _stopped(platform):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
-            # Debian's script waits three minutes for a lock if the daemon runs already.
-            started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](service)
+            started = __salt__["ntpcluster_service.start"](platform)
     finally:
         __salt__["ntpcluster_service.dismiss"]()
     if not started:

@@ -30,6 +30,9 @@ HARDWARE_CLOCK_BOUND_S = 10
 #: The state before has looked at the daemon a moment before this one asks about it.
 LOOK_S = 2
 
+#: A daemon that starts follows its tier after some seven seconds; so often it is looked at.
+INTERVAL_S = 0.3
+
 
 def __virtual__():
     return __virtualname__
@@ -117,7 +120,8 @@ def synchronized(name, timeout=None):
         Seconds to wait; default: the pillar's ``sync:timeout``. Test mode looks once.
     """
     try:
-        done = __salt__["ntpcluster_status.synchronized"](timeout=0 if __opts__["test"] else timeout, age=LOOK_S)
+        timeout = 0 if __opts__["test"] else timeout
+        done = __salt__["ntpcluster_status.synchronized"](timeout=timeout, interval=INTERVAL_S, age=LOOK_S)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     seen = done["status"]

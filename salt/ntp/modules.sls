@@ -13,7 +13,10 @@ data-files-are-sent:
 {#- A sync takes away what is in none of its environments: so it has those of the top file, and this one, which counts most. #}
 {% set tops = salt['state.show_top']() %}
 {% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}
-{% do salt['saltutil.sync_all'](saltenv=(others + [saltenv]) | join(',')) %}
+{% set environments = (others + [saltenv]) | join(',') %}
+{% for kind in ['beacons', 'modules', 'states'] %}
+{% do salt['saltutil.sync_' ~ kind](saltenv=environments, refresh=loop.last) %}
+{% endfor %}
 {#- Salt would go on loading what Python has compiled of files that are gone. #}
 {% do salt['file.find'](salt['config.get']('extension_modules'), name='ntpcluster*.pyc', delete='f') %}
 {#- The minion has it done by and by; ntp.beacon cannot wait. #}
