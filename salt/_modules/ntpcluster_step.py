@@ -36,6 +36,9 @@ READ_S = 0.03
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
+#: When the clock was found or made right; it says nothing for longer than a run.
+RIGHT, RIGHT_S = "ntpcluster_step.right", 60
+
 #: What ``step`` returns of a clock that was left alone.
 UNTOUCHED = {
     "stepped": False,
@@ -50,9 +53,12 @@ UNTOUCHED = {
 }
 
 
-def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
+def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False, hwclock=True):
     """
     Internal. ``ntpcluster.step`` says what this takes and returns.
+
+    hwclock
+        Also write the hardware clock, if the pillar does not say otherwise: that takes some seconds.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     threshold = _seconds("threshold", threshold, plan["step"]["threshold"])
@@ -65,6 +71,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         seen = __salt__["ntpcluster_status.status"]()
         offset = seen["offset_ms"] or 0.0
         if seen["synchronized"] and not force and abs(offset) < threshold * 1000.0:
+            _now_right()
             result["comment"] = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped".format(
                 seen["source"], offset
             )
@@ -80,6 +87,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
         result["needed"] = abs(best["offset_s"]) >= threshold
         if not result["needed"] and not force:
+            _now_right()
             result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
                 best["offset_s"], best["address"], threshold
             )
@@ -88,7 +96,25 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if test:
             result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
             return result
-        return _step(plan, best, threshold, passes, result, servers, limit)
+        result = _step(plan, best, threshold, passes, result, servers, limit)
+        _now_right()
+        if hwclock and plan["hwclock"]["manage"]:
+            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
+        return result
+
+
+def right():
+    """
+    Internal. Whether the system time is known to be right: the daemon follows a source closely, or the servers say so, or this run
+    has set it just now.
+    """
+    if __salt__["ntpcluster_program.monotonic"]() - __context__.get(RIGHT, -RIGHT_S) < RIGHT_S:
+        return True
+    return step(test=True)["needed"] is False
+
+
+def _now_right():
+    __context__[RIGHT] = __salt__["ntpcluster_program.monotonic"]()
 
 
 def lock():
@@ -132,7 +158,7 @@ def _allow(best, limit, moved=0.0):
 
 
 def _step(plan, best, threshold, passes, result, servers, limit):
-    """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
+    """Stop the daemon, and step until the offset is small; the daemon is up again in any case."""
     platform = plan["platform"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
     running = (
@@ -170,8 +196,6 @@ def _step(plan, best, threshold, passes, result, servers, limit):
                 )
             )
         result["stepped"] = True
-        if plan["hwclock"]["manage"]:
-            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
         __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon asks as soon as it runs
     if running:
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)

@@ -131,10 +131,10 @@ def _rivals(services):
     """Those of these services that run or start at boot: {service: {running, enabled}}."""
     found = {}
     for service in services:
-        if __salt__["service.available"](service):
+        if __salt__["ntpcluster_process.there"](service) and __salt__["service.available"](service):
             now = {
                 "running": bool(__salt__["service.status"](service)),
-                "enabled": __salt__["service.enabled"](service),
+                "enabled": __salt__["ntpcluster_process.enabled"](service),
             }
             if now["running"] or now["enabled"]:
                 found[service] = now
@@ -146,7 +146,7 @@ def _package_starts(plan):
     if not plan["platform"]["package_starts_service"] or not _missing(plan):
         return False
     left = set(plan["package"]["names"]) & set(__salt__["pkg.list_pkgs"](removed=True))
-    return not left or __salt__["service.enabled"](plan["platform"]["service"])
+    return not left or __salt__["ntpcluster_process.enabled"](plan["platform"]["service"])
 
 
 def _install(name, package):
@@ -250,7 +250,7 @@ def file(
 def _fault(name, source, platform):
     """What the daemon has against a changed configuration before it is in its place; None if nothing, or if it cannot tell."""
     doing = __salt__["ntpcluster_daemon.doing"](platform, "fault")
-    if doing not in __salt__:
+    if doing is None:
         return None
     folder = tempfile.mkdtemp()
     try:
@@ -455,7 +455,7 @@ def step_at_boot(name):
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
         if service is None:
             return _result(name, comment="this host's daemon has no such service")
-        now = __salt__["service.enabled"](service)
+        now = __salt__["ntpcluster_process.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if now == wanted:

@@ -55,7 +55,8 @@ def host(monkeypatch):
         "pkg.list_pkgs": lambda removed=False: Host.left if removed else Host.packages,
         "service.available": lambda service: service in Host.services,
         "service.status": lambda service: Host.services.get(service, {}).get("running", False),
-        "service.enabled": lambda service: Host.services.get(service, {}).get("enabled", False),
+        "ntpcluster_process.there": lambda service: service in Host.services,
+        "ntpcluster_process.enabled": lambda service: Host.services.get(service, {}).get("enabled", False),
         "service.enable": lambda service: switch(service, True),
         "service.disable": lambda service: switch(service, False),
     }  # fmt: skip
