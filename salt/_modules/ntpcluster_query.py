@@ -25,8 +25,9 @@ NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
 
 #: What a server with `limited` bears of one address (ntp_monitor() in ntp_monitor.c, with the defaults of `discard`).
-#: A packet within 2 s of the one before is refused: packets of ours keep this distance, the daemon's first one included.
-PACE_S = 2.2
+#: A packet within a second of the one before is refused (`discard minimum` is 2 s, less a second of grace, and whole seconds are
+#: compared): packets of ours keep this distance, the daemon's first one included.
+PACE_S = 1.3
 #: Each packet adds 6 s to an account that a second lowers by one; from 56 s on it refuses (RATE with `kod`, or nothing),
 BURST_S, PACKET_S, FULL_S = 2, 6, 56
 #: and raises the account to 72 s again whenever the next one comes before it is quite down: only silence helps.
