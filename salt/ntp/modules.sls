@@ -12,7 +12,8 @@ data-files-are-sent:
     - order: first
 {% elif not present or salt['ntpcluster_code.listing']() != served | trim %}
 {#- A sync takes away what is in none of its environments: so it has those of the top file, and this one, which counts most. #}
-{% set tops = salt['state.show_top']() %}
+{#- To read the top file Salt compiles the pillar anew: not where there is one environment only. #}
+{% set tops = salt['state.show_top']() if salt['cp.envs']() != [saltenv] else {saltenv: []} %}
 {% set others = (tops if tops is mapping and tops else ['base']) | reject('equalto', saltenv) | list %}
 {% set environments = (others + [saltenv]) | join(',') %}
 {% for kind in ['beacons', 'modules', 'states'] %}

@@ -1,6 +1,7 @@
 """When each state of a first apply ends, host by host, on a clock that no step moves: the machine's own.
 
-Salt's durations are measured by the clock that is being set. Here the minions' logs are read as they grow, from outside.  `python -m tests.bench.timeline`
+Salt measures durations by the clock that is being set. Here the minions' logs are read as they grow, from outside.
+`python -m tests.bench.timeline [demo|four|el9|sixteen]`
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
 
 #: What takes less is no wait, and makes no line of its own.
-SHORT_S = float(os.environ.get("SHORT", 0.3))
+SHORT_S = float(os.environ.get("SHORT", "0.3"))
 
 #: The end of a state, and the start of a program, in Salt's log.
 WORTH = re.compile(r"(Completed state|Executing command) \[?([^\]\n]+)")
@@ -78,14 +79,20 @@ def one(roles: tuple[Role, ...], number: int = 0) -> float:
             print(f"-- {minion} ({cluster.hosts[minion].platform})", *failed(states), sep="\n   ")
             print(*lines(listener.heard, minion), sep="\n")
         worst = max(abs(host.clock_error()) for host in cluster.hosts.values())
-        print(f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {1000 * worst:.3f} ms, load {os.getloadavg()[0]:.1f}")
+        print(
+            f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {1000 * worst:.3f} ms, load {os.getloadavg()[0]:.1f}"
+        )
         return took
 
 
 def main() -> None:
     ready(kinds={role.image for role in HOSTS})
-    casts = {"four": CAST, "demo": HOSTS, "el9": tuple(Role(r.name, r.address, "el9") for r in CAST),
-             "sixteen": (*CAST[:2], *(Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36)))}
+    casts = {
+        "four": CAST,
+        "demo": HOSTS,
+        "el9": tuple(Role(r.name, r.address, "el9") for r in CAST),
+        "sixteen": (*CAST[:2], *(Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))),
+    }
     for number, cast in enumerate(sys.argv[1:] or ["demo"]):
         one(casts[cast], number)
 
