@@ -95,7 +95,7 @@ def variables(associd=0):
     Internal. ``ntpcluster.variables`` says what this takes and returns.
     """
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
-    if doing not in __salt__:
+    if doing is None:
         said = "the daemon of this host has no variables as ntpq names them: see ntpcluster.status and ntpcluster.peers"
         raise CommandExecutionError(said)
     return __salt__[doing](associd)

@@ -50,7 +50,7 @@ def write(path, tgt, tgt_type, timeout):
     ``ntpcluster_publish.publish``.
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
-    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
     return dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
 
 
@@ -145,6 +145,7 @@ FAMILIES = (
     ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),
     ("sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
     ("usable_sources", "Sources of those that could be followed", _sources(_usable)),
+    ("open", "1 if each tier that asked this server just now got an answer", lambda host: host["open"]),
     ("reach_ratio", "Polls of the last eight that its source answered", _reach),
     ("problems", "Problems that the host itself sees", _answer("problems", len)),
     *((name, meaning, _figure(key, factor)) for name, meaning, key, factor in FIGURES),

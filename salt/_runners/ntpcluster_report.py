@@ -53,7 +53,7 @@ def write(path, tgt, tgt_type, timeout, saltenv):
     """
     __salt__["ntpcluster_publish.check"](path, ".html")
     parts = __salt__["ntpcluster_page.parts"](saltenv)
-    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
     page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts)
     return dict(__salt__["ntpcluster_publish.publish"](path, [page.encode("utf-8")]), hosts=len(view["hosts"]))
 

@@ -50,12 +50,14 @@ FOLLOWED = ("system_peer", "pps")
 SURVIVORS = (*FOLLOWED, "candidate", "backup", "excess", "outlier")
 
 
-def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
+def take(tgt="*", tgt_type="compound", timeout=None, anew=False, served=False):
     """
     Internal. Ask the minions how they stand and put the answers together.
 
     tgt, tgt_type, timeout, anew
         As for ``ntpcluster.view``.
+    served
+        True has followers of each tier ask its servers (``ntpcluster_served.ask``).
 
     Returns the dict that ``ntpcluster.view`` returns.
 
@@ -70,14 +72,18 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
         timeout=timeout,
         kept=_host,
     )
-    return _view(asked["returns"], asked["expected"], began, time.monotonic() - watch)
+    took = time.monotonic() - watch
+    hosts = _rows(asked["returns"], asked["expected"])
+    tiers, owners = _tiers(hosts), _connect(hosts)
+    proven = __salt__["ntpcluster_served.ask"](hosts, tiers, owners, timeout) if served else None
+    return _view(hosts, tiers, proven, began, took)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on nothing is asked: every function depends on its arguments alone.
 
 
-def build(returns, expected=None, now=None, took=None):
+def build(returns, expected=None, now=None, took=None, served=None):
     """
     The view made of what minions returned.
 
@@ -87,26 +93,34 @@ def build(returns, expected=None, now=None, took=None):
         Names of all the minions that were asked; those without a return are silent.
     now, took
         When the asking began (seconds since 1970), and how long it took.
+    served
+        What ``ntpcluster_served.ask`` returned; None: nobody was asked.
 
     Returns the dict that ``ntpcluster.view`` returns.
     """
     returns = returns if isinstance(returns, dict) else {}
     rows = {name: _host(name, value) for name, value in returns.items()}
-    return _view(rows, expected or (), time.time() if now is None else now, took)
+    hosts = _rows(rows, expected or ())
+    tiers = _tiers(hosts)
+    _connect(hosts)
+    return _view(hosts, tiers, served, time.time() if now is None else now, took)
 
 
-def _view(rows, expected, now, took):
-    """The view made of hosts' rows {minion: row}; the others as for ``build``."""
+def _rows(rows, expected):
+    """The hosts {id: row} made of the rows of those that answered, by minion, and of the names of all that were asked."""
     found = {row["id"]: row for row in rows.values()}
     for name in expected:
         if name not in rows:
             found.setdefault(printable(str(name)), _host(name, None, answered=False))
-    hosts = {name: found[name] for name in sorted(found)}
-    tiers = _tiers(hosts)
-    _connect(hosts)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _view(hosts, tiers, served, now, took):
+    """The view made of the hosts and their tiers; the others as for ``build``."""
+    _reached(hosts, served)
     _estimate(hosts)
     spread = _spread(hosts)
-    problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread)
+    problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread, served)
     counts = dict.fromkeys(HEALTH, 0)
     for host in hosts.values():
         counts[host["health"]] += 1
@@ -119,6 +133,7 @@ def _view(rows, expected, now, took):
         "hosts": hosts,
         "problems": problems,
         "host_problems": _grouped(hosts),
+        "served": served,
         "summary": {
             "hosts": len(hosts),
             "answered": sum(host["answered"] for host in hosts.values()),
@@ -306,7 +321,7 @@ def _stratum(hosts, names):
 
 
 def _connect(hosts):
-    """Say of every source which of the hosts it is."""
+    """Say of every source which of the hosts it is. Returns {address or name: id}."""
     owners = {}
     for name, host in hosts.items():
         for address in host["addresses"]:
@@ -325,6 +340,17 @@ def _connect(hosts):
             host["source_host"] = None
         if host["source_host"]:
             hosts[host["source_host"]]["followers"] += 1
+    return owners
+
+
+def _reached(hosts, served):
+    """Say of each server whether followers of each tier that was asked got an answer; None: not asked, or not known."""
+    told = {}
+    for server in served or ():
+        told.setdefault(server["host"], []).append(server["open"])
+    for name, host in hosts.items():
+        said = told.get(name, [None])
+        host["open"] = False if False in said else None if None in said else True
 
 
 def _chain(hosts, name):
