@@ -55,7 +55,7 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``time`` (seconds since 1970, the master's clock, when the asking began), ``time_utc`` (the same as text),
       ``took_s`` (how long the asking took: no figure is older than this)
     - ``tiers``: [{``name``, ``level``, ``hosts``: [id]}], top first; hosts whose tier is not known come last, in a
-      tier named None
+      tier named None; of each ``bound_ms``, ``apart_ms``, ``unbounded`` as in the summary
     - ``hosts``: {id: {...}}, see below
     - ``problems``: [{``code``, ``severity``, ``hosts``: [id], ``message``, ``remedy``}] of the cluster, worst first:
       ``loop``, ``disagreement``, ``silent``, ``unreadable``, ``unserved``, ``outside-tier``, ``unreachable-from``,
@@ -69,7 +69,9 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
       ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, as the worst
       host or problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and
-      ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known)
+      ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known), ``bound_ms`` (the worst of the
+      known bounds of hosts), ``apart_ms`` (the largest difference that two clocks with a bound can have: the sum of the two
+      worst), ``unbounded`` (number of hosts without a bound)
 
     A host has, each None where unknown:
 
@@ -82,7 +84,8 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
       sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
       follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
-      ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``,
+      ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``, ``bound_ms``, ``unbounded``, ``max_bound_ms`` (as in
+      ``ntpcluster.status``; None in the pillar: any),
       ``daemon`` {name, version, running, enabled, uptime_s}
     - ``error_ms``: how far this clock is behind the top of its chain, the offsets on the way added up, and
       ``uncertainty_ms`` (half the root delay, and the root dispersion: RFC 5905, 11.2)

@@ -28,6 +28,8 @@ FIGURES = (
         1e-3,
     ),
     ("max_offset_seconds", "Offset that the pillar allows", "max_offset_ms", 1e-3),
+    ("bound_seconds", "No correct clock upstream is further from this one; none where nothing can be promised", "bound_ms", 1e-3),
+    ("max_bound_seconds", "Bound that the pillar allows", "max_bound_ms", 1e-3),
     ("frequency_ratio", "Frequency correction; ntpd corrects 0.0005 at most", "frequency_ppm", 1e-6),
     ("stratum", "Stratum of this host, 16 unsynchronised", "stratum", 1),
     ("expected_stratum", "Stratum of its source, plus one", "expected_stratum", 1),
@@ -76,6 +78,8 @@ def families(view):
         yield _single(
             "spread_seconds", "Largest difference between two synchronized clocks", summary["spread_ms"] * 1e-3
         )
+    if summary["apart_ms"] is not None:
+        yield _single("apart_seconds", "Largest difference that two clocks with a bound can have", summary["apart_ms"] * 1e-3)
     concerned = {}
     for problem in view["problems"]:
         concerned.setdefault(problem["code"], set()).update(problem["hosts"])

@@ -182,7 +182,7 @@ def _cells(host):
         host["source_host"] or host["source"],
         stratum,
         _ms(host["offset_ms"]),
-        _ms(host["uncertainty_ms"], 3, False),
+        _ms(host["bound_ms"], 3, False),
         _sources(host),
         host["why"] or ", ".join(codes) or None,
     )

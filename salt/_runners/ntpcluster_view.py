@@ -144,6 +144,7 @@ def _view(hosts, tiers, served, now, took):
             "healthy": severity == 0,
             "spread_ms": spread["ms"],
             "spread_uncertainty_ms": spread["uncertainty_ms"],
+            **_bounds(hosts.values()),
         },
     }
 
@@ -206,10 +207,10 @@ def _list(value):
 
 #: What a row takes from a status as it is, and what a row of its table of sources takes, each with its reader.
 OF_HOST = {
-    **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv"), _word),
+    **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv", "unbounded"), _word),
     **dict.fromkeys(("stratum", "expected_stratum", "level"), _whole),
     **dict.fromkeys(("offset_ms", "jitter_ms", "root_delay_ms", "root_dispersion_ms"), _number),
-    **dict.fromkeys(("frequency_ppm", "max_offset_ms"), _number),
+    **dict.fromkeys(("frequency_ppm", "max_offset_ms", "bound_ms", "max_bound_ms"), _number),
 }
 OF_PEER = {
     **dict.fromkeys(("remote", "address", "refid", "condition", "tally", "type", "last_event"), _word),
@@ -303,7 +304,12 @@ def _tiers(hosts):
             hosts[name]["level"] = levels.get(tier) if tier is not None else None
     order = sorted((tier for tier in members if tier is not None), key=lambda t: (levels[t], t))
     return [
-        {"name": tier, "level": levels.get(tier) if tier is not None else None, "hosts": sorted(members[tier])}
+        {
+            "name": tier,
+            "level": levels.get(tier) if tier is not None else None,
+            "hosts": sorted(members[tier]),
+            **_bounds([hosts[name] for name in members[tier]]),
+        }
         for tier in order + [None] * (None in members)
     ]
 
@@ -389,6 +395,19 @@ def _spread(hosts):
         "ms": round(high["error_ms"] - low["error_ms"], 6),
         "uncertainty_ms": None if None in doubts else sum(doubts),
         "ends": (low, high),
+    }
+
+
+def _bounds(hosts):
+    """
+    How far clocks can be off and apart: ``bound_ms``, the worst of those known; ``apart_ms``, the largest difference that any
+    two of these can have, each wrong by its bound in the other direction; ``unbounded``, how many hosts have none.
+    """
+    known = sorted((host["bound_ms"] for host in hosts if host["bound_ms"] is not None), reverse=True)
+    return {
+        "bound_ms": known[0] if known else None,
+        "apart_ms": round(known[0] + known[1], 6) if len(known) > 1 else None,
+        "unbounded": len(hosts) - len(known),
     }
 
 
