@@ -61,7 +61,7 @@ def judge(plan, process, look, problems=None):
     """
     found = list(problems or [])
     claims = look["system"]
-    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES]
+    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES and not _own_clock(plan, row)]
     for row in rows:
         row["usable"] = row["condition"] in SURVIVORS and bool(row["reach"] & LAST_FOUR)
     # Who answers runs, even where this process may not see whose port 123 is.
@@ -79,12 +79,14 @@ def judge(plan, process, look, problems=None):
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
-        own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
-        free = _free_running(claims, system, own[rows.index(system)] if system else None)
-        synchronized = not free and plan is not None and _follows(plan, claims, system)
-        found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
+        own = __salt__["ntpcluster_problems.own_clocks"](rows, plan)
+        listed = _listed(plan, rows, look["complete"])
+        alone = not listed and _leads(plan, claims, rows, system)
+        free = [] if alone else _free_running(claims, system, own[rows.index(system)] if system else None)
+        synchronized = alone or (not free and plan is not None and _follows(plan, claims, system))
+        found += listed + free + _unknown(claims, system, look)
         found += [] if synchronized else _selection(claims, rows, system, waiting)
-        found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
+        found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"], alone)
     if not synchronized and not found:
         found.append(
             _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
@@ -95,6 +97,7 @@ def judge(plan, process, look, problems=None):
         synchronized=synchronized,
         health=_health(process, synchronized, waiting, found),
         tier=plan["tier"] if plan else None,
+        reference=plan["reference"] if plan else None,
         daemon=dict(process, version=claims.get("version")),
         source=_name(system) if system else None,
         expected_stratum=system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
@@ -115,7 +118,7 @@ def foreign(reason):
     Returns what ``ntpcluster.status`` returns.
     """
     return dict(
-        dict.fromkeys(PASSED_ON + ("tier", "source", "expected_stratum", "offset_ms")),
+        dict.fromkeys(PASSED_ON + ("tier", "reference", "source", "expected_stratum", "offset_ms")),
         synchronized=False,
         health="unsynchronized",
         daemon=dict.fromkeys(("name", "version", "running", "enabled", "pid", "uptime_s")),
@@ -132,10 +135,14 @@ def _too_far(offset_ms, row, allowed_ms):
     return __salt__["ntpcluster_problems.too_far"](offset_ms, _name(row), allowed_ms)
 
 
-def _doubts(plan, claims, rows, own, system, settling, uptime):
-    """What is wrong with the sources, one by one and together, and with the discipline of the clock."""
+def _doubts(plan, claims, rows, own, system, settling, uptime, alone):
+    """
+    What is wrong with the sources, one by one and together, and with the discipline of the clock. `alone`: this host leads its
+    island, so it needs none.
+    """
     majority = any(row["condition"] in SURVIVORS for row in rows)
-    troubles = [_trouble(row, why, majority, settling) for row, why in zip(rows, own)]
+    neighbours = plan["neighbours"] if plan else []
+    troubles = [_trouble(row, why, majority, settling, neighbours) for row, why in zip(rows, own)]
     # Of the clock of the source that is followed `_free_running` says more.
     found = [one for row, one in zip(rows, troubles) if one and (row is not system or one["code"] != "orphan")]
     if not plan:
@@ -144,7 +151,7 @@ def _doubts(plan, claims, rows, own, system, settling, uptime):
     few = _too_few(rows, system, plan, uptime)
     found += _discipline(claims, rows, system, plan, settling) + few
     if not settling:
-        found += _sources(rows, sound, 0 if few else plan["health"]["survivors"], plan, uptime)
+        found += _sources(rows, sound, 0 if few or alone else plan["health"]["survivors"], plan, uptime)
     return found
 
 
@@ -182,10 +189,10 @@ def _listed(plan, rows, complete):
     return found
 
 
-def _trouble(row, own, majority, settling):
+def _trouble(row, own, majority, settling, neighbours):
     """
     Why one source is of no use, or None. `own`: why its time is that of its own clock, or None; `majority`: whether there
-    is one for it to be against.
+    is one for it to be against; `neighbours`: servers that may follow this host as well as be followed.
     """
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "flash": flash, "selection": row["selection"]}
@@ -200,7 +207,7 @@ def _trouble(row, own, majority, settling):
         return _problem("denied", "{0} refuses this host: {1}".format(name, refusal), **facts)
     if flash & FLASH_AUTHENTICATION:
         return _problem("authentication", "packets of {0} fail the check of their key".format(name), **facts)
-    if flash & FLASH_LOOP:
+    if flash & FLASH_LOOP and name not in neighbours:
         return _problem("loop", "{0} follows this host".format(name), **facts)
     if _timeless(row):
         said = "{0} answers but gives no time: stratum {1}, refid {2}".format(name, row["stratum"], row["refid"])
@@ -243,6 +250,22 @@ def _timeless(row):
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
     says_so = (row["flash"] or 0) & FLASH_UNSYNCHRONIZED or (row["reach"] and row["stratum"] == 16)
     return bool(says_so) and bool(row["answers"])
+
+
+def _own_clock(plan, row):
+    """Whether a row of the table is the clock by which the leader of an island goes: that is no source."""
+    return bool(plan) and plan["local"] is not None and _name(row).startswith("127.127.1.")
+
+
+def _leads(plan, claims, rows, system):
+    """
+    Whether this host is a server of an island and goes on by its own clock, as it should: no other server tells it the time, or
+    only one that follows this host. What the daemon does not say is no yes.
+    """
+    if not plan or plan["reference"] != "island" or plan["level"] or system is not None:
+        return False
+    telling = [row for row in rows if row["reach"] & LAST_FOUR and not _timeless(row) and not (row["flash"] or 0) & FLASH_LOOP]
+    return not telling and claims.get("leap") in ("none", "add", "del") and (claims.get("stratum") or 16) < 16
 
 
 def _free_running(claims, system, own):
