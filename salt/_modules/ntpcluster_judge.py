@@ -24,6 +24,9 @@ NO_SOURCES = ("pool", "broadcast", "multicast", "manycast")
 #: A row's name when it is a clock of this very host and no server.
 REFCLOCK = re.compile(r"^(?:127\.127\.[0-9.]+|[A-Za-z][A-Za-z0-9_]*\([0-9]+\))$")
 
+#: What ntpd calls its driver for the clock of the host itself: by number, or (ntpsec) by name.
+LOCAL_CLOCK = ("127.127.1.", "LOCAL(")
+
 #: Events by which ntpd notes a kiss code. The last event is history: it stays when the source answers again.
 REFUSALS = ("access_denied", "rate_exceeded")
 
@@ -254,7 +257,7 @@ def _timeless(row):
 
 def _own_clock(plan, row):
     """Whether a row of the table is the clock by which the leader of an island goes: that is no source."""
-    return bool(plan) and plan["local"] is not None and _name(row).startswith("127.127.1.")
+    return bool(plan) and plan["local"] is not None and _name(row).startswith(LOCAL_CLOCK)
 
 
 def _leads(plan, claims, rows, system):
@@ -279,7 +282,7 @@ def _free_running(claims, system, own):
         if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
         said = "it goes on as an orphan, without any source (refid {0})".format(claims["refid"])
-    elif _name(system).startswith(("127.127.1.", "LOCAL(")):
+    elif _name(system).startswith(LOCAL_CLOCK):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
     elif not own:
         return []

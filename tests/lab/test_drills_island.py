@@ -13,6 +13,7 @@ ADDRESSES = {role.name: role.address for role in CAST}
 #: EL6 leads in one cast and follows in the other.
 KINDS = {
     "el6 leads": dict(zip(ADDRESSES, ("el6", "modern", "el6", "modern"), strict=True)),
+    "ntpsec leads": dict(zip(ADDRESSES, ("modern", "el6", "modern", "el6"), strict=True)),
 }
 #: Seconds from the true time, which nothing here knows.
 WRONG = {"ntp189": 7200.0, "ntp180": -5400.0, "node148": 30.0, "node149": -86400.0}
