@@ -19,12 +19,6 @@ __virtualname__ = "ntpcluster_build"
 MAJORITY = 3
 MINSANE = 2
 
-# The first server of an island tells the time at this stratum, and each other one that has to go on alone two below the one
-# before it: a server takes what stands above its own stratum (ntp_proto.c; chrony's `orphan`), so of two that meet again the later
-# one in `addresses` gives way. One between two of them is that of a server that follows another.
-ISLAND_STRATUM = 4
-RANK_STRATA = 2
-
 # ntpd's own `tos minclock`: of so many survivors the clock is made (NTP_MINCLOCK in ntp.h).
 MINCLOCK = 3
 
@@ -77,9 +71,7 @@ def build(pillar, defaults, platform, host):
     order, name = place(tiers, host["matches"])
     tier = tiers[name]
     sources = _sources(tier, tiers, host)
-    neighbours = _neighbours(tier, host)
-    rank = _rank(tier, host)
-    island = bool(tier.get("island"))
+    together = __salt__["ntpcluster_neighbours.together"](tier, tiers, sources, host, settings["orphan"])
     serves = [__salt__["ntpcluster_address.spelled"](network) for network in tier.get("serves") or []]
     package = settings["package"]
     conflicts = settings["conflicts"]
@@ -100,8 +92,6 @@ def build(pillar, defaults, platform, host):
         "package": dict(package, names=package["names"] or platform["packages"]),
         "sources": sources,
         "serves": serves,
-        "neighbours": neighbours,
-        "step_by": neighbours[:rank] if island else [one["address"] for one in sources if one["address"] not in neighbours],
         "step_tickers": [source["address"] for source in sources],
         "firewall": dict(settings["firewall"], networks=_open_to(serves, method)),
         "step": settings["step"],
@@ -115,16 +105,13 @@ def build(pillar, defaults, platform, host):
             }
             for number in sorted(settings["keys"], key=int)
         ],
-        "minsane": 1 if island else _minsane(settings["options"].get("tos") or {}, sources, neighbours),
-        "reference": _reference(tier, tiers),
-        "local": ISLAND_STRATUM if island and rank == 0 else None,
-        # A host that nobody may ask has no business in being an orphan parent.
-        "orphan": _orphan(settings["orphan"], tier, rank) if serves else None,
-        # But whose time comes from one is to know it.
+        "minsane": _minsane(settings["options"].get("tos") or {}, sources, together["neighbours"]),
+        # Whose time comes from an orphan is to know it.
         "orphan_stratum": settings["orphan"],
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
+    made.update(together)
     doing = __salt__["ntpcluster_daemon.doing"](platform, "configuration")
     return dict(made, **__salt__[doing](made, settings))
 
@@ -139,49 +126,14 @@ def _open_to(serves, method):
 def _minsane(tos, sources, neighbours):
     """
     Return how many sources have to agree before the clock follows: the pillar's word, or what the sources allow. It is
-    never more than the survivors that ntpd keeps, or it would follow nobody; nor more than a server has neighbours, which are all
-    that is left to it when its sources are gone.
+    never more than the survivors that ntpd keeps, or it would follow nobody. One, where neighbours are all that is left to a
+    server whose sources are gone, and are fewer than two; and on an island, where one alone leads.
     """
-    default = MINSANE if len(sources) - len(neighbours) >= MAJORITY and len(neighbours) != 1 else 1
+    own = len(sources) - len(neighbours)
+    if not own:
+        return 1
+    default = MINSANE if own >= MAJORITY and len(neighbours) != 1 else 1
     return tos.get("minsane", min(default, tos.get("minclock", MINCLOCK)))
-
-
-def _neighbours(tier, host):
-    """
-    Return the other servers of a tier whose servers list each other, in their order; of any other tier none.
-    """
-    if not tier.get("island") and not tier.get("peers"):
-        return []
-    found = [__salt__["ntpcluster_address.canonical"](address) for address in tier["addresses"]]
-    return [address for address in found if not __salt__["ntpcluster_address.is_host"](address, host)]
-
-
-def _rank(tier, host):
-    """
-    Return the place of a host in its tier's ``addresses``; one that is not there comes after all others.
-    """
-    addresses = tier.get("addresses") or []
-    places = [place for place, text in enumerate(addresses) if __salt__["ntpcluster_address.is_host"](text, host)]
-    return places[0] if places else len(addresses)
-
-
-def _orphan(orphan, tier, rank):
-    """
-    Return the stratum at which a server goes on without sources, or None. Servers that list each other have one each, so
-    that all of them follow the first that is there; the leader of an island has its own clock as a source instead.
-    """
-    if tier.get("island"):
-        return ISLAND_STRATUM + RANK_STRATA * rank if rank else None
-    return min(15, orphan + RANK_STRATA * rank) if orphan and tier.get("peers") else orphan
-
-
-def _reference(tier, tiers):
-    """
-    Return what the time of a tier is tied to in the end: ``island``, the clock of the island's own servers; or ``utc``.
-    """
-    while tier.get("follows"):
-        tier = tiers[tier["follows"]]
-    return "island" if tier.get("island") else "utc"
 
 
 def _settings(pillar, defaults):
@@ -236,7 +188,9 @@ def _sources(tier, tiers, host):
         items = [item if isinstance(item, dict) else {"address": item} for item in tier.get("sources") or []]
         known = [__salt__["ntpcluster_address.canonical"](item["address"]) for item in items]
         items += [
-            {"address": address, "key": tier.get("key")} for address in _neighbours(tier, host) if address not in known
+            {"address": address, "key": tier.get("key")}
+            for address in __salt__["ntpcluster_neighbours.neighbours"](tier, host)
+            if address not in known
         ]
     sources = []
     for item in items:

@@ -85,7 +85,7 @@ def _origin(found, name, tiers):
                 found.append(_problem([name, key], tier[key], message))
         return
     if tier.get("sources") is None and above is None:
-        message = "needs `sources` (a top tier), `follows` (the name of the tier above), or `island: true` (servers without sources)"
+        message = "needs `sources` (a top tier), `follows` (the name of the tier above), or `island: true` (no sources)"
         found.append(_problem([name], tier, message))
     elif tier.get("sources") is not None and above is not None:
         found.append(_problem([name, "follows"], above, "cannot stand beside `sources`: one or the other"))
@@ -126,7 +126,8 @@ def _neighbours(found, name, tier):
     known = [__salt__["ntpcluster_address.network"](text)[0] for text in networks]
     for number, text in enumerate(addresses):
         address = __salt__["ntpcluster_address.number"](text)
-        if address and not any(net and __salt__["ntpcluster_address.inside"](address, net) for net in known):
+        # What is wrong with the networks themselves is said there.
+        if address and all(known) and not any(__salt__["ntpcluster_address.inside"](address, net) for net in known):
             message = "must be in one of the tier's `serves` beside `{}`: its neighbours ask this tier as well".format(key)
             found.append(_problem([name, "addresses", number], text, message))
 

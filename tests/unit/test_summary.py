@@ -5,8 +5,8 @@ import pytest
 from _modules.ntpcluster_problems import REMEDIES, in_order, problem
 from _modules.ntpcluster_summary import summary
 
-WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "problems": []}
-DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None}
+WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "problems": [], "reference": "utc"}
+DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None, "reference": None}
 
 
 def test_a_host_that_is_well_says_whom_it_follows_and_how_closely():
