@@ -20,6 +20,12 @@ ISLAND_STRATUM = 4
 #: From one server's stratum as an orphan to that of the next.
 RANK_STRATA = 2
 
+#: Of the last four polls one at least must have been answered.
+LAST_FOUR = 0x0F
+
+#: Failed tests of a packet (ntp.h): the other one has no time (TEST6), or has it from this host (TEST12).
+NO_TIME = 0x0820
+
 #: 16 means "not synchronised".
 LAST_STRATUM = 15
 
@@ -71,6 +77,25 @@ def together(tier, tiers, sources, host, orphan):
         # A host that nobody may ask has no business in being an orphan parent.
         "orphan": stratum if tier.get("serves") and not leads else None,
     }
+
+
+def leads(plan, claims, rows, system):
+    """
+    Internal. Whether a host is a server of an island and goes on by its own clock, as it should: no other server tells it the
+    time, or only one that follows this host.
+
+    plan
+        ``ntpcluster.plan``, or None.
+    claims, rows, system
+        What the daemon says of itself and of its sources, and the row that it follows or None, as ``ntpcluster_judge.judge`` has
+        them. What the daemon does not say is no yes.
+
+    Returns True or False.
+    """
+    if not plan or plan["reference"] != "island" or plan["level"] or system is not None:
+        return False
+    telling = [row for row in rows if row["reach"] & LAST_FOUR and not (row["flash"] or 0) & NO_TIME and row["stratum"] != 16]
+    return not telling and claims.get("leap") in ("none", "add", "del") and (claims.get("stratum") or 16) < 16
 
 
 def _rank(tier, host):

@@ -23,6 +23,8 @@ def summary(status):
         parts.append("stratum {0}".format(status["stratum"]))
     if status["offset_ms"] is not None:
         parts.append("offset {0:+.3f} ms".format(status["offset_ms"]))
+    if status["bound_ms"] is not None:
+        parts.append("off by {0:.3f} ms at most".format(status["bound_ms"]))
     if island:
         parts.append("an island: nothing ties it to UTC")
     line, problems = ", ".join(parts), status["problems"]

@@ -7,7 +7,6 @@ import time
 import pytest
 
 from tests.lab.cluster import CAST, Cluster, Role, changed, failed, ready, wait_until
-from tests.lab.drilling import Watch, follows
 
 ADDRESSES = {role.name: role.address for role in CAST}
 #: EL6 leads in one cast and follows in the other.

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from _modules import ntpcluster_build, ntpcluster_misfits
-from tests.loaded import FUNCTIONS
+from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.pillars import DEFAULTS, PLATFORMS, judge
 from tests.unit.test_judge import codes, row
 from tests.unit.test_judge import judge as judged
@@ -235,6 +235,7 @@ def asked(monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", query)
     status = {"synchronized": False, "offset_ms": None, "source": None}
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_status.status", lambda: status)
+    monkeypatch.setattr(MODULES["ntpcluster_step"], "__context__", {}, raising=False)
     return calls, answers, status
 
 
