@@ -16,7 +16,7 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_plan"
 
-#: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
+#: Where a state run keeps its plan, with the number of the run: in its ``__opts__``, where its pillar is as well.
 MADE = "ntpcluster.plan.made"
 
 
@@ -30,12 +30,13 @@ def plan(secrets=False, **called):
     """
     if secrets:
         __salt__["ntpcluster_program.refuse_people"](called)
-    made = __opts__.get(MADE)
-    if made is None:
-        last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+    run, made = __opts__.get(MADE, (0, None))
+    if not run or run != __salt__["ntpcluster_applied.in_run"]():
+        pillar = __salt__["ntpcluster_applied.pillar"]()
+        last = None if secrets or pillar is not None else __salt__["ntpcluster_applied.plan"]()
         if last:
             return last
-        made = _made()
+        made = _made(pillar)
     result = copy.deepcopy(made)
     if not secrets:
         for key in result["keys"]:
@@ -43,16 +44,17 @@ def plan(secrets=False, **called):
     return dict(result, kept=None)
 
 
-def _made():
+def _made(pillar):
     """
     Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
     """
     stranger = __salt__["ntpcluster_facts.foreign"]()
     if stranger:
         raise SaltInvocationError(stranger)
+    known = __salt__["ntpcluster_facts.facts"](pillar)
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster_validate.validate"](states=False, anew=False)
+        for problem in __salt__["ntpcluster_validate.judge"](pillar, known)
         if problem["level"] == "error"
     ]
     if errors:
@@ -60,15 +62,8 @@ def _made():
             "The pillar `ntp` cannot be used. Correct it (pillar/ntp/init.sls) and refresh the pillar:\n"
             + "\n".join(errors)
         )
-    known = __salt__["ntpcluster_facts.facts"]()
-    made = __salt__["ntpcluster_build.build"](_pillar(), known["defaults"], known["platform"], known["host"])
-    if __salt__["ntpcluster_applied.in_run"]():
-        __opts__[MADE] = made
+    made = __salt__["ntpcluster_build.build"](pillar, known["defaults"], known["platform"], known["host"])
+    run = __salt__["ntpcluster_applied.in_run"]()
+    if run:
+        __opts__[MADE] = (run, made)
     return made
-
-
-def _pillar():
-    """
-    Return what the pillar has under ``ntp``.
-    """
-    return __salt__["ntpcluster_applied.pillar"]()
