@@ -182,13 +182,32 @@ def test_what_is_open_wider_than_the_pillar_is_told(host):
     state(host, "absent")
 
 
+def started(host, function: str) -> list[str]:
+    """The programs of a run of this state: firewall-cmd is run by timeout(1)."""
+    done = host.run(
+        ["salt-call", "--local", "-l", "trace", "state.single", f"ntpcluster_firewall.{function}", "name=x"]
+    )
+    lines = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
+    return [words.split()[0] for words in lines]
+
+
 def test_a_run_without_a_change_starts_two_programs(host):
     state(host)
-    done = host.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
-    started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
-    # firewall-cmd is run by timeout(1)
-    assert [words.split()[0] for words in started] == ["/usr/sbin/nft", "timeout"], started
+    assert started(host, "opened") == ["/usr/sbin/nft", "timeout"]
     state(host, "absent")
+
+
+@pytest.mark.parametrize("kept", [[], ["--permanent"]], ids=["live", "permanent"])
+def test_where_nobody_is_served_no_program_is_started_until_there_is_a_rule_of_ours(host, kept):
+    state(host)
+    state(host, "absent")
+    assert started(host, "absent") == []
+    rule = RULES[0].partition(": ")[2]
+    command(host, *kept, f"--add-rich-rule={rule}")
+    removed = state(host, "absent")["changes"]
+    assert [one["removed"] for one in removed.values()] == [[f"zone public: {rule}"]], removed
+    assert rule not in command(host, *kept, "--list-rich-rules")
+    assert started(host, "absent") == []
 
 
 def test_a_firewalld_that_does_not_answer_is_red(host):

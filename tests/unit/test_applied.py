@@ -303,6 +303,39 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     assert ntpcluster_plan.plan()["keys"] == []
 
 
+def test_a_plan_is_remembered_for_who_looks_each_second_and_made_anew_when_anything_can_be_another(host, monkeypatch):
+    made, judge, now = [], host.functions["ntpcluster_validate.judge"], [1000.0]
+    host.functions["ntpcluster_validate.judge"] = lambda *told: made.append(1) or judge(*told)
+    host.functions["ntpcluster_program.monotonic"] = lambda: now[0]
+
+    def anew() -> bool:
+        made.clear()
+        ntpcluster_plan.plan()["sources"].clear()
+        assert len(ntpcluster_plan.plan()["sources"]) == 3
+        return bool(made)
+
+    assert anew()
+    assert not anew()
+    now[0] += ntpcluster_plan.REMEMBERED_S + 1
+    assert anew()
+    assert not anew()
+    host.pillar["ntp"]["orphan"] = 9
+    assert anew()
+    assert not anew()
+    # What is refreshed has a context of its own, and a state run its own plan.
+    host.context.clear()
+    assert anew()
+    ntpcluster_applied.begin("base")
+    assert anew()
+    # Python takes these two for equal, and the rules do not.
+    ended(host)
+    host.pillar["ntp"]["hwclock"] = {"utc": True}
+    assert anew()
+    host.pillar["ntp"]["hwclock"] = {"utc": 1}
+    with pytest.raises(SaltInvocationError, match="ntp:hwclock:utc"):
+        ntpcluster_plan.plan()
+
+
 def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
     assert ntpcluster_origin.origin() == {}
     ntpcluster_origin.remember("packages", ["ntp"])

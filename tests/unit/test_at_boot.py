@@ -79,7 +79,9 @@ def test_with_systemd_no_program_is_asked_about_a_unit_that_is_wanted_and_cannot
     (etc / "run/systemd/system").mkdir(parents=True)
     for level in "2345":  # the script's links, which systemd does not go by where there is a unit
         link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", 0o755)
-    link(etc, "systemd/system/multi-user.target.wants/chronyd.service", "units/chronyd.service", 0o644 if unit else None)
+    link(
+        etc, "systemd/system/multi-user.target.wants/chronyd.service", "units/chronyd.service", 0o644 if unit else None
+    )
     if mask:
         (etc / mask).symlink_to("/dev/null")
     assert ntpcluster_process.enabled("chronyd") == starts
