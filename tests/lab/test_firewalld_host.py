@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.cluster import wait_until
 from tests.lab.guarded import INSIDE, NETWORKS, OUTSIDE, answered, answers, guarded, reboot, state
+from tests.lab.solo import programs
 
 RULES = [
     f'zone {{0}}: rule family="ipv{family}" source address="{network}" destination address="{anywhere}" '
@@ -183,17 +184,12 @@ def test_what_is_open_wider_than_the_pillar_is_told(host):
 
 
 def started(host, function: str) -> list[str]:
-    """The programs of a run of this state: firewall-cmd is run by timeout(1)."""
-    done = host.run(
-        ["salt-call", "--local", "-l", "trace", "state.single", f"ntpcluster_firewall.{function}", "name=x"]
-    )
-    lines = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
-    return [words.split()[0] for words in lines]
+    return programs(host, "state.single", f"ntpcluster_firewall.{function}", "name=x")
 
 
 def test_a_run_without_a_change_starts_two_programs(host):
     state(host)
-    assert started(host, "opened") == ["/usr/sbin/nft", "timeout"]
+    assert started(host, "opened") == ["nft", "timeout"], "firewall-cmd has a time limit"
     state(host, "absent")
 
 
