@@ -58,7 +58,9 @@ def tell(path: str, days: int) -> None:
     began, before = time.monotonic(), peak()
     found = TABLE["ntpcluster_slo.tell"](path, days, path.replace(".sqlite", ".prom"))
     lines = TABLE["ntpcluster_slo.table"](found).count("\n")
-    print(json.dumps({"seconds": time.monotonic() - began, "cpu": used(), "mb": peak(), "before": before, "lines": lines}))
+    print(
+        json.dumps({"seconds": time.monotonic() - began, "cpu": used(), "mb": peak(), "before": before, "lines": lines})
+    )
 
 
 def main(hosts: int = 5000, days: int = 30) -> None:
@@ -66,7 +68,11 @@ def main(hosts: int = 5000, days: int = 30) -> None:
         path = f"{folder}/history.sqlite"
         fill(path, hosts, days)
         rows = sqlite3.connect(path).execute("SELECT count(*) FROM sums").fetchone()[0]
-        words = [sys.executable, "-c", "import sys; from tests.bench.history import tell; tell(sys.argv[1], int(sys.argv[2]))"]
+        words = [
+            sys.executable,
+            "-c",
+            "import sys; from tests.bench.history import tell; tell(sys.argv[1], int(sys.argv[2]))",
+        ]
         done = subprocess.run([*words, path, str(days)], capture_output=True, text=True, check=True)
         found = json.loads(done.stdout)
         print(f"{hosts:,} hosts, {days} days: {rows:,} rows, {os.path.getsize(path) / 1e6:.0f} MB")
