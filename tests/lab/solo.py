@@ -104,8 +104,8 @@ def step_under_way(host: NamespaceHost) -> subprocess.Popen:
 
 def step_that_waits(host: NamespaceHost, tool: str) -> subprocess.Popen:
     """
-    A step forced by servers that have been asked: its daemon is stopped, and its tool, for which a script waits at this path, asks them
-    once more when `host.run(["touch", "/run/go"])` says so.
+    A step whose servers have been asked and whose daemon is stopped. A script at this path takes the place of its tool; that
+    asks a server once more as soon as there is a file /run/go.
     """
     real = host.run(["sh", "-c", f"PATH=/usr/sbin:/usr/bin command -v {tool.rpartition('/')[2]}"]).check().out.strip()
     host.run(["rm", "-f", "/run/go", "/run/waiting"]).check()
