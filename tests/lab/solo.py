@@ -57,6 +57,13 @@ def call(host: NamespaceHost, function: str, *arguments: str, timeout: float = 1
         raise AssertionError(f"{function}: exit {done.rc}\n{done.out}\n{done.err}") from None
 
 
+def programs(host: NamespaceHost, function: str, *arguments: str) -> list[str]:
+    """The names of the programs that a call starts, in their order, as Salt logs them; of what has a time limit, `timeout`."""
+    done = host.run(["salt-call", "--local", "--out=quiet", "-l", "trace", function, *arguments]).check()
+    lines = [line.partition("Executing command ")[2] for line in done.err.splitlines() if "Executing command " in line]
+    return [line.split()[0].strip("'").rpartition("/")[2] for line in lines]
+
+
 def refused(host: NamespaceHost, function: str, *arguments: str, timeout: float = 180) -> str:
     """The message of a call that must fail."""
     done = host.run(["salt-call", "--local", "--out=json", "-l", "error", function, *arguments], timeout=timeout)
@@ -92,6 +99,21 @@ def step_under_way(host: NamespaceHost) -> subprocess.Popen:
         stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT,
     )  # fmt: skip
     wait_until(lambda: host.run(["pgrep", "-f", "sleep 15"]).rc == 0, 60, 0.2)
+    return step
+
+
+def step_that_waits(host: NamespaceHost, tool: str) -> subprocess.Popen:
+    """
+    A step whose servers have been asked and whose daemon is stopped. A script at this path takes the place of its tool; that
+    asks a server once more as soon as there is a file /run/go.
+    """
+    real = host.run(["sh", "-c", f"PATH=/usr/sbin:/usr/bin command -v {tool.rpartition('/')[2]}"]).check().out.strip()
+    host.run(["rm", "-f", "/run/go", "/run/waiting"]).check()
+    script = "touch /run/waiting\nfor _ in $(seq 300); do [ -e /run/go ] && break; sleep 0.05; done"
+    host.write(tool, f'#!/bin/bash\n{script}\nexec {real} "$@"\n', 0o755)
+    words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
+    step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: host.run(["test", "-e", "/run/waiting"]).rc == 0, 60, 0.1)
     return step
 
 
