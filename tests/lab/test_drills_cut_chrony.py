@@ -68,6 +68,7 @@ def lab(request):
         yield running
 
 
+@pytest.mark.beyond_the_bound("nothing ties an island to UTC")
 def test_two_halves_of_an_island_go_on_apart_and_become_one_again_without_a_step(lab):
     hosts = first, second, *clients = lab_of(lab, lab.cast, {"island": True})
     wait_until(lambda: green(hosts), 90, 2)
@@ -98,6 +99,7 @@ def test_two_halves_of_an_island_go_on_apart_and_become_one_again_without_a_step
     assert [host.time.counters["steps"] for host in hosts] == steps
 
 
+@pytest.mark.beyond_the_bound("orphans are nobody's time")
 def test_a_server_that_loses_its_sources_follows_its_neighbour_and_its_clients_stay_green(lab):
     more = {"orphan": 8}
     hosts = first, second, *clients = lab_of(
