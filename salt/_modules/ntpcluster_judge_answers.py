@@ -8,6 +8,10 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster_judge_answers"
 
 
+#: Why nothing is promised of such a clock.
+UNKEPT = "no daemon keeps this clock between two steps of the crontab"
+
+
 def problems_of(plan, servers):
     """
     Internal. What is wrong with servers, and with the clock as the majority of them sees it.
@@ -22,7 +26,7 @@ def problems_of(plan, servers):
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)
     known = [dict(server, refid_kind=_refid_kind(server)) for server in servers]
-    own = __salt__["ntpcluster_problems.own_clocks"](known, plan["orphan_stratum"])
+    own = __salt__["ntpcluster_problems.own_clocks"](known, plan)
     found = [_trouble(plan, server, why, agreed) for server, why in zip(servers, own)]
     if agreed:
         found.append(_too_far(__salt__["ntpcluster_answers.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
@@ -114,13 +118,17 @@ def host(plan, process, answers, problems):
         found.append(problem("rival-daemon", said, pid=process["pid"]))
     elif process["running"] is None:
         found.append(problem("incomplete", "whether a daemon runs cannot be seen: the minion has to run as root"))
+    wide = __salt__["ntpcluster_problems.too_wide"](None, UNKEPT, plan["sync"]["max_bound"]) if right else None
+    found += [wide] if wide else []
     status = dict.fromkeys(
-        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm", "bound_ms")
     )
     status.update(
+        unbounded=UNKEPT,
         synchronized=right,
         health=("degraded" if found else "ok") if right else "unsynchronized",
         tier=plan["tier"],
+        reference=plan["reference"],
         daemon=dict(process, version=None),
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,

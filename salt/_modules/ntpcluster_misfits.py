@@ -54,15 +54,21 @@ def doubts(pillar, defaults, platform, host):
         return [_no_such_daemon(name, tiers[name], wanted, platform, host)]
     tier = tiers[name]
     above = tier.get("follows")
-    origin = ["tiers", name, "follows" if above else "sources"]
+    origin = ["tiers", name, "follows" if above else "island" if tier.get("island") else "sources"]
     plan = __salt__["ntpcluster_build.build"](pillar, defaults, platform, host)
     found = []
-    if not plan["sources"]:
+    if tier.get("island") and not any(
+        __salt__["ntpcluster_address.is_host"](text, host) for text in tier["addresses"]
+    ):
+        message = "has none of this host, {}, which is of this tier: each host of an island's tier is one of its servers. Add its "
+        message += "address, or have it follow the tier"
+        found.append(_problem(["tiers", name, "addresses"], None, message.format(host["id"])))
+    elif not plan["sources"] and plan["local"] is None:
         message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)
     if plan["method"] == "daemon":
-        found += _unread(pillar.get("options") or {}, plan)
+        found += _unread(pillar.get("options") or {}, plan) + _not_started_with(pillar.get("arguments"), plan)
         found += _without_nts(tier, name, plan)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
@@ -138,6 +144,19 @@ def _unread(options, plan):
         level = "error" if others else "warning"
         found.append(_problem(["options"] + name.split(":"), None, message.format(**told), level))
     return found
+
+
+def _not_started_with(arguments, plan):
+    """
+    Return a problem where the daemon does not get further options of its start: they are ntpd's, and no daemon's but its own.
+    """
+    if not arguments or plan["platform"]["sysconfig"]:
+        return []
+    message = (
+        "cannot be given to {}, the daemon of this host, {}, whose options mean something else: leave them out. "
+        "`options: {{tinker: {{step: 0}}}}` has either daemon slew only"
+    )
+    return [_problem(["arguments"], None, message.format(plan["platform"]["daemon"], plan["id"]))]
 
 
 def _without_nts(tier, name, plan):

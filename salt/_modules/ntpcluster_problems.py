@@ -38,6 +38,7 @@ REMEDIES = (
     ("settling", "wait: the daemon needs a few polls after its start"),
     ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
     ("root-distance", "without a source the error bound grows every second: restore one"),
+    ("bound", "salt-call ntpcluster.bound shows its parts: nearer or more sources, or shorter polls (maxpoll), lower it"),
     ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is bad, check the hypervisor"),
     ("reach-gaps", "packets are lost: look at the network and at the source's load"),
     ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
@@ -93,17 +94,19 @@ def in_order(found, platform):
     return ordered
 
 
-def own_clocks(sources, orphan):
+def own_clocks(sources, plan):
     """
     Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
 
     sources
         List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
-    orphan
-        The pillar's ``orphan``, or None. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c),
-        so what is there hangs below one.
+    plan
+        ``ntpcluster.plan``, or None. ntpd takes no source at the pillar's ``orphan`` or further down but an orphan
+        (ntp_proto.c), so what is there hangs below one. On an island the time of a crystal is the one that is wanted.
     """
-    found = []
+    if plan and plan["reference"] == "island":
+        return [None] * len(sources)
+    found, orphan = [], plan["orphan_stratum"] if plan else None
     for source in sources:
         stratum, why = source["stratum"], None
         if source["refid_kind"] in OWN_CLOCK:
@@ -112,6 +115,25 @@ def own_clocks(sources, orphan):
             why = "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
         found.append(why)
     return found
+
+
+def too_wide(bound_ms, unbounded, max_bound_s):
+    """
+    Internal. The problem of a clock that can be further off than allowed, or of which nobody knows how far; or None.
+
+    bound_ms, unbounded
+        As in ``ntpcluster.status``.
+    max_bound_s
+        The pillar's ``sync:max_bound``; None: any bound will do.
+    """
+    if max_bound_s is None or (bound_ms is not None and bound_ms <= max_bound_s * 1000.0):
+        return None
+    allowed = "{0:g} ms allowed".format(max_bound_s * 1000.0)
+    if bound_ms is None:
+        said = "how far this clock can be off cannot be told ({0}); {1}".format(unbounded, allowed)
+    else:
+        said = "this clock can be off by {0:.3f} ms; {1}".format(bound_ms, allowed)
+    return problem("bound", said, bound_ms=bound_ms, max_bound_ms=max_bound_s * 1000.0)
 
 
 def too_far(offset_ms, name, allowed_ms):

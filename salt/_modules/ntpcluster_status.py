@@ -63,6 +63,21 @@ def synchronized(timeout=None, interval=1, age=0):
         time.sleep(interval)
 
 
+def bound():
+    """
+    Internal. ``ntpcluster.bound`` says what this returns.
+    """
+    try:
+        plan = __salt__["ntpcluster_plan.plan"]()
+        doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "look")
+        if plan["method"] == "cron":
+            raise CommandExecutionError("the method is cron: no daemon keeps this clock between two steps")
+        look = __salt__[doing](len(plan["sources"]), once=True)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return dict(__salt__["ntpcluster_bound.nothing"]("{0}".format(exc)), source=None)
+    return __salt__["ntpcluster_judge.bound"](plan, look)
+
+
 def peers():
     """
     Internal. ``ntpcluster.peers`` says what this takes and returns.

@@ -8,8 +8,18 @@ from salt.exceptions import SaltClientError, SaltInvocationError
 # The loader offers this alone.
 __load__ = ["minions"]
 
+#: All that the runners ask for, with the arguments of each. Who may call `ntpcluster.*` by `peer_run` or `external_auth`, both
+#: of which match the beginning of a name, may call this file too. It must not let them run anything else as root everywhere.
+ASKED = {
+    "ntpcluster_standing.standing": [[]],
+    "ntpcluster_served.served": [[]],
+    "ntpcluster.validate": [[]],
+    "state.apply": [["ntp"], ["ntp.modules"]],
+}
+WORDS = {"anew", "queue", "saltenv", "test"}
 
-def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None):
+
+def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None, enough=None):
     """
     Internal. Run one function on minions and collect what they return. It does not judge: a traceback is a return as
     well.
@@ -23,12 +33,17 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None,
         works at it is waited for.
     kept
         What to keep of a return: called with the minion and what it returned. Default: all of it.
+    enough
+        Called with ``returns`` as they are after each one: true ends the wait for the others. Default: all are waited for.
 
     Returns a dict: ``returns`` {minion: what is kept of its return}, and ``expected``, the sorted names of all minions that
     were asked.
 
-    Raises SaltInvocationError if the target matches no minion, or the master does not run.
+    Raises SaltInvocationError if the target matches no minion, the master does not run, or the function is not one that the
+    runners need.
     """
+    if list(arg) not in ASKED.get(fun, []) or not set(kwarg or {}) <= WORDS:
+        raise SaltInvocationError(f"{fun} with {arg!r} and {kwarg!r} is not what this asks of minions")
     client = salt.client.get_local_client(__opts__["conf_file"])
     try:
         job = client.run_job(tgt, fun, list(arg), tgt_type, timeout=timeout, kwarg=kwarg, listen=True)
@@ -40,6 +55,8 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None,
             for minion, value in (answer or {}).items():
                 if isinstance(value, dict) and "ret" in value:
                     returns[minion] = kept(minion, value["ret"]) if kept else value["ret"]
+            if enough and enough(returns):
+                break
         return {"returns": returns, "expected": sorted(job["minions"])}
     except SaltClientError as exc:
         raise SaltInvocationError(str(exc)) from exc

@@ -11,8 +11,8 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import collections
 
-# The loader offers this alone; ``parts`` and the tables stay plain for the tests.
-__load__ = ["write"]
+# The loader offers these alone; ``parts`` and the tables stay plain for the tests.
+__load__ = ["write", "of_hosts"]
 
 #: (metric, what it is, host's key in the view, factor to base units). A host without the figure has no sample.
 FIGURES = (
@@ -28,6 +28,8 @@ FIGURES = (
         1e-3,
     ),
     ("max_offset_seconds", "Offset that the pillar allows", "max_offset_ms", 1e-3),
+    ("bound_seconds", "No correct clock upstream is further from this one; none where nothing can be promised", "bound_ms", 1e-3),
+    ("max_bound_seconds", "Bound that the pillar allows", "max_bound_ms", 1e-3),
     ("frequency_ratio", "Frequency correction; ntpd corrects 0.0005 at most", "frequency_ppm", 1e-6),
     ("stratum", "Stratum of this host, 16 unsynchronised", "stratum", 1),
     ("expected_stratum", "Stratum of its source, plus one", "expected_stratum", 1),
@@ -35,21 +37,37 @@ FIGURES = (
 )
 
 
-def write(path, tgt, tgt_type, timeout):
+def write(path, tgt, tgt_type, timeout, history=None):
     """
     Internal. Write the figures of the whole cluster into a file, at once or not at all.
 
-    path, tgt, tgt_type, timeout
+    path, tgt, tgt_type, timeout, history
         As for ``ntpcluster.metrics``.
 
     Returns what ``ntpcluster.metrics`` returns.
 
     Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
-    ``ntpcluster_publish.publish``.
+    ``ntpcluster_publish.publish`` and ``ntpcluster_history.keep``.
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
-    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
-    return dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
+    done = dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
+    if history is not None:
+        __salt__["ntpcluster_history.keep"](history, view)
+    return done
+
+
+def of_hosts(name, meaning, figures):
+    """
+    Internal. One metric of hosts in Prometheus' text format, as bytes.
+
+    name, meaning
+        Its name and what it is.
+    figures
+        {host: (its tier or None, the figure)}
+    """
+    samples = ((_labels(host=host, tier=tier or ""), figure) for host, (tier, figure) in figures.items())
+    return _written(name, meaning, samples)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -63,8 +81,12 @@ Family = collections.namedtuple("Family", ("name", "meaning", "samples"))
 def parts(view):
     """The view in Prometheus' text format, as bytes, metric by metric."""
     for name, meaning, samples in families(view):
-        lines = [f"{name}{labels} {float(figure)!r}\n" for labels, figure in samples]
-        yield "".join([f"# HELP {name} {meaning}\n# TYPE {name} gauge\n", *lines]).encode()
+        yield _written(name, meaning, samples)
+
+
+def _written(name, meaning, samples):
+    lines = [f"{name}{labels} {float(figure)!r}\n" for labels, figure in samples]
+    return "".join([f"# HELP {name} {meaning}\n# TYPE {name} gauge\n", *lines]).encode()
 
 
 def families(view):
@@ -76,6 +98,8 @@ def families(view):
         yield _single(
             "spread_seconds", "Largest difference between two synchronized clocks", summary["spread_ms"] * 1e-3
         )
+    if summary["apart_ms"] is not None:
+        yield _single("apart_seconds", "Largest difference that two clocks with a bound can have", summary["apart_ms"] * 1e-3)
     concerned = {}
     for problem in view["problems"]:
         concerned.setdefault(problem["code"], set()).update(problem["hosts"])
@@ -141,6 +165,7 @@ FAMILIES = (
     ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),
     ("sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
     ("usable_sources", "Sources of those that could be followed", _sources(_usable)),
+    ("open", "1 if each tier that asked this server just now got an answer", lambda host: host["open"]),
     ("reach_ratio", "Polls of the last eight that its source answered", _reach),
     ("problems", "Problems that the host itself sees", _answer("problems", len)),
     *((name, meaning, _figure(key, factor)) for name, meaning, key, factor in FIGURES),

@@ -4,15 +4,15 @@
 include:
   - ntp.service
 
+# What the next boot begins with. It is written while the daemon, which has just been started, takes its first samples.
+hardware-clock-is-right:
+  ntpcluster.hardware_clock:
+    - require:
+      - ntp-is-installed
+
 {% if platform %}
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
       - ntp-is-running
 {% endif %}
-
-# What the next boot begins with. A daemon that takes its time to follow is no reason to leave it wrong.
-hardware-clock-is-right:
-  ntpcluster.hardware_clock:
-    - require:
-      - ntp-is-installed

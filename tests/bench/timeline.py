@@ -1,56 +1,103 @@
-"""Where the seconds of the demonstration go: when each state of each host ended, by the machine's clock.
+"""When each state of a first apply ends, host by host, on a clock that no step moves: the machine's own.
 
-Salt's own durations are of no use here: they are measured by the very clocks that are stepped. The minions tell the master of
-each state as it ends (`state_events`), and what counts is when the event arrives there.
+Salt measures durations by the clock that is being set. Here the minions' logs are read as they grow, from outside.
+`python -m tests.bench.timeline [demo|four|el9|sixteen]`
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
+import os
+import re
+import sys
+import threading
 import time
+from collections.abc import Iterable
 
-from tests.lab.cluster import Cluster, failed, ready
+from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
-from tests.lab.operating import Listener
 
-#: States that took less are left out.
-SHORT_S = 0.1
+#: What takes less is no wait, and makes no line of its own.
+SHORT_S = float(os.environ.get("SHORT", "0.3"))
 
-
-class Arrivals(Listener):
-    """What comes over the bus, with the moment when it came."""
-
-    def _read(self):
-        for line in self.process.stdout:
-            now = time.monotonic()
-            tag, _, data = line.strip().partition("\t")
-            with contextlib.suppress(ValueError):
-                self.events.append((now, tag, json.loads(data)))
+#: The end of a state, and the start of a program, in Salt's log.
+WORTH = re.compile(r"(Completed state|Executing command) \[?([^\]\n]+)")
 
 
-def main() -> None:
-    ready(kinds={role.image for role in HOSTS})
-    with Cluster() as cluster:
-        for role in HOSTS:
-            cluster.add(role, clock=WRONG[role.name], minion={"state_events": True})
+class Listener:
+    """What minions do, as their log tells it the moment it happens: (seconds, minion, text)."""
+
+    def __init__(self, hosts) -> None:
+        self.heard: list[tuple[float, str, str]] = []
+        self.logs = {name: host.folder / "upper/var/log/salt/minion" for name, host in hosts.items()}
+        self.read = {name: log.stat().st_size for name, log in self.logs.items()}
+        self.began, self.stopping = time.monotonic(), threading.Event()
+        self.thread = threading.Thread(target=self._listen)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        while not self.stopping.wait(0.02):
+            for name, log in self.logs.items():
+                if log.stat().st_size == self.read[name]:
+                    continue
+                with log.open("rb") as lines:
+                    lines.seek(self.read[name])
+                    new = lines.read()
+                new = new[: new.rfind(b"\n") + 1]
+                self.read[name] += len(new)
+                now = time.monotonic() - self.began
+                for kind, what in WORTH.findall(new.decode(errors="replace")):
+                    self.heard.append((now, name, (f"{what}" if kind.startswith("Comp") else f"    $ {what[:90]}")))
+
+    def close(self) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+
+def lines(heard: list[tuple[float, str, str]], minion: str) -> list[str]:
+    """One line a state that took its time, and one for those between."""
+    said, before, short = [], 0.0, 0
+    for moment, who, state in heard:
+        if who != minion:
+            continue
+        took, before = moment - before, moment
+        if took >= SHORT_S:
+            said.append(f"{moment:7.1f} s  {took:+6.1f}  {state}" + (f"  (and {short} short ones)" if short else ""))
+        short = 0 if took >= SHORT_S else short + 1
+    return said
+
+
+def one(roles: tuple[Role, ...], number: int = 0) -> float:
+    """A first apply on hosts with wrong clocks: its timeline, and how long it took, in seconds."""
+    with Cluster(prefix=f"ntplab{os.getpid()}t{number}") as cluster:
+        for role in roles:
+            cluster.add(role, clock=WRONG.get(role.name, 100.0), minion={"log_level_logfile": "debug"})
         cluster.wait_for_minions()
-        bus = Arrivals(cluster.master, "salt/job/*/prog/*")
-        time.sleep(5)  # until the listener listens
-        began = time.monotonic()
+        listener = Listener(cluster.hosts)
         applied = cluster.apply()
-        took = time.monotonic() - began
-        bus.process.terminate()
-        bus.process.wait()
-    print(f"== the demonstration: {took:.1f} s from the command to its end")
-    for name, states in sorted(applied.items()):
-        for line in failed(states):
-            print(f"{name}: {line}")
-        seen = [(at - began, data["data"]) for at, tag, data in bus.events if tag.split("/")[4] == name]
-        last = 0.0
-        print(f"{name} ({next(role.image for role in HOSTS if role.name == name)})")
-        for at, said in seen:
-            if at - last >= SHORT_S:
-                state = said["ret"]
-                print(f"    {at:6.1f} s  +{at - last:4.1f}  {state['__id__']}")
-            last = at
+        took = time.monotonic() - listener.began
+        listener.close()
+        for minion, states in sorted(applied.items()):
+            print(f"-- {minion} ({cluster.hosts[minion].platform})", *failed(states), sep="\n   ")
+            print(*lines(listener.heard, minion), sep="\n")
+        worst = max(abs(host.clock_error()) for host in cluster.hosts.values())
+        print(
+            f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {1000 * worst:.3f} ms, load {os.getloadavg()[0]:.1f}"
+        )
+        return took
+
+
+def main(casts: Iterable[str] = ("demo",)) -> None:
+    clients = (Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))
+    known = {
+        "four": CAST,
+        "demo": HOSTS,
+        "el9": tuple(Role(role.name, role.address, "el9") for role in CAST),
+        "sixteen": (*CAST[:2], *clients),
+    }
+    for number, cast in enumerate(casts):
+        ready(kinds={role.image for role in known[cast]})
+        one(known[cast], number)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["demo"])
