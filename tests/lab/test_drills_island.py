@@ -85,5 +85,16 @@ def test_a_second_apply_changes_nothing(cluster, first):
     }
 
 
+def test_an_operator_brings_the_island_to_a_better_time(cluster, first):
+    """As docs/pillar.md says: the leader's clock by hand, then the others, one after the other, by a step."""
+    cluster.hosts[LEADER].run(["date", "-s", "+90 seconds"]).check()
+    for name in [SECOND, *sorted(set(cluster.hosts) - {LEADER, SECOND})]:
+        done = cluster.master.salt(name, "ntpcluster.step", "wait=60")[name]
+        assert done["stepped"] and done["server"] in (ADDRESSES[LEADER], ADDRESSES[SECOND]), done
+    wait_until(lambda: set(health(cluster).values()) == {"ok"}, 60)
+    assert spread(cluster) < ONE_TIME_S
+    assert abs(cluster.hosts[LEADER].clock_error() - WRONG[LEADER] - 90) < 1
+
+
 def health(cluster) -> dict[str, str]:
     return {name: seen["health"] for name, seen in cluster.master.salt("*", "ntpcluster.status").items()}
