@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.lab import operating
 from tests.lab.cluster import CAST, Cluster, Role, changed, failed, ready, wait_until
 
 #: On an island a bound is that to the leader's clock, and true time is nobody's.
@@ -76,6 +77,7 @@ def test_every_host_is_green_and_says_that_nothing_ties_it_to_utc(cluster, first
         assert (seen["reference"], seen["synchronized"], seen["problems"]) == ("island", True, []), name
     for line in cluster.master.salt("*", "ntpcluster.summary").values():
         assert "an island: nothing ties it to UTC" in line
+    assert operating.codes(cluster) == {}
 
 
 def test_a_second_apply_changes_nothing(cluster, first):

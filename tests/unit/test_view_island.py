@@ -1,5 +1,6 @@
 """The view of a cluster whose servers list each other: no server of an island is unserved, alone or outside its tier for that."""
 
+from _runners import ntpcluster_rollout
 from tests.unit.test_view import RECORDED, build, codes, returns
 
 FIRST, SECOND = "10.0.0.189", "10.0.0.180"
@@ -57,3 +58,12 @@ def test_a_neighbour_by_the_pillar_may_be_followed_and_any_other_host_of_the_clu
     view = build(returns(ntp180={"source": FIRST, "planned": [*planned, FIRST]}))
     assert "outside-tier" not in codes(view)
     assert "outside-tier" in codes(build(returns(ntp180={"source": "10.0.0.148", "planned": [*planned, "10.0.0.148"]})))
+
+
+def test_a_rollout_begins_with_the_server_that_leads():
+    view = build(island(ntp189={"turn": 0}, ntp180={"turn": 1}, node148={"turn": 0}, node149={"turn": 0}))
+    order = [host for batch in ntpcluster_rollout.batches(view, list(view["hosts"])) for host in batch["hosts"]]
+    assert order == ["ntp189", "ntp180", "node148", "node149"]
+    # By id where nobody leads.
+    plain = ntpcluster_rollout.batches(build(), list(view["hosts"]))
+    assert [host for batch in plain for host in batch["hosts"]] == ["ntp180", "ntp189", "node148", "node149"]
