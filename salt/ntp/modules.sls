@@ -2,7 +2,7 @@
 # It is fetched while this file is rendered, so that a dry run can use it as well.
 # `make digest` writes the list of what is served; the minion makes the same list of what it has.
 
-{% from 'ntp/platform.jinja' import present with context %}
+{% from 'ntp/present.jinja' import present with context %}
 {% import_text 'ntp/modules.sha256' as served %}
 {#- salt-ssh renders on the master. It sends all modules, and of other files those that a state names. #}
 {% if '__master_opts__' in opts %}

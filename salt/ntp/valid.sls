@@ -1,6 +1,7 @@
 # Bad data stops here, before anything is changed, and so does a platform that platforms.yaml does not describe, and a file
 # server that has the states and not the code behind them.
-{% from 'ntp/platform.jinja' import platform, foreign, present with context %}
+{% from 'ntp/platform.jinja' import platform, foreign with context %}
+{% from 'ntp/present.jinja' import present with context %}
 
 {% set code = 'salt://_states/ntpcluster.py' %}
 {% if not platform %}
