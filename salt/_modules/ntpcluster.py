@@ -328,11 +328,13 @@ def plan():
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
     ``sources`` [{address, prefer, noselect, iburst, burst, key, minpoll, maxpoll, version, nts, line}],
+    ``refclocks`` [{lines, names}] (reference clocks, and how the daemon may list each),
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``reference`` (``utc`` or ``island``), ``neighbours`` (those of the sources that are servers of its own tier),
     ``local`` (stratum at which it leads its island by its own clock, or None), ``step_by`` (whom a step asks),
+    ``turn`` (its place among the servers of an island, 0 leads; 0 elsewhere),
     ``minsane`` (so many sources have to agree before the clock follows),
     ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
