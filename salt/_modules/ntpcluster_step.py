@@ -24,8 +24,9 @@ LOCK = "/var/run/ntpcluster.lock"
 #: A run of the crontab, which holds the lock as well, takes two seconds as a rule; an apply that meets it is not red for that.
 LOCK_S = 5
 
-#: A server that has no time yet is asked again after so many seconds at most: more than PACKET_S of ntpcluster_query.
-AGAIN_S = 8
+#: A server that has no time yet is asked again after so many seconds: so soon that a tier which is being deployed is not kept
+#: waiting, and not sooner, or the account would be full before that has its time; in the end more than PACKET_S of ntpcluster_query.
+SOON_S, AGAIN_S = 2.5, 8
 
 #: A smaller move of the clock cannot be told from none: times(2) counts hundredths of a second.
 SEEN_S = 0.1
@@ -163,7 +164,8 @@ def _await_time(servers, wait, in_turn=False):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        time.sleep(min(__salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS), AGAIN_S, left))
+        pause = max(SOON_S, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS))
+        time.sleep(min(pause, AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):
