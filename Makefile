@@ -65,7 +65,7 @@ digest:
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/yamllint -s salt pillar etc
+	$(VENV)/bin/yamllint -s salt pillar etc FORMULA pillar.example
 	$(VENV)/bin/salt-lint $$(git ls-files 'salt/*.sls' 'pillar/*.sls')
 	$(VENV)/bin/djlint --lint --quiet salt/ntp/report
 	$(VENV)/bin/biome ci --error-on-warnings salt/ntp/report

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from _beacons import ntpcluster as ntpcluster_beacon
 from tests.loaded import FACE, FUNCTIONS, MODULES
+from tests.unit.pillars import PLATFORMS, judge
 from tests.unit.runners import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +97,37 @@ def test_every_example_of_a_tiers_key_is_valid(first, place):
             del tier["sources"]
         found = MODULES["ntpcluster_validate"].problems({"tiers": {"one": tier}, "keys": {7: KEY}}, DEFAULTS)
         assert [one["key"] for one in found if one["level"] == "error" and one["key"].endswith(key)] == [], key
+
+
+SAMPLE = yaml.safe_load((ROOT / "pillar.example").read_text())
+
+
+@pytest.mark.parametrize("platform", [None, *sorted(PLATFORMS)])
+def test_the_sample_pillar_is_valid_on_every_platform(platform):
+    # `cron` is there to be seen: it has no effect with `method: daemon`.
+    assert {(one["key"], one["level"]) for one in judge(SAMPLE["ntp"], PLATFORMS.get(platform))} == {
+        ("ntp:cron", "warning")
+    }
+    assert ntpcluster_beacon.validate([SAMPLE["ntp_beacon"]])[0]
+
+
+def test_the_sample_pillar_has_every_key():
+    sample = SAMPLE["ntp"]
+    assert set(flat(DEFAULTS)) - {"keys", "options"} <= set(flat(sample))
+    assert {"keys", "options"} <= set(sample)
+    tiers = sample["tiers"].values()
+    sources = [source for tier in tiers for source in tier.get("sources", []) if isinstance(source, dict)]
+    assert {key for tier in tiers for key in tier} == set(RULES["tier_keys"])
+    # `nts` cannot stand beside `key`, and no ntpd knows it: it is in a comment.
+    assert {key for source in sources for key in source} == set(RULES["source_keys"]) - {"nts"}
+
+
+def test_the_metadata_are_those_of_the_tree():
+    formula = yaml.safe_load((ROOT / "FORMULA").read_text())
+    known = {name for entry in PLATFORMS.values() for name in entry["os"]}
+    assert set(formula["os"].split(", ")) == known
+    assert formula["version"] == MODULES["ntpcluster_code"].VERSION
+    assert (ROOT / formula["top_level_dir"] / "init.sls").exists()
 
 
 def sections(name: str, part: str) -> dict[str, str]:
