@@ -166,7 +166,7 @@ def test_every_function_state_and_page_that_is_named_is_there(path):
 
 
 def test_the_states_of_the_page_are_those_of_the_tree():
-    told = re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page("troubleshooting.md").split("## An apply is red")[1])
+    told = re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page("troubleshooting.md").split("## An apply fails")[1])
     tree = "".join(path.read_text() for path in (ROOT / "salt/ntp").glob("*.sls"))
     assert told and all(f"\n{name}:\n" in tree for name in told), told
 
