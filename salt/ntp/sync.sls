@@ -1,4 +1,4 @@
-# Green only when this host really follows its tier.
+# Succeeds only when this host follows its tier.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:
@@ -11,7 +11,8 @@ tier-is-followed:
       - ntp-is-running
 {% endif %}
 
-# What the next boot begins with. A daemon that takes its time to follow is no reason to leave it wrong.
+# The next boot starts from this clock. It does not require tier-is-followed: a daemon that is slow to follow is no reason to leave
+# the hardware clock wrong.
 hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:

@@ -265,7 +265,7 @@ def test_a_configuration_that_loses_a_source_is_rolled_back(host):
 
 def test_a_configuration_with_a_source_that_nobody_gave_it_is_rolled_back(host):
     good = host.read(CONFIG[host.platform])
-    spoil(host, "ntp.conf.jinja", "# Whose time this host follows.", "server 10.0.0.99")
+    spoil(host, "ntp.conf.jinja", "# Time sources of this host.", "server 10.0.0.99")
     assert "10.0.0.99" in expect_rollback(host, good)
 
 
