@@ -69,11 +69,11 @@ def validate(config):
         if value is None and name == "offset_ms":
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            return False, "ntpcluster beacon: {0} must be a number from 0 up, not {1!r}.".format(name, value)
+            return False, "ntpcluster beacon: {0} must be a number, 0 or greater, not {1!r}.".format(name, value)
     if settings["confirm"] < 1 or settings["confirm"] != int(settings["confirm"]):
-        return False, "ntpcluster beacon: confirm must be a whole number from 1 up."
+        return False, "ntpcluster beacon: confirm must be a whole number, 1 or greater."
     if settings["calm"] > 1:
-        return False, "ntpcluster beacon: calm is a part of the bound, from 0 to 1."
+        return False, "ntpcluster beacon: calm must be a fraction of the bound, from 0 to 1."
     return True, "Valid beacon configuration"
 
 

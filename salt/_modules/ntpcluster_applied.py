@@ -179,7 +179,7 @@ def plan():
     if last.get("code") != __salt__["ntpcluster_code.version"]():
         return None  # a plan of other code may lack what this code asks of it
     when = os.stat(KEPT).st_mtime
-    said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(
+    said = "the plan applied on {0} UTC ({1}), because this host has no pillar `ntp` now".format(
         time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when)
     )
     return dict(last["plan"], kept=said)
@@ -197,7 +197,7 @@ def judged_by(plan):
     failure = __context__.get(ASKED, {}).get("failure")
     if failure and not plan["kept"]:
         return (
-            "the pillar that the minion remembers; the last run had another, and the master does not tell: {0}".format(
+            "the pillar cached by the minion; the last run had another one, and the master does not answer: {0}".format(
                 failure
             )
         )

@@ -45,14 +45,14 @@ def _rendered():
     if "see master log" in told:
         local = __opts__.get("file_client") == "local"
         more = "salt-call --local pillar.items" if local else "salt-run pillar.show_pillar {}".format(__grains__["id"])
-        told += " (`{}` prints more)".format(more)
+        told += " (`{}` shows more)".format(more)
     if "ntp" not in pillar:
         if told:
-            return [_problem("ntp", "is missing, as the pillar did not render: {}".format(told))]
-        message = "your pillar has no key `ntp` for this minion: does its top file name it? (pillar/top.sls)"
+            return [_problem("ntp", "is missing, because the pillar failed to render: {}".format(told))]
+        message = "your pillar has no key `ntp` for this minion: does its top file list it? (pillar/top.sls)"
         return [_problem("ntp", message)]
     if told:
-        message = "the pillar did not render as a whole, and Salt refuses state runs until it does: {}".format(told)
+        message = "the pillar failed to render, and Salt refuses state runs until it does: {}".format(told)
         return [_problem("ntp", message, "warning")]
     return []
 
@@ -91,8 +91,8 @@ def _hidden():
             own = re.search(r"(?m)^\s*- +ntp\.[a-z]+", handle.read().decode("utf-8", "replace"))
         if not own:
             message = (
-                "is not the file of ntpcluster, and includes none of its states: a file of this name comes first in "
-                "file_roots and hides it. Rename it, or put the folder `salt` of ntpcluster first"
+                "is not ntpcluster's file, and includes none of its states: it precedes ntpcluster's in file_roots and hides "
+                "it. Rename it, or list ntpcluster's directory `salt` first"
             )
             found.append(_problem("salt://ntp/init.sls", message))
     return found

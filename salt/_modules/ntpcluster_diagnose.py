@@ -77,7 +77,7 @@ def _unsigned(plan, servers, peers):
     """
     keys = dict((source["address"], source["key"]) for source in plan["sources"])
     unheard = [row["address"] for row in peers if row["heard"] is False]
-    said = "{0} answers questions without a key, and none that this host's daemon has signed with key {1}"
+    said = "{0} answers requests without a key, but none that this host's daemon signs with key {1}"
     return [
         _problem("authentication", said.format(one["address"], keys[one["name"]]), peer=one["address"], answer=one)
         for one in servers
@@ -117,7 +117,7 @@ def _rights():
 
 
 def _no_right(errno):
-    said = "this host may not set its clock: {0}; it is a container, or the right was taken away".format(
+    said = "this host may not set its clock: {0}; it is a container, or the capability was dropped".format(
         os.strerror(errno)
     )
     return _problem("no-clock-capability", said, errno=errno)

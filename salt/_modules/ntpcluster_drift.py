@@ -51,7 +51,7 @@ def carry(platform, **called):
         _write(own, __salt__[doing](frequency))
     except (IOError, OSError) as exc:
         raise CommandExecutionError("{0} cannot be written: {1}".format(own, exc))
-    return "{0} begins with the drift of {1}".format(own, source["drift"])
+    return "{0} starts with the drift of {1}".format(own, source["drift"])
 
 
 def _places():

@@ -118,19 +118,19 @@ def _read(url, is_ours):
         path = next((copy for copy in copies if copy), None)
         if not path:
             raise CommandExecutionError(
-                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
-                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
-                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
+                "{} is not on the file server (environment {}). Add the directory `salt` of ntpcluster to file_roots; if "
+                "it is in another environment, set that in the minion's configuration (saltenv: NAME), or apply from it: "
+                "state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
             )
         try:
             with salt.utils.files.fopen(path, "rb") as handle:
                 content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
         except salt.utils.yaml.YAMLError as exc:
-            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
+            raise CommandExecutionError("{} is not valid YAML: {}".format(url, exc))
         if not is_ours(content):
             raise CommandExecutionError(
-                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
-                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
+                "{} is not ntpcluster's file: another file of this name precedes it in file_roots and hides it, or it was "
+                "edited. Rename the other file, or list ntpcluster's directory `salt` first.".format(url)
             )
         __context__[remembered] = content
     return __context__[remembered]

@@ -38,4 +38,4 @@ def replace(fresh, path, **called):
     done = __salt__["ntpcluster_program.run"]("restorecon", "policycoreutils", [path])
     if done["retcode"]:
         said = (done["stderr"] or done["stdout"]).strip()
-        raise CommandExecutionError("{0} is written, but may have the wrong SELinux label: {1}".format(path, said))
+        raise CommandExecutionError("{0} was written, but may have the wrong SELinux label: {1}".format(path, said))

@@ -94,8 +94,8 @@ def _write(path, text):
         if scratch and os.path.exists(scratch):
             os.remove(scratch)
         raise CommandExecutionError(
-            "Cannot write {}: {}. The file is as it was, and its rules hold again after a reboot. "
-            "Look for a full disk or an attribute (lsattr).".format(path, err)
+            "Cannot write {}: {}. The file is unchanged, and its rules apply again after a reboot. "
+            "Check for a full disk or a file attribute (lsattr).".format(path, err)
         )
 
 
@@ -279,7 +279,7 @@ def _change_live(family, found, done):
     left = __salt__["ntpcluster_firewall_rules.judge"](text, found["networks"], family)["steps"]
     if left:
         raise CommandExecutionError(
-            "The rules were changed, but read back they are not as they should be ({}). "
+            "The rules were changed, but are not as expected afterwards ({}). "
             "Does another program manage this firewall?".format("; ".join(step["text"] for step in left))
         )
 
@@ -348,7 +348,7 @@ def _report_nft(report, made, boots, family):
         for name in ("present", "missing", "stale", "overtaken"):
             report[name] = report[name] + made[name]
         report.update(
-            running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"])
+            running=True, guard="nft", keep="the same rules in {}, with nftables.service enabled".format(boots["file"])
         )
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
@@ -383,7 +383,7 @@ def apply(platform=None, networks=None, test=False, **called):
     for family, found in sorted(survey.items()):
         if found["error"] and found["judged"]["networks"]:
             raise CommandExecutionError(
-                "The {} firewall cannot be read: {}. Open UDP 123 in the program that keeps it, and set "
+                "The {} firewall cannot be read: {}. Open UDP 123 in the program that manages it, and set "
                 "ntp:firewall:manage to false.".format(family, found["error"])
             )
         for key, judged in ((family, found["judged"]), (family + " saved", found["saved"])):

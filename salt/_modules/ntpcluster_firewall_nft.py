@@ -111,7 +111,7 @@ def _dump(kind):
                     raise OSError(number, os.strerror(number))
                 found.append((FAMILY_NAMES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
     except (IOError, OSError) as err:
-        raise CommandExecutionError("The kernel does not tell what nftables has: {}. Run as root.".format(err))
+        raise CommandExecutionError("The rules of nftables cannot be listed: {}. Run as root.".format(err))
     finally:
         channel.close()
 
@@ -386,7 +386,7 @@ def hooks(program, covered=(), **called):
                 return _hooks(json.loads(answer["stdout"]), covered)
             why = "{} failed: {}".format(program, (answer["stderr"] or answer["stdout"]).strip())
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
-            why = "what {} prints is not understood ({!r})".format(program, err)
+            why = "the output of {} is not understood ({!r})".format(program, err)
     return [
         unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
         for family, table, name in there

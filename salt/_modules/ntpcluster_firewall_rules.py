@@ -61,7 +61,7 @@ def _wanted(networks, version):
             network = __salt__["ntpcluster_firewall_parse.network"](salt.utils.stringutils.to_unicode(item))
         except (TypeError, ValueError) as err:
             raise SaltInvocationError(
-                "'{}' is no network: {}. Write it like 10.0.0.0/24 or 2001:db8::/64.".format(item, err)
+                "'{}' is not a network: {}. Write it like 10.0.0.0/24 or 2001:db8::/64.".format(item, err)
             )
         if network.version == version and network not in wanted:
             wanted.append(network)

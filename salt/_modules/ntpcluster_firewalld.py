@@ -375,7 +375,7 @@ def apply(networks, test=False, **called):
         left = _steps(_survey(networks))
         if left:
             said = "; ".join(text for _, told in left for _, _, text in told)
-            raise CommandExecutionError("Read back, firewalld's zones are not as they should be ({}).".format(said))
+            raise CommandExecutionError("After the change, firewalld's zones are not as expected ({}).".format(said))
     except CommandExecutionError as err:
         raise CommandExecutionError(err.error, info={"changes": done} if done else None)
     return changes

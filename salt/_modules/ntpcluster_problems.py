@@ -18,35 +18,35 @@ PANIC_S = 1000.0
 REMEDIES = (
     ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
-    ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
-    ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
-    ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
-    ("daemon-silent", "restart it: service {service} restart; if silent still, see restrict (ntpd), cmdport (chronyd) in {conf}"),
-    ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
-    ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
-    ("not-listed", "the daemon runs with other sources than planned: salt-call state.apply ntp, or service {service} restart"),
-    ("unresolvable", "give addresses instead of names, or repair the resolver, then restart {service}"),
+    ("no-tree", "make the tree available: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
+    ("daemon-stopped", "start it: service {service} start; if it exits at once, see the system log"),
+    ("cron-stopped", "start and enable it: with `method: cron` nothing else sets the clock"),
+    ("daemon-silent", "restart it: service {service} restart; if it stays silent, check restrict (ntpd), cmdport (chronyd) in {conf}"),
+    ("no-clock-capability", "run the daemon on the machine that owns the clock, not in this container"),
+    ("rival-daemon", "stop and disable the other daemon: both adjust the same clock"),
+    ("not-listed", "the daemon does not have the planned sources: salt-call state.apply ntp, or service {service} restart"),
+    ("unresolvable", "use addresses instead of names, or repair the resolver, then restart {service}"),
     ("denied", "the server refuses this host: allow it there (ntpd: restrict; chronyd: allow), or ask less often"),
-    ("authentication", "the key in {keys_file} differs from the server's, or is missing here or there"),
-    ("loop", "two hosts follow each other: let each tier follow the one above only"),
-    ("upstream-unsynchronized", "set the time right on the source first: it answers, but has no time itself"),
-    ("unreachable", "see that its daemon runs, has the time, may tell us (restrict, allow), that UDP 123 is open, and the route"),
+    ("authentication", "the key in {keys_file} differs from the server's, or is missing on one side"),
+    ("loop", "two hosts follow each other: make each tier follow only the tier above"),
+    ("upstream-unsynchronized", "synchronize the source first: it answers, but is not synchronized itself"),
+    ("unreachable", "check that its daemon runs, is synchronized and admits this host (restrict, allow), that UDP 123 is open, and the route"),
     ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
     ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
     ("orphan", "nothing disciplines this clock: restore a real source upstream"),
-    ("unsynchronized", "see the other problems; with none, wait for the next polls"),
+    ("unsynchronized", "see the other problems; if there are none, wait for the next polls"),
     ("settling", "wait: the daemon needs a few polls after its start"),
-    ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
-    ("root-distance", "without a source the error bound grows every second: restore one"),
-    ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is bad, check the hypervisor"),
-    ("reach-gaps", "packets are lost: look at the network and at the source's load"),
-    ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
-    ("incomplete", "ask again; if it stays, the daemon answers in part only"),
+    ("offset-high", "the daemon is still slewing, or cannot keep up: check the frequency and the sources"),
+    ("root-distance", "restore a source: without one the error bound grows every second"),
+    ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is wrong, check the hypervisor"),
+    ("reach-gaps", "packets are lost: check the network and the source's load"),
+    ("few-sources", "restore the silent sources or add others: one source cannot be checked, two have no majority (RFC 8633, 3.2)"),
+    ("incomplete", "check again; if it persists, the daemon answers only in part"),
 )  # fmt: skip
 
 #: What remedies name, where the platform is unknown.
 NAMELESS = {
-    "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the file of keys", "drift": "the drift file",
+    "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the key file", "drift": "the drift file",
 }  # fmt: skip
 
 
@@ -126,9 +126,9 @@ def too_far(offset_ms, name, allowed_ms):
         The pillar's ``sync:max_offset``, in milliseconds; None where only the distance counts at which ntpd gives up.
     """
     if abs(offset_ms) > PANIC_S * 1000.0:
-        said = "the clock is {0:+.3f} s off by {1}".format(-offset_ms / 1000.0, name)
+        said = "the clock is {0:+.3f} s off according to {1}".format(-offset_ms / 1000.0, name)
         return problem("panic", said, offset_ms=offset_ms)
     if allowed_ms is not None and abs(offset_ms) > allowed_ms:
-        said = "{0:+.3f} ms from {1}, {2:g} ms allowed".format(offset_ms, name, allowed_ms)
+        said = "the offset from {1} is {0:+.3f} ms; {2:g} ms allowed".format(offset_ms, name, allowed_ms)
         return problem("offset-high", said, offset_ms=offset_ms)
     return None

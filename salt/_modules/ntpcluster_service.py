@@ -120,11 +120,11 @@ def proof(age=0):
     elif missing and "not-listed" not in codes:
         # The judge misses nothing in a table that is not whole.
         known = False
-        reason = "whether the daemon has {0} cannot be told, as ntpq's table is not whole".format(", ".join(missing))
+        reason = "cannot tell whether the daemon has {0}: ntpq's table is incomplete".format(", ".join(missing))
     elif missing:
         reason = "the daemon does not have {0}".format(", ".join(missing))
     elif len(strange) > len(names):
-        reason = "the daemon has sources that nobody gave it: {0}".format(", ".join(strange))
+        reason = "the daemon has unplanned sources: {0}".format(", ".join(strange))
     return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
@@ -150,7 +150,7 @@ def bring_up(restart=False, **called):
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
-            said = "{0} has been {1} and has the sources of the plan".format(service, done)
+            said = "{0} has been {1} and has the planned sources".format(service, done)
             return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
@@ -162,7 +162,7 @@ def bring_up(restart=False, **called):
         dismiss()
     alive = __salt__["ntpcluster_process.running"](platform)["running"]
     raise CommandExecutionError(
-        "{0}. Put back what worked before ({1}); {2} {3}".format(
+        "{0}. Restored the last working configuration ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
         )
     )
@@ -188,7 +188,7 @@ def _try(platform, restart):
             seen_alive = None
         if now > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)
-            return said + (state["reason"] or "the daemon does not stay up")
+            return said + (state["reason"] or "the daemon does not keep running")
 
 
 def stop(platform, **called):
@@ -242,7 +242,7 @@ def bring_down(**called):
     __salt__["service.disable"](service)
     if running is not False:
         said = (
-            "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
+            "{0} does not stop" if running else "cannot tell whether {0} has stopped: run the minion as root"
         )
         raise CommandExecutionError(said.format(service))
     return "{0} has been stopped and disabled".format(service)

@@ -158,7 +158,7 @@ def _check_list(found, path, value, rule, instead):
         _check(found, path + [number], item, rule)
         written = "{!r}".format(item)
         if written in seen:
-            found.append(_problem(path + [number], item, "is there twice"))
+            found.append(_problem(path + [number], item, "is listed twice"))
         seen.add(written)
 
 
@@ -241,7 +241,7 @@ def _keys(found, keys, platform, rules):
         if not proper(number):
             found.append(_problem(here, None, "must have {} before the colon".format(numbers)))
         elif number in ids:
-            found.append(_problem(here, None, "is there twice, as a number and as text"))
+            found.append(_problem(here, None, "is listed twice, as a number and as text"))
         else:
             ids.add(number)
         if not isinstance(key, dict):

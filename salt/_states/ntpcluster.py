@@ -66,7 +66,7 @@ def valid(name):
     platform = plan["platform"]
     return _result(
         name,
-        comment="the pillar is valid; this host is of tier {0}, and its platform, {1} with {2}, is {3}".format(
+        comment="the pillar is valid; this host belongs to tier {0}; its platform, {1} with {2}, is {3}".format(
             plan["tier"], platform["name"], platform["daemon"], "tested" if platform["tested"] else "known, not tested"
         ),
     )
@@ -103,7 +103,7 @@ def stepped(name, wait=60):
     if done["hwclock"] and done["hwclock"]["problem"]:
         comment += "; the hardware clock was not written: {0}".format(done["hwclock"]["problem"])
     if done["stepped"]:
-        comment += ". Salt's duration counts the step: it is measured by this clock"
+        comment += ". Salt's duration includes the step, as Salt measures it with this clock"
     return _result(name, None if test else True, changes, comment)
 
 
@@ -149,7 +149,7 @@ def hardware_clock(name):
     test = __opts__["test"]
     try:
         if not __salt__["ntpcluster_plan.plan"]()["hwclock"]["manage"]:
-            return _result(name, comment="the pillar leaves the hardware clock alone")
+            return _result(name, comment="the pillar does not manage the hardware clock")
         try:
             seen = __salt__["ntpcluster_hwclock.hwclock"](exact=False)
         except CommandExecutionError as exc:
@@ -171,17 +171,17 @@ def hardware_clock(name):
             return _result(name, False, comment=said.format(wrong))
         changes = {"hardware clock": {"old": wrong, "new": "the system time"}}
         if test:
-            return _result(name, None, changes, "the hardware clock would be set by the system time")
+            return _result(name, None, changes, "the hardware clock would be set from the system time")
         done = __salt__["ntpcluster_hwclock.systohc"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if not done["written"]:
         said = (
-            "the hardware clock is {0} and was not written: {1}. If this host cannot have a right one, set "
+            "the hardware clock is {0} and was not written: {1}. If this host cannot have a correct one, set "
             "hwclock:manage in the pillar to false"
         )
         return _result(name, False, comment=said.format(wrong, done["problem"]))
-    return _result(name, True, changes, "the hardware clock has been set by the system time")
+    return _result(name, True, changes, "the hardware clock has been set from the system time")
 
 
 def timezone(name):
@@ -194,7 +194,7 @@ def timezone(name):
     try:
         zone = __salt__["ntpcluster_plan.plan"]()["timezone"]
         if zone is None:
-            return _result(name, comment="the pillar names no time zone; this host's own is left alone")
+            return _result(name, comment="the pillar sets no time zone; this host keeps its own")
         now = __salt__["ntpcluster_timezone.timezone"]()
         if now["recorded"] == zone and now["shown"]:
             return _result(name, comment="the time zone is {0}".format(zone))

@@ -42,9 +42,9 @@ def cleaned(name):
     try:
         kept = __salt__["ntpcluster_origin.origin"]()
     except CommandExecutionError as exc:
-        return _result(name, False, comment="nothing is given back: {0}".format(exc))
+        return _result(name, False, comment="nothing has been restored: {0}".format(exc))
     if not kept:
-        return _result(name, comment="nothing of this deployment is here")
+        return _result(name, comment="this host has nothing of this deployment")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
     # Of a package that was removed for another daemon's the configuration is left.
@@ -54,14 +54,14 @@ def cleaned(name):
     going = [service for service in services if _comes_with(service, packages)]
     changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
     for service, was in services.items():
-        new = "gone with its package" if service in going else was
+        new = "removed with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
     for package in packages:
         changes["package {0}".format(package)] = {"old": there[package], "new": ""}
     for package in back:
-        changes["package {0}".format(package)] = {"old": "", "new": "installed again"}
+        changes["package {0}".format(package)] = {"old": "", "new": "reinstalled"}
     if __opts__["test"]:
-        return _result(name, None, changes, "the host would be made what it was before")
+        return _result(name, None, changes, "the host would be restored to what it was before")
     done = {}
     try:
         # A package that comes back may start its service.
@@ -76,7 +76,7 @@ def cleaned(name):
     if failure:
         # What is remembered stays, so that the next run tries again.
         return _result(name, False, done, failure)
-    return _result(name, True, changes, "the host is what it was before")
+    return _result(name, True, changes, "the host has been restored to what it was before")
 
 
 def _undo(services, files, packages, wanted, changes, done):
@@ -91,7 +91,7 @@ def _undo(services, files, packages, wanted, changes, done):
         __salt__["pkg.install"](pkgs=back)
     for package in back:
         if not __salt__["pkg.version"](package):
-            return "was here before, and cannot be installed again: {0}".format(package)
+            return "was installed before, and cannot be reinstalled: {0}".format(package)
         done["package {0}".format(package)] = changes["package {0}".format(package)]
     for service, was in services.items():
         off = {"running": False, "enabled": was["enabled"]}
@@ -142,14 +142,14 @@ def beacon_absent(name):
     try:
         live, saved = _live_beacons(), _saved_beacons(path)
         if BEACON not in live and BEACON not in saved:
-            return _result(name, comment="no beacon of this tree is here")
+            return _result(name, comment="this host has no beacon of this tree")
         changes = {}
         if BEACON in live:
             changes["beacon"] = {"old": "on", "new": "off"}
         if BEACON in saved:
             changes[path] = {"old": "with the beacon", "new": "without it"}
         if __opts__["test"]:
-            return _result(name, None, changes, "the beacon would be taken off")
+            return _result(name, None, changes, "the beacon would be removed")
         if BEACON in live:
             __salt__["beacons.delete"](BEACON)
             if BEACON not in _live_beacons():
@@ -163,8 +163,8 @@ def beacon_absent(name):
     except (IOError, OSError, salt.utils.yaml.YAMLError) as exc:
         return _result(name, False, done, "{0}: {1}".format(path, exc))
     if done != changes:
-        return _result(name, False, done, "the beacon is on still; if the pillar has it (beacons), take it out there")
-    return _result(name, True, changes, "the beacon has been taken off")
+        return _result(name, False, done, "the beacon is still active; if the pillar has it (beacons), remove it there")
+    return _result(name, True, changes, "the beacon has been removed")
 
 
 def _live_beacons():

@@ -23,7 +23,7 @@ __virtualname__ = "ntpcluster_firewall"
 def __virtual__():
     if "ntpcluster_firewall.apply" in __salt__:
         return True
-    return (False, "The execution module ntpcluster is missing: state.apply ntp.modules brings it")
+    return (False, "The execution module ntpcluster is missing: state.apply ntp.modules installs it")
 
 
 def _remarks(report, changes):
@@ -36,16 +36,16 @@ def _remarks(report, changes):
             remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
         if found["running"] and found["networks"] and not saved:
             remarks.append(
-                "The rules last until the next boot, or until another program loads its own. To make them last: "
+                "The rules are lost at the next boot, or when another program loads its own. To keep them: "
                 "{}.".format(found["keep"] or "save them")
             )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:
             remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
         if found["wider"]:
-            remarks.append("Open wider than the pillar, left alone: {}.".format("; ".join(found["wider"])))
+            remarks.append("Not changed, though open wider than the pillar: {}.".format("; ".join(found["wider"])))
         if found["blocked"]:
-            remarks.append("Left alone, and may keep them out: {}.".format("; ".join(found["blocked"])))
+            remarks.append("Not changed, but may block served networks: {}.".format("; ".join(found["blocked"])))
     return remarks
 
 
@@ -53,10 +53,10 @@ def _first(report, networks, tense):
     """Who may ask now, and who may not for all that was done."""
     refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
     if not networks:
-        return ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
+        return ("There are no rules of ours.", "Our rules would be removed.", "Our rules have been removed.")[tense]
     said = [
-        "UDP 123 is not open to {}: `{}` keeps it out. That is not ours to change: open UDP 123 there, or take the "
-        "network out of `serves`.".format(network, rule)
+        "UDP 123 is not open to {}: `{}` blocks it. This rule is not ours to change: open UDP 123 there, or remove the "
+        "network from `serves`.".format(network, rule)
         for network, rule in sorted(refused.items())
     ]
     served = [network for found in report.values() for network in found["networks"]]
@@ -92,7 +92,7 @@ def _settle(name, platform, networks):
         ret["changes"] = (getattr(err, "info", None) or {}).get("changes", {})
         ret["comment"] = getattr(err, "strerror_without_changes", err.strerror)
         if ret["changes"]:
-            ret["comment"] += " What had been done by then is in the changes; the next run goes on there."
+            ret["comment"] += " The changes list what was done before; the next run continues from there."
         return ret
     tense = 0 if not ret["changes"] else 1 if test else 2
     if any(found["refused"] for found in report.values()):
@@ -101,7 +101,7 @@ def _settle(name, platform, networks):
         ret["result"] = None
     said = [_first(report, networks, tense)] + _remarks(report, ret["changes"])
     if ret["changes"] and overtaken:
-        said.append("Ours come before: {}.".format("; ".join(overtaken)))
+        said.append("Our rules precede: {}.".format("; ".join(overtaken)))
     ret["comment"] = " ".join(said)
     return ret
 

@@ -159,7 +159,7 @@ def test_somebody_who_is_banned_stays_banned_and_is_told(host):
     command(host, "--zone=drop", "--add-source=10.0.0.70")
     done = state(host)
     assert done["result"] is True
-    assert "may keep them out" in done["comment"]
+    assert "may block served networks" in done["comment"]
     assert answers(host) == [INSIDE[1]]
     state(host, "absent")
 

@@ -240,7 +240,7 @@ def test_clean_does_what_it_says_and_a_cleaned_host_stays_clean(cluster):
         said = {s["__id__"]: s["changes"] for s in done[name] if s["changes"]}
         assert said == {s["__id__"]: s["changes"] for s in predicted[name] if s["result"] is None}
         service = "ntpd" if host.platform == "el6" else "ntpsec"
-        assert said["deployment-is-gone"][f"service {service}"]["new"] == "gone with its package"
+        assert said["deployment-is-gone"][f"service {service}"]["new"] == "removed with its package"
         assert host.run(["service", service, "status"]).rc != 0
         saved = host.read("/etc/salt/minion.d/beacons.conf")
         assert "ntpcluster" not in saved and "load" in saved

@@ -114,7 +114,7 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     assert predicted(said) == predicted(done)
     assert worst < began + WORSE_S and host.time.counters["steps"] == steps
     assert abs(first.ppm - ppm) < NEAR_PPM
-    assert f"{DRIFT[daemon]} begins with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
+    assert f"{DRIFT[daemon]} starts with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
     # One sign for both.
     assert abs(call(host, "ntpcluster.status")["frequency_ppm"] + ppm) < NEAR_PPM
     alone(host, daemon)
@@ -237,7 +237,7 @@ def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_c
         done = apply(new)
         assert failed(done) == []
         assert predicted(said) == predicted(done)
-        assert "/var/lib/chrony/drift begins with the drift of /var/lib/ntp/drift" in str(done)
+        assert "/var/lib/chrony/drift starts with the drift of /var/lib/ntp/drift" in str(done)
         assert abs(call(new, "ntpcluster.status")["frequency_ppm"] + 50.0) < NEAR_PPM
         again = apply(new)
         assert (failed(again), changed(again)) == ([], [])

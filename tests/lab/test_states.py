@@ -248,7 +248,7 @@ def spoil(host, name: str, old: str, new: str) -> None:
 def expect_rollback(host, good: str) -> str:
     done = solo.apply(host)
     red = {state["__id__"]: state["comment"] for state in done if state["result"] is False}
-    assert "Put back what worked before" in red["ntp-is-running"], red
+    assert "Restored the last working configuration" in red["ntp-is-running"], red
     assert host.read(CONFIG[host.platform]) == good
     assert sorted(peer["address"] for peer in call(host, "ntpcluster.peers")) == INTERNET
     return red["ntp-is-running"]
@@ -285,7 +285,7 @@ def test_options_with_which_the_daemon_does_not_start_are_rolled_back(host):
         ({**SERVER, "timezone": "../../etc/passwd"}, "timezone"),
         ({**SERVER, "options": {"includefile": "/etc/shadow"}}, "includefile"),
         ({"tiers": {"server": {**SERVER["tiers"]["server"], "sources": ["-oops"]}}}, "-oops"),
-        ({**CRON, "step": {"limit": 60}}, "cannot be kept in tier client, where the method is cron"),
+        ({**CRON, "step": {"limit": 60}}, "cannot be enforced in tier client, where the method is cron"),
     ],
 )
 def test_a_bad_pillar_changes_nothing(host, pillar, expected):

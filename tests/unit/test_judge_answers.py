@@ -211,4 +211,4 @@ def test_a_clock_that_was_stepped_needs_no_second_step_though_its_servers_disagr
     assert abs(ntpcluster_answers.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
     # Half of them say still that the clock is wrong, and which half is right nobody can know.
     (told,) = [one for one in status(*clock(stepped))["problems"] if one["code"] == "offset-high"]
-    assert told["message"].endswith("the servers disagree, and no step mends that")
+    assert told["message"].endswith("the servers disagree; a step cannot fix this")

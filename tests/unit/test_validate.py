@@ -72,7 +72,7 @@ BAD = [
     ),
     (("step", "threshold"), float("nan"), "ntp:step:threshold", "not NaN"),
     (("step", "limit"), 0.1, "ntp:step:limit", "not be below the threshold, 0.2"),
-    (("step", "limit"), 60, "ntp:step:limit", "cannot be kept in tier client"),
+    (("step", "limit"), 60, "ntp:step:limit", "cannot be enforced in tier client"),
     (("step", "passes"), True, "ntp:step:passes", "a whole number from 1 to 10, not true"),
     (("step", "passes"), None, "ntp:step:passes", "not nothing"),
     (("sync", "timeout"), -1, "ntp:sync:timeout", "a number of seconds from 1 to 3600"),
@@ -82,7 +82,7 @@ BAD = [
     (("orphan",), 16, "ntp:orphan", "a whole number from 2 to 15"),
     (("orphan",), True, "ntp:orphan", "not true"),
     (("conflicts",), ["chronyd; reboot"], "ntp:conflicts:0", "the name of a service"),
-    (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts:1", "is there twice"),
+    (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts:1", "is listed twice"),
     (("conflicts",), {}, "ntp:conflicts", "not an empty mapping"),
     (("health", "reference_age"), 0, "ntp:health:reference_age", "a number of seconds from 30 to 1000000"),
     (("health", "survivors"), 0, "ntp:health:survivors", "a whole number from 1 to 10"),
@@ -207,7 +207,7 @@ BAD = [
     ((*CLIENT, "match"), True, "ntp:tiers:client:match", "a compound matcher"),
     ((*CLIENT, "match"), "", "ntp:tiers:client:match", "a compound matcher"),
     ((*CLIENT, "match"), "*\n", "ntp:tiers:client:match", "in one line"),
-    ((*RACK, "match"), "*", "ntp:tiers:rack:match", "takes everyone, as tier client does"),
+    ((*RACK, "match"), "*", "ntp:tiers:rack:match", "matches all hosts, as tier client already does"),
     ((*CLIENT, "method"), "crontab", "ntp:tiers:client:method", "one of daemon, cron"),
     ((*SERVER, "sources"), [], "ntp:tiers:server:sources", "one name or address or more, not an empty list"),
     ((*SERVER, "sources"), "192.0.2.1", "ntp:tiers:server:sources", "a list of one name or address or more"),
@@ -222,7 +222,7 @@ BAD = [
         "ntp:tiers:server:sources:0",
         "{address: ..., prefer: true}",
     ),
-    ((*SERVER, "sources", 0), "prefer", "ntp:tiers:server:sources:0", "a word of ntp.conf"),
+    ((*SERVER, "sources", 0), "prefer", "ntp:tiers:server:sources:0", "a keyword of ntp.conf"),
     ((*SERVER, "sources", 0), "-q", "ntp:tiers:server:sources:0", "a host name"),
     ((*SERVER, "sources", 0), "ntp_1.example", "ntp:tiers:server:sources:0", "a host name"),
     ((*SERVER, "sources", 0), "ntp.example\n", "ntp:tiers:server:sources:0", "a host name"),
@@ -245,7 +245,7 @@ BAD = [
         "is a multicast or reserved address",
     ),
     ((*SERVER, "sources", 0), "::ffff:10.0.0.1", "ntp:tiers:server:sources:0", "is an IPv4 address"),
-    ((*SERVER, "sources", 0), "2001:DB8:0::1", "ntp:tiers:server:sources:2", "is there twice"),
+    ((*SERVER, "sources", 0), "2001:DB8:0::1", "ntp:tiers:server:sources:2", "is listed twice"),
     ((*SERVER, "sources", 0), {"prefer": False}, "ntp:tiers:server:sources:0", "needs `address`"),
     (
         (*SERVER, "sources", 0),
@@ -265,7 +265,7 @@ BAD = [
     ((*SERVER, "key"), 3, "ntp:tiers:server:key", "not among the numbers of `keys`"),
     ((*SERVER, "addresses"), "10.0.0.189", "ntp:tiers:server:addresses", "a list of one name or address or more"),
     ((*SERVER, "addresses", 1), {"address": "10.0.0.7"}, "ntp:tiers:server:addresses:1", "as text"),
-    ((*SERVER, "addresses", 1), "10.0.0.189", "ntp:tiers:server:addresses:1", "is there twice"),
+    ((*SERVER, "addresses", 1), "10.0.0.189", "ntp:tiers:server:addresses:1", "is listed twice"),
     ((*SERVER, "serves"), "10.0.0.0/24", "ntp:tiers:server:serves", "a list of networks"),
     (
         (*SERVER, "serves", 0),
@@ -282,7 +282,7 @@ BAD = [
     ),
     ((*SERVER, "serves", 0), "10.0.0.0/33", "ntp:tiers:server:serves:0", "a network such as"),
     ((*SERVER, "serves", 0), "all", "ntp:tiers:server:serves:0", "a network such as"),
-    ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is there twice"),
+    ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is listed twice"),
     # tiers, what they are to each other
     ((*CLIENT, "follows"), GONE, "ntp:tiers:client", "needs `sources`"),
     ((*CLIENT, "follows"), "client", "ntp:tiers:client:follows", "is the tier itself"),
@@ -297,8 +297,8 @@ BAD = [
         "a loop: server > rack > server",
     ),
     ((*SERVER, "addresses"), GONE, "ntp:tiers:server:addresses", "tier rack follows this one and must know"),
-    ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and may not ask it"),
-    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "a step by crontab answers nobody"),
+    ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and is not allowed to ask it"),
+    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "a step from crontab serves nobody"),
 ]
 
 
@@ -307,7 +307,7 @@ def test_a_pillar_with_every_key_has_no_problem():
         {
             "key": "ntp:tiers:rack:addresses",
             "value": None,
-            "message": "gives tier client one source alone: nothing takes over when it fails, and nothing shows when it lies",
+            "message": "gives tier client only one source: there is no failover, and a false one cannot be detected",
             "level": "warning",
         }
     ]
@@ -344,14 +344,14 @@ def test_a_mistake_is_named_at_its_key(path, value, key, words):
 @pytest.mark.parametrize(
     ("path", "value", "key", "words"),
     [
-        ((*SERVER, "sources"), ["192.0.2.1"], "ntp:tiers:server:sources", "one source alone"),
+        ((*SERVER, "sources"), ["192.0.2.1"], "ntp:tiers:server:sources", "only one source"),
         (
             (*SERVER, "sources"),
             ["192.0.2.1", "192.0.2.2"],
             "ntp:tiers:server:sources",
-            "gives tier server two sources: when they disagree, neither is the majority",
+            "gives tier server two sources: if they disagree, neither has a majority",
         ),
-        ((*SERVER, "serves", 3), "0.0.0.0/0", "ntp:tiers:server:serves:3", "the whole world"),
+        ((*SERVER, "serves", 3), "0.0.0.0/0", "ntp:tiers:server:serves:3", "anybody"),
         (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "not looked at"),
     ],
 )

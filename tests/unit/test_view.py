@@ -455,12 +455,12 @@ def test_a_host_on_an_unknown_platform_is_told_before_anything_is_deployed():
 
 def test_advice_on_the_pillar_is_given_once():
     few = {"level": "warning", "text": "ntp:tiers:server:addresses: gives tier client two sources"}
-    odd = {"level": "warning", "text": "ntp:tiers:server:serves: leaves out this host, node149"}
+    odd = {"level": "warning", "text": "ntp:tiers:server:serves: does not include this host, node149"}
     bad = {"level": "error", "text": "ntp:orphan: must be a whole number"}
     found = {"node148": [few], "node149": [few, odd], "ntp189": [bad, few], "node150": "a traceback"}
     assert ntpcluster_rollout.told(found, "warning") == [
         "node148, node149, ntp189: ntp:tiers:server:addresses: gives tier client two sources",
-        "node149: ntp:tiers:server:serves: leaves out this host, node149",
+        "node149: ntp:tiers:server:serves: does not include this host, node149",
     ]
     del found["node150"]
     assert ntpcluster_rollout.told(found, "warning")[0].startswith("every host: ")
@@ -540,6 +540,6 @@ def test_five_thousand_hosts_are_viewed_drawn_and_measured_in_three_seconds_and_
 
 def test_what_a_host_itself_objects_to_stops_a_rollout():
     hidden = {"level": "error", "text": "salt://ntp.sls: is run by `state.apply ntp` instead of ntp/init.sls"}
-    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is one source alone"}
+    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is only one source"}
     found = {"ntp180": [hidden, doubt], "ntp189": [doubt], "node148": [hidden], "node149": "no answer"}
     assert ntpcluster_rollout.told(found, "error") == ["node148, ntp180: " + hidden["text"]]
