@@ -242,7 +242,9 @@ def _regex_fault(text, lowered=False):
         return "whose groups or repeats not every Salt reads alike; allowed are (a|b), (?:a), * + ? {2,3}"
     # Python 3 warns that it may come to read these as sets of sets (FutureWarning, in the documentation of `re`).
     if any(NESTED.search(ESCAPED.sub("x", one[1:-1])) for one in LITERAL.findall(text) if one.startswith("[")):
-        return "whose sets not every Salt reads alike; in a set write \\[ for a bracket, and never two of - & | ~ in a row"
+        return (
+            "whose sets not every Salt reads alike; in a set write \\[ for a bracket, and never two of - & | ~ in a row"
+        )
     try:
         groups = re.compile(text.lower() if lowered else text).groups
     except (re.error, OverflowError, RuntimeError) as exc:

@@ -100,10 +100,8 @@ def _no_such_daemon(name, tier, wanted, platform, host):
     if own:
         message += "Write null here to use each platform's default, or put such hosts into their own tier"
     else:
-        message += (
-            "Write null here or in ntp:tiers:{}:daemon to use each platform's default, or name one of these there".format(
-                name
-            )
+        message += "Write null here or in ntp:tiers:{}:daemon to use each platform's default, or name one of these there".format(
+            name
         )
     return _problem(["tiers", name, "daemon"] if own else ["daemon"], wanted, message)
 

@@ -241,9 +241,7 @@ def bring_down(**called):
     running = stop(platform)
     __salt__["service.disable"](service)
     if running is not False:
-        said = (
-            "{0} does not stop" if running else "cannot tell whether {0} has stopped: run the minion as root"
-        )
+        said = "{0} does not stop" if running else "cannot tell whether {0} has stopped: run the minion as root"
         raise CommandExecutionError(said.format(service))
     return "{0} has been stopped and disabled".format(service)
 

@@ -36,8 +36,9 @@ def _remarks(report, changes):
             remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
         if found["running"] and found["networks"] and not saved:
             remarks.append(
-                "The rules are lost at the next boot, or when another program loads its own. To keep them: "
-                "{}.".format(found["keep"] or "save them")
+                "The rules are lost at the next boot, or when another program loads its own. To keep them: {}.".format(
+                    found["keep"] or "save them"
+                )
             )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:

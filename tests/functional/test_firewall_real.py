@@ -310,7 +310,7 @@ def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
     host.run(program, "-I", "INPUT", "1", "-s", "10.123.0.128/25", "-j", "DROP")
     before = host.lines()
     comment = states.opened("open")["comment"]
-    assert f"left alone: {before[1]}" in comment
+    assert f"wider than the pillar: {before[1]}" in comment
     assert f"keep them out: {before[0]}" in comment
     assert [line for line in host.lines() if line != OURS] == before
 
