@@ -11,7 +11,7 @@ from pathlib import Path
 
 #: What people and scripts call, all of it and in Salt's order.
 FACE = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
     "systohc", "validate", "variables", "version",
 ]  # fmt: skip
 

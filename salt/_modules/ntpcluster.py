@@ -13,7 +13,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster"
 #: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
 __load__ = [
-    "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
+    "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
     "systohc", "validate", "variables", "version",
 ]  # fmt: skip
 #: ``salt '*' ntpcluster.summary`` prints a line for each host: its name and the text.
@@ -40,6 +40,8 @@ def status():
     - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
       ``leap`` (none, add, del, alarm), ``refid``
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
+    - ``bound_ms``: no correct clock upstream is further from this host's than this (docs/bound.md); None where nothing can be
+      promised, and ``unbounded`` says why
     - ``peers``: as ``ntpcluster.peers``, and of each whether it is ``usable``: the daemon's selection let it through, and
       it answered one of the last four polls
     - ``problems``: list of {code, message, evidence, remedy}, worst first
@@ -48,7 +50,7 @@ def status():
     ``cron-stopped``, ``daemon-silent``, ``no-clock-capability``, ``rival-daemon``, ``not-listed``,
     ``unresolvable``, ``denied``, ``authentication``, ``loop``, ``upstream-unsynchronized``, ``unreachable``,
     ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
-    ``root-distance``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
+    ``root-distance``, ``bound``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
     ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
     "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
@@ -76,6 +78,30 @@ def summary():
         salt '*' ntpcluster.summary
     """
     return __salt__["ntpcluster_summary.summary"](__salt__["ntpcluster_status.status"]())
+
+
+def bound():
+    """
+    How far this host's clock can be from a correct clock upstream, by what its daemon says: one run of ntpq or chronyc.
+
+    It rests on an honest majority of the sources, on an oscillator within 15 ppm of the frequency that the daemon has learnt,
+    and on nobody setting the clock behind the daemon's back; docs/bound.md derives it. Never raises for a sick host.
+
+    Returns a dict:
+
+    - ``bound_ms``: no correct clock upstream is further from this host's than this; None: nothing can be promised
+    - ``unbounded``: why not, in words; None: there is a bound
+    - ``source``: address of the source that is followed
+    - ``parts_ms``: what the bound is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``,
+      ``precision``, ``growth``
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' ntpcluster.bound
+    """
+    return __salt__["ntpcluster_status.bound"]()
 
 
 def synchronized(timeout=None, interval=1):
@@ -301,7 +327,7 @@ def plan():
     ``sources`` [{address, prefer, iburst, key, minpoll, maxpoll, nts, line}],
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
-    ``sync`` {timeout, max_offset}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
+    ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``minsane`` (so many sources have to agree before the clock follows),
     ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],

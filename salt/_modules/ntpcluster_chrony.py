@@ -27,7 +27,7 @@ KILLED_S = 15
 ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
 
 
-def look(sources=0):
+def look(sources=0, once=True):
     """
     Internal. What the daemon says of itself and its sources, as ``ntpcluster_ntpd.look`` describes it; beside that, of each
     source ``selection``: why it is of use or not, in chrony's words.

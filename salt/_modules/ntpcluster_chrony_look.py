@@ -40,7 +40,8 @@ def look(read, now=None):
     - ``system``: {``leap`` (none, add, del, alarm), ``stratum`` (16: not synchronised), ``refid``, ``source`` (its address;
       None: none), ``offset_ms`` (the true time, as the daemon knows it, is ahead of the clock by this), ``jitter_ms``,
       ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm`` (above zero: the clock is too slow by itself),
-      ``unresolved`` (names without address; None: unknown), ``version`` (None: chronyc does not tell the daemon's)};
+      ``unresolved`` (names without address; None: unknown), ``version`` (None: chronyc does not tell the daemon's),
+      ``reference_age_s``, ``precision_ms``, ``aged_ppm``, ``frequency_error_ppm`` as ``ntpcluster_ntpd.look`` says};
       empty if ``tracking`` was not answered
     - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: it is none), ``type`` (u server, s
       peer, l a clock of this host), ``stratum`` (16: never heard, or without the time; None: unknown), ``refid`` and
@@ -75,7 +76,7 @@ def look(read, now=None):
         "message": read["message"],
         "missing": read["missing"],
         "complete": whole and (steady or "sourcestats" in read["missing"]),
-        "system": _system(tracking, answers.get("activity")) if tracking else {},
+        "system": _system(tracking, answers.get("activity"), now) if tracking else {},
         "peers": [_peer(row, extra, (tracking or {}).get("offset_ms"), now) for row, extra in zip(sources, more)],
     }
 
@@ -100,9 +101,11 @@ def _places(sources, command):
             yield place
 
 
-def _system(tracking, activity):
-    """The system's part of a look."""
-    unsynchronised = tracking["leap"] == "alarm"
+def _system(tracking, activity, now):
+    """The system's part of a look. chronyd's own error of its frequency is what its root dispersion grows by (reference.c)."""
+    unsynchronised, set_at = tracking["leap"] == "alarm", tracking["reference_time_s"]
+    rates = (tracking["skew_ppm"], tracking["residual_ppm"])
+    error = None if None in rates else round(rates[0] + abs(rates[1]), 6)
     return {
         "leap": tracking["leap"],
         "stratum": 16 if unsynchronised else tracking["stratum"],
@@ -115,6 +118,10 @@ def _system(tracking, activity):
         "frequency_ppm": tracking["frequency_ppm"],
         "unresolved": activity["unresolved"] if activity else None,
         "version": None,
+        "reference_age_s": None if None in (set_at, now) else round(now - set_at, 3),
+        "precision_ms": 0.0,  # it is in the dispersion of each of its samples already (ntp_core.c)
+        "aged_ppm": error,
+        "frequency_error_ppm": error,
     }
 
 

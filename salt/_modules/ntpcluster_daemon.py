@@ -11,6 +11,9 @@ __virtualname__ = "ntpcluster_daemon"
 #: What the second file of a daemon does.
 IN_CONF = ("configuration", "foreign", "files", "frequency", "drift")
 
+#: What a daemon cannot do. To be asked whether there is such a function, Salt's loader loads every module it has: 0.4 s.
+LACKS = {"ntpd": ("fault",), "chrony": ("variables",)}
+
 
 def platform(entry, daemon=None):
     """
@@ -28,7 +31,8 @@ def platform(entry, daemon=None):
 
 def doing(platform, what):
     """
-    Internal. Return the name of the function that does this with a platform's daemon, as the loader knows it.
+    Internal. Return the name of the function that does this with a platform's daemon, as the loader knows it; None if the
+    daemon cannot do it.
 
     platform
         As ``platform`` returns it, or the plan's.
@@ -37,7 +41,9 @@ def doing(platform, what):
         are another daemon's. ``files``: which files the daemon opens by its options. ``frequency`` and ``drift``: a drift file
         is read and written. ``look``: what it says of itself and its sources. ``jump``: its own tool steps the clock.
         ``crontab``: the command by which a crontab has the clock set. ``fault``: what is wrong with a configuration file that
-        is not in use yet; a daemon that can only tell by starting with it has no such function. Each is described in
-        ``ntpcluster_ntpd`` or ``ntpcluster_ntpd_conf``.
+        is not in use yet; ntpd can only tell by starting with it. ``variables``: ntpd's own, which chronyd has not got. Each
+        is described in ``ntpcluster_ntpd``, ``ntpcluster_ntpd_conf`` or ``ntpcluster_chrony``.
     """
+    if what in LACKS.get(platform["daemon"], ()):
+        return None
     return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what in IN_CONF else "", what)

@@ -39,6 +39,9 @@ BURST_S = 16
 #: What the daemon says of itself and the status says again.
 PASSED_ON = ("leap", "stratum", "refid", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
 
+#: Why nothing is promised of a host whose daemon told nothing.
+NOT_ASKED = "no daemon of this host tells anything"
+
 #: What no waiting mends.
 HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
@@ -61,16 +64,13 @@ def judge(plan, process, look, problems=None):
     """
     found = list(problems or [])
     claims = look["system"]
-    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES]
-    for row in rows:
-        row["usable"] = row["condition"] in SURVIVORS and bool(row["reach"] & LAST_FOUR)
+    rows, system = _rows(look)
     # Who answers runs, even where this process may not see whose port 123 is.
     process = dict(process, running=True) if process["running"] is None and claims else process
-    system = next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < plan["health"]["settle"]
     # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
     waiting = settling and (system is None or claims.get("leap") == "alarm")
-    synchronized = False
+    synchronized, promise = False, __salt__["ntpcluster_bound.nothing"](NOT_ASKED)
     if process["running"] is False:
         said = "no process of this host is its NTP daemon: none holds UDP port 123 or is named by the daemon's pid file"
         found.append(_problem("daemon-stopped", said, service=process["name"]))
@@ -79,12 +79,13 @@ def judge(plan, process, look, problems=None):
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
-        own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
-        free = _free_running(claims, system, own[rows.index(system)] if system else None)
-        synchronized = not free and plan is not None and _follows(plan, claims, system)
+        own, free = _own(plan, claims, rows, system)
+        promise = _promise(plan, look, rows, system, free)
+        synchronized = not free and plan is not None and _follows(plan, claims, system) and _near(plan, claims, system)
         found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
         found += [] if synchronized else _selection(claims, rows, system, waiting)
         found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
+        found += _too_wide(plan, promise) if synchronized else []
     if not synchronized and not found:
         found.append(
             _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
@@ -100,9 +101,25 @@ def judge(plan, process, look, problems=None):
         expected_stratum=system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
         # Without a source the daemon's own is a memory.
         offset_ms=_offset(claims, system) if system else None,
+        bound_ms=promise["bound_ms"],
+        unbounded=promise["unbounded"],
         peers=rows,
         problems=__salt__["ntpcluster_problems.in_order"](found, platform),
     )
+
+
+def bound(plan, look):
+    """
+    Internal. How far this host's clock can be off, without all else that is judged.
+
+    plan, look
+        As for ``judge``.
+
+    Returns what ``ntpcluster.bound`` returns.
+    """
+    rows, system = _rows(look)
+    free = _own(plan, look["system"], rows, system)[1]
+    return dict(_promise(plan, look, rows, system, free), source=_name(system) if system else None)
 
 
 def foreign(reason):
@@ -115,7 +132,8 @@ def foreign(reason):
     Returns what ``ntpcluster.status`` returns.
     """
     return dict(
-        dict.fromkeys(PASSED_ON + ("tier", "source", "expected_stratum", "offset_ms")),
+        dict.fromkeys(PASSED_ON + ("tier", "source", "expected_stratum", "offset_ms", "bound_ms")),
+        unbounded=NOT_ASKED,
         synchronized=False,
         health="unsynchronized",
         daemon=dict.fromkeys(("name", "version", "running", "enabled", "pid", "uptime_s")),
@@ -130,6 +148,45 @@ def _problem(code, message, **evidence):
 
 def _too_far(offset_ms, row, allowed_ms):
     return __salt__["ntpcluster_problems.too_far"](offset_ms, _name(row), allowed_ms)
+
+
+def _rows(look):
+    """The rows of a look that are sources, each marked whether it is of use, and the one that is followed, or None."""
+    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES]
+    for row in rows:
+        row["usable"] = row["condition"] in SURVIVORS and bool(row["reach"] & LAST_FOUR)
+    return rows, next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
+
+
+def _own(plan, claims, rows, system):
+    """Why each source's time is that of its own clock, or None; and the problem of a host that follows such a one, in a list."""
+    own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
+    return own, _free_running(claims, system, own[rows.index(system)] if system else None)
+
+
+def _promise(plan, look, rows, system, free):
+    """How far the clock can be off, as ``ntpcluster_bound.bound`` says: of who follows a planned source, and nobody else."""
+    why = None
+    if look["error"] and not look["system"]:
+        why = look["message"]
+    elif plan is None:
+        why = "which sources this host should follow is unknown"
+    elif free:
+        why = free[0]["message"]
+    elif not _follows(plan, look["system"], system):
+        why = "no planned source that answers is followed"
+    elif not look["complete"]:
+        why = "what the daemon lists is not whole"
+    if why:
+        return __salt__["ntpcluster_bound.nothing"](why)
+    return __salt__["ntpcluster_bound.bound"](look["system"], rows, system, plan["minsane"])
+
+
+def _too_wide(plan, promise):
+    """The problem of a clock that can be further off than the pillar allows, in a list."""
+    allowed = plan["sync"]["max_bound"]
+    told = __salt__["ntpcluster_problems.too_wide"](promise["bound_ms"], promise["unbounded"], allowed)
+    return [told] if told else []
 
 
 def _doubts(plan, claims, rows, own, system, settling, uptime):
@@ -266,16 +323,20 @@ def _free_running(claims, system, own):
 
 
 def _follows(plan, claims, system):
-    """Whether the daemon follows a live source of the host's tier, closely enough. What it does not say is no yes."""
+    """Whether the daemon follows a live source of the host's tier. What it does not say is no yes."""
     if system is None or claims.get("leap") not in ("none", "add", "del") or (claims.get("stratum") or 16) >= 16:
         return False
-    offset, numeric = _offset(claims, system), _numeric(plan)
+    numeric = _numeric(plan)
     # It may be one of the names, if there are names and it is no clock of this host.
     if _name(system) not in numeric and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
         return False
-    return (
-        bool(system["reach"] & LAST_FOUR) and offset is not None and abs(offset) <= plan["sync"]["max_offset"] * 1000.0
-    )
+    return bool(system["reach"] & LAST_FOUR)
+
+
+def _near(plan, claims, system):
+    """Whether the clock is close enough to what is followed."""
+    offset = _offset(claims, system)
+    return offset is not None and abs(offset) <= plan["sync"]["max_offset"] * 1000.0
 
 
 def _offset(claims, system):

@@ -7,6 +7,9 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_judge_answers"
 
+#: Why such a clock has no bound.
+UNKEPT = "no daemon keeps this clock between two steps of the crontab"
+
 
 def problems_of(plan, servers):
     """
@@ -114,10 +117,13 @@ def host(plan, process, answers, problems):
         found.append(problem("rival-daemon", said, pid=process["pid"]))
     elif process["running"] is None:
         found.append(problem("incomplete", "cannot tell whether a daemon runs: run the minion as root"))
+    wide = __salt__["ntpcluster_problems.too_wide"](None, UNKEPT, plan["sync"]["max_bound"]) if right else None
+    found += [wide] if wide else []
     status = dict.fromkeys(
-        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
+        ("stratum", "expected_stratum", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm", "bound_ms")
     )
     status.update(
+        unbounded=UNKEPT,
         synchronized=right,
         health=("degraded" if found else "ok") if right else "unsynchronized",
         tier=plan["tier"],

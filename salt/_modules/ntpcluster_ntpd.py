@@ -42,17 +42,25 @@ SYSTEM = (
     ("version", "version"),
 )
 
+#: By so much ntpd lets its root dispersion grow each second since it has updated the clock (adj_host_clock in
+#: ntp_loopfilter.c), so what it tells is as of now.
+AGED_PPM = 15.0
 
-def look(sources=0):
+
+def look(sources=0, once=False):
     """
     Internal. What the daemon says of itself and its sources, in words that know no daemon.
 
     sources
         So many there should be.
+    once
+        Run ntpq once, whatever stays unclear.
 
     Returns a dict: ``error`` and ``message`` (why something is missing; None and empty: nothing is), ``complete`` (bool:
     the rows are all that the daemon has), ``system`` {``leap``, ``stratum``, ``refid``, ``offset_ms``, ``jitter_ms``,
-    ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``, ``version``; None: it does not say} or empty if it said
+    ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``, ``version``, ``reference_age_s`` (since it updated the clock),
+    ``precision_ms`` (to which the clock can be read), ``aged_ppm`` (by which it lets its root dispersion grow),
+    ``frequency_error_ppm`` (how wrong its frequency may be, as it shows itself); None: it does not say} or empty if it said
     nothing of itself, ``peers`` (see ``ntpcluster.peers``).
 
     ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
@@ -73,7 +81,7 @@ def look(sources=0):
     seen["complete"] = seen["complete"] and bool(seen["peers"] or seen["error"])
     known = [peer for peer in seen["peers"] if peer["assid"] is not None]
     unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
-    if unclear:
+    if unclear and not once:
         again = _ntpq(["rv {0}".format(assid) for assid in unclear])
         more = __salt__["ntpcluster_parse.associations"](again["stdout"])[1]
         answers.update(more)
@@ -93,7 +101,18 @@ def system(variables):
 
     Returns the ``system`` of ``look``.
     """
-    return dict((word, variables.get(name)) for word, name in SYSTEM) if variables else {}
+    if not variables:
+        return {}
+    said = dict((word, variables.get(name)) for word, name in SYSTEM)
+    said.update(aged_ppm=AGED_PPM, reference_age_s=None, precision_ms=None, frequency_error_ppm=None)
+    if None not in (variables.get("clock_s"), variables.get("reftime_s")):
+        said["reference_age_s"] = round(variables["clock_s"] - variables["reftime_s"], 3)
+    if variables.get("precision") is not None:
+        said["precision_ms"] = 1000.0 * 2.0 ** variables["precision"]
+    if None not in (said["offset_ms"], variables.get("tc")):
+        # An offset that came up within one poll comes up again within the next, if the frequency is what is wrong.
+        said["frequency_error_ppm"] = abs(said["offset_ms"]) * 1000.0 / 2.0 ** variables["tc"]
+    return said
 
 
 def jump(server, platform, **called):

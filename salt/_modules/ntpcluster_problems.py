@@ -21,7 +21,7 @@ REMEDIES = (
     ("no-tree", "make the tree available: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it exits at once, see the system log"),
     ("cron-stopped", "start and enable it: with `method: cron` nothing else sets the clock"),
-    ("daemon-silent", "restart it: service {service} restart; if that does not help, see restrict (ntpd), cmdport (chronyd) in {conf}"),
+    ("daemon-silent", "restart it: service {service} restart; if still silent, see restrict (ntpd) or cmdport (chronyd) in {conf}"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, not in this container"),
     ("rival-daemon", "stop and disable the other daemon: both adjust the same clock"),
     ("not-listed", "the daemon does not have the planned sources: salt-call state.apply ntp, or service {service} restart"),
@@ -38,6 +38,7 @@ REMEDIES = (
     ("settling", "wait: the daemon needs a few polls after its start"),
     ("offset-high", "the daemon is still slewing, or cannot keep up: check the frequency and the sources"),
     ("root-distance", "restore a source: without one the error bound grows every second"),
+    ("bound", "use nearer or more sources, or shorter polls (maxpoll); salt-call ntpcluster.bound shows the parts of the bound"),
     ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove a wrong {drift}, check the hypervisor"),
     ("reach-gaps", "packets are lost: check the network and the source's load"),
     ("few-sources", "restore the silent sources or add others: one source cannot be checked, two have no majority (RFC 8633, 3.2)"),
@@ -112,6 +113,25 @@ def own_clocks(sources, orphan):
             why = "is at stratum {0}, below an orphan: the pillar's `orphan` is {1}".format(stratum, orphan)
         found.append(why)
     return found
+
+
+def too_wide(bound_ms, unbounded, max_bound_s):
+    """
+    Internal. The problem of a clock that can be further off than allowed, or whose bound is unknown; or None.
+
+    bound_ms, unbounded
+        As in ``ntpcluster.status``.
+    max_bound_s
+        The pillar's ``sync:max_bound``; None: any bound is allowed.
+    """
+    if max_bound_s is None or (bound_ms is not None and bound_ms <= max_bound_s * 1000.0):
+        return None
+    allowed = "{0:g} ms allowed".format(max_bound_s * 1000.0)
+    if bound_ms is None:
+        said = "how far this clock can be off is unknown ({0}); {1}".format(unbounded, allowed)
+    else:
+        said = "this clock can be off by {0:.3f} ms; {1}".format(bound_ms, allowed)
+    return problem("bound", said, bound_ms=bound_ms, max_bound_ms=max_bound_s * 1000.0)
 
 
 def too_far(offset_ms, name, allowed_ms):

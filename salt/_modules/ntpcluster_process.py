@@ -31,6 +31,30 @@ ENGINE = OPENNTPD + "ntp engine"
 #: What starts a service at boot: links to its script, or to its unit.
 STARTED = ("/etc/rc[2-5].d/S[0-9][0-9]{0}", "/etc/systemd/system/*.wants/{0}.service")
 
+#: The same one by one, for the levels that a host works in; and what else starts a service without systemd.
+LEVEL, WORKING = "/etc/rc{0}.d/S[0-9][0-9]{1}", "2345"
+OTHERWISE = ("/etc/rcS.d/S[0-9][0-9]{0}", "/etc/init/{0}.conf")
+
+#: With systemd: the links to a unit, and where one of its name comes before the package's.
+WANTED = STARTED[1]
+BEFORE_UNIT = ("/etc/systemd/system/{0}.service", "/run/systemd/system/{0}.service")
+
+#: sd_booted(3): a host may have systemd's programs and another init.
+BOOTED = "/run/systemd/system"
+
+#: Files that a service cannot be without: its script, job or unit; and systemd's note of one that runs, whose unit may be gone.
+THERE = (
+    "/etc/init.d/{0}",
+    "/etc/init/{0}.conf",
+    "/etc/systemd/system/{0}.service",
+    "/run/systemd/system/{0}.service",
+    "/run/systemd/generator*/{0}.service",
+    "/usr/local/lib/systemd/system/{0}.service",
+    "/usr/lib/systemd/system/{0}.service",
+    "/lib/systemd/system/{0}.service",
+    "/run/systemd/units/invocation:{0}.service",
+)
+
 
 def daemon(platform=None, living=None):
     """
@@ -47,7 +71,33 @@ def daemon(platform=None, living=None):
     if platform is None:
         platform = __salt__["ntpcluster_facts.platform"]()
     service = platform["service"]
-    return dict(running(platform, living), name=service, enabled=__salt__["service.enabled"](service))
+    return dict(running(platform, living), name=service, enabled=enabled(service))
+
+
+def enabled(service):
+    """
+    Internal. Whether a service starts at boot. Mostly the links say it; where they do not, Salt's ``service.enabled`` runs
+    the system's own programs, on EL6 three of them.
+    """
+    if os.path.isdir(BOOTED):
+        linked = any(os.path.isfile(link) for link in glob.glob(WANTED.format(service)))
+        # Those of BEFORE_UNIT come before the package's unit, and may mask it.
+        if linked and not any(os.path.lexists(path.format(service)) for path in BEFORE_UNIT):
+            return True
+        return __salt__["service.enabled"](service)
+    levels = [glob.glob(LEVEL.format(level, service)) for level in WORKING]
+    if all(any(os.access(link, os.X_OK) for link in links) for links in levels):
+        return True
+    if any(levels) or any(glob.glob(path.format(service)) for path in OTHERWISE):
+        return __salt__["service.enabled"](service)
+    return False
+
+
+def there(service):
+    """
+    Internal. Whether a service can be on this host: False if nothing of it is, which no program need be asked then.
+    """
+    return any(glob.glob(path.format(service)) or os.path.lexists(path.format(service)) for path in THERE)
 
 
 def running(platform, living=None):

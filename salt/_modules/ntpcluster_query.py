@@ -19,14 +19,15 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_query"
 # The loader offers these alone; ``read_answer`` stays a plain function for the tests.
-__load__ = ["asked", "pace", "query"]
+__load__ = ["asked", "pace", "pause", "query"]
 
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
 
 #: What a server with `limited` bears of one address (ntp_monitor() in ntp_monitor.c, with the defaults of `discard`).
-#: A packet within 2 s of the one before is refused: packets of ours keep this distance, the daemon's first one included.
-PACE_S = 2.2
+#: A packet within a second of the one before is refused (`discard minimum` is 2 s, less a second of grace, and whole seconds are
+#: compared): packets of ours keep this distance, the daemon's first one included.
+PACE_S = 1.3
 #: Each packet adds 6 s to an account that a second lowers by one; from 56 s on it refuses (RATE with `kod`, or nothing),
 BURST_S, PACKET_S, FULL_S = 2, 6, 56
 #: and raises the account to 72 s again whenever the next one comes before it is quite down: only silence helps.
@@ -66,10 +67,18 @@ def pace(packets=1, **called):
         So many will be sent in a row: ntpd begins with eight.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
+    time.sleep(pause(packets))
+    return True
+
+
+def pause(packets):
+    """
+    Internal. How many seconds servers that limit their clients want to hear nothing of this host before they bear that many
+    packets of it in a row.
+    """
     passed, account = _account()
     room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
-    time.sleep(max(0.0, PACE_S - passed, account - room))
-    return True
+    return max(0.0, PACE_S - passed, account - room)
 
 
 def asked(packets=1, refused=False, **called):

@@ -129,6 +129,7 @@ SETTINGS = {
     "sync": {
         "timeout": _number(1, 3600, " of seconds"),
         "max_offset": _number(0.0001, 1000, " of seconds"),
+        "max_bound": _null_or(_number(0.0001, 1000, " of seconds")),
     },
     "firewall": {"manage": FLAG},
     "hwclock": {"manage": FLAG, "utc": FLAG},

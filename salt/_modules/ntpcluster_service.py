@@ -10,6 +10,7 @@ that worked is put back.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import fcntl
+import hashlib
 import os
 import signal
 import subprocess
@@ -64,6 +65,9 @@ STARTERS = (
     "/lib/systemd/system/{0}.service",
     "/usr/lib/systemd/system/{0}.service",
 )
+
+#: With which content of its files the daemon was started in this run.
+STARTED_WITH = "ntpcluster_service.started"
 
 #: Who that is, and for whom: the next run takes over from the guard of one that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
@@ -144,9 +148,10 @@ def bring_up(restart=False, **called):
     carried = __salt__["ntpcluster_drift.carry"](platform)
     guard(platform)
     try:
-        # One that a guard has just started knows nothing of the files.
-        restart = restart or __salt__["ntpcluster_process.running"](platform)["running"]
-        reason = _try(platform, restart)
+        running = __salt__["ntpcluster_process.running"](platform)["running"]
+        # One that a guard has just started knows nothing of the files; the one that the step has started has read them.
+        restart = (restart or running) and not (running and __context__.pop(STARTED_WITH, None) == _content(files))
+        reason = _try(platform, restart, running)
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
@@ -168,13 +173,13 @@ def bring_up(restart=False, **called):
     )
 
 
-def _try(platform, restart):
+def _try(platform, restart, running):
     """Start or restart, and wait for the proof: an empty text, or the reason why there is none."""
     service = platform["service"]
     # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
     if restart and stop(platform):
         return "{0} does not stop".format(service)
-    done = __salt__["service.start"](service)
+    done = __salt__["service.start"](service) if restart or not running else True
     until, seen_alive = __salt__["ntpcluster_program.monotonic"]() + PROOF_S, None
     while True:
         time.sleep(0.5)
@@ -189,6 +194,34 @@ def _try(platform, restart):
         if now > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)
             return said + (state["reason"] or "the daemon does not keep running")
+
+
+def start(platform, **called):
+    """
+    Internal. Start the daemon again that was stopped for a moment; what is in its files now need not be read by it once more.
+
+    Returns whether it was started.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    files = _content(config_files())
+    # Debian's script waits three minutes for a lock if the daemon runs already.
+    started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](
+        platform["service"]
+    )
+    __context__[STARTED_WITH] = files
+    return started
+
+
+def _content(files):
+    """What is in these files, None for one that is not there; a file written meanwhile is another content."""
+    found = []
+    for path in files:
+        try:
+            with salt.utils.files.fopen(path, "rb") as source:
+                found.append(hashlib.sha256(source.read()).hexdigest())
+        except (IOError, OSError):
+            found.append(None)
+    return found
 
 
 def stop(platform, **called):

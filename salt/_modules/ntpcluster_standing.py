@@ -24,8 +24,8 @@ def standing(anew=False):
       environment it was applied last (None: unknown)
     - ``addresses`` of this host, as text: by these the others' sources become hosts
     - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (daemon or cron),
-      ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``; None without a valid
-      pillar
+      ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``, ``max_bound_ms`` (None: any);
+      None without a valid pillar
 
     Never raises for a sick host, as ``ntpcluster.status``.
     """
@@ -48,4 +48,6 @@ def standing(anew=False):
         seen[key] = plan[key] if plan else None
     seen["planned"] = [source["address"] for source in plan["sources"]] if plan else None
     seen["max_offset_ms"] = plan["sync"]["max_offset"] * 1000.0 if plan else None
+    widest = plan["sync"]["max_bound"] if plan else None
+    seen["max_bound_ms"] = None if widest is None else widest * 1000.0
     return seen

@@ -63,6 +63,21 @@ def synchronized(timeout=None, interval=1, age=0):
         time.sleep(interval)
 
 
+def bound():
+    """
+    Internal. ``ntpcluster.bound`` says what this returns.
+    """
+    try:
+        plan = __salt__["ntpcluster_plan.plan"]()
+        doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "look")
+        if plan["method"] == "cron":
+            raise CommandExecutionError("the method is cron: no daemon keeps this clock between two steps")
+        look = __salt__[doing](len(plan["sources"]), once=True)
+    except (CommandExecutionError, SaltInvocationError) as exc:
+        return dict(__salt__["ntpcluster_bound.nothing"]("{0}".format(exc)), source=None)
+    return __salt__["ntpcluster_judge.bound"](plan, look)
+
+
 def peers():
     """
     Internal. ``ntpcluster.peers`` says what this takes and returns.
@@ -80,7 +95,7 @@ def variables(associd=0):
     Internal. ``ntpcluster.variables`` says what this takes and returns.
     """
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
-    if doing not in __salt__:
+    if doing is None:
         said = "the daemon of this host has no variables of ntpq: see ntpcluster.status and ntpcluster.peers"
         raise CommandExecutionError(said)
     return __salt__[doing](associd)

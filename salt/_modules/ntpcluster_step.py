@@ -30,8 +30,14 @@ AGAIN_S = 8
 #: A smaller move of the clock cannot be told from none: times(2) counts hundredths of a second.
 SEEN_S = 0.1
 
+#: How exactly a move is seen, on a busy machine as well.
+READ_S = 0.03
+
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
+
+#: When the clock was found or made right; it says nothing for longer than a run.
+RIGHT, RIGHT_S = "ntpcluster_step.right", 60
 
 #: What ``step`` returns of a clock that was left alone.
 UNTOUCHED = {
@@ -47,9 +53,12 @@ UNTOUCHED = {
 }
 
 
-def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
+def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False, hwclock=True):
     """
     Internal. ``ntpcluster.step`` says what this takes and returns.
+
+    hwclock
+        Also write the hardware clock, if the pillar does not say otherwise: that takes some seconds.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     threshold = _seconds("threshold", threshold, plan["step"]["threshold"])
@@ -62,6 +71,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         seen = __salt__["ntpcluster_status.status"]()
         offset = seen["offset_ms"] or 0.0
         if seen["synchronized"] and not force and abs(offset) < threshold * 1000.0:
+            _now_right()
             result["comment"] = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped".format(
                 seen["source"], offset
             )
@@ -77,6 +87,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
         result["needed"] = abs(best["offset_s"]) >= threshold
         if not result["needed"] and not force:
+            _now_right()
             result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
                 best["offset_s"], best["address"], threshold
             )
@@ -85,7 +96,25 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if test:
             result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
             return result
-        return _step(plan, best, threshold, passes, result, servers, limit)
+        result = _step(plan, best, threshold, passes, result, servers, limit)
+        _now_right()
+        if hwclock and plan["hwclock"]["manage"]:
+            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
+        return result
+
+
+def right():
+    """
+    Internal. Whether the system time is known to be right: the daemon follows a source closely, or the servers say so, or this run
+    has set it just now.
+    """
+    if __salt__["ntpcluster_program.monotonic"]() - __context__.get(RIGHT, -RIGHT_S) < RIGHT_S:
+        return True
+    return step(test=True)["needed"] is False
+
+
+def _now_right():
+    __context__[RIGHT] = __salt__["ntpcluster_program.monotonic"]()
 
 
 def lock():
@@ -99,11 +128,10 @@ def _await_time(servers, wait):
     """
     The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
 
-    It asks at longer and longer intervals: who asks every few seconds is refused by a server that limits its clients,
-    and is refused for ever if he goes on. One that says so is left in peace for a while.
+    It asks as often as it may: so that the step and the daemon's first packets, which follow the first good answer at once,
+    are borne too by a server that limits its clients. One that refuses is given time to forget.
     """
     until = __salt__["ntpcluster_program.monotonic"]() + wait
-    pause = 1
     while True:
         found = __salt__["ntpcluster_query.query"](servers)["servers"]
         try:
@@ -114,8 +142,7 @@ def _await_time(servers, wait):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, AGAIN_S)
+        time.sleep(min(__salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS), AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):
@@ -131,7 +158,7 @@ def _allow(best, limit, moved=0.0):
 
 
 def _step(plan, best, threshold, passes, result, servers, limit):
-    """Stop the daemon, step until the offset is small, write the hardware clock; the daemon is up again in any case."""
+    """Stop the daemon, and step until the offset is small; the daemon is up again in any case."""
     platform = plan["platform"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
     running = (
@@ -141,7 +168,12 @@ def _step(plan, best, threshold, passes, result, servers, limit):
     with _stopped(platform) if running else _nothing():
         _wait_for_port()
         for result["passes"] in range(1, passes + 1):
-            result["moved_s"] += _jump(best["address"], best["offset_s"], platform)
+            moved = _jump(best["address"], best["offset_s"], platform)
+            result["moved_s"] += moved
+            result["offset_after_s"] = round(best["offset_s"] - moved, 6)
+            # What is left is known from the move. It costs a packet, and its distance from the others, to ask for more.
+            if abs(result["offset_after_s"]) + READ_S < threshold:
+                break
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
             # A server that does not answer once more has told the time before, and a large step was seen.
@@ -164,8 +196,6 @@ def _step(plan, best, threshold, passes, result, servers, limit):
                 )
             )
         result["stepped"] = True
-        if plan["hwclock"]["manage"]:
-            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
         __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon asks as soon as it runs
     if running:
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
@@ -278,8 +308,7 @@ def _stopped(platform):
                 raise CommandExecutionError("not stepped: service {0} does not stop".format(service))
             yield
         finally:
-            # Debian's script waits three minutes for a lock if the daemon runs already.
-            started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](service)
+            started = __salt__["ntpcluster_service.start"](platform)
     finally:
         __salt__["ntpcluster_service.dismiss"]()
     if not started:

@@ -20,6 +20,8 @@ def summary(status):
         parts.append("stratum {0}".format(status["stratum"]))
     if status["offset_ms"] is not None:
         parts.append("offset {0:+.3f} ms".format(status["offset_ms"]))
+    if status["bound_ms"] is not None:
+        parts.append("off by {0:.3f} ms at most".format(status["bound_ms"]))
     line, problems = ", ".join(parts), status["problems"]
     if problems:
         more = " (and {0} more)".format(len(problems) - 1) if problems[1:] else ""

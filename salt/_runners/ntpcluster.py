@@ -55,17 +55,23 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``time`` (seconds since 1970, the master's clock, when the asking began), ``time_utc`` (the same as text),
       ``took_s`` (how long the asking took: no figure is older than this)
     - ``tiers``: [{``name``, ``level``, ``hosts``: [id]}], top first; hosts whose tier is not known come last, in a
-      tier named None
+      tier named None; of each ``bound_ms``, ``apart_ms``, ``unbounded`` as in the summary
     - ``hosts``: {id: {...}}, see below
     - ``problems``: [{``code``, ``severity``, ``hosts``: [id], ``message``, ``remedy``}] of the cluster, worst first:
-      ``loop``, ``disagreement``, ``silent``, ``unreadable``, ``unserved``, ``outside-tier``, ``spread``,
-      ``single-server``, ``outdated``
+      ``loop``, ``disagreement``, ``silent``, ``unreadable``, ``unserved``, ``outside-tier``, ``unreachable-from``,
+      ``unproven``, ``spread``, ``single-server``, ``outdated``
     - ``host_problems``: [{``code``, ``hosts``: [id], ``message``, ``remedy``}] as the hosts themselves see them, equal
       ones together
+    - ``served``: what followers of each tier found that asked its servers just now, by one packet each: a list of dicts
+      with ``host`` (the server's id; None: no host of the view has the address), ``addresses``, ``tier`` (of those who
+      asked), ``asked`` and ``answered`` [id], ``open`` (bool: somebody got an answer; None: nobody could ask), ``unknown``
+      [id] (who was to ask and could not), ``why`` (text)
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
       ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, as the worst
       host or problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and
-      ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known)
+      ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known), ``bound_ms`` (the worst of the
+      known bounds of hosts), ``apart_ms`` (the largest difference that two clocks with a bound can have: the sum of the two
+      worst), ``unbounded`` (number of hosts without a bound)
 
     A host has, each None where unknown:
 
@@ -74,10 +80,12 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
       ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
-      follow it), ``planned`` (the sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
+      follow it), ``open`` (bool: each tier that asked it got an answer; None: not asked, or not known), ``planned`` (the
+      sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
       follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
-      ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``,
+      ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``, ``bound_ms``, ``unbounded``, ``max_bound_ms`` (as in
+      ``ntpcluster.status``; None in the pillar: any),
       ``daemon`` {name, version, running, enabled, uptime_s}
     - ``error_ms``: how far this clock is behind the top of its chain, the offsets on the way added up, and
       ``uncertainty_ms`` (half the root delay, and the root dispersion: RFC 5905, 11.2)
@@ -96,7 +104,7 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
         salt-run ntpcluster.view
         salt-run ntpcluster.view 'ntp*' --out=json
     """
-    return __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, anew=anew)
+    return __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, anew=anew, served=True)
 
 
 @_or_one_sentence
@@ -118,7 +126,7 @@ def tree(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.tree
         salt-run ntpcluster.tree --out=json
     """
-    seen = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    seen = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
     if __opts__.get("output") not in (None, "", "txt", "text"):
         return seen
     return {"data": __salt__["ntpcluster_tree.show"](seen), "outputter": "txt"}
@@ -128,8 +136,9 @@ def check(tgt="*", tgt_type="compound", timeout=None):
     """
     Judge the whole cluster in one line, and in the exit code: 0 ok, 1 warning, 2 critical, 3 unknown.
 
-    Critical is a host that does not have the time or does not answer, and servers that disagree or follow each
-    other; a warning is whatever else is not as it should be. Unknown: nobody could be asked.
+    Critical is a host that does not have the time or does not answer, and servers that disagree, follow each other or
+    answer none of the followers that ask them now; a warning is whatever else is not as it should be, and what could not
+    be found out. Unknown: nobody could be asked.
 
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
@@ -144,7 +153,7 @@ def check(tgt="*", tgt_type="compound", timeout=None):
         salt-run ntpcluster.check 'ntp*' timeout=10 || mail -s 'NTP' root
     """
     try:
-        seen = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+        seen = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
         code, line = seen["summary"]["severity"], __salt__["ntpcluster_tree.verdict"](seen)
     except SaltInvocationError as exc:
         code, line = WORDS.index("UNKNOWN"), exc
@@ -154,7 +163,8 @@ def check(tgt="*", tgt_type="compound", timeout=None):
 @_or_one_sentence
 def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
     """
-    Show the tree again and again, until Ctrl-C: the cluster's ``watch ntpq -p``.
+    Show the tree again and again, until Ctrl-C: the cluster's ``watch ntpq -p``. It goes by what the daemons say: to have
+    hosts ask their servers so often would bring them to the limit of these.
 
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.

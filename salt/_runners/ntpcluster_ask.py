@@ -9,7 +9,7 @@ from salt.exceptions import SaltClientError, SaltInvocationError
 __load__ = ["minions"]
 
 
-def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None):
+def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None, enough=None):
     """
     Internal. Run one function on minions and collect what they return. It does not judge: a traceback is a return as
     well.
@@ -23,6 +23,8 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None,
         works at it is waited for.
     kept
         What to keep of a return: called with the minion and what it returned. Default: all of it.
+    enough
+        Called with ``returns`` as they are after each one: true ends the wait for the others. Default: all are waited for.
 
     Returns a dict: ``returns`` {minion: what is kept of its return}, and ``expected``, the sorted names of all minions that
     were asked.
@@ -40,6 +42,8 @@ def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None,
             for minion, value in (answer or {}).items():
                 if isinstance(value, dict) and "ret" in value:
                     returns[minion] = kept(minion, value["ret"]) if kept else value["ret"]
+            if enough and enough(returns):
+                break
         return {"returns": returns, "expected": sorted(job["minions"])}
     except SaltClientError as exc:
         raise SaltInvocationError(str(exc)) from exc

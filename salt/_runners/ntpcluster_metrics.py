@@ -28,6 +28,13 @@ FIGURES = (
         1e-3,
     ),
     ("max_offset_seconds", "Offset that the pillar allows", "max_offset_ms", 1e-3),
+    (
+        "bound_seconds",
+        "No correct clock upstream is further from this one; none where nothing can be promised",
+        "bound_ms",
+        1e-3,
+    ),
+    ("max_bound_seconds", "Bound that the pillar allows", "max_bound_ms", 1e-3),
     ("frequency_ratio", "Frequency correction; ntpd corrects 0.0005 at most", "frequency_ppm", 1e-6),
     ("stratum", "Stratum of this host, 16 unsynchronised", "stratum", 1),
     ("expected_stratum", "Stratum of its source, plus one", "expected_stratum", 1),
@@ -48,7 +55,7 @@ def write(path, tgt, tgt_type, timeout):
     ``ntpcluster_publish.publish``.
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
-    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
     return dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
 
 
@@ -75,6 +82,10 @@ def families(view):
     if summary["spread_ms"] is not None:
         yield _single(
             "spread_seconds", "Largest difference between two synchronized clocks", summary["spread_ms"] * 1e-3
+        )
+    if summary["apart_ms"] is not None:
+        yield _single(
+            "apart_seconds", "Largest difference that two clocks with a bound can have", summary["apart_ms"] * 1e-3
         )
     concerned = {}
     for problem in view["problems"]:
@@ -141,6 +152,7 @@ FAMILIES = (
     ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),
     ("sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
     ("usable_sources", "Sources of those that could be followed", _sources(_usable)),
+    ("open", "1 if each tier that asked this server just now got an answer", lambda host: host["open"]),
     ("reach_ratio", "Polls of the last eight that its source answered", _reach),
     ("problems", "Problems that the host itself sees", _answer("problems", len)),
     *((name, meaning, _figure(key, factor)) for name, meaning, key, factor in FIGURES),

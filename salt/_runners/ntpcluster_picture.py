@@ -296,8 +296,9 @@ def scale(view):
     Every known offset to its source on one linear axis, to the bounds that the pillar sets and, if there is more to
     see, closer. An offset above zero means that the host's clock is slow.
 
-    The offset itself is known to within half the round trip to the source; the true time to within the root distance
-    (half the root delay, and the root dispersion: RFC 5905, 11.2). Both are drawn where they are known.
+    The offset itself is known to within half the round trip to the source; the true time to within the bound (docs/bound.md),
+    or, of a host that tells none, the root distance (half the root delay, and the root dispersion: RFC 5905, 11.2). Both are drawn
+    where they are known.
 
     Returns a dict: ``hosts`` (how many have an offset), ``unknown`` (how many have not), ``views``: [{``label``,
     ``reach_ms`` (the axis goes from minus to plus this), ``ticks``, ``bounds``, ``lines`` or ``columns``}]. Places are
@@ -363,7 +364,9 @@ def _axis(label, known, reach, bounds):
 
 def _line(host, reach, place):
     """One host's mark, with what it is uncertain by."""
-    offset, half, root = host["offset_ms"], _half_trip(host), host["uncertainty_ms"]
+    offset, half, bound = host["offset_ms"], _half_trip(host), host["bound_ms"]
+    # The bound has the offset in it; older modules tell the root distance only.
+    root = host["uncertainty_ms"] if bound is None else bound - abs(offset)
     return {
         "id": host["id"],
         "health": host["health"],
@@ -376,7 +379,11 @@ def _line(host, reach, place):
             words
             for words in (
                 None if half is None else f"half the round trip {length(half)}",
-                None if root is None else f"root distance {length(root)}",
+                None
+                if root is None
+                else f"root distance {length(root)}"
+                if bound is None
+                else f"bound {length(bound)}",
             )
             if words
         ),

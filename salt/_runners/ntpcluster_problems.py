@@ -22,6 +22,11 @@ PROBLEMS = {
     "unreadable": (2, "bring the modules to the minion: salt HOST state.apply ntp.modules, then ask again"),
     "unserved": (2, "repair the servers above first: a host is no better than what it follows"),
     "outside-tier": (2, "take the foreign source out of ntp.conf: salt HOST state.apply ntp"),
+    "unreachable-from": (
+        2,
+        "open UDP port 123 on the server (ntpcluster.firewall shows its own rules) and on the way, in both directions",
+    ),
+    "unproven": (1, "see why nobody could ask: salt HOST ntpcluster.query"),
     "spread": (1, "look at the hosts at both ends: their offsets, and what they follow"),
     "single-server": (1, "add a second server to the tier above, or repair those that are down"),
     "outdated": (1, "bring the new modules to the minion: salt HOST state.apply ntp.modules"),
@@ -32,7 +37,7 @@ PROBLEMS = {
 MAX_OFFSET_MS = 100.0
 
 
-def of_cluster(hosts, tiers, spread):
+def of_cluster(hosts, tiers, spread, served=()):
     """
     Internal. Find what is wrong between hosts.
 
@@ -40,10 +45,12 @@ def of_cluster(hosts, tiers, spread):
         As in ``ntpcluster.view``; all but ``problems`` is there.
     spread
         How far apart the clocks are: ``ms``, ``uncertainty_ms``, ``ends`` (two hosts), each None where unknown.
+    served
+        As in ``ntpcluster.view``; None or nothing in it: nobody has asked the servers.
 
     Returns the ``problems`` of ``ntpcluster.view``.
     """
-    found = _spread(spread)
+    found = _spread(spread) + _unreachable(hosts, served or ()) + _unproven(hosts, tiers, served or ())
     for finder in (_loops, _disagreements, _absent, _unserved, _outside, _single, _outdated):
         found += finder(hosts, tiers)
     rank = {code: number for number, code in enumerate(PROBLEMS)}
@@ -221,6 +228,45 @@ def _above(tiers, level):
         return None
     names = [tier["name"] for tier in tiers if tier["level"] == level - 1]
     return names[0] if len(names) == 1 else None
+
+
+def _unreachable(hosts, served):
+    """Servers that answered none of the followers that asked them."""
+    found = []
+    for server in served:
+        if server["open"] is not False:
+            continue
+        host = hosts.get(server["host"])
+        message = "{} answers nobody of tier {}: asked by {}".format(
+            _called(server), server["tier"], some(server["asked"])
+        )
+        if host and host["health"] not in ("ok", "degraded"):
+            message += "; it is {}".format(host["health"])
+        found.append(_problem("unreachable-from", [server["host"]] if host else server["asked"], message))
+    return found
+
+
+def _called(server):
+    """A server and where it was asked."""
+    addresses = ", ".join(server["addresses"])
+    return "{} ({})".format(server["host"], addresses) if server["host"] else addresses
+
+
+def _unproven(hosts, tiers, served):
+    """Tiers of which nobody could tell whether a server answers them."""
+    found, groups = [], {}
+    for server in served:
+        if server["open"] is None:
+            groups.setdefault((server["tier"], server["why"]), []).append(server)
+    members = {tier["name"]: [name for name in tier["hosts"] if hosts[name]["answered"]] for tier in tiers}
+    for (tier, why), servers in groups.items():
+        names = sorted({_called(server) for server in servers if server["addresses"]})
+        askers = servers[0]["unknown"] or members[tier]
+        message = "whether {} {} tier {} is not known: {}: {}".format(
+            some(names) or "its servers", "answers" if len(names) == 1 else "answer", tier, some(askers), why
+        )
+        found.append(_problem("unproven", askers, message))
+    return found
 
 
 def _single(hosts, tiers):

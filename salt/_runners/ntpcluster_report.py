@@ -53,7 +53,7 @@ def write(path, tgt, tgt_type, timeout, saltenv):
     """
     __salt__["ntpcluster_publish.check"](path, ".html")
     parts = __salt__["ntpcluster_page.parts"](saltenv)
-    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
     page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts)
     return dict(__salt__["ntpcluster_publish.publish"](path, [page.encode("utf-8")]), hosts=len(view["hosts"]))
 
@@ -182,7 +182,7 @@ def _cells(host):
         host["source_host"] or host["source"],
         stratum,
         _ms(host["offset_ms"]),
-        _ms(host["uncertainty_ms"], 3, False),
+        _ms(host["bound_ms"], 3, False),
         _sources(host),
         host["why"] or ", ".join(codes) or None,
     )

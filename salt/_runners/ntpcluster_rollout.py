@@ -7,8 +7,9 @@ Internal. The order in which a cluster is deployed: from the top tier down, with
 import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
-# The loader offers these alone; ``batches``, ``objections``, ``refusals`` and ``told`` stay plain functions for the tests.
-__load__ = ["work_out", "stopped"]
+# The loader offers these alone; ``batches``, ``closed``, ``objections``, ``refusals`` and ``told`` stay plain functions for the
+# tests.
+__load__ = ["work_out", "stopped", "proven"]
 
 #: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
 PART = 3
@@ -78,6 +79,32 @@ def stopped(batches, timeout=None):
         return {"Error": reason(__salt__["ntpcluster_view.take"](tgt=names, tgt_type="list", timeout=timeout), batches)}
     except SaltInvocationError as exc:
         return {"Error": str(exc)}
+
+
+def proven(hosts):
+    """
+    Internal. Whether the servers among these hosts answer the tiers that follow them: some followers ask. ``orch.ntp`` asks
+    this when all is applied.
+
+    hosts
+        Ids of the hosts that were deployed, or left out because they needed nothing.
+
+    Returns a dict: ``servers`` [id] that answered; or, if one of the hosts answered nobody or nobody could ask it, with one
+    key, ``Error``, as ``stopped``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster_rollout.proven '[ntp180, ntp189]'
+    """
+    try:
+        view = __salt__["ntpcluster_view.take"](served=True)
+    except SaltInvocationError as exc:
+        return {"Error": str(exc)}
+    found = closed(view, hosts)
+    open_ = sorted({server["host"] for server in view["served"] if server["open"] and server["host"] in hosts})
+    return {"Error": "\n".join(found)} if found else {"servers": open_}
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -167,6 +194,21 @@ def reason(view, order):
             lines += ["{}: {}".format(host["id"], cause) for cause in causes or [host["why"] or host["health"]]]
         return "\n".join(lines + ["then go on: salt-run state.orchestrate orch.ntp pillar='{rollout: {resume: true}}'"])
     return "every host follows its tier; what failed is in the states of the first red batch"
+
+
+def closed(view, deployed):
+    """
+    What is wrong with the answers of those servers that were deployed, as texts. Others are none of a rollout's business: a
+    server that is down may have been left out of it for that.
+    """
+    ours = {server["open"] for server in view["served"] if server["host"] in deployed}
+    found = []
+    for problem in view["problems"]:
+        if (problem["code"] == "unreachable-from" and set(problem["hosts"]) & set(deployed)) or (
+            problem["code"] == "unproven" and None in ours
+        ):
+            found.append("{code}: {message}. Remedy: {remedy}".format(**problem))
+    return found
 
 
 def batches(view, targets):

@@ -129,6 +129,10 @@ def _headline(view):
         text += ", clocks within {:.3f} ms".format(summary["spread_ms"])
         if summary["spread_uncertainty_ms"] is not None:
             text += " +- {:.3f} ms".format(summary["spread_uncertainty_ms"])
+    if summary["bound_ms"] is not None:
+        text += ", none off by more than {:.3f} ms".format(summary["bound_ms"])
+        if summary["unbounded"]:
+            text += " ({unbounded} unknown)".format(**summary)
     return "{}, {}".format(text, view["time_utc"])
 
 

@@ -50,12 +50,14 @@ FOLLOWED = ("system_peer", "pps")
 SURVIVORS = (*FOLLOWED, "candidate", "backup", "excess", "outlier")
 
 
-def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
+def take(tgt="*", tgt_type="compound", timeout=None, anew=False, served=False):
     """
     Internal. Ask the minions how they stand and put the answers together.
 
     tgt, tgt_type, timeout, anew
         As for ``ntpcluster.view``.
+    served
+        True has followers of each tier ask its servers (``ntpcluster_served.ask``).
 
     Returns the dict that ``ntpcluster.view`` returns.
 
@@ -70,14 +72,18 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False):
         timeout=timeout,
         kept=_host,
     )
-    return _view(asked["returns"], asked["expected"], began, time.monotonic() - watch)
+    took = time.monotonic() - watch
+    hosts = _rows(asked["returns"], asked["expected"])
+    tiers, owners = _tiers(hosts), _connect(hosts)
+    proven = __salt__["ntpcluster_served.ask"](hosts, tiers, owners, timeout) if served else None
+    return _view(hosts, tiers, proven, began, took)
 
 
 # ---------------------------------------------------------------------------------------------------------
 # From here on nothing is asked: every function depends on its arguments alone.
 
 
-def build(returns, expected=None, now=None, took=None):
+def build(returns, expected=None, now=None, took=None, served=None):
     """
     The view made of what minions returned.
 
@@ -87,26 +93,34 @@ def build(returns, expected=None, now=None, took=None):
         Names of all the minions that were asked; those without a return are silent.
     now, took
         When the asking began (seconds since 1970), and how long it took.
+    served
+        What ``ntpcluster_served.ask`` returned; None: nobody was asked.
 
     Returns the dict that ``ntpcluster.view`` returns.
     """
     returns = returns if isinstance(returns, dict) else {}
     rows = {name: _host(name, value) for name, value in returns.items()}
-    return _view(rows, expected or (), time.time() if now is None else now, took)
+    hosts = _rows(rows, expected or ())
+    tiers = _tiers(hosts)
+    _connect(hosts)
+    return _view(hosts, tiers, served, time.time() if now is None else now, took)
 
 
-def _view(rows, expected, now, took):
-    """The view made of hosts' rows {minion: row}; the others as for ``build``."""
+def _rows(rows, expected):
+    """The hosts {id: row} made of the rows of those that answered, by minion, and of the names of all that were asked."""
     found = {row["id"]: row for row in rows.values()}
     for name in expected:
         if name not in rows:
             found.setdefault(printable(str(name)), _host(name, None, answered=False))
-    hosts = {name: found[name] for name in sorted(found)}
-    tiers = _tiers(hosts)
-    _connect(hosts)
+    return {name: found[name] for name in sorted(found)}
+
+
+def _view(hosts, tiers, served, now, took):
+    """The view made of the hosts and their tiers; the others as for ``build``."""
+    _reached(hosts, served)
     _estimate(hosts)
     spread = _spread(hosts)
-    problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread)
+    problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread, served)
     counts = dict.fromkeys(HEALTH, 0)
     for host in hosts.values():
         counts[host["health"]] += 1
@@ -119,6 +133,7 @@ def _view(rows, expected, now, took):
         "hosts": hosts,
         "problems": problems,
         "host_problems": _grouped(hosts),
+        "served": served,
         "summary": {
             "hosts": len(hosts),
             "answered": sum(host["answered"] for host in hosts.values()),
@@ -129,6 +144,7 @@ def _view(rows, expected, now, took):
             "healthy": severity == 0,
             "spread_ms": spread["ms"],
             "spread_uncertainty_ms": spread["uncertainty_ms"],
+            **_bounds(hosts.values()),
         },
     }
 
@@ -191,10 +207,10 @@ def _list(value):
 
 #: What a row takes from a status as it is, and what a row of its table of sources takes, each with its reader.
 OF_HOST = {
-    **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv"), _word),
+    **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv", "unbounded"), _word),
     **dict.fromkeys(("stratum", "expected_stratum", "level"), _whole),
     **dict.fromkeys(("offset_ms", "jitter_ms", "root_delay_ms", "root_dispersion_ms"), _number),
-    **dict.fromkeys(("frequency_ppm", "max_offset_ms"), _number),
+    **dict.fromkeys(("frequency_ppm", "max_offset_ms", "bound_ms", "max_bound_ms"), _number),
 }
 OF_PEER = {
     **dict.fromkeys(("remote", "address", "refid", "condition", "tally", "type", "last_event"), _word),
@@ -288,7 +304,12 @@ def _tiers(hosts):
             hosts[name]["level"] = levels.get(tier) if tier is not None else None
     order = sorted((tier for tier in members if tier is not None), key=lambda t: (levels[t], t))
     return [
-        {"name": tier, "level": levels.get(tier) if tier is not None else None, "hosts": sorted(members[tier])}
+        {
+            "name": tier,
+            "level": levels.get(tier) if tier is not None else None,
+            "hosts": sorted(members[tier]),
+            **_bounds([hosts[name] for name in members[tier]]),
+        }
         for tier in order + [None] * (None in members)
     ]
 
@@ -300,7 +321,7 @@ def _stratum(hosts, names):
 
 
 def _connect(hosts):
-    """Say of every source which of the hosts it is."""
+    """Say of every source which of the hosts it is. Returns {address or name: id}."""
     owners = {}
     for name, host in hosts.items():
         for address in host["addresses"]:
@@ -319,6 +340,17 @@ def _connect(hosts):
             host["source_host"] = None
         if host["source_host"]:
             hosts[host["source_host"]]["followers"] += 1
+    return owners
+
+
+def _reached(hosts, served):
+    """Say of each server whether followers of each tier that was asked got an answer; None: not asked, or not known."""
+    told = {}
+    for server in served or ():
+        told.setdefault(server["host"], []).append(server["open"])
+    for name, host in hosts.items():
+        said = told.get(name, [None])
+        host["open"] = False if False in said else None if None in said else True
 
 
 def _chain(hosts, name):
@@ -363,6 +395,19 @@ def _spread(hosts):
         "ms": round(high["error_ms"] - low["error_ms"], 6),
         "uncertainty_ms": None if None in doubts else sum(doubts),
         "ends": (low, high),
+    }
+
+
+def _bounds(hosts):
+    """
+    How far clocks can be off and apart: ``bound_ms``, the worst of those known; ``apart_ms``, the largest difference that any
+    two of these can have, each wrong by its bound in the other direction; ``unbounded``, how many hosts have none.
+    """
+    known = sorted((host["bound_ms"] for host in hosts if host["bound_ms"] is not None), reverse=True)
+    return {
+        "bound_ms": known[0] if known else None,
+        "apart_ms": round(known[0] + known[1], 6) if len(known) > 1 else None,
+        "unbounded": len(hosts) - len(known),
     }
 
 

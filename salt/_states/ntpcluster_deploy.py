@@ -62,24 +62,18 @@ def installed(name):
         leaving = _leaving(plan)
         gone = sorted(set(owner for service in leaving for owner in __salt__["ntpcluster_service.packages"](service)))
         if __opts__["test"]:
-            ret = _install(name, package)
-        else:
-            _remember_packages(_absent(package["names"]), gone)
-            ret = _take_over(name, plan, leaving)
+            new = dict((one, package["version"] or "installed") for one in missing)
+            new.update((one, "") for one in gone)
+            changes = dict((one, {"old": __salt__["pkg.version"](one), "new": version}) for one, version in new.items())
+            return _result(name, None, changes, "would be installed: {0}".format(", ".join(missing)))
+        _remember_packages(_absent(package["names"]), gone)
+        ret = _take_over(name, plan, leaving)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    if ret["result"] is not None:
-        # What came along as a dependency goes again with the rest.
-        new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
-        _remember_packages(new)
-    if ret["result"] is None and not ret["changes"]:
-        # Salt 3000 names the packages in the comment only.
-        ret["changes"] = dict(
-            (one, {"old": __salt__["pkg.version"](one), "new": package["version"] or "installed"}) for one in missing
-        )
-    if ret["result"] is None:
-        ret["changes"].update((one, {"old": __salt__["pkg.version"](one), "new": ""}) for one in gone)
-    return dict(ret, name=name)
+    # What came along as a dependency goes again with the rest.
+    new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
+    _remember_packages(new)
+    return ret
 
 
 def _take_over(name, plan, leaving):
@@ -93,11 +87,11 @@ def _take_over(name, plan, leaving):
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         __salt__["service.disable"](service)
     try:
-        ret = _install(name, plan["package"])
+        ret = _install(name, plan)
         if ret["result"] is False and mend and mend["when"] in ret["comment"]:
             for argv in mend["run"]:
                 __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
-            ret = _install(name, plan["package"])
+            ret = _install(name, plan)
     finally:
         for service, was in leaving.items():
             if was["enabled"] and __salt__["service.status"](service):
@@ -131,10 +125,10 @@ def _rivals(services):
     """Those of these services that run or start at boot: {service: {running, enabled}}."""
     found = {}
     for service in services:
-        if __salt__["service.available"](service):
+        if __salt__["ntpcluster_process.there"](service) and __salt__["service.available"](service):
             now = {
                 "running": bool(__salt__["service.status"](service)),
-                "enabled": __salt__["service.enabled"](service),
+                "enabled": __salt__["ntpcluster_process.enabled"](service),
             }
             if now["running"] or now["enabled"]:
                 found[service] = now
@@ -146,17 +140,30 @@ def _package_starts(plan):
     if not plan["platform"]["package_starts_service"] or not _missing(plan):
         return False
     left = set(plan["package"]["names"]) & set(__salt__["pkg.list_pkgs"](removed=True))
-    return not left or __salt__["service.enabled"](plan["platform"]["service"])
+    return not left or __salt__["ntpcluster_process.enabled"](plan["platform"]["service"])
 
 
-def _install(name, package):
-    """One attempt; what Salt's own state says."""
+def _install(name, plan):
+    """
+    One attempt. Not by the state ``pkg.installed``: for a function that yum and apt have not got it has Salt load every module
+    there is, a second or two on EL 6, and what it compares is compared here.
+    """
+    package, missing = plan["package"], _missing(plan)
     if package["sources"]:
         # yum looks into every repository even for a file of its own, and fails if one is out of reach.
-        return __states__["pkg.installed"](name, sources=_fetched(package["sources"]), disablerepo="*")
-    if package["version"]:
-        return __states__["pkg.installed"](name, pkgs=[{one: package["version"]} for one in package["names"]])
-    return __states__["pkg.installed"](name, pkgs=package["names"])
+        how = {"sources": _fetched(package["sources"]), "disablerepo": "*"}
+    else:
+        how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in missing], "refresh": True}
+    try:
+        changes = __salt__["pkg.install"](**how)
+    except CommandExecutionError as exc:
+        info = exc.info if isinstance(exc.info, dict) else {}
+        return _result(name, False, info.get("changes"), "cannot be installed: {0}".format(exc))
+    left = _missing(plan)
+    if left:
+        said = "the package manager reported no error, but has not installed {0}"
+        return _result(name, False, changes, said.format(", ".join(left)))
+    return _result(name, True, changes, "installed: {0}".format(", ".join(missing)))
 
 
 def _is_there(package, version):
@@ -250,7 +257,7 @@ def file(
 def _fault(name, source, platform):
     """What the daemon has against a changed configuration before it is in its place; None if nothing, or if it cannot tell."""
     doing = __salt__["ntpcluster_daemon.doing"](platform, "fault")
-    if doing not in __salt__:
+    if doing is None:
         return None
     folder = tempfile.mkdtemp()
     try:
@@ -455,7 +462,7 @@ def step_at_boot(name):
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
         if service is None:
             return _result(name, comment="this host's daemon has no such service")
-        now = __salt__["service.enabled"](service)
+        now = __salt__["ntpcluster_process.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if now == wanted:

@@ -4,16 +4,15 @@
 include:
   - ntp.service
 
+# The next boot starts from this clock. It is written while the daemon, which has just started, takes its first samples.
+hardware-clock-is-right:
+  ntpcluster.hardware_clock:
+    - require:
+      - ntp-is-installed
+
 {% if platform %}
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
       - ntp-is-running
 {% endif %}
-
-# The next boot starts from this clock. It does not require tier-is-followed: a daemon that is slow to follow is no reason to leave
-# the hardware clock wrong.
-hardware-clock-is-right:
-  ntpcluster.hardware_clock:
-    - require:
-      - ntp-is-installed

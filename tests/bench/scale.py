@@ -40,14 +40,13 @@ def cluster(hosts: int) -> Iterator[tuple[str, Any]]:
     which is None here, and one says nonsense."""
     for number in range(hosts):
         if number < TOP:
-            yield f"ntp{number}", _host(number, "server", None, [f"192.0.2.{each}" for each in range(SOURCES)])
+            yield f"ntp{number}", _host(number, "server", None)
         elif number < TOP + RELAYS:
-            yield f"relay{number}", _host(number, "relay", "server", [_address(each) for each in range(TOP)])
+            yield f"relay{number}", _host(number, "relay", "server")
         elif number % 1000 == 999:
             yield f"node{number}", None if number % 2000 == 999 else "Traceback (most recent call last):\nOSError: no"
         else:
-            first = TOP + number % (RELAYS - SOURCES)
-            said = _host(number, "client", "relay", [_address(first + each) for each in range(SOURCES)])
+            said = _host(number, "client", "relay")
             if number % 100 == 0:
                 trouble = {"code": "offset-high", "message": f"{number} us off", "remedy": "salt HOST state.apply ntp"}
                 said.update(health="unsynchronized", synchronized=False, offset_ms=150 + number / 1e3)
@@ -59,17 +58,35 @@ def _address(number: int) -> str:
     return f"10.{number // 65536}.{number // 256 % 256}.{number % 256}"
 
 
-def _host(number: int, tier: str, follows: str | None, sources: list[str]) -> dict[str, Any]:
-    """The recorded client in this tier, with these sources, the first of which it follows."""
+def sources(number: int) -> list[str]:
+    """Whom a host asks: each client asks four of the relays, and not all the same ones."""
+    if number < TOP:
+        return [f"192.0.2.{each}" for each in range(SOURCES)]
+    if number < TOP + RELAYS:
+        return [_address(each) for each in range(TOP)]
+    first = TOP + number % (RELAYS - SOURCES)
+    return [_address(first + each) for each in range(SOURCES)]
+
+
+def served(minion: str) -> dict[str, Any]:
+    """What a minion returns when it is told to ask its servers: all of them answer."""
+    number = int("".join(filter(str.isdigit, minion.partition(".")[0])))
+    return {"servers": [{"name": each, "address": each, "reachable": True} for each in sources(number)]}
+
+
+def _host(number: int, tier: str, follows: str | None) -> dict[str, Any]:
+    """The recorded client in this tier, with its sources, the first of which it follows."""
     level = ("server", "relay", "client").index(tier)
     row = dict(RECORDED["node148"]["peers"][1], stratum=level + 1)
     peers = [
         dict(row, remote=source, address=source, offset_ms=(number * 7 + rank) % 997 / 1e3, delay_ms=0.1 + rank / 8)
-        for rank, source in enumerate(sources)
+        for rank, source in enumerate(sources(number))
     ]
     peers[0].update(condition="system_peer", tally="*", last_event="sys_peer")
-    said = dict(RECORDED["node148"], tier=tier, level=level, follows=follows, source=sources[0], refid=sources[0])
-    said.update(stratum=level + 2, expected_stratum=level + 2, planned=sources, peers=peers)
+    said = dict(RECORDED["node148"], tier=tier, level=level, follows=follows, source=peers[0]["address"])
+    said.update(
+        refid=said["source"], stratum=level + 2, expected_stratum=level + 2, planned=sources(number), peers=peers
+    )
     said.update(addresses=[_address(number), f"fe80::{number:x}"], offset_ms=(number % 1999 - 999) / 997)
     said.update(jitter_ms=number % 97 / 997, root_delay_ms=number % 499 / 997, frequency_ppm=number % 331 / 7)
     return said
@@ -84,10 +101,14 @@ class Client:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def run_job(self, *words: Any, **how: Any) -> dict[str, Any]:
-        return {"jid": "1", "minions": (self.folder / "minions").read_text().split()}
+    def run_job(self, tgt: Any, fun: str, *words: Any, **how: Any) -> dict[str, Any]:
+        everyone = (self.folder / "minions").read_text().split() if tgt == "*" else tgt
+        return {"jid": fun, "minions": everyone}
 
-    def get_iter_returns(self, *words: Any, **how: Any) -> Iterator[dict[str, Any]]:
+    def get_iter_returns(self, jid: str, minions: list[str], **how: Any) -> Iterator[dict[str, Any]]:
+        if jid == "ntpcluster_served.served":
+            yield from ({name: {"ret": served(name)}} for name in minions)
+            return
         with (self.folder / "returns").open("rb") as stream:
             for name, said in msgpack.Unpacker(stream):
                 if said is not None:

@@ -311,7 +311,7 @@ def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
     before = host.lines()
     comment = states.opened("open")["comment"]
     assert f"wider than the pillar: {before[1]}" in comment
-    assert f"keep them out: {before[0]}" in comment
+    assert f"block served networks: {before[0]}" in comment
     assert [line for line in host.lines() if line != OURS] == before
 
 

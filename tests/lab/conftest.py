@@ -7,11 +7,41 @@ import sys
 
 import pytest
 
+from tests.lab import bounds
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready, wait_until
 from tests.lab.operating import Listener, run, view
 
 # A test run that is told to end cleans up like one that fails.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "beyond_the_bound(why): this drill breaks what a bound rests on")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """In every drill all hosts are watched: no clock may be further off than its bound."""
+    if not item.path.name.startswith("test_drills_"):
+        return (yield)
+    with bounds.kept(item):
+        return (yield)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was seen of bounds in all drills together."""
+    reports = [
+        report for each in terminalreporter.stats.values() for report in each if hasattr(report, "user_properties")
+    ]
+    figures = [
+        value
+        for report in reports
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "bounds"
+    ]
+    if figures:
+        terminalreporter.write_line(f"bounds in {len(figures)} drills: {bounds.in_words(bounds.together(figures))}")
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,27 @@ def run(cluster, *words, timeout=600):
 
 
 def view(cluster, *words):
-    return run(cluster, "ntpcluster.view", *words)[0]
+    """The view without the proof by a packet: a test that looks every second would bring hosts to their servers' limit."""
+    return run(cluster, "ntpcluster_view.take", *words)[0]
+
+
+def check(cluster):
+    """`salt-run ntpcluster.check`: its exit code and its line."""
+    done = cluster.master.run("salt-run", "-l", "error", "ntpcluster.check")
+    return done.returncode, done.stdout.strip()
+
+
+@contextlib.contextmanager
+def closed_on_the_way(cluster, address):
+    """The lab's switch drops what this server answers, until the block ends: no state of any host can see that."""
+    nft = ["ip", "netns", "exec", cluster.network.switch, "nft"]
+    rule = f"ip saddr {address} udp sport 123 drop"
+    chain = f"table bridge shut {{ chain way {{ type filter hook forward priority 0; {rule}; }}; }}"
+    subprocess.run([*nft, "-f", "-"], input=chain, text=True, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*nft, "delete", "table", "bridge", "shut"], check=True)
 
 
 def rollout(cluster, *words, **settings):

@@ -14,7 +14,7 @@ import yaml
 from tests.lab.cluster import wait_until
 from tests.lab.images import PROJECT
 from tests.lab.monitoring import tool
-from tests.lab.operating import following, run, services, view
+from tests.lab.operating import check, closed_on_the_way, following, run, services, view
 
 
 def free_port():
@@ -78,6 +78,15 @@ def test_a_clock_that_is_ahead_fires_the_alert_and_others_do_not(deployed, hosts
     # A table that was half asked before the jump shows two servers that disagree: NtpClusterProblem waits 5 minutes for
     # that to pass, the rules of this test only a second.
     assert not {name for name, _ in firing} & {"NtpHostSilent", "NtpFiguresStale"}
+
+
+def test_a_server_that_answers_nobody_fires_the_alert_though_all_hosts_have_the_time(deployed, hosts, monitor):
+    with closed_on_the_way(deployed, "10.0.0.180"):
+        wait_until(lambda: ("NtpClusterProblem", None) in monitor(), 60, 1)
+        code, line = check(deployed)
+    assert (code, line.startswith("NTP CRITICAL: 4 of 4 hosts synchronized")) == (2, True), line
+    assert "ntp180 (10.0.0.180) answers nobody of tier client: asked by node148, node149" in line
+    assert "unreachable-from" not in check(deployed)[1]
 
 
 def test_a_stopped_daemon_fires_the_alert_and_the_alert_ends_with_the_fault(deployed, hosts, monitor):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab.cluster import PILLAR
+from tests.lab.cluster import PILLAR, failed, wait_until
 from tests.lab.demo import WRONG
-from tests.lab.operating import rollout, run, services, steps, view
+from tests.lab.operating import check, closed_on_the_way, rollout, run, services, steps, view
 
 ORDER = ["server 1 of 2", "server 2 of 2", "client 1 of 2", "client 2 of 2"]
 
@@ -90,6 +90,25 @@ def test_a_rollout_puts_four_wrong_clocks_right_in_the_order_of_the_tiers(rolled
     seen = view(rolled_out)
     assert seen["summary"]["healthy"], seen["problems"]
     assert seen["summary"]["spread_ms"] < 50
+
+
+def test_a_server_that_is_closed_on_the_way_is_found_by_those_who_follow_it_and_by_no_state(rolled_out):
+    assert check(rolled_out)[0] == 0
+    with closed_on_the_way(rolled_out, "10.0.0.180"):
+        applied = rolled_out.apply()
+        states, code, _ = rollout(rolled_out, resume=True)
+        red, line = check(rolled_out)
+    assert {name: failed(one) for name, one in applied.items()} == {name: [] for name in rolled_out.hosts}
+    told = "unreachable-from: ntp180 (10.0.0.180) answers nobody of tier client: asked by node148, node149"
+    assert code == 1 and states["servers-answer"]["result"] is False
+    assert states["servers-answer"]["changes"]["return"]["Error"].startswith(told + ". Remedy: ")
+    assert red == 2 and told in line
+    # The polls that were lost stay in the daemons' registers for eight more.
+    for name in ("node148", "node149"):
+        services(rolled_out.hosts[name], "restart")
+    wait_until(lambda: check(rolled_out)[0] == 0, 120, 2)
+    states, code, _ = rollout(rolled_out, resume=True)
+    assert code == 0 and states["servers-answer"]["changes"]["return"] == {"servers": ["ntp180", "ntp189"]}
 
 
 def test_going_on_leaves_out_the_hosts_that_need_nothing(rolled_out):

@@ -32,6 +32,7 @@ HONEST = {
     "silent": False,
     "garbage": False,  # answers of random length and content
     "answers": None,  # go silent after so many packets
+    "way": 0.0,  # seconds that a request takes to come longer than its answer; others wait meanwhile
 }
 
 
@@ -72,12 +73,14 @@ def serve(control: Path) -> None:
     while True:
         for listener in select.select(list(sockets), [], [])[0]:
             request, client = listener.recvfrom(2048)
-            received = time.time()
             address = sockets[listener]
             try:
                 how = {**HONEST, **json.loads(control.read_text())[address]}
             except ValueError:  # the file is just being written
                 how = HONEST
+            if how["way"]:
+                time.sleep(how["way"])
+            received = time.time()
             if len(request) < 48 or request[0] & 7 not in (1, 3) or how["silent"]:
                 continue
             if how["answers"] is not None and sent[address] >= how["answers"]:

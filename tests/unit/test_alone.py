@@ -20,7 +20,8 @@ def host(monkeypatch):
         "ntpcluster_origin.remember": lambda key, was: None,
         "service.available": lambda service: True,
         "service.status": lambda service: rivals[service],
-        "service.enabled": lambda service: True,
+        "ntpcluster_process.there": lambda service: True,
+        "ntpcluster_process.enabled": lambda service: True,
         "ntpcluster_service.stop_other": lambda service: stop(service) or not rivals[service],
         "service.disable": lambda service: True,
     }

@@ -1,4 +1,4 @@
-"""What starts at boot, as the links of init and systemd tell it. With real services: tests/lab/test_migration.py."""
+"""What is on a host and starts at boot, as files and links tell it. With real services: tests/lab/test_migration.py."""
 
 import pytest
 
@@ -7,9 +7,14 @@ from _modules import ntpcluster_process
 
 @pytest.fixture
 def etc(monkeypatch, tmp_path):
-    patterns = tuple(f"{tmp_path}{one}" for one in ntpcluster_process.STARTED)
-    monkeypatch.setattr(ntpcluster_process, "STARTED", patterns)
-    for folder in ("etc/rc3.d", "etc/systemd/system/multi-user.target.wants", "units", "init.d"):
+    for name in ("STARTED", "OTHERWISE", "BEFORE_UNIT", "THERE"):
+        patterns = tuple(f"{tmp_path}{one}" for one in getattr(ntpcluster_process, name))
+        monkeypatch.setattr(ntpcluster_process, name, patterns)
+    for name in ("LEVEL", "WANTED", "BOOTED"):
+        monkeypatch.setattr(ntpcluster_process, name, f"{tmp_path}{getattr(ntpcluster_process, name)}")
+    monkeypatch.setitem(ntpcluster_process.__salt__, "service.enabled", lambda service: f"{service}: asked")
+    levels = [f"etc/rc{level}.d" for level in "2345S"]
+    for folder in (*levels, "etc/init.d", "etc/init", "etc/systemd/system/multi-user.target.wants", "units", "init.d"):
         (tmp_path / folder).mkdir(parents=True)
     return tmp_path
 
@@ -36,3 +41,58 @@ def link(etc, at, to, mode=None):
 def test_a_service_starts_at_boot_if_a_link_leads_to_something_that_can_run(etc, at, to, mode, starts):
     link(etc, at, to, mode)
     assert ntpcluster_process.at_boot(["ntpd", "chronyd"]) == ["chronyd"] * starts
+
+
+@pytest.mark.parametrize(
+    ("levels", "mode", "starts"),
+    [
+        ("2345", 0o755, True),
+        ("", 0o755, False),
+        # What these mean is up to the level that the host is in, and to the system's own tools.
+        ("35", 0o755, "chronyd: asked"),
+        ("2345", 0o644, "chronyd: asked"),
+        ("S", 0o755, "chronyd: asked"),
+    ],
+)
+def test_without_systemd_no_program_is_asked_where_all_levels_agree(etc, levels, mode, starts):
+    for level in levels:
+        link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", mode)
+    assert ntpcluster_process.enabled("chronyd") == starts
+
+
+def test_a_job_of_upstart_is_asked_for(etc):
+    (etc / "etc/init/chronyd.conf").write_text("")
+    assert ntpcluster_process.enabled("chronyd") == "chronyd: asked"
+
+
+@pytest.mark.parametrize(
+    ("unit", "mask", "starts"),
+    [
+        (True, None, True),
+        # It may be static, generated, of another name, or wanted by a link that leads nowhere.
+        (False, None, "chronyd: asked"),
+        (True, "etc/systemd/system/chronyd.service", "chronyd: asked"),
+        (True, "run/systemd/system/chronyd.service", "chronyd: asked"),
+    ],
+)
+def test_with_systemd_no_program_is_asked_about_a_unit_that_is_wanted_and_cannot_be_masked(etc, unit, mask, starts):
+    (etc / "run/systemd/system").mkdir(parents=True)
+    for level in "2345":  # the script's links, which systemd does not go by where there is a unit
+        link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", 0o755)
+    link(
+        etc, "systemd/system/multi-user.target.wants/chronyd.service", "units/chronyd.service", 0o644 if unit else None
+    )
+    if mask:
+        (etc / mask).symlink_to("/dev/null")
+    assert ntpcluster_process.enabled("chronyd") == starts
+
+
+def test_a_service_is_not_there_if_it_has_no_file_of_any_kind(etc):
+    assert not ntpcluster_process.there("chronyd")
+    for path in ntpcluster_process.THERE:
+        file = etc / path.format("chronyd").replace("*", ".late").removeprefix(f"{etc}/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to("/nowhere")
+        assert ntpcluster_process.there("chronyd"), path
+        assert not ntpcluster_process.there("chrony"), path
+        file.unlink()

@@ -20,7 +20,7 @@ CLOSED = {
     "origin": ["forget", "give_back", "keep_proven", "remember", "remember_file", "restore_proven", "store"],
     "program": ["run"],
     "query": ["asked", "pace"],
-    "service": ["bring_down", "bring_up", "dismiss", "guard", "relieve"],
+    "service": ["bring_down", "bring_up", "dismiss", "guard", "relieve", "start", "stop", "stop_other"],
     "timezone": ["set_zone"],
 }
 NAMES = [f"ntpcluster_{file}.{function}" for file, functions in CLOSED.items() for function in functions]

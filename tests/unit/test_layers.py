@@ -142,7 +142,7 @@ def test_every_call_names_its_function():
 
 
 @pytest.mark.parametrize("daemon", ["chrony", "ntpd"])
-@pytest.mark.parametrize("what", ["configuration", "look", "jump"])
+@pytest.mark.parametrize("what", ["configuration", "foreign", "files", "frequency", "drift", "look", "jump", "crontab"])
 def test_every_daemon_does_what_is_asked_of_one(daemon, what):
     name = FUNCTIONS["ntpcluster_daemon.doing"]({"daemon": daemon}, what)
     assert daemon in name and name in FUNCTIONS
@@ -153,6 +153,17 @@ def test_every_daemon_does_what_is_asked_of_one(daemon, what):
             assert not re.search(r"""["'](ntpd|chrony)["']\s*(==|in\b)|(==|\bin)\s*["'](ntpd|chrony)["']""", words), (
                 path
             )
+
+
+@pytest.mark.parametrize(("what", "does", "lacks"), [("fault", "chrony", "ntpd"), ("variables", "ntpd", "chrony")])
+def test_what_a_daemon_lacks_is_known_without_a_look_at_all_modules_of_salt(what, does, lacks):
+    doing = FUNCTIONS["ntpcluster_daemon.doing"]
+    assert doing({"daemon": does}, what) in FUNCTIONS
+    assert doing({"daemon": lacks}, what) is None
+    assert f"ntpcluster_{lacks}.{what}" not in FUNCTIONS
+    # Asked for a name that it has not got, the loader loads all that Salt has. A state module asks for one that is there.
+    for path in (ROOT / "_modules").glob("ntpcluster*.py"):
+        assert not re.search(r"\bin __salt__\b(?!\[)", path.read_text()), path
 
 
 def test_every_template_finds_its_function():

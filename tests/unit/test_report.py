@@ -370,7 +370,7 @@ def test_the_page_is_published_at_the_path(tmp_path, runners):
     path = tmp_path / "ntp.html"
     done = ntpcluster.report(str(path), tgt="ntp*", timeout=3)
     assert done == {"path": str(path), "hosts": 4, "bytes": path.stat().st_size}
-    assert runners == [{"tgt": "ntp*", "tgt_type": "compound", "timeout": 3}]
+    assert runners == [{"tgt": "ntp*", "tgt_type": "compound", "timeout": 3, "served": True}]
     Page(path.read_text(encoding="utf-8"))
 
 

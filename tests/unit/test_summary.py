@@ -5,12 +5,12 @@ import pytest
 from _modules.ntpcluster_problems import REMEDIES, in_order, problem
 from _modules.ntpcluster_summary import summary
 
-WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "problems": []}
-DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None}
+WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "bound_ms": 1.18237, "problems": []}
+DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None, "bound_ms": None}
 
 
 def test_a_host_that_is_well_says_whom_it_follows_and_how_closely():
-    assert summary(WELL) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms"
+    assert summary(WELL) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms, off by 1.182 ms at most"
 
 
 def test_what_is_unknown_is_left_out():

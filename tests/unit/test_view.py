@@ -116,7 +116,8 @@ def test_a_host_that_does_not_answer_is_silent_and_named():
     del found["node149"]
     view = build(found, expected=["node148", "node149", "ntp180", "ntp189"])
     assert view["hosts"]["node149"]["health"] == "silent"
-    assert view["tiers"][-1] == {"name": None, "level": None, "hosts": ["node149"]}
+    unknown = {"bound_ms": None, "apart_ms": None, "unbounded": 1}
+    assert view["tiers"][-1] == {"name": None, "level": None, "hosts": ["node149"], **unknown}
     assert [(p["code"], p["hosts"]) for p in view["problems"]] == [("silent", ["node149"])]
 
 

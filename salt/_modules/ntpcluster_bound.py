@@ -1,0 +1,97 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. How far this host's clock can be from a correct clock upstream, from what its daemon says. docs/bound.md derives it.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_bound"
+
+#: How fast a clock that is disciplined may leave its course at most (PHI in RFC 5905).
+PHI_PPM = 15.0
+
+#: How wrong a frequency can be at most: no daemon corrects more (NTP_MAXFREQ in ntp.h), and one further off is none.
+MAX_PPM = 500.0
+
+#: Of the last four polls one at least must have been answered.
+LAST_FOUR = 0x0F
+
+
+def bound(claims, rows, system, wanted):
+    """
+    Internal. The bound of a host that follows a planned source, one that is alive and not a mere clock of its own.
+
+    claims
+        The ``system`` of a look (``ntpcluster_ntpd.look``).
+    rows
+        Its ``peers``, of each whether it is ``usable``.
+    system
+        The row that is followed.
+    wanted
+        So many sources have to agree (``minsane`` of the plan).
+
+    Returns a dict:
+
+    - ``bound_ms``: no correct clock upstream is further from this clock than this; None: nothing can be promised
+    - ``unbounded``: why not, in words; None: there is a bound
+    - ``parts_ms``: what it is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
+      ``growth``; empty without a bound
+    """
+    why = _no_majority(rows, wanted)
+    parts, unknown = _parts(claims, system)
+    if unknown and not why:
+        why = "the daemon does not tell {0}".format(", ".join(unknown))
+    if why:
+        return nothing(why)
+    return {"bound_ms": round(sum(parts.values()), 6), "unbounded": None, "parts_ms": parts}
+
+
+def nothing(why):
+    """
+    Internal. What ``bound`` returns where nothing can be promised.
+
+    why
+        In words.
+    """
+    return {"bound_ms": None, "unbounded": why, "parts_ms": {}}
+
+
+def _no_majority(rows, wanted):
+    """
+    Why no majority stands behind the time that is followed, or None. A source that alone is asked is its own majority: that it
+    is right is what the bound rests on then.
+    """
+    agree = [row for row in rows if row["usable"]]
+    against = [row for row in rows if row["condition"] == "falseticker" and row["reach"] & LAST_FOUR]
+    if len(agree) < wanted:
+        return "{0} of {1} sources that answer agree, and the plan wants {2}".format(len(agree), len(rows), wanted)
+    if len(agree) <= len(against):
+        return "{0} sources agree and {1} contradict them: no majority".format(len(agree), len(against))
+    return None
+
+
+def _parts(claims, system):
+    """The parts of the sum in milliseconds, and the names of those that the daemon does not tell."""
+    delay, age = claims.get("root_delay_ms"), claims.get("reference_age_s")
+    offsets = (claims.get("offset_ms"), system["offset_ms"])
+    parts = {
+        "root_delay": None if delay is None else delay / 2.0,
+        "root_dispersion": claims.get("root_dispersion_ms"),
+        # The daemon's own is that of its last update, or what it has still to slew; the source's row may be younger.
+        "offset": None if None in offsets else max(abs(offset) for offset in offsets),
+        "jitter": system["jitter_ms"],
+        "precision": claims.get("precision_ms"),
+        "growth": _growth(age, claims.get("aged_ppm"), claims.get("frequency_error_ppm")),
+    }
+    return parts, sorted(name for name, part in parts.items() if part is None)
+
+
+def _growth(age_s, aged_ppm, error_ppm):
+    """
+    What has to be added since the daemon's last update, in milliseconds: the daemon itself lets the root dispersion grow by
+    `aged_ppm`, and the frequency may be wrong by PHI, or by what the daemon shows itself.
+    """
+    if None in (age_s, aged_ppm, error_ppm):
+        return None
+    rate = max(PHI_PPM, min(error_ppm, MAX_PPM))
+    return max(0.0, rate - aged_ppm) * abs(age_s) / 1000.0

@@ -1,0 +1,55 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. Whether the servers of this host answer it: the packet that proves that a server's port is open.
+
+A server that limits its clients counts our packets and those of this host's daemon as one. A packet of ours within 2 s
+before one of the daemon has the daemon refused, and an ntpd that is refused (RATE) asks less often from then on. So this
+asks at a moment when the daemon does not.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+import time
+
+__virtualname__ = "ntpcluster_served"
+# The loader offers this alone; ``wait`` stays a plain function for the tests.
+__load__ = ["served"]
+
+#: A daemon that has just started sends up to eight packets, 2 s apart (`iburst` of ntpd).
+STARTED_S = 20
+#: Our packet keeps away from the daemon's polls. ntpd sends one from 1 s before to 2 s after its time (RANDPOLL of ntp.h).
+AFTER_S, BEFORE_S = 4, 3
+#: So long the wait for such a moment is at most; with short polls of many sources there may be none.
+LONGEST_S = 20
+
+
+def served():
+    """
+    Internal. Ask each server of this host's plan once, at a moment that does not disturb the daemon. Changes nothing.
+
+    Returns what ``ntpcluster.query`` returns: ``reachable`` of a server is whether it answered.
+
+    Raises SaltInvocationError if there is no plan, or a plan without sources.
+    """
+    seen = __salt__["ntpcluster_status.status"]()
+    time.sleep(wait(seen["peers"], seen["daemon"]["uptime_s"]))
+    return __salt__["ntpcluster_query.query"]()
+
+
+def wait(peers, uptime):
+    """
+    Seconds from now until a packet of ours disturbs none of the daemon's.
+
+    peers
+        The daemon's sources as in ``ntpcluster.status``.
+    uptime
+        Seconds since the daemon was started; None: it does not run, or that is not known.
+    """
+    first = 0.0 if uptime is None else max(0.0, STARTED_S - uptime)
+    # Where nobody answers, nobody counts.
+    polled = [row for row in peers if row["answers"] and row["poll_s"] and row["when_s"] is not None]
+    for later in range(LONGEST_S + 1):
+        since = [((row["when_s"] + first + later) % row["poll_s"], row["poll_s"]) for row in polled]
+        if all(AFTER_S <= passed <= poll - BEFORE_S for passed, poll in since):
+            return first + later
+    return first

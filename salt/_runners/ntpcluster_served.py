@@ -1,0 +1,164 @@
+"""
+Internal. Whether the servers of the cluster answer those that follow them, proven by a packet.
+
+What a server says of itself cannot show it: a switch on the way, or a rule that no state sees, closes a port as well. So
+a few followers of each tier ask, all of them in one publish: 50,000 hosts cost no more than a hundred.
+"""
+
+import itertools
+import zlib
+
+from salt.exceptions import SaltInvocationError
+
+# The loader offers this alone; ``wanted`` and ``choose`` stay plain functions for the tests.
+__load__ = ["ask"]
+
+#: So many hosts of a tier ask a server in a round, and so many rounds there are for a server that nobody has reached: one
+#: packet can be lost, and one follower can be cut off. Hosts of a tier mostly have the same servers, so it is so many for all.
+FOLLOWERS, ROUNDS = 3, 2
+
+#: Why a follower could not tell.
+SILENT, OLD, FAILED = "no answer within the time limit", "its modules are too old to ask", "it could not ask"
+ITSELF = "it is the server itself"
+
+
+def ask(hosts, tiers, owners, timeout):
+    """
+    Internal. Have followers of each tier ask its servers, and put together who got an answer.
+
+    hosts, tiers
+        As in ``ntpcluster.view``.
+    owners
+        {address or name: id}, which host of the view that is.
+    timeout
+        As for ``ntpcluster.view``.
+
+    Returns the ``served`` of ``ntpcluster.view``.
+    """
+    found = wanted(hosts, tiers, owners)
+    for _ in range(ROUNDS):
+        askers = choose(hosts, tiers, found)
+        if not askers:
+            break
+        try:
+            asked = __salt__["ntpcluster_ask.minions"](
+                "ntpcluster_served.served",
+                tgt=sorted(askers),
+                tgt_type="list",
+                timeout=timeout,
+                enough=lambda returns, askers=askers: _all_open(found, askers, returns, owners),
+            )
+        except SaltInvocationError:
+            asked = {"returns": {}}  # the minions were there a moment ago: not known
+        for name, tier in askers.items():
+            _take(found, tier, name, asked["returns"].get(name), owners)
+    return [_result(server) for servers in found.values() for server in servers.values()]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on nothing is asked: every function depends on its arguments alone.
+
+
+def wanted(hosts, tiers, owners):
+    """
+    The servers of each tier that follows another: {tier: {host or address: what is known}}. Addresses of one host are one
+    server. The plan of a host says which they are; a tier none of whose hosts has told its plan has the server None.
+    """
+    found = {}
+    for tier in tiers:
+        members = [hosts[name] for name in tier["hosts"]]
+        if tier["name"] is None or not tier["level"]:
+            continue
+        servers = found[tier["name"]] = {}
+        plans = dict.fromkeys([tuple(host["planned"]) for host in members])
+        for address in dict.fromkeys(itertools.chain.from_iterable(plans)):
+            owner = owners.get(address.lower())
+            server = servers.setdefault(owner or address, _server(tier["name"], owner))
+            server["addresses"].append(address)
+        if not servers:
+            servers[None] = dict(_server(tier["name"], None), why=OLD)
+    return found
+
+
+def _server(tier, host):
+    return {"tier": tier, "host": host, "addresses": [], "tried": set(), "asked": {}, "why": None}
+
+
+def choose(hosts, tiers, found):
+    """
+    Whom to ask in this round: {id: tier}, some for each server that nobody has reached yet, which its ``tried`` remembers.
+    Those that have not been tried go first, and those that have the time, as their network works; else it goes by a hash
+    of their names, so they are the same ones each time and spread over the tier.
+    """
+    askers = {}
+    for tier in tiers:
+        servers = found.get(tier["name"], {}).values()
+        closed = [server for server in servers if not any(server["asked"].values())]
+        if not closed:
+            continue
+        able = sorted(tier["hosts"], key=lambda name: (not hosts[name]["synchronized"], zlib.crc32(name.encode())))
+        for server in closed:
+            addresses, tried = set(server["addresses"]), server["tried"]
+            order = itertools.chain((name for name in able if name not in tried), sorted(tried, key=able.index))
+            fit = (name for name in order if not addresses.isdisjoint(hosts[name]["planned"]))
+            chosen = list(itertools.islice(fit, FOLLOWERS))
+            tried.update(chosen)
+            askers.update(dict.fromkeys(chosen, tier["name"]))
+    return askers
+
+
+def _answers(said):
+    """{name of a server as in the plan: (its address, whether it answered)}; None if this is no such return."""
+    servers = said.get("servers") if isinstance(said, dict) else None
+    if not isinstance(servers, (list, tuple)):
+        return None
+    return {
+        server["name"].lower(): (str(server.get("address")).lower(), server["reachable"])
+        for server in servers
+        # Without an address nothing was sent.
+        if isinstance(server, dict) and isinstance(server.get("name"), str)
+        and isinstance(server.get("reachable"), bool) and server.get("address")
+    }  # fmt: skip
+
+
+def _take(found, tier, name, said, owners):
+    """Note in ``found`` which servers of its tier this follower has reached."""
+    answers = _answers(said)
+    for server in found[tier].values():
+        if server["host"] == name:
+            server["why"] = server["why"] or ITSELF
+            continue
+        mine = [
+            reached
+            for text, (address, reached) in (answers or {}).items()
+            if text in map(str.lower, server["addresses"])
+            or (server["host"] and server["host"] in (owners.get(text), owners.get(address)))
+        ]
+        if mine:
+            server["asked"][name] = server["asked"].get(name, False) or any(mine)
+        elif answers is None:
+            server["why"] = SILENT if said is None else OLD if "is not available" in str(said) else FAILED
+        else:
+            server["why"] = FAILED
+
+
+def _all_open(found, askers, returns, owners):
+    """Whether every server has answered somebody by what has been returned so far: no need to wait for the others."""
+    for name, tier in askers.items():
+        if name in returns:
+            _take(found, tier, name, returns[name], owners)
+    return all(any(server["asked"].values()) for tier in set(askers.values()) for server in found[tier].values())
+
+
+def _result(server):
+    asked = server["asked"]
+    return {
+        "host": server["host"],
+        "addresses": server["addresses"],
+        "tier": server["tier"],
+        "asked": sorted(asked),
+        "answered": sorted(name for name, reached in asked.items() if reached),
+        "open": any(asked.values()) if asked else None,
+        "unknown": sorted(server["tried"] - set(asked)),
+        "why": server["why"] if not asked else None,
+    }

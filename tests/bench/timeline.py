@@ -1,0 +1,101 @@
+"""When each state of a first apply ends, host by host, on a clock that no step moves: the machine's own.
+
+Salt measures durations by the clock that is being set. Here the minions' logs are read as they grow, from outside.
+`python -m tests.bench.timeline [demo|four|el9|sixteen]`
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+
+from tests.lab.cluster import CAST, Cluster, Role, failed, ready
+from tests.lab.demo import HOSTS, WRONG
+
+#: What takes less is no wait, and makes no line of its own.
+SHORT_S = float(os.environ.get("SHORT", "0.3"))
+
+#: The end of a state, and the start of a program, in Salt's log.
+WORTH = re.compile(r"(Completed state|Executing command) \[?([^\]\n]+)")
+
+
+class Listener:
+    """What minions do, as their log tells it the moment it happens: (seconds, minion, text)."""
+
+    def __init__(self, hosts) -> None:
+        self.heard: list[tuple[float, str, str]] = []
+        self.logs = {name: host.folder / "upper/var/log/salt/minion" for name, host in hosts.items()}
+        self.read = {name: log.stat().st_size for name, log in self.logs.items()}
+        self.began, self.stopping = time.monotonic(), threading.Event()
+        self.thread = threading.Thread(target=self._listen)
+        self.thread.start()
+
+    def _listen(self) -> None:
+        while not self.stopping.wait(0.02):
+            for name, log in self.logs.items():
+                if log.stat().st_size == self.read[name]:
+                    continue
+                with log.open("rb") as lines:
+                    lines.seek(self.read[name])
+                    new = lines.read()
+                new = new[: new.rfind(b"\n") + 1]
+                self.read[name] += len(new)
+                now = time.monotonic() - self.began
+                for kind, what in WORTH.findall(new.decode(errors="replace")):
+                    self.heard.append((now, name, (f"{what}" if kind.startswith("Comp") else f"    $ {what[:90]}")))
+
+    def close(self) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+
+def lines(heard: list[tuple[float, str, str]], minion: str) -> list[str]:
+    """One line a state that took its time, and one for those between."""
+    said, before, short = [], 0.0, 0
+    for moment, who, state in heard:
+        if who != minion:
+            continue
+        took, before = moment - before, moment
+        if took >= SHORT_S:
+            said.append(f"{moment:7.1f} s  {took:+6.1f}  {state}" + (f"  (and {short} short ones)" if short else ""))
+        short = 0 if took >= SHORT_S else short + 1
+    return said
+
+
+def one(roles: tuple[Role, ...], number: int = 0) -> float:
+    """A first apply on hosts with wrong clocks: its timeline, and how long it took, in seconds."""
+    with Cluster(prefix=f"ntplab{os.getpid()}t{number}") as cluster:
+        for role in roles:
+            cluster.add(role, clock=WRONG.get(role.name, 100.0), minion={"log_level_logfile": "debug"})
+        cluster.wait_for_minions()
+        listener = Listener(cluster.hosts)
+        applied = cluster.apply()
+        took = time.monotonic() - listener.began
+        listener.close()
+        for minion, states in sorted(applied.items()):
+            print(f"-- {minion} ({cluster.hosts[minion].platform})", *failed(states), sep="\n   ")
+            print(*lines(listener.heard, minion), sep="\n")
+        worst = max(abs(host.clock_error()) for host in cluster.hosts.values())
+        print(
+            f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {1000 * worst:.3f} ms, load {os.getloadavg()[0]:.1f}"
+        )
+        return took
+
+
+def main() -> None:
+    ready(kinds={role.image for role in HOSTS})
+    casts = {
+        "four": CAST,
+        "demo": HOSTS,
+        "el9": tuple(Role(r.name, r.address, "el9") for r in CAST),
+        "sixteen": (*CAST[:2], *(Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))),
+    }
+    for number, cast in enumerate(sys.argv[1:] or ["demo"]):
+        one(casts[cast], number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""The bound of every host, held against the true error of its clock, from outside and all the time.
+
+The functions of the product judge here as on the host, on the plan that was applied there; only where they run the daemon's
+tool, that runs in the host, and where they ask for the time, the host's clock is read. So a look costs one small program.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+from salt.exceptions import CommandExecutionError
+
+from tests.lab.cluster import Cluster
+from tests.lab.host import NamespaceHost
+from tests.lab.images import PROJECT
+from tests.loaded import FUNCTIONS
+
+#: Seconds between two looks at one host. ntpsec's ntpq is a Python program of 0.2 s, and would take the drills' processors.
+EVERY_S = {"modern": 5.0}
+#: So many hosts are looked at that often; more of them less often.
+AT_ONCE = 6
+#: What is kept on a host of the plan that was applied there.
+KEPT = "upper/var/lib/ntpcluster/applied.json"
+
+
+def reader(host: NamespaceHost, daemon: str):
+    """The product's own reader of this daemon, its programs in the host and its time the host's."""
+
+    def run(name, _package, argv, timeout=10, **_):
+        try:
+            done = host.run([name, *argv], timeout=timeout + 20)
+        except Exception as exc:  # a host that is just switched off has no program
+            raise CommandExecutionError(str(exc)) from None
+        if done.rc == 127:
+            raise CommandExecutionError(done.err)
+        return {"retcode": done.rc, "stdout": done.out, "stderr": done.err, "timed_out": False, "seconds": done.seconds}
+
+    spec = importlib.util.spec_from_file_location(
+        f"{daemon}_of_{host.name}", PROJECT / f"_modules/ntpcluster_{daemon}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.__salt__ = {**FUNCTIONS, "ntpcluster_program.run": run}
+    module.time = SimpleNamespace(time=host.clock)
+    return module
+
+
+@dataclass
+class Seen:
+    """What was seen of one host: (seconds since the start, true error in s, what ``ntpcluster.bound`` says) of each look."""
+
+    looks: list[tuple[float, float, dict]] = field(default_factory=list)
+
+    def bounded(self) -> list[tuple[float, float, dict]]:
+        return [look for look in self.looks if look[2]["bound_ms"] is not None]
+
+    def ratios(self) -> list[float]:
+        """The true error as a part of the bound, of each look that has one."""
+        return [abs(error) * 1000.0 / said["bound_ms"] for _, error, said in self.bounded()]
+
+
+class Bounds:
+    """Looks at the bounds of hosts, each in a thread of its own, until the block ends."""
+
+    def __init__(self, *hosts: NamespaceHost) -> None:
+        self.over, self.began = threading.Event(), time.monotonic()
+        self.seen = {host.name: Seen() for host in hosts}
+        self.slower = max(1.0, len(hosts) / AT_ONCE)
+        self.threads = [threading.Thread(target=self.look, args=(host,), daemon=True) for host in hosts]
+
+    def __enter__(self) -> Bounds:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join()
+
+    def look(self, host: NamespaceHost) -> None:
+        readers: dict = {}
+        while not self.over.wait(EVERY_S.get(host.platform, 1.0) * self.slower):
+            # A host that is switched off, or whose plan is just being written, is looked at the next time.
+            with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
+                plan = json.loads((host.folder / KEPT).read_text())["plan"]
+                daemon = plan["platform"]["daemon"]
+                module = readers.setdefault(daemon, None) or reader(host, daemon)
+                readers[daemon] = module
+                self.note(host, plan, module)
+
+    def note(self, host: NamespaceHost, plan: dict, module) -> None:
+        before = host.clock_error()
+        try:
+            seen = module.look(0, once=True)
+        except CommandExecutionError as exc:
+            said = {**FUNCTIONS["ntpcluster_bound.nothing"](str(exc)), "source": None}
+        else:
+            said = FUNCTIONS["ntpcluster_judge.bound"](plan, seen)
+        # The daemon answered at some moment between: of a clock that was stepped meanwhile one of the two is not meant.
+        error = min(before, host.clock_error(), key=abs)
+        self.seen[host.name].looks.append((round(time.monotonic() - self.began, 1), error, said))
+
+    def broken(self) -> list[str]:
+        """Every look at which a clock was further off than its bound."""
+        return [
+            f"{name}: after {at} s {error * 1000:+.3f} ms off, bound {said['bound_ms']:.3f} ms: {said['parts_ms']}"
+            for name, seen in self.seen.items()
+            for at, error, said in seen.bounded()
+            if abs(error) * 1000.0 > said["bound_ms"]
+        ]
+
+    def figures(self) -> dict:
+        """How many looks, how many of them with a bound, the least and the largest bound, how often it was exceeded, and the
+        tightest ratio of error to bound."""
+        bounds = [said["bound_ms"] for seen in self.seen.values() for _, _, said in seen.bounded()]
+        return {
+            "looks": sum(len(seen.looks) for seen in self.seen.values()),
+            "bounded": len(bounds),
+            "least_ms": min(bounds, default=0.0),
+            "most_ms": max(bounds, default=0.0),
+            "exceeded": len(self.broken()),
+            "tightest": max((ratio for seen in self.seen.values() for ratio in seen.ratios()), default=0.0),
+        }
+
+
+def in_words(figures: dict) -> str:
+    """The figures in a line."""
+    return (
+        "{looks} looks, {bounded} with a bound, of {least_ms:.3f} to {most_ms:.3f} ms, {exceeded} exceeded; "
+        "tightest {tightest:.3f}".format(**figures)
+    )
+
+
+def together(figures: list[dict]) -> dict:
+    """The figures of several drills as one."""
+    totals = {name: sum(one[name] for one in figures) for name in ("looks", "bounded", "exceeded")}
+    told = [one for one in figures if one["bounded"]]
+    return {
+        **totals,
+        "least_ms": min((one["least_ms"] for one in told), default=0.0),
+        "most_ms": max((one["most_ms"] for one in told), default=0.0),
+        "tightest": max((one["tightest"] for one in told), default=0.0),
+    }
+
+
+@contextlib.contextmanager
+def kept(item) -> Iterator[None]:
+    """
+    Watch the bounds of the hosts of a drill while the block lasts; an AssertionError at its end if one was exceeded, save
+    where the drill's mark `beyond_the_bound` says why that must be.
+    """
+    hosts = {}
+    for value in item.funcargs.values():
+        found = value.hosts.values() if isinstance(value, Cluster) else [value]
+        hosts.update({host.name: host for host in found if isinstance(host, NamespaceHost)})
+    with Bounds(*hosts.values()) as bounds:
+        yield
+    figures, mark = bounds.figures(), item.get_closest_marker("beyond_the_bound")
+    print(f"bounds: {in_words(figures)}")
+    if mark:
+        print("\n".join([f"not held against the clocks: {mark.args[0]}", *bounds.broken()]))
+    else:
+        item.user_properties.append(("bounds", figures))
+        assert bounds.broken() == []

@@ -1,0 +1,102 @@
+"""What a bound is made of, driven to its limit on a host of each kind: that no clock is further off, the watch of all drills sees.
+
+The servers are wrong by most of the dispersion that they tell of, and a request takes 10 ms longer than its answer, so each
+daemon's offset is wrong by 5 ms without any way of knowing it. The oscillators are 12 ppm fast.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.lab import drilling, solo
+from tests.lab.bounds import Bounds
+from tests.lab.cluster import Cluster, Role, failed, ready, wait_until
+from tests.lab.drilling import service, sources, timed
+from tests.lab.solo import PILLAR, call
+
+KINDS = {"el6": "10.0.0.31", "modern": "10.0.0.32", "el9": "10.0.0.33"}
+ASKED = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+#: What the servers are: each off by 9 of the 10 ms that it grants itself, at the end of a way that takes 10 ms, all of it there.
+WRONG = {"offset": 0.009, "root_dispersion": 0.010, "way": 0.010}
+PPM = 12.0
+TIERS = {"client": {"match": "*", "sources": sources(*ASKED)}}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    ready(kinds=tuple(KINDS))
+    with Cluster(master=False) as lab:
+        lab.internet.behave(**WRONG)
+        for kind, address in KINDS.items():
+            host = solo.add(lab, Role(kind, address, kind), clock=1.5, pillar={**PILLAR, "tiers": TIERS})
+            host.time.oscillator(PPM)
+            drilling.no_firewall(host)
+            host.run(["service", "salt-minion", "stop"])
+        yield lab
+
+
+def bounded(lab) -> None:
+    """Every host states a bound."""
+    for host in lab.hosts.values():
+        timed(lambda host=host: call(host, "ntpcluster.bound")["bound_ms"] is not None, 60, 1)
+
+
+def tight(bounds: Bounds, least: float) -> None:
+    """Each host came so near to its bound: without its largest parts the sum would be too small."""
+    ratios = {name: round(max(seen.ratios()), 3) for name, seen in bounds.seen.items()}
+    print("error as a part of the bound, at most:", ratios)
+    assert min(ratios.values()) > least
+
+
+def test_servers_that_are_wrong_by_what_they_grant_themselves_and_a_way_that_takes_time_in_one_direction(lab):
+    with ThreadPoolExecutor(3) as pool:
+        assert [failed(states) for states in pool.map(solo.apply, lab.hosts.values())] == [[], [], []]
+    with Bounds(*lab.hosts.values()) as bounds:
+        bounded(lab)
+        time.sleep(40)
+    for host in lab.hosts.values():
+        assert host.clock_error() > 0.012
+    tight(bounds, 0.7)
+
+
+def test_status_and_bound_say_the_same_and_where_there_is_a_limit_an_unknown_bound_is_no_good_one(lab):
+    for host in lab.hosts.values():
+        status, alone = call(host, "ntpcluster.status"), call(host, "ntpcluster.bound")
+        assert (status["unbounded"], alone["unbounded"], alone["source"]) == (None, None, status["source"])
+        assert abs(status["bound_ms"] - alone["bound_ms"]) < 3
+        assert abs(sum(alone["parts_ms"].values()) - alone["bound_ms"]) < 0.001
+        solo.set_pillar(host, {**PILLAR, "tiers": TIERS, "sync": {"timeout": 40, "max_bound": 0.010}})
+        limited = call(host, "ntpcluster.status")
+        assert (limited["health"], solo.codes(limited["problems"])) == ("degraded", ["bound"])
+        solo.set_pillar(host, {**PILLAR, "tiers": TIERS})
+
+
+def test_a_clock_that_is_slewed(lab):
+    """100 ms fast when the daemon starts: less than what is stepped, so it is slewed."""
+    for host in lab.hosts.values():
+        service(host, "stop").check()
+        host.set_clock(host.clock_error() + 0.1)
+        service(host, "start").check()
+    with Bounds(*lab.hosts.values()) as bounds:
+        bounded(lab)
+        time.sleep(30)
+    tight(bounds, 0.3)
+
+
+def test_a_clock_whose_servers_fall_silent_drifts_within_its_bound_until_there_is_none(lab):
+    for host in lab.hosts.values():
+        wait_until(lambda host=host: abs(call(host, "ntpcluster.status")["offset_ms"] or 100) < 20, 300, 3)
+        host.time.oscillator(PPM + 14)
+    before = {name: host.clock_error() for name, host in lab.hosts.items()}
+    lab.internet.behave(**WRONG, silent=True)
+    gone = {
+        name: timed(lambda host=host: call(host, "ntpcluster.bound")["bound_ms"] is None, 120, 1)
+        for name, host in lab.hosts.items()
+    }
+    drifted = {name: f"{(host.clock_error() - before[name]) * 1000:+.3f} ms" for name, host in lab.hosts.items()}
+    print(f"no bound after {gone}, drifted by {drifted}")
+    lab.internet.behave(**WRONG)
+    bounded(lab)

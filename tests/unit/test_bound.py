@@ -1,0 +1,152 @@
+"""How far a clock can be off: the sum, what makes it grow, and when there is none."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from _modules import ntpcluster_judge, ntpcluster_ntpd
+from tests.loaded import FUNCTIONS
+from tests.unit.test_judge import SERVERS, alter, codes, extra, judge, plan, system, unselected  # noqa: F401
+
+PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth")
+
+#: What a daemon tells beside what the healthy host of test_judge has.
+TOLD = {"reference_age_s": 40.0, "precision_ms": 0.001, "aged_ppm": 15.0, "frequency_error_ppm": 1.6}
+
+
+def bounded(plan, *changes, **told):  # noqa: F811
+    """The judgement on a healthy host that tells enough for a bound, after these changes."""
+
+    def change(process, look):
+        look["system"].update(dict(TOLD, **told))
+        for one in changes:
+            one(process, look)
+
+    return judge(plan, change)
+
+
+def test_the_bound_is_the_sum_of_its_parts(plan):  # noqa: F811
+    # Half of 0.6, 20, the offset 0.1, the jitter 0.02, the precision 0.001, and no growth beyond the daemon's own.
+    seen = bounded(plan)
+    assert (seen["bound_ms"], seen["unbounded"]) == (pytest.approx(20.421), None)
+
+
+@pytest.mark.parametrize(
+    ("told", "growth_ms"),
+    [
+        pytest.param({"frequency_error_ppm": 15.0}, 0.0, id="ntpd reckons 15 ppm itself"),
+        pytest.param({"frequency_error_ppm": 50.0}, 1.4, id="its last offset shows 50: 35 more for 40 s"),
+        pytest.param({"frequency_error_ppm": 1e6}, 19.4, id="no oscillator is further off than 500"),
+        pytest.param({"aged_ppm": 0.2, "frequency_error_ppm": 0.2}, 0.592, id="chronyd reckons less than 15"),
+        pytest.param({"aged_ppm": 80.0, "frequency_error_ppm": 80.0}, 0.0, id="chronyd reckons more"),
+        pytest.param({"frequency_error_ppm": 50.0, "reference_age_s": -40.0}, 1.4, id="a clock that went back"),
+    ],
+)
+def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms):  # noqa: F811
+    assert bounded(plan, **told)["bound_ms"] == pytest.approx(20.421 + growth_ms)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param(system(leap="alarm"), "no planned source", id="the daemon has no time itself"),
+        pytest.param(system(stratum=16), "no planned source", id="nor by its stratum"),
+        pytest.param(unselected(), "no planned source", id="it follows nobody"),
+        pytest.param(alter(0, reach=0o360), "no planned source", id="its source has died"),
+        pytest.param(alter(0, refid="127.127.1.1"), "orphan", id="its source follows its own clock"),
+        pytest.param(alter(0, stratum=10), "orphan", id="its source is an orphan"),
+        pytest.param(alter(1, condition="falseticker", tally="x"), "no majority", id="one contradicts the one"),
+        pytest.param(alter(0, address="10.9.9.9", remote="10.9.9.9"), "no planned source", id="not its tier"),
+        pytest.param(lambda _, look: look.update(complete=False), "not whole", id="half a table"),
+        *(
+            pytest.param(system(**{key: None}), "does not tell", id=key)
+            for key in ("root_delay_ms", "root_dispersion_ms", "offset_ms", *TOLD)
+        ),
+        pytest.param(alter(0, jitter_ms=None), "does not tell jitter", id="jitter_ms"),
+    ],
+)
+def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811
+    seen = bounded(plan, change)
+    assert seen["bound_ms"] is None
+    assert why in (seen["unbounded"] if why != "orphan" else " ".join(codes(seen)))
+
+
+def test_a_liar_that_is_outvoted_takes_no_bound_away(plan):  # noqa: F811
+    liar = [extra("10.0.0.7"), alter(2, condition="falseticker", tally="x")]
+    assert bounded(plan, *liar)["bound_ms"] == pytest.approx(20.421)
+    # As many sources have to agree as the plan wants.
+    assert "the plan wants 3" in bounded(dict(plan, minsane=3), *liar)["unbounded"]
+
+
+def test_a_clock_that_is_too_far_off_for_the_pillar_still_has_a_bound(plan):  # noqa: F811
+    seen = bounded(plan, alter(0, offset_ms=300.0))
+    assert (seen["synchronized"], seen["bound_ms"]) == (False, pytest.approx(320.321))
+
+
+def limited(plan, max_bound):  # noqa: F811
+    return dict(plan, sync=dict(plan["sync"], max_bound=max_bound))
+
+
+def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):  # noqa: F811
+    assert codes(bounded(limited(plan, 0.021))) == []
+    wide = bounded(limited(plan, 0.020))
+    assert (wide["health"], codes(wide)) == ("degraded", ["bound"])
+    assert wide["problems"][0]["evidence"] == {"bound_ms": pytest.approx(20.421), "max_bound_ms": 20.0}
+    unknown = bounded(limited(plan, 0.021), alter(0, jitter_ms=None))
+    assert (unknown["health"], codes(unknown)) == ("degraded", ["bound"])
+    assert "is unknown" in unknown["problems"][0]["message"]
+    # Who has no time at all says so, and not that as well.
+    assert "bound" not in codes(bounded(limited(plan, 0.020), unselected()))
+
+
+def test_the_cheap_way_says_the_same_as_the_status(plan):  # noqa: F811
+    looks = []
+    seen = bounded(plan, lambda _, look: looks.append(look))
+    alone = ntpcluster_judge.bound(plan, looks[0])
+    assert (alone["bound_ms"], alone["source"]) == (seen["bound_ms"], SERVERS[0])
+    assert set(alone["parts_ms"]) == set(PARTS)
+
+
+def test_ntpd_tells_its_age_its_precision_and_what_its_offset_shows():
+    told = ntpcluster_ntpd.system({"offset": -3.2, "tc": 6, "precision": -10, "clock_s": 100.5, "reftime_s": 60.0})
+    assert told["reference_age_s"] == 40.5
+    assert told["precision_ms"] == pytest.approx(0.9765625)
+    assert told["frequency_error_ppm"] == pytest.approx(50.0)
+    # Never set, or an older answer: unknown.
+    told = ntpcluster_ntpd.system({"offset": -3.2, "clock_s": 100.5, "reftime_s": None})
+    assert [told[key] for key in ("reference_age_s", "precision_ms", "frequency_error_ppm")] == [None] * 3
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Looks that were recorded in the lab with the true error of the clock (corpus/bound, tests/lab/test_drills_bound_chrony.py).
+
+RECORDED = sorted((Path(__file__).parents[1] / "corpus/bound").glob("*.json"))
+
+
+def test_there_are_looks_of_every_daemon():
+    assert {json.loads(path.read_text())["kind"] for path in RECORDED} == {"el6", "modern", "el9"}
+
+
+def recorded(path, monkeypatch):
+    """What ``ntpcluster.bound`` says of a recorded look, and the true error in milliseconds."""
+    said = json.loads(path.read_text())
+    done = {"stdout": said["stdout"], "stderr": "", "retcode": 0, "timed_out": False, "seconds": 0.0}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
+    monkeypatch.setattr("_modules.ntpcluster_chrony.time.time", lambda: said["clock"])
+    look = FUNCTIONS[f"ntpcluster_{said['daemon']}.look"](0, once=True)
+    return ntpcluster_judge.bound(said["plan"], look), abs(said["error_ms"])
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_the_true_error_is_within_the_bound(path, monkeypatch):
+    bound, error = recorded(path, monkeypatch)
+    assert error <= bound["bound_ms"]
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypatch):
+    """The name of a record says which part it is that cannot be left out."""
+    bound, error = recorded(path, monkeypatch)
+    part = path.stem.split(".")[1]
+    assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]

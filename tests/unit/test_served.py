@@ -1,0 +1,314 @@
+"""Servers proven by a packet: when a host asks, who is asked, and what the view makes of the answers."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from _modules import ntpcluster_served as minion
+from _runners import ntpcluster, ntpcluster_metrics, ntpcluster_rollout, ntpcluster_served, ntpcluster_tree
+from tests.unit.runners import FILES, TABLE
+from tests.unit.test_report import PARTS
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
+CLIENTS, SERVERS = ["node148", "node149"], {"ntp189": "10.0.0.189", "ntp180": "10.0.0.180"}
+MISSING = "'ntpcluster_served.served' is not available."
+
+
+# ---------------------------------------------------------------------------------------------------------
+# On the minion: when
+
+
+def row(when, poll=64, **more):
+    return {"when_s": when, "poll_s": poll, "answers": True, **more}
+
+
+@pytest.mark.parametrize(
+    ("rows", "uptime", "seconds"),
+    [
+        ([], 5000, 0),
+        ([row(30)], 5000, 0),
+        # It polled a moment ago, or is about to.
+        ([row(1)], 5000, 3),
+        ([row(62)], 5000, 6),
+        # A poll that was not answered: the register of the time goes on.
+        ([row(64 + 62)], 5000, 6),
+        ([row(30), row(62)], 5000, 6),
+        # After 3 s the second is due, after 9 s neither.
+        ([row(1), row(59)], 5000, 9),
+        # Nobody counts the packets of a daemon that is not answered, and where nothing is known there is nothing to wait for.
+        ([row(62, answers=False)], 5000, 0),
+        ([row(None), row(3, None)], 5000, 0),
+        # The packets of the start are over after 20 s.
+        ([row(30)], 5, 15),
+        ([row(50)], 5, 15 + 3),
+        ([row(30)], None, 0),
+        # Polls as short as these leave no room.
+        ([row(1, 6)], 5000, 0),
+    ],
+)
+def test_a_packet_of_ours_keeps_away_from_those_of_the_daemon(rows, uptime, seconds):
+    assert minion.wait(rows, uptime) == seconds
+
+
+def test_the_servers_of_the_plan_are_asked_after_that_wait(monkeypatch):
+    done = []
+    status = {"peers": [row(1)], "daemon": {"uptime_s": 100.0}}
+    table = {
+        "ntpcluster_status.status": lambda: status,
+        "ntpcluster_query.query": lambda: done.append("asked") or {"servers": []},
+    }
+    monkeypatch.setattr(minion, "__salt__", table)
+    monkeypatch.setattr(minion.time, "sleep", done.append)
+    assert minion.served() == {"servers": []} and done == [3.0, "asked"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# On the master: a stand-in for the master's client gives each minion's returns at once, in the order of their names.
+
+
+def answer(**reached):
+    """What `ntpcluster_served.served` returns: `ntp189=True` is an answer of that server."""
+    return {"servers": [{"name": SERVERS[n], "address": SERVERS[n], "reachable": got} for n, got in reached.items()]}
+
+
+class Minions:
+    """`ntpcluster_ask.minions` with these returns: a list has one for each time that the host is asked."""
+
+    def __init__(self, says, standing=RECORDED):
+        self.says, self.standing, self.rounds = copy.deepcopy(says), copy.deepcopy(standing), []
+
+    def ask(self, fun, tgt="*", kept=None, enough=None, **_):
+        if fun == "ntpcluster_standing.standing":
+            return {
+                "returns": {n: kept(n, said) for n, said in self.standing.items()},
+                "expected": sorted(self.standing),
+            }
+        assert fun == "ntpcluster_served.served"
+        self.rounds.append(list(tgt))
+        returns = {}
+        for name in tgt:
+            said = self.says.get(name)
+            said = said.pop(0) if isinstance(said, list) else said
+            if said is not None:
+                returns[name] = said
+                if enough and enough(returns):
+                    break
+        return {"returns": returns, "expected": list(tgt)}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Makes the cluster's view of what its minions say: (view, rounds of asking)."""
+
+    def take(says, standing=RECORDED, **how):
+        minions = Minions(says, standing)
+        for file in FILES.values():
+            monkeypatch.setattr(file, "__salt__", {**TABLE, "ntpcluster_ask.minions": minions.ask})
+        return FILES["ntpcluster_view"].take(**{"served": True, **how}), minions.rounds
+
+    return take
+
+
+def codes(view):
+    return [problem["code"] for problem in view["problems"]]
+
+
+def test_servers_that_answer_are_open_and_the_cluster_is_well(cluster):
+    view, rounds = cluster({name: answer(ntp189=True, ntp180=True) for name in CLIENTS})
+    assert codes(view) == [] and view["summary"]["healthy"]
+    assert [view["hosts"][name]["open"] for name in ("ntp189", "ntp180", "node148")] == [True, True, None]
+    assert rounds == [CLIENTS]
+    json.dumps(view)
+
+
+def test_the_first_answers_that_prove_everything_are_enough(cluster):
+    view, _ = cluster({"node148": answer(ntp189=True, ntp180=True)})
+    assert {server["host"]: (server["asked"], server["answered"]) for server in view["served"]} == {
+        "ntp189": (["node148"], ["node148"]),
+        "ntp180": (["node148"], ["node148"]),
+    }
+
+
+def test_a_server_that_nobody_reaches_is_told_with_who_asked(cluster):
+    view, rounds = cluster({name: answer(ntp189=True, ntp180=False) for name in CLIENTS})
+    [problem] = view["problems"]
+    assert (problem["code"], problem["severity"], problem["hosts"]) == ("unreachable-from", 2, ["ntp180"])
+    assert problem["message"] == "ntp180 (10.0.0.180) answers nobody of tier client: asked by node148, node149"
+    assert view["summary"]["severity"] == 2 and view["hosts"]["ntp180"]["open"] is False
+    assert rounds == [CLIENTS, CLIENTS]
+    assert "unreachable-from: ntp180 (10.0.0.180) answers nobody" in ntpcluster_tree.verdict(view)
+    assert "unreachable-from: ntp180 (10.0.0.180) answers nobody" in ntpcluster_tree.draw(view)
+    figures = b"".join(ntpcluster_metrics.parts(view)).decode()
+    assert 'ntpcluster_problem_hosts{code="unreachable-from"} 1.0' in figures
+    assert 'ntpcluster_host_open{host="ntp180",tier="server"} 0.0' in figures
+    assert 'ntpcluster_host_open{host="ntp189",tier="server"} 1.0' in figures
+    page = FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
+    assert "answers nobody of tier client" in page
+    assert (page.count("and they get answers"), page.count("and they get no answer")) == (1, 1)
+
+
+def test_one_lost_packet_closes_nothing(cluster):
+    says = [answer(ntp189=True, ntp180=False), answer(ntp189=True, ntp180=True)]
+    view, rounds = cluster({"node148": says})
+    assert codes(view) == [] and len(rounds) == 2
+
+
+def test_one_follower_that_gets_an_answer_is_enough(cluster):
+    view, rounds = cluster({"node148": answer(ntp189=False, ntp180=False), "node149": answer(ntp189=True, ntp180=True)})
+    assert codes(view) == [] and len(rounds) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (None, "no answer within the time limit"),
+        (MISSING, "its modules are too old to ask"),
+        ("Traceback: no", "it could not ask"),
+        ({"servers": "none"}, "it could not ask"),
+        ({"servers": [{"name": 3, "reachable": True}, None]}, "it could not ask"),
+        ({"servers": [{"name": "10.0.0.180", "address": None, "reachable": False}]}, "it could not ask"),
+    ],
+)
+def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
+    view, _ = cluster(dict.fromkeys(CLIENTS, said))
+    [problem] = view["problems"]
+    assert (problem["code"], problem["severity"], problem["hosts"]) == ("unproven", 1, CLIENTS)
+    assert problem["message"] == (
+        "whether ntp180 (10.0.0.180), ntp189 (10.0.0.189) answer tier client is not known: node148, node149: " + why
+    )
+    assert view["hosts"]["ntp180"]["open"] is None and view["summary"]["severity"] == 1
+    assert b"ntpcluster_host_open{" not in b"".join(ntpcluster_metrics.parts(view))
+
+
+def test_one_old_minion_is_made_up_for_by_the_other(cluster):
+    view, _ = cluster({"node148": MISSING, "node149": answer(ntp189=True, ntp180=False)})
+    [problem] = view["problems"]
+    assert problem["code"] == "unreachable-from" and problem["message"].endswith("asked by node149")
+
+
+def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
+    standing = {
+        name: dict(said, planned=None if name in CLIENTS else said["planned"]) for name, said in RECORDED.items()
+    }
+    view, rounds = cluster({}, standing)
+    assert codes(view) == ["unproven"] and rounds == []
+    assert view["problems"][0]["message"].startswith("whether its servers answer tier client is not known: node148,")
+
+
+def test_a_stopped_server_is_told_with_the_reason(cluster):
+    standing = dict(RECORDED, ntp180=dict(RECORDED["ntp180"], health="stopped", synchronized=False))
+    view, _ = cluster({name: answer(ntp189=True, ntp180=False) for name in CLIENTS}, standing)
+    [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
+    assert problem["message"].endswith("node149; it is stopped")
+
+
+def test_two_addresses_of_one_host_are_one_server(cluster):
+    standing = {
+        n: dict(s, planned=[*SERVERS.values(), "10.0.1.180"] if n in CLIENTS else []) for n, s in RECORDED.items()
+    }
+    standing["ntp180"]["addresses"] = ["10.0.0.180", "10.0.1.180"]
+    said = answer(ntp189=True, ntp180=False)
+    said["servers"].append({"name": "10.0.1.180", "address": "10.0.1.180", "reachable": True})
+    assert codes(cluster(dict.fromkeys(CLIENTS, said), standing)[0]) == []
+
+
+def test_an_address_that_is_no_minions_counts_by_itself_and_its_askers_are_told(cluster):
+    view, _ = cluster(
+        {n: answer(ntp189=True, ntp180=False) for n in CLIENTS}, {n: RECORDED[n] for n in (*CLIENTS, "ntp189")}
+    )
+    [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
+    assert problem["hosts"] == CLIENTS
+    assert problem["message"] == "10.0.0.180 answers nobody of tier client: asked by node148, node149"
+    FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
+
+
+def test_a_source_that_is_a_name_is_the_host_that_has_its_address(cluster):
+    standing = {n: dict(s, planned=["time-a.example"] if n in CLIENTS else []) for n, s in RECORDED.items()}
+    said = {"servers": [{"name": "time-a.example", "address": "10.0.0.180", "reachable": False}]}
+    view, _ = cluster(dict.fromkeys(CLIENTS, said), standing)
+    [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
+    assert problem["message"].startswith("time-a.example answers nobody of tier client")
+
+
+def test_nobody_is_asked_where_the_target_has_no_follower(cluster):
+    view, rounds = cluster({}, {name: RECORDED[name] for name in SERVERS})
+    assert (codes(view), rounds, view["served"]) == ([], [], [])
+
+
+def test_a_view_that_is_not_told_to_asks_nobody(cluster):
+    view, rounds = cluster({}, served=False)
+    assert rounds == [] and view["served"] is None and codes(view) == []
+
+
+def test_of_thousands_of_followers_three_are_asked_and_three_more_where_a_server_is_silent(cluster):
+    many = {f"node{number:04}": RECORDED["node148"] for number in range(2000)}
+    many.update({name: RECORDED[name] for name in SERVERS})
+    for name in list(many)[:1000]:
+        many[name] = dict(many[name], synchronized=False, health="unsynchronized")
+    says = dict.fromkeys(many, answer(ntp189=True, ntp180=False))
+    view, rounds = cluster(says, many)
+    assert [len(names) for names in rounds] == [3, 3] and not set(rounds[0]) & set(rounds[1])
+    assert all(many[name]["synchronized"] for names in rounds for name in names)
+    assert cluster(says, many)[1] == rounds
+    [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
+    assert all(name in problem["message"] or "more" in problem["message"] for name in rounds[0])
+
+
+def test_the_server_itself_is_not_asked_about_itself(cluster):
+    """A host of the tier below whose address stands among the servers."""
+    standing = {n: dict(s, planned=["10.0.0.148"] if n in CLIENTS else s["planned"]) for n, s in RECORDED.items()}
+    said = {"servers": [{"name": "10.0.0.148", "address": "10.0.0.148", "reachable": True}]}
+    view, _ = cluster({"node148": said}, standing)
+    assert [(s["host"], s["asked"], s["open"]) for s in view["served"]] == [("node148", [], None)]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The check and the rollout
+
+
+@pytest.mark.parametrize(("ntp180", "code"), [(True, 0), (False, 2), (None, 1)])
+def test_the_check_is_green_only_with_a_proof(cluster, ntp180, code):
+    answers = {"ntp189": True} if ntp180 is None else {"ntp189": True, "ntp180": ntp180}
+    cluster({name: answer(**answers) for name in CLIENTS})
+    assert ntpcluster.check()["data"]["retcode"] == code
+
+
+@pytest.mark.parametrize(
+    ("says", "deployed", "told"),
+    [
+        (answer(ntp189=True, ntp180=True), ["ntp180", "ntp189", "node148"], None),
+        (answer(ntp189=True, ntp180=False), ["ntp180", "ntp189", "node148"], "unreachable-from: ntp180 (10.0.0.180)"),
+        # The one that is closed was left out of the rollout.
+        (answer(ntp189=True, ntp180=False), ["ntp189", "node148"], None),
+        (MISSING, ["ntp189"], "unproven: whether ntp180"),
+        (MISSING, ["node148"], None),
+    ],
+)
+def test_a_rollout_is_green_when_the_servers_it_deployed_answer(cluster, says, deployed, told):
+    cluster(dict.fromkeys(CLIENTS, says))
+    done = ntpcluster_rollout.proven(deployed)
+    if told:
+        assert list(done) == ["Error"] and done["Error"].startswith(told)
+    else:
+        assert list(done) == ["servers"] and set(done["servers"]) <= set(deployed)
+
+
+def test_followers_are_chosen_without_those_that_told_no_plan():
+    hosts = {n: {"planned": [] if n == "a" else ["x"], "synchronized": True, "answered": True} for n in "ab"}
+    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "tried": set()}}}
+    assert ntpcluster_served.choose(hosts, [{"name": "client", "hosts": ["a", "b"]}], found) == {"b": "client"}
+
+
+def test_where_hosts_of_a_tier_have_different_servers_each_server_is_asked(cluster):
+    standing = {name: RECORDED[name] for name in SERVERS}
+    standing.update({f"a{number}": dict(RECORDED["node148"], planned=["10.0.0.189"]) for number in range(20)})
+    standing.update({f"b{number}": dict(RECORDED["node148"], planned=["10.0.0.180"]) for number in range(20)})
+    says = {name: answer(ntp189=True) if name.startswith("a") else answer(ntp180=False) for name in standing}
+    view, rounds = cluster(says, standing)
+    assert [sorted(name[0] for name in names) for names in rounds] == [["a"] * 3 + ["b"] * 3, ["b"] * 3]
+    asked = {server["host"]: server["asked"] for server in view["served"]}
+    assert {name[0] for name in asked["ntp189"]} == {"a"} and len(asked["ntp180"]) == 6
+    assert all(server["unknown"] == [] or server["host"] == "ntp189" for server in view["served"])
