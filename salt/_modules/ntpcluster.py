@@ -35,9 +35,12 @@ def status():
     - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
       a short while ago); ``unsynchronized``; ``stopped``
     - ``tier``: name of the host's tier (None: no valid pillar)
+    - ``reference``: what its time is tied to in the end: ``utc``; or ``island``, the clock of the cluster's own servers (the
+      pillar's ``island``), and nothing ties that to UTC (None: no valid pillar)
     - ``judged_by``, in words: the pillar; or, without any, the plan that was applied last, and when (None: neither)
     - ``daemon``: {name, version, running, enabled, pid, uptime_s}
-    - ``source``: address of the system peer, ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
+    - ``source``: address of the system peer (None: it follows nobody, or leads its island)
+    - ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
       ``leap`` (none, add, del, alarm), ``refid``
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
     - ``bound_ms``: no correct clock upstream is further from this host's than this (docs/bound.md); None where nothing can be
@@ -328,6 +331,8 @@ def plan():
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
+    ``reference`` (``utc`` or ``island``), ``neighbours`` (those of the sources that are servers of its own tier),
+    ``local`` (stratum at which it leads its island by its own clock, or None), ``step_by`` (whom a step asks),
     ``minsane`` (so many sources have to agree before the clock follows),
     ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],

@@ -30,7 +30,9 @@ KEPT = "/var/lib/ntpcluster/applied.json"
 #: Where the loader keeps what was found out: the environment of a state run (in ``__opts__``, which are the run's own;
 #: on Salt 3000 the minion goes on with the ``__context__`` of a run), the pillar that the master was asked for, the
 #: process that must not wait, and when that was told to refresh its pillar.
-RUN, ASKED, LOOP, TOLD = ("ntpcluster.applied.{0}".format(name) for name in ("run", "asked", "loop", "told"))
+RUN, COUNT, ASKED, LOOP, TOLD = (
+    "ntpcluster.applied.{0}".format(name) for name in ("run", "count", "asked", "loop", "told")
+)
 
 #: The minion itself is told so often at most; a pillar that waits to be applied would have the master busy otherwise.
 AGAIN_S = 600
@@ -94,13 +96,15 @@ def begin(saltenv, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __opts__[RUN] = saltenv
+    __opts__[COUNT] = __opts__.get(COUNT, 0) + 1
 
 
 def in_run():
     """
-    Internal. Whether this is a state run: its pillar does not change any more.
+    Internal. Whether this is a state run, whose pillar does not change any more: 0 if not, else which run of this process
+    it is. On Salt 3000 a module's ``__opts__`` outlive a run, where the minion has no process for each job.
     """
-    return RUN in __opts__
+    return __opts__[COUNT] if RUN in __opts__ else 0
 
 
 def must_not_wait(**called):

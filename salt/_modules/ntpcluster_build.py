@@ -71,6 +71,7 @@ def build(pillar, defaults, platform, host):
     order, name = place(tiers, host["matches"])
     tier = tiers[name]
     sources = _sources(tier, tiers, host)
+    together = __salt__["ntpcluster_neighbours.together"](tier, tiers, sources, host, settings["orphan"])
     serves = [__salt__["ntpcluster_address.spelled"](network) for network in tier.get("serves") or []]
     package = settings["package"]
     conflicts = settings["conflicts"]
@@ -104,14 +105,13 @@ def build(pillar, defaults, platform, host):
             }
             for number in sorted(settings["keys"], key=int)
         ],
-        "minsane": _minsane(settings["options"].get("tos") or {}, sources),
-        # A host that nobody may ask has no business in being an orphan parent.
-        "orphan": settings["orphan"] if serves else None,
-        # But whose time comes from one is to know it.
+        "minsane": _minsane(settings["options"].get("tos") or {}, sources, together["neighbours"]),
+        # Whose time comes from an orphan is to know it.
         "orphan_stratum": settings["orphan"],
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
     }
+    made.update(together)
     doing = __salt__["ntpcluster_daemon.doing"](platform, "configuration")
     return dict(made, **__salt__[doing](made, settings))
 
@@ -123,12 +123,16 @@ def _open_to(serves, method):
     return [served["network"] for served in serves] if method == "daemon" else []
 
 
-def _minsane(tos, sources):
+def _minsane(tos, sources, neighbours):
     """
     Return how many sources have to agree before the clock follows: the pillar's word, or what the sources allow. It is
-    never more than the survivors that ntpd keeps, or it would follow nobody.
+    never more than the survivors that ntpd keeps, or it would follow nobody. One, where neighbours are all that is left to a
+    server whose sources are gone, and are fewer than two; and on an island, where one alone leads.
     """
-    default = MINSANE if len(sources) >= MAJORITY else 1
+    own = len(sources) - len(neighbours)
+    if not own:
+        return 1
+    default = MINSANE if own >= MAJORITY and len(neighbours) != 1 else 1
     return tos.get("minsane", min(default, tos.get("minclock", MINCLOCK)))
 
 
@@ -181,7 +185,13 @@ def _sources(tier, tiers, host):
         above = tiers[tier["follows"]]
         items = [{"address": address, "key": above.get("key")} for address in above["addresses"]]
     else:
-        items = [item if isinstance(item, dict) else {"address": item} for item in tier["sources"]]
+        items = [item if isinstance(item, dict) else {"address": item} for item in tier.get("sources") or []]
+        known = [__salt__["ntpcluster_address.canonical"](item["address"]) for item in items]
+        items += [
+            {"address": address, "key": tier.get("key")}
+            for address in __salt__["ntpcluster_neighbours.neighbours"](tier, host)
+            if address not in known
+        ]
     sources = []
     for item in items:
         address = __salt__["ntpcluster_address.canonical"](item["address"])

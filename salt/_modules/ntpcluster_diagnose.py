@@ -53,7 +53,9 @@ def _asked(plan, known, peers):
     What the servers themselves say, past the daemon: it is surer than what the daemon makes of them, its `peers`. What it
     replaces is taken out of `known`.
     """
-    servers = __salt__["ntpcluster_query.query"]([source["address"] for source in plan["sources"]])["servers"]
+    sources = [source["address"] for source in plan["sources"]]
+    # The only server of an island asks nobody.
+    servers = __salt__["ntpcluster_query.query"](sources)["servers"] if sources else []
     found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers) + _unsigned(plan, servers, peers)
     # A server that limits its clients keeps silent to one question more: what the daemon knows of it stands.
     heard_of = [one["evidence"].get("peer") for one in known]

@@ -31,7 +31,7 @@ def effects(pillar, defaults, platform=None):
     tiers = {name: tiers[name] for name in tiers if isinstance(tiers[name], dict)}
     method = pillar.get("method") or defaults["method"]
     by_cron = sorted((name for name in tiers if (tiers[name].get("method") or method) == "cron"), key=_step_name)
-    found = _limit(pillar, by_cron, platform)
+    found = _limit(pillar, by_cron, platform) + _island(pillar, tiers)
     if platform and not platform["ntpdate_service"] and _mapping(pillar, "step").get("at_boot") is True:
         message = "has no effect on this host: its platform has no ntpdate service"
         found.append(_problem(["step", "at_boot"], True, message, "warning"))
@@ -46,6 +46,17 @@ def effects(pillar, defaults, platform=None):
     for name in sorted(tiers, key=_step_name):
         found += _tier(name, tiers, by_cron)
     return found
+
+
+def _island(pillar, tiers):
+    """
+    Judge what cannot stand beside an island, whose servers have strata of their own.
+    """
+    islands = sorted((name for name in tiers if tiers[name].get("island") is True), key=_step_name)
+    if pillar.get("orphan") is None or not islands:
+        return []
+    message = "cannot stand beside `island` ({}): its servers go on by themselves without it"
+    return [_problem(["orphan"], pillar["orphan"], message.format(_named(islands)))]
 
 
 def _limit(pillar, by_cron, platform):

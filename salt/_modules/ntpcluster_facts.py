@@ -5,6 +5,8 @@ Internal. What a plan is made of, beside the pillar: the two data files of the s
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import sys
+
 import salt.utils.data
 import salt.utils.files
 import salt.utils.yaml
@@ -15,9 +17,12 @@ __virtualname__ = "ntpcluster_facts"
 __load__ = ["facts", "foreign", "platform", "platforms"]
 
 
-def facts():
+def facts(pillar):
     """
     Internal. Return what a plan is made of, beside the pillar.
+
+    pillar
+        What stands under ``ntp``.
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (see ``platform``, by the daemon that the pillar names for this
     host; or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
@@ -25,7 +30,6 @@ def facts():
 
     Raises CommandExecutionError when the file server does not have the two files, or others of these names.
     """
-    pillar = __salt__["ntpcluster_applied.pillar"]()
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
     for tier, keys in (tiers if isinstance(tiers, dict) else {}).items():
@@ -124,9 +128,11 @@ def _read(url, is_ours):
             )
         try:
             with salt.utils.files.fopen(path, "rb") as handle:
-                content = salt.utils.data.decode(salt.utils.yaml.safe_load(handle), keep=True)
+                content = salt.utils.yaml.safe_load(handle)
         except salt.utils.yaml.YAMLError as exc:
             raise CommandExecutionError("{} is not valid YAML: {}".format(url, exc))
+        if sys.version_info[0] == 2:  # only there YAML returns strings that are not text
+            content = salt.utils.data.decode(content, keep=True)
         if not is_ours(content):
             raise CommandExecutionError(
                 "{} is not ntpcluster's file: another file of this name precedes it in file_roots and hides it, or it was "

@@ -29,10 +29,13 @@ TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 # Numbers of linux/netlink.h, linux/netfilter.h and linux/netfilter/nf_tables.h
 NETLINK_NETFILTER = 12
 GET_CHAINS = (10 << 8) | 4  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN
+GET_RULES = (10 << 8) | 7  # likewise, NFT_MSG_GETRULE
 GET_SETS = (10 << 8) | 10  # likewise, NFT_MSG_GETSET
 REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
-TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set as well); a base chain has a hook
+TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set and of a rule as well); a base chain has a hook
+EXPRESSIONS = 4  # an attribute of a rule
+PORT_123 = b"\x06\x00\x01\x00\x00\x7b"  # the attribute that a comparison with 123 has: length, NFTA_DATA_VALUE, port
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
 FAMILY_NAMES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
@@ -130,6 +133,19 @@ def chains():
         if number != FORWARD or family == "netdev":
             found.append((family, _name(attributes[TABLE]), _name(attributes[NAME])))
     return found
+
+
+def names_port(family, table):
+    """
+    Internal. Whether a rule of this table can be about port 123 by itself, as ours are. Each that compares two bytes with this
+    number counts, whatever they are; ranges and sets of ports do not.
+
+    The kernel is asked, and no program is run. Raises CommandExecutionError when it does not say.
+    """
+    return any(
+        (family, table) == (its, _name(attributes[TABLE])) and PORT_123 in attributes.get(EXPRESSIONS, b"")
+        for its, attributes in _dump(GET_RULES)
+    )
 
 
 # From nft's JSON to rules

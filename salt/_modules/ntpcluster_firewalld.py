@@ -3,7 +3,8 @@
 Internal. UDP 123 opened in firewalld, where that guards the host: rich rules in its zones, live and permanent alike.
 
 ``firewall-cmd`` answers for the live zones; the permanent ones are read from firewalld's own files, as each call of the
-command takes half a second. Both are changed by the command, without a reload, so no connection is lost.
+command takes half a second. Both are changed by the command, without a reload, so no connection is lost. Where nobody is
+to be served the kernel is asked first, and it mostly says that there is no rule of ours.
 
 **Ours.** A rich rule carries no comment. Ours are known by a destination, any address, that nobody else would write and
 that changes nothing. (Priorities would tell as well, but the firewalld of EL7 has none.) A rule that accepts stands behind
@@ -32,6 +33,7 @@ RUNNING = (
     "/run/systemd/units/invocation:firewalld.service",
     "/sys/fs/cgroup/systemd/system.slice/firewalld.service",
 )
+TABLE = ("inet", "firewalld")  # of nftables, where firewalld has that behind it
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
 KEPT_ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
@@ -72,6 +74,18 @@ def _live():
         elif colon and key in zone and key != "rules":
             zone[key] = value.split()
     return zones
+
+
+def _none_of_ours(kept):
+    """
+    Is there certainly no rule of ours in the permanent zones and in those in force? firewalld puts the rules of a zone into
+    the kernel as long as the zone has an interface or a source; what a zone without them keeps opens nothing.
+    """
+    if any(_ours(rule) for zone in kept.values() for rule in zone["rules"]):
+        return False
+    tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
+    # With iptables behind it, there is no such table.
+    return TABLE in tables and not __salt__["ntpcluster_firewall_nft.names_port"](*TABLE)
 
 
 def _kept():
@@ -253,7 +267,8 @@ def _survey(networks):
     Raises SaltInvocationError for what is not a network, CommandExecutionError when firewalld does not answer.
     """
     wanted = dict((family, __salt__["ntpcluster_firewall_rules.wanted"](networks, family)) for family in BOTH)
-    live, kept = _live(), _kept()
+    kept = _kept()
+    live = {} if not networks and _none_of_ours(kept) else _live()
     survey = {}
     for family, found in wanted.items():
         version = __salt__["ntpcluster_firewall_packet.everyone"](family).version
@@ -317,7 +332,7 @@ def runs():
     Internal. Does firewalld guard this host? Asks the kernel and systemd's files; no program is run.
     """
     tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
-    return ("inet", "firewalld") in tables or any(os.path.lexists(path) for path in RUNNING)
+    return TABLE in tables or any(os.path.lexists(path) for path in RUNNING)
 
 
 def firewall(networks, hooks):

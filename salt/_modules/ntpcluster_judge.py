@@ -24,6 +24,9 @@ NO_SOURCES = ("pool", "broadcast", "multicast", "manycast")
 #: A row's name when it is a clock of this very host and no server.
 REFCLOCK = re.compile(r"^(?:127\.127\.[0-9.]+|[A-Za-z][A-Za-z0-9_]*\([0-9]+\))$")
 
+#: What ntpd calls its driver for the clock of the host itself: by number, or (ntpsec) by name.
+LOCAL_CLOCK = ("127.127.1.", "LOCAL(")
+
 #: Events by which ntpd notes a kiss code. The last event is history: it stays when the source answers again.
 REFUSALS = ("access_denied", "rate_exceeded")
 
@@ -64,7 +67,7 @@ def judge(plan, process, look, problems=None):
     """
     found = list(problems or [])
     claims = look["system"]
-    rows, system = _rows(look)
+    rows, system = _rows(plan, look)
     # Who answers runs, even where this process may not see whose port 123 is.
     process = dict(process, running=True) if process["running"] is None and claims else process
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < plan["health"]["settle"]
@@ -79,13 +82,16 @@ def judge(plan, process, look, problems=None):
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
-        own, free = _own(plan, claims, rows, system)
+        listed = _listed(plan, rows, look["complete"])
+        leads = not listed and __salt__["ntpcluster_neighbours.leads"](plan, claims, rows, system)
+        own, free = _own(plan, claims, rows, system, leads)
         promise = _promise(plan, look, rows, system, free)
-        synchronized = not free and plan is not None and _follows(plan, claims, system) and _near(plan, claims, system)
-        found += _listed(plan, rows, look["complete"]) + free + _unknown(claims, system, look)
+        follows = not free and plan is not None and _follows(plan, claims, system) and _near(plan, claims, system)
+        synchronized = leads or follows
+        found += listed + free + _unknown(claims, system, look)
         found += [] if synchronized else _selection(claims, rows, system, waiting)
-        found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"])
-        found += _too_wide(plan, promise) if synchronized else []
+        found += _doubts(plan, claims, rows, own, system, settling, process["uptime_s"], leads)
+        found += _too_wide(plan, promise) if follows else []
     if not synchronized and not found:
         found.append(
             _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
@@ -96,6 +102,7 @@ def judge(plan, process, look, problems=None):
         synchronized=synchronized,
         health=_health(process, synchronized, waiting, found),
         tier=plan["tier"] if plan else None,
+        reference=plan["reference"] if plan else None,
         daemon=dict(process, version=claims.get("version")),
         source=_name(system) if system else None,
         expected_stratum=system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
@@ -117,8 +124,9 @@ def bound(plan, look):
 
     Returns what ``ntpcluster.bound`` returns.
     """
-    rows, system = _rows(look)
-    free = _own(plan, look["system"], rows, system)[1]
+    rows, system = _rows(plan, look)
+    leads = __salt__["ntpcluster_neighbours.leads"](plan, look["system"], rows, system)
+    free = _own(plan, look["system"], rows, system, leads)[1]
     return dict(_promise(plan, look, rows, system, free), source=_name(system) if system else None)
 
 
@@ -132,7 +140,7 @@ def foreign(reason):
     Returns what ``ntpcluster.status`` returns.
     """
     return dict(
-        dict.fromkeys(PASSED_ON + ("tier", "source", "expected_stratum", "offset_ms", "bound_ms")),
+        dict.fromkeys(PASSED_ON + ("tier", "reference", "source", "expected_stratum", "offset_ms", "bound_ms")),
         unbounded=NOT_ASKED,
         synchronized=False,
         health="unsynchronized",
@@ -150,18 +158,20 @@ def _too_far(offset_ms, row, allowed_ms):
     return __salt__["ntpcluster_problems.too_far"](offset_ms, _name(row), allowed_ms)
 
 
-def _rows(look):
+def _rows(plan, look):
     """The rows of a look that are sources, each marked whether it is of use, and the one that is followed, or None."""
-    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES]
+    # The clock by which a host leads its island is no source.
+    own = LOCAL_CLOCK if plan and plan["local"] is not None else ()
+    rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES and not _name(row).startswith(own)]
     for row in rows:
         row["usable"] = row["condition"] in SURVIVORS and bool(row["reach"] & LAST_FOUR)
     return rows, next((row for row in rows if row["condition"] in ("system_peer", "pps")), None)
 
 
-def _own(plan, claims, rows, system):
+def _own(plan, claims, rows, system, leads):
     """Why each source's time is that of its own clock, or None; and the problem of a host that follows such a one, in a list."""
-    own = __salt__["ntpcluster_problems.own_clocks"](rows, plan["orphan_stratum"] if plan else None)
-    return own, _free_running(claims, system, own[rows.index(system)] if system else None)
+    own = __salt__["ntpcluster_problems.own_clocks"](rows, plan)
+    return own, [] if leads else _free_running(claims, system, own[rows.index(system)] if system else None)
 
 
 def _promise(plan, look, rows, system, free):
@@ -189,10 +199,11 @@ def _too_wide(plan, promise):
     return [told] if told else []
 
 
-def _doubts(plan, claims, rows, own, system, settling, uptime):
-    """What is wrong with the sources, one by one and together, and with the discipline of the clock."""
+def _doubts(plan, claims, rows, own, system, settling, uptime, leads):
+    """What is wrong with the sources, one by one and together, and with the discipline. Who leads its island needs no source."""
     majority = any(row["condition"] in SURVIVORS for row in rows)
-    troubles = [_trouble(row, why, majority, settling) for row, why in zip(rows, own)]
+    neighbours = plan["neighbours"] if plan else []
+    troubles = [_trouble(row, why, majority, settling, neighbours) for row, why in zip(rows, own)]
     # Of the clock of the source that is followed `_free_running` says more.
     found = [one for row, one in zip(rows, troubles) if one and (row is not system or one["code"] != "orphan")]
     if not plan:
@@ -201,7 +212,7 @@ def _doubts(plan, claims, rows, own, system, settling, uptime):
     few = _too_few(rows, system, plan, uptime)
     found += _discipline(claims, rows, system, plan, settling) + few
     if not settling:
-        found += _sources(rows, sound, 0 if few else plan["health"]["survivors"], plan, uptime)
+        found += _sources(rows, sound, 0 if few or leads else plan["health"]["survivors"], plan, uptime)
     return found
 
 
@@ -239,10 +250,10 @@ def _listed(plan, rows, complete):
     return found
 
 
-def _trouble(row, own, majority, settling):
+def _trouble(row, own, majority, settling, neighbours):
     """
     Why one source is of no use, or None. `own`: why its time is that of its own clock, or None; `majority`: whether there
-    is one for it to be against.
+    is one for it to be against; `neighbours`: servers that may follow this host as well as be followed.
     """
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "flash": flash, "selection": row["selection"]}
@@ -257,7 +268,7 @@ def _trouble(row, own, majority, settling):
         return _problem("denied", "{0} refuses this host: {1}".format(name, refusal), **facts)
     if flash & FLASH_AUTHENTICATION:
         return _problem("authentication", "packets of {0} fail the check of their key".format(name), **facts)
-    if flash & FLASH_LOOP:
+    if flash & FLASH_LOOP and name not in neighbours:
         return _problem("loop", "{0} follows this host".format(name), **facts)
     if _timeless(row):
         said = "{0} answers but gives no time: stratum {1}, refid {2}".format(name, row["stratum"], row["refid"])
@@ -313,7 +324,7 @@ def _free_running(claims, system, own):
         if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
         said = "it goes on as an orphan, without any source (refid {0})".format(claims["refid"])
-    elif _name(system).startswith(("127.127.1.", "LOCAL(")):
+    elif _name(system).startswith(LOCAL_CLOCK):
         said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
     elif not own:
         return []

@@ -25,7 +25,7 @@ def problems_of(plan, servers):
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)
     known = [dict(server, refid_kind=_refid_kind(server)) for server in servers]
-    own = __salt__["ntpcluster_problems.own_clocks"](known, plan["orphan_stratum"])
+    own = __salt__["ntpcluster_problems.own_clocks"](known, plan)
     found = [_trouble(plan, server, why, agreed) for server, why in zip(servers, own)]
     if agreed:
         found.append(_too_far(__salt__["ntpcluster_answers.middle"](agreed), plan["sync"]["max_offset"] * 1000.0))
@@ -127,6 +127,7 @@ def host(plan, process, answers, problems):
         synchronized=right,
         health=("degraded" if found else "ok") if right else "unsynchronized",
         tier=plan["tier"],
+        reference=plan["reference"],
         daemon=dict(process, version=None),
         source=best["address"] if best else None,
         leap=best["leap"] if best else None,

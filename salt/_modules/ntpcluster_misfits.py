@@ -54,10 +54,14 @@ def doubts(pillar, defaults, platform, host):
         return [_no_such_daemon(name, tiers[name], wanted, platform, host)]
     tier = tiers[name]
     above = tier.get("follows")
-    origin = ["tiers", name, "follows" if above else "sources"]
+    origin = ["tiers", name, "follows" if above else "island" if tier.get("island") else "sources"]
     plan = __salt__["ntpcluster_build.build"](pillar, defaults, platform, host)
     found = []
-    if not plan["sources"]:
+    if tier.get("island") and not any(__salt__["ntpcluster_address.is_host"](text, host) for text in tier["addresses"]):
+        message = "lists no address of this host, {}, which belongs to this tier: each host of an island's tier is one of its "
+        message += "servers. Add its address, or make it follow the tier"
+        found.append(_problem(["tiers", name, "addresses"], None, message.format(host["id"])))
+    elif not plan["sources"] and plan["local"] is None:
         message = "leaves this host, {}, without any source other than itself".format(host["id"])
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)

@@ -10,14 +10,18 @@ firewall lets in. States and templates print what the plan says and decide nothi
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import copy
+import json
 
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_plan"
 
-#: Where a state run keeps the plan: in its ``__opts__``, where its pillar is as well.
+#: Where a plan is remembered: that of a state run with the run's number in its ``__opts__``, where its pillar is as well; any
+#: other in ``__context__``, which a refresh of the pillar, of the grains or of the modules begins anew.
 MADE = "ntpcluster.plan.made"
+
+#: And so long at most, for what a plan depends on beside them: the time zones of this host, the files of the tree.
+REMEMBERED_S = 60
 
 
 def plan(secrets=False, **called):
@@ -30,29 +34,57 @@ def plan(secrets=False, **called):
     """
     if secrets:
         __salt__["ntpcluster_program.refuse_people"](called)
-    made = __opts__.get(MADE)
-    if made is None:
-        last = None if secrets or _pillar() is not None else __salt__["ntpcluster_applied.plan"]()
+    text = _of_run()
+    if text is None:
+        pillar = __salt__["ntpcluster_applied.pillar"]()
+        last = None if secrets or pillar is not None else __salt__["ntpcluster_applied.plan"]()
         if last:
             return last
-        made = _made()
-    result = copy.deepcopy(made)
+        text = _remembered(pillar)
+    # Read anew for everybody, so that nobody spoils it for another.
+    result = json.loads(text)
     if not secrets:
         for key in result["keys"]:
             del key["secret"]
     return dict(result, kept=None)
 
 
-def _made():
+def _of_run():
     """
-    Return the plan made of the pillar. Two dozen times a state run asks, and its pillar is one and the same.
+    Return the plan of this state run, as JSON; None outside of one, and before it is made. Two dozen times a run asks, and its
+    pillar is one and the same.
+    """
+    run, text = __opts__.get(MADE, (0, None))
+    return text if run and run == __salt__["ntpcluster_applied.in_run"]() else None
+
+
+def _remembered(pillar):
+    """
+    Return the plan made of the pillar, as JSON. Who waits for a daemon looks each second, and a look begins with the plan.
+    """
+    now, run = __salt__["ntpcluster_program.monotonic"](), __salt__["ntpcluster_applied.in_run"]()
+    when, of, text = __context__.get(MADE, (0, None, None))
+    # As text: to == a number 1 is a true.
+    if run or of != repr(pillar) or now - when > REMEMBERED_S:
+        text = json.dumps(_made(pillar))
+        if run:
+            __opts__[MADE] = (run, text)
+        else:
+            __context__[MADE] = (now, repr(pillar), text)
+    return text
+
+
+def _made(pillar):
+    """
+    Return the plan made of the pillar.
     """
     stranger = __salt__["ntpcluster_facts.foreign"]()
     if stranger:
         raise SaltInvocationError(stranger)
+    known = __salt__["ntpcluster_facts.facts"](pillar)
     errors = [
         "  {}".format(problem["text"])
-        for problem in __salt__["ntpcluster_validate.validate"](states=False, anew=False)
+        for problem in __salt__["ntpcluster_validate.judge"](pillar, known)
         if problem["level"] == "error"
     ]
     if errors:
@@ -60,15 +92,4 @@ def _made():
             "The pillar `ntp` cannot be used. Correct it (pillar/ntp/init.sls) and refresh the pillar:\n"
             + "\n".join(errors)
         )
-    known = __salt__["ntpcluster_facts.facts"]()
-    made = __salt__["ntpcluster_build.build"](_pillar(), known["defaults"], known["platform"], known["host"])
-    if __salt__["ntpcluster_applied.in_run"]():
-        __opts__[MADE] = made
-    return made
-
-
-def _pillar():
-    """
-    Return what the pillar has under ``ntp``.
-    """
-    return __salt__["ntpcluster_applied.pillar"]()
+    return __salt__["ntpcluster_build.build"](pillar, known["defaults"], known["platform"], known["host"])

@@ -94,17 +94,19 @@ def in_order(found, platform):
     return ordered
 
 
-def own_clocks(sources, orphan):
+def own_clocks(sources, plan):
     """
     Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
 
     sources
         List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
-    orphan
-        The pillar's ``orphan``, or None. ntpd takes no source at this stratum or further down but an orphan (ntp_proto.c),
-        so what is there hangs below one.
+    plan
+        ``ntpcluster.plan``, or None. ntpd takes no source at the pillar's ``orphan`` or further down but an orphan
+        (ntp_proto.c), so what is there hangs below one. On an island the time of a crystal is the one that is wanted.
     """
-    found = []
+    if plan and plan["reference"] == "island":
+        return [None] * len(sources)
+    found, orphan = [], plan["orphan_stratum"] if plan else None
     for source in sources:
         stratum, why = source["stratum"], None
         if source["refid_kind"] in OWN_CLOCK:

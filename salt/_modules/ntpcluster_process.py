@@ -80,11 +80,10 @@ def enabled(service):
     the system's own programs, on EL6 three of them.
     """
     if os.path.isdir(BOOTED):
-        linked = any(os.path.isfile(link) for link in glob.glob(WANTED.format(service)))
-        # Those of BEFORE_UNIT come before the package's unit, and may mask it.
-        if linked and not any(os.path.lexists(path.format(service)) for path in BEFORE_UNIT):
-            return True
-        return __salt__["service.enabled"](service)
+        wanted = any(os.path.isfile(link) for link in glob.glob(WANTED.format(service)))
+        # These come before the package's unit, and may mask it.
+        plain = not any(os.path.lexists(path.format(service)) for path in BEFORE_UNIT)
+        return True if wanted and plain else __salt__["service.enabled"](service)
     levels = [glob.glob(LEVEL.format(level, service)) for level in WORKING]
     if all(any(os.access(link, os.X_OK) for link in links) for links in levels):
         return True

@@ -235,6 +235,8 @@ OPTIONS = {
 
 TIER_KEYS = {
     "match": MATCHER,
+    "island": FLAG,
+    "peers": FLAG,
     "daemon": _null_or(SETTINGS["daemon"]),
     "method": SETTINGS["method"],
     "follows": TIER,

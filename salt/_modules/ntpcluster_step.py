@@ -67,17 +67,24 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     if isinstance(passes, bool) or passes not in range(1, 11):
         raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
     result = dict(UNTOUCHED)
+    if plan["local"] is not None and not servers:
+        result["comment"] = "this host leads its island: by its clock the others are set, and by nobody's is it"
+        return result
+    # The servers of an island do not vote: the first one that is there leads.
+    in_turn = plan["reference"] == "island" and bool(plan["neighbours"]) and not servers
+    servers = servers or plan["step_by"]
     with _nothing() if test else _alone():
         seen = __salt__["ntpcluster_status.status"]()
         offset = seen["offset_ms"] or 0.0
         if seen["synchronized"] and not force and abs(offset) < threshold * 1000.0:
             _now_right()
-            result["comment"] = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped".format(
-                seen["source"], offset
-            )
+            said = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped"
+            if seen["source"] is None:
+                said = "this host leads its island for now: a healthy clock is never stepped"
+            result["comment"] = said.format(seen["source"], offset)
             return result
         try:
-            best = _await_time(servers, wait)
+            best = _await_time(servers, wait, in_turn)
         except CommandExecutionError as exc:
             if not test:
                 raise
@@ -96,7 +103,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if test:
             result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
             return result
-        result = _step(plan, best, threshold, passes, result, servers, limit)
+        result = _step(plan, best, threshold, passes, result, servers, limit, in_turn)
         _now_right()
         if hwclock and plan["hwclock"]["manage"]:
             result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
@@ -124,9 +131,10 @@ def lock():
     return LOCK
 
 
-def _await_time(servers, wait):
+def _await_time(servers, wait, in_turn=False):
     """
-    The server to set the clock by, as soon as there is one; the last refusal if there is none in time.
+    The server to set the clock by, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
+    vote, and the first one that tells the time is believed.
 
     It asks as often as it may: so that the step and the daemon's first packets, which follow the first good answer at once,
     are borne too by a server that limits its clients. One that refuses is given time to forget.
@@ -135,7 +143,8 @@ def _await_time(servers, wait):
     while True:
         found = __salt__["ntpcluster_query.query"](servers)["servers"]
         try:
-            return __salt__["ntpcluster_answers.trusted"](found)
+            telling = [server for server in found if server["offset_s"] is not None]
+            return telling[0] if in_turn and telling else __salt__["ntpcluster_answers.trusted"](found)
         except CommandExecutionError:
             left = until - __salt__["ntpcluster_program.monotonic"]()
             if left <= 0:
@@ -157,7 +166,7 @@ def _allow(best, limit, moved=0.0):
         )
 
 
-def _step(plan, best, threshold, passes, result, servers, limit):
+def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
     """Stop the daemon, and step until the offset is small; the daemon is up again in any case."""
     platform = plan["platform"]
     # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
@@ -184,7 +193,7 @@ def _step(plan, best, threshold, passes, result, servers, limit):
                     "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
                 )
             # It has said something else before: whom to believe is judged anew.
-            best = _await_time(servers, 0)
+            best = _await_time(servers, 0, in_turn)
             result["offset_after_s"] = best["offset_s"]
             if abs(best["offset_s"]) < threshold:
                 break

@@ -13,6 +13,9 @@ import re
 __virtualname__ = "ntpcluster_tiers"
 __load__ = ["relations"]
 
+# The last of so many servers that list each other goes on at stratum 12: two tiers below it still have a time.
+MOST_NEIGHBOURS = 5
+
 # Words of ntp.conf that end up among the servers when one of its lines is pasted whole.
 NOT_SERVERS = ("server", "peer", "pool", "prefer", "iburst", "burst", "restrict", "default", "mask", "key")
 
@@ -73,8 +76,17 @@ def _origin(found, name, tiers):
     """
     tier = tiers[name]
     above = tier.get("follows")
+    if tier.get("island") is True or tier.get("peers") is True:
+        _neighbours(found, name, tier)
+    if tier.get("island") is True:
+        for key in ("sources", "follows", "peers"):
+            if tier.get(key) not in (None, False):
+                message = "cannot stand beside `island`, whose servers follow each other alone: one or the other"
+                found.append(_problem([name, key], tier[key], message))
+        return
     if tier.get("sources") is None and above is None:
-        found.append(_problem([name], tier, "needs `sources` (a top tier) or `follows` (the name of the tier above)"))
+        message = "needs `sources` (a top tier), `follows` (the name of the tier above), or `island: true` (no sources)"
+        found.append(_problem([name], tier, message))
     elif tier.get("sources") is not None and above is not None:
         found.append(_problem([name, "follows"], above, "cannot be combined with `sources`: give one or the other"))
     if not _is_text(above):
@@ -94,6 +106,32 @@ def _origin(found, name, tiers):
     if above == name:
         message = "is a tier below this one, which makes a loop: {}".format(" > ".join(way + [name]))
         found.append(_problem([name, "follows"], tier["follows"], message))
+
+
+def _neighbours(found, name, tier):
+    """
+    Judge a tier whose servers list each other.
+    """
+    key = "island" if tier.get("island") is True else "peers"
+    addresses, networks = _items(tier, "addresses"), _items(tier, "serves")
+    if key == "peers" and tier.get("follows") is not None:
+        message = "is for a tier with `sources`; one that follows has the servers of the tier above"
+        found.append(_problem([name, key], True, message))
+    if not addresses:
+        message = "is needed beside `{}`: by these the servers of the tier find each other".format(key)
+        found.append(_problem([name, "addresses"], None, message))
+    if len(addresses) > MOST_NEIGHBOURS:
+        message = "must have {} at most beside `{}`: each has a stratum of its own".format(MOST_NEIGHBOURS, key)
+        found.append(_problem([name, "addresses"], None, message))
+    known = [__salt__["ntpcluster_address.network"](text)[0] for text in networks]
+    for number, text in enumerate(addresses):
+        address = __salt__["ntpcluster_address.number"](text)
+        # What is wrong with the networks themselves is said there.
+        if address and all(known) and not any(__salt__["ntpcluster_address.inside"](address, net) for net in known):
+            message = "must be in one of the tier's `serves` beside `{}`: its neighbours ask this tier as well".format(
+                key
+            )
+            found.append(_problem([name, "addresses", number], text, message))
 
 
 def _servers(found, name, key, tiers):

@@ -15,7 +15,7 @@ import salt.utils.data
 
 __virtualname__ = "ntpcluster_validate"
 # The loader offers this alone; ``problems`` stays a plain function for the tests.
-__load__ = ["validate"]
+__load__ = ["validate", "judge"]
 
 
 def validate(pillar=None, states=True, anew=True):
@@ -28,9 +28,23 @@ def validate(pillar=None, states=True, anew=True):
         False judges the pillar that the minion remembers; by default the master is asked for it.
     """
     own = pillar is None
-    # First of all: what follows goes by the same pillar.
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
-    known = __salt__["ntpcluster_facts.facts"]()
+    return judge(pillar, __salt__["ntpcluster_facts.facts"](pillar), own, states)
+
+
+def judge(pillar, known, own=True, states=False):
+    """
+    Internal. Return what is wrong with a pillar, as ``ntpcluster.validate`` does.
+
+    pillar
+        What stands under ``ntp``.
+    known
+        ``ntpcluster_facts.facts`` of it.
+    own
+        Whether it is this host's.
+    states
+        As for ``validate``.
+    """
     # A pillar that is given is for any host.
     platform = known["platform"] if own else None
     found = __salt__["ntpcluster_delivery.problems"](states) if own else []

@@ -215,7 +215,7 @@ def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
 
 
 @_or_one_sentence
-def metrics(path, tgt="*", tgt_type="compound", timeout=None):
+def metrics(path, tgt="*", tgt_type="compound", timeout=None, history=None):
     """
     Write the figures of the whole cluster into a file, at once or not at all.
 
@@ -224,6 +224,8 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
         with ``.prom``, or node_exporter passes it over.
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
+    history
+        A file whose name ends with ``.sqlite``, to which each run adds what ``ntpcluster.slo`` tells; made if it is not there.
 
     Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written and a
     target that matches no minion are one sentence and exit code 1.
@@ -234,7 +236,39 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None):
 
         salt-run ntpcluster.metrics path=/srv/ntp-figures/ntpcluster.prom
     """
-    return __salt__["ntpcluster_metrics.write"](path, tgt=tgt, tgt_type=tgt_type, timeout=timeout)
+    return __salt__["ntpcluster_metrics.write"](path, tgt=tgt, tgt_type=tgt_type, timeout=timeout, history=history)
+
+
+@_or_one_sentence
+def slo(path, days=30, prom=None):
+    """
+    For what share of the time each host was within its bound: its ``bound_ms`` was not above the pillar's ``sync:max_bound``,
+    or, where that is not set, ``sync:max_offset``. Time for which no bound is known, the host did not answer or nobody looked
+    for more than five minutes is ``unknown``, and counts as neither.
+
+    path
+        The file that ``ntpcluster.metrics`` keeps: its ``history``.
+    days
+        So many days back from now, up to 92.
+    prom
+        A file for node_exporter, as the ``path`` of ``ntpcluster.metrics``, to which the shares are written as well.
+
+    Returns text, a line for each host, the worst first; with ``--out=json``, ``--out=yaml`` and the like a dict: ``start``,
+    ``stop`` (seconds since 1970), ``hosts``: {id: {``tier``, ``within``, ``beyond``, ``unknown`` (shares, together 1),
+    ``seconds`` (of which they are shares), ``worst_ms`` (the largest bound)}}. A file that cannot be read or written is one
+    sentence and exit code 1.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.slo path=/srv/ntp-figures/history.sqlite
+        salt-run ntpcluster.slo path=/srv/ntp-figures/history.sqlite days=7 prom=/srv/ntp-figures/slo.prom
+    """
+    found = __salt__["ntpcluster_slo.tell"](path, days, prom)
+    if __opts__.get("output") not in (None, "", "txt", "text"):
+        return found
+    return {"data": __salt__["ntpcluster_slo.table"](found), "outputter": "txt"}
 
 
 def rollout(target="*", resume=False, timeout=None, saltenv=None):

@@ -11,8 +11,8 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 
 import collections
 
-# The loader offers this alone; ``parts`` and the tables stay plain for the tests.
-__load__ = ["write"]
+# The loader offers these alone; ``parts`` and the tables stay plain for the tests.
+__load__ = ["write", "of_hosts"]
 
 #: (metric, what it is, host's key in the view, factor to base units). A host without the figure has no sample.
 FIGURES = (
@@ -42,21 +42,37 @@ FIGURES = (
 )
 
 
-def write(path, tgt, tgt_type, timeout):
+def write(path, tgt, tgt_type, timeout, history=None):
     """
     Internal. Write the figures of the whole cluster into a file, at once or not at all.
 
-    path, tgt, tgt_type, timeout
+    path, tgt, tgt_type, timeout, history
         As for ``ntpcluster.metrics``.
 
     Returns what ``ntpcluster.metrics`` returns.
 
     Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
-    ``ntpcluster_publish.publish``.
+    ``ntpcluster_publish.publish`` and ``ntpcluster_history.keep``.
     """
     __salt__["ntpcluster_publish.check"](path, ".prom")
     view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
-    return dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
+    done = dict(__salt__["ntpcluster_publish.publish"](path, parts(view)), hosts=len(view["hosts"]))
+    if history is not None:
+        __salt__["ntpcluster_history.keep"](history, view)
+    return done
+
+
+def of_hosts(name, meaning, figures):
+    """
+    Internal. One metric of hosts in Prometheus' text format, as bytes.
+
+    name, meaning
+        Its name and what it is.
+    figures
+        {host: (its tier or None, the figure)}
+    """
+    samples = ((_labels(host=host, tier=tier or ""), figure) for host, (tier, figure) in figures.items())
+    return _written(name, meaning, samples)
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -70,8 +86,12 @@ Family = collections.namedtuple("Family", ("name", "meaning", "samples"))
 def parts(view):
     """The view in Prometheus' text format, as bytes, metric by metric."""
     for name, meaning, samples in families(view):
-        lines = [f"{name}{labels} {float(figure)!r}\n" for labels, figure in samples]
-        yield "".join([f"# HELP {name} {meaning}\n# TYPE {name} gauge\n", *lines]).encode()
+        yield _written(name, meaning, samples)
+
+
+def _written(name, meaning, samples):
+    lines = [f"{name}{labels} {float(figure)!r}\n" for labels, figure in samples]
+    return "".join([f"# HELP {name} {meaning}\n# TYPE {name} gauge\n", *lines]).encode()
 
 
 def families(view):

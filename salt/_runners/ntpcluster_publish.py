@@ -11,6 +11,9 @@ from salt.utils.user import get_user
 # The loader offers these alone.
 __load__ = ["check", "publish"]
 
+#: How the names of all files end that are written here.
+ENDINGS = (".html", ".prom")
+
 
 def check(path, ending):
     """
@@ -19,10 +22,11 @@ def check(path, ending):
     path
         What somebody gave as the path.
     ending
-        The end of the file's name, with its dot.
+        The end of the file's name, with its dot, or a tuple of such.
     """
     if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(ending) or "\0" in path:
-        raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with {ending}")
+        ends = ending if isinstance(ending, str) else " or ".join(ending)
+        raise SaltInvocationError(f"path: {path!r} is not the full path of a file whose name ends with {ends}")
 
 
 def publish(path, data):
@@ -30,15 +34,18 @@ def publish(path, data):
     Internal. Give a file this content in one step: a reader sees the old one or the new one.
 
     path
-        Full path of the file; its folder must be there. Everyone may read it, whatever the umask: web servers and
-        node_exporter are not root.
+        Full path of the file, with one of the endings above: who may call this by way of a site's own rules for `ntpcluster.*`
+        writes no file that the master would read. Its folder must be there. Everyone may read it, whatever the umask: web
+        servers and node_exporter are not root.
     data
         Its content: parts in bytes, in their order.
 
     Returns a dict: ``path``, ``bytes`` (how many).
 
-    Raises CommandExecutionError if it cannot be written; the old file is whole then, and nothing lies beside it.
+    Raises SaltInvocationError for any other path, and CommandExecutionError if it cannot be written; the old file is whole
+    then, and nothing lies beside it.
     """
+    check(path, ENDINGS)
     try:
         handle, fresh = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".ntpcluster-")
         try:

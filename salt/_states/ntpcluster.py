@@ -124,10 +124,12 @@ def synchronized(name, timeout=None):
         return _result(name, False, comment="{0}".format(exc))
     seen = done["status"]
     if done["synchronized"]:
-        comment = "this host follows {0} at stratum {1}, offset {2} ms".format(
-            seen["source"], seen["stratum"], seen["offset_ms"]
-        )
-        return _result(name, comment=comment)
+        comment = "this host follows {0} at stratum {1}, offset {2} ms"
+        if seen["source"] is None:
+            comment = "this host leads its island at stratum {1}"
+        if seen["reference"] == "island":
+            comment += "; nothing ties the island to UTC"
+        return _result(name, comment=comment.format(seen["source"], seen["stratum"], seen["offset_ms"]))
     if __opts__["test"]:
         return _result(name, comment="this host does not follow its tier yet")
     lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]

@@ -158,6 +158,7 @@ def absent(name):
     """
     # Of the plan only the platform is needed: with a broken pillar, too, one can leave.
     try:
-        return _settle(name, __salt__["ntpcluster_facts.facts"]()["platform"] or {}, [])
+        pillar = __salt__["ntpcluster_applied.pillar"]()
+        return _settle(name, __salt__["ntpcluster_facts.facts"](pillar)["platform"] or {}, [])
     except (CommandExecutionError, SaltInvocationError) as err:
         return {"name": name, "changes": {}, "result": False, "comment": err.strerror}

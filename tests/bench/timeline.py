@@ -11,6 +11,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Iterable
 
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
@@ -85,17 +86,18 @@ def one(roles: tuple[Role, ...], number: int = 0) -> float:
         return took
 
 
-def main() -> None:
-    ready(kinds={role.image for role in HOSTS})
-    casts = {
+def main(casts: Iterable[str] = ("demo",)) -> None:
+    clients = (Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))
+    known = {
         "four": CAST,
         "demo": HOSTS,
-        "el9": tuple(Role(r.name, r.address, "el9") for r in CAST),
-        "sixteen": (*CAST[:2], *(Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))),
+        "el9": tuple(Role(role.name, role.address, "el9") for role in CAST),
+        "sixteen": (*CAST[:2], *clients),
     }
-    for number, cast in enumerate(sys.argv[1:] or ["demo"]):
-        one(casts[cast], number)
+    for number, cast in enumerate(casts):
+        ready(kinds={role.image for role in known[cast]})
+        one(known[cast], number)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["demo"])

@@ -160,7 +160,8 @@ def made(backend, folder, monkeypatch):
         salt = {
             **FUNCTIONS,
             "cmd.run_all": host.run_all,
-            "ntpcluster_facts.facts": lambda: {"platform": host.platform},
+            "ntpcluster_applied.pillar": lambda: None,
+            "ntpcluster_facts.facts": lambda pillar: {"platform": host.platform},
             "ntpcluster_plan.plan": lambda: {
                 "platform": host.platform,
                 "firewall": {"manage": True, "networks": LAN},

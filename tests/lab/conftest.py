@@ -30,16 +30,9 @@ def pytest_runtest_call(item):
 
 def pytest_terminal_summary(terminalreporter):
     """What was seen of bounds in all drills together."""
-    reports = [
-        report for each in terminalreporter.stats.values() for report in each if hasattr(report, "user_properties")
-    ]
-    figures = [
-        value
-        for report in reports
-        if report.when == "call"
-        for name, value in report.user_properties
-        if name == "bounds"
-    ]
+    reports = [report for each in terminalreporter.stats.values() for report in each]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    figures = [figures for report in calls for name, figures in report.user_properties if name == "bounds"]
     if figures:
         terminalreporter.write_line(f"bounds in {len(figures)} drills: {bounds.in_words(bounds.together(figures))}")
 

@@ -92,11 +92,11 @@ def found(cluster, code, timeout=180):
 
 
 class Listener:
-    """What the master's event bus says of the beacons."""
+    """What the master's event bus says of the beacons, or of other things."""
 
-    def __init__(self, master):
+    def __init__(self, master, tags="salt/beacon/*"):
         self.events = []
-        argv = master._argv("salt-run", "-l", "error", "state.event", "salt/beacon/*", "count=-1")
+        argv = master._argv("salt-run", "-l", "error", "state.event", tags, "count=-1")
         self.process = subprocess.Popen(
             argv,
             cwd=master.folder,

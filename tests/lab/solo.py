@@ -57,6 +57,13 @@ def call(host: NamespaceHost, function: str, *arguments: str, timeout: float = 1
         raise AssertionError(f"{function}: exit {done.rc}\n{done.out}\n{done.err}") from None
 
 
+def programs(host: NamespaceHost, function: str, *arguments: str) -> list[str]:
+    """The names of the programs that a call starts, in their order, as Salt logs them; of what has a time limit, `timeout`."""
+    done = host.run(["salt-call", "--local", "--out=quiet", "-l", "trace", function, *arguments]).check()
+    lines = [line.partition("Executing command ")[2] for line in done.err.splitlines() if "Executing command " in line]
+    return [line.split()[0].strip("'").rpartition("/")[2] for line in lines]
+
+
 def refused(host: NamespaceHost, function: str, *arguments: str, timeout: float = 180) -> str:
     """The message of a call that must fail."""
     done = host.run(["salt-call", "--local", "--out=json", "-l", "error", function, *arguments], timeout=timeout)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, ready
-from tests.lab.solo import PILLAR, apply, call
+from tests.lab.solo import PILLAR, apply, call, programs
 
 #: A host's kind and daemon; None: the platform's own.
 HOSTS = {
@@ -90,3 +90,5 @@ def test_one_apply_of_each_puts_wrong_clocks_right_and_a_second_one_changes_noth
         assert seen["health"] == "ok", seen["problems"]
         again = apply(host)
         assert (failed(again), changed(again)) == ([], [])
+        if (kind, name) == ("el9", client):
+            assert programs(host, "state.apply", "ntp") == ["rpm", "timeout"], "what is installed, and chronyc"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.guarded import INSIDE, answers, guarded, reboot, state
 from tests.lab.images import CACHE
+from tests.lab.solo import programs
 
 BOOTS = "/etc/nftables.conf"
 RULESET = """#!/usr/sbin/nft -f
@@ -135,7 +136,6 @@ def test_a_rule_of_ufw_that_keeps_them_out_is_red_and_stays(ufw):
 
 def test_a_run_without_a_change_starts_two_programs(ufw):
     state(ufw)
-    done = ufw.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
-    started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
-    assert [words.split()[0].rpartition("/")[2] for words in started] == ["iptables-save", "ip6tables-save"], started
+    started = programs(ufw, "state.single", "ntpcluster_firewall.opened", "name=x")
+    assert started == ["iptables-save", "ip6tables-save"]
     state(ufw, "absent")

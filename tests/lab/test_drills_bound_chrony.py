@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab import drilling, solo
 from tests.lab.bounds import Bounds
-from tests.lab.cluster import Cluster, Role, failed, ready, wait_until
+from tests.lab.cluster import Cluster, Role, failed, ready
 from tests.lab.drilling import service, sources, timed
 from tests.lab.solo import PILLAR, call
 
@@ -44,6 +44,14 @@ def bounded(lab) -> None:
         timed(lambda host=host: call(host, "ntpcluster.bound")["bound_ms"] is not None, 60, 1)
 
 
+def restarted(lab, error: float) -> None:
+    """Every daemon starts anew, with the clock so far off."""
+    for host in lab.hosts.values():
+        service(host, "stop").check()
+        host.set_clock(error)
+        service(host, "start").check()
+
+
 def tight(bounds: Bounds, least: float) -> None:
     """Each host came so near to its bound: without its largest parts the sum would be too small."""
     ratios = {name: round(max(seen.ratios()), 3) for name, seen in bounds.seen.items()}
@@ -59,14 +67,15 @@ def test_servers_that_are_wrong_by_what_they_grant_themselves_and_a_way_that_tak
         time.sleep(40)
     for host in lab.hosts.values():
         assert host.clock_error() > 0.012
-    tight(bounds, 0.7)
+    tight(bounds, 0.25)
 
 
 def test_status_and_bound_say_the_same_and_where_there_is_a_limit_an_unknown_bound_is_no_good_one(lab):
     for host in lab.hosts.values():
         status, alone = call(host, "ntpcluster.status"), call(host, "ntpcluster.bound")
         assert (status["unbounded"], alone["unbounded"], alone["source"]) == (None, None, status["source"])
-        assert abs(status["bound_ms"] - alone["bound_ms"]) < 3
+        # It shrinks with every sample of a young daemon.
+        assert 0.5 < status["bound_ms"] / alone["bound_ms"] < 2
         assert abs(sum(alone["parts_ms"].values()) - alone["bound_ms"]) < 0.001
         solo.set_pillar(host, {**PILLAR, "tiers": TIERS, "sync": {"timeout": 40, "max_bound": 0.010}})
         limited = call(host, "ntpcluster.status")
@@ -76,19 +85,18 @@ def test_status_and_bound_say_the_same_and_where_there_is_a_limit_an_unknown_bou
 
 def test_a_clock_that_is_slewed(lab):
     """100 ms fast when the daemon starts: less than what is stepped, so it is slewed."""
-    for host in lab.hosts.values():
-        service(host, "stop").check()
-        host.set_clock(host.clock_error() + 0.1)
-        service(host, "start").check()
+    restarted(lab, 0.114)
     with Bounds(*lab.hosts.values()) as bounds:
         bounded(lab)
-        time.sleep(30)
-    tight(bounds, 0.3)
+        time.sleep(20)
+    tight(bounds, 0.25)
 
 
 def test_a_clock_whose_servers_fall_silent_drifts_within_its_bound_until_there_is_none(lab):
+    restarted(lab, 0.014)
+    bounded(lab)
+    time.sleep(40)
     for host in lab.hosts.values():
-        wait_until(lambda host=host: abs(call(host, "ntpcluster.status")["offset_ms"] or 100) < 20, 300, 3)
         host.time.oscillator(PPM + 14)
     before = {name: host.clock_error() for name, host in lab.hosts.items()}
     lab.internet.behave(**WRONG, silent=True)

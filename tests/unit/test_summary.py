@@ -6,11 +6,21 @@ from _modules.ntpcluster_problems import REMEDIES, in_order, problem
 from _modules.ntpcluster_summary import summary
 
 WELL = {"health": "ok", "source": "10.0.0.189", "stratum": 3, "offset_ms": -0.0414, "bound_ms": 1.18237, "problems": []}
-DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None, "bound_ms": None}
+WELL["reference"] = "utc"
+DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None, "bound_ms": None, "reference": None}
 
 
 def test_a_host_that_is_well_says_whom_it_follows_and_how_closely():
     assert summary(WELL) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms, off by 1.182 ms at most"
+
+
+def test_an_island_says_that_nothing_ties_it_to_utc_and_who_leads_it():
+    well = dict(WELL, reference="island", synchronized=True, bound_ms=None)
+    said = "an island: nothing ties it to UTC"
+    assert summary(well) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms, " + said
+    leader = dict(well, source=None, offset_ms=None, stratum=4)
+    assert summary(leader) == "ok, leads its island, stratum 4, " + said
+    assert summary(dict(leader, health="settling", synchronized=False)).startswith("settling, follows nobody, ")
 
 
 def test_what_is_unknown_is_left_out():

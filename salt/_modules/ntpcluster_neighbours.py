@@ -1,0 +1,118 @@
+# -*- coding: utf-8 -*-
+"""
+Internal. Servers of one tier that list each other: an island, which has nobody else, and a tier with ``peers``. Pure functions.
+
+A server takes what stands above its own stratum as an orphan and nothing below it (ntp_proto.c; chrony's ``orphan``). So each has
+a stratum of its own, two below that of the server before it in ``addresses``: of two that meet again the later one gives way.
+One between two of them is that of a server that follows another.
+
+The first server of an island has no such stratum but its own clock as a source, which a daemon goes by only when no other
+source tells the time. So when it comes back it follows the one that went on without it, whatever its own clock says.
+"""
+
+from __future__ import absolute_import, print_function, unicode_literals
+
+__virtualname__ = "ntpcluster_neighbours"
+
+#: The first server of an island tells the time at this stratum.
+ISLAND_STRATUM = 4
+
+#: From one server's stratum as an orphan to that of the next.
+RANK_STRATA = 2
+
+#: Of the last four polls one at least must have been answered.
+LAST_FOUR = 0x0F
+
+#: Failed tests of a packet (ntp.h): the other one has no time (TEST6), or has it from this host (TEST12).
+NO_TIME = 0x0820
+
+#: 16 means "not synchronised".
+LAST_STRATUM = 15
+
+
+def neighbours(tier, host):
+    """
+    Internal. The other servers of a tier whose servers list each other, in their order; of any other tier none.
+
+    tier
+        What the pillar says of the host's tier, without errors.
+    host
+        As ``ntpcluster_facts.facts`` returns it.
+
+    Returns a list of names and addresses.
+    """
+    if not tier.get("island") and not tier.get("peers"):
+        return []
+    found = [__salt__["ntpcluster_address.canonical"](address) for address in tier["addresses"]]
+    return [address for address in found if not __salt__["ntpcluster_address.is_host"](address, host)]
+
+
+def together(tier, tiers, sources, host, orphan):
+    """
+    Internal. What a host is to the other servers of its tier, for its plan.
+
+    tier, host
+        As for ``neighbours``.
+    tiers
+        All tiers of the pillar.
+    sources
+        The plan's.
+    orphan
+        The pillar's, or None.
+
+    Returns a dict: ``neighbours``, ``reference``, ``local``, ``orphan`` and ``step_by`` of ``ntpcluster.plan``.
+    """
+    others, rank, island = neighbours(tier, host), _rank(tier, host), bool(tier.get("island"))
+    # A neighbour has its time from the same sources: it vouches for none of them.
+    step_by = [source["address"] for source in sources if source["address"] not in others]
+    stratum = ISLAND_STRATUM if island else orphan
+    if stratum and (island or tier.get("peers")):
+        stratum = min(LAST_STRATUM, stratum + RANK_STRATA * rank)
+    leads = island and rank == 0
+    return {
+        "neighbours": others,
+        "step_by": others[:rank] if island else step_by,
+        "reference": _reference(tier, tiers),
+        "local": stratum if leads else None,
+        # A host that nobody may ask has no business in being an orphan parent.
+        "orphan": stratum if tier.get("serves") and not leads else None,
+    }
+
+
+def leads(plan, claims, rows, system):
+    """
+    Internal. Whether a host is a server of an island and goes on by its own clock, as it should: no other server tells it the
+    time, or only one that follows this host.
+
+    plan
+        ``ntpcluster.plan``, or None.
+    claims, rows, system
+        What the daemon says of itself and of its sources, and the row that it follows or None, as ``ntpcluster_judge.judge`` has
+        them. What the daemon does not say is no yes.
+
+    Returns True or False.
+    """
+    if not plan or plan["reference"] != "island" or plan["level"] or system is not None:
+        return False
+    telling = [
+        row for row in rows if row["reach"] & LAST_FOUR and not (row["flash"] or 0) & NO_TIME and row["stratum"] != 16
+    ]
+    return not telling and claims.get("leap") in ("none", "add", "del") and (claims.get("stratum") or 16) < 16
+
+
+def _rank(tier, host):
+    """
+    Return the place of a host in its tier's ``addresses``; one that is not there comes after all others.
+    """
+    addresses = tier.get("addresses") or []
+    places = [place for place, text in enumerate(addresses) if __salt__["ntpcluster_address.is_host"](text, host)]
+    return places[0] if places else len(addresses)
+
+
+def _reference(tier, tiers):
+    """
+    Return what the time of a tier is tied to in the end: ``island``, the clock of the island's own servers; or ``utc``.
+    """
+    while tier.get("follows"):
+        tier = tiers[tier["follows"]]
+    return "island" if tier.get("island") else "utc"

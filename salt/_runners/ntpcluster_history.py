@@ -1,0 +1,161 @@
+"""
+Internal. For how long each host was within its bound: a small account of many views, in one SQLite file.
+
+Each view adds the seconds since the view before it to one of three sums of each host and hour: within, beyond, unknown. So
+30 days of 5,000 hosts are 3.6 million rows and not 216 million, and a view writes a few hundred kilobytes.
+"""
+
+import contextlib
+import sqlite3
+import time
+
+from salt.exceptions import CommandExecutionError
+
+# The loader offers these alone; ``state`` and ``GAP_S`` stay plain for the tests.
+__load__ = ["keep", "shares"]
+
+ENDING = ".sqlite"
+HOUR_S = 3600
+#: Views that are farther apart than this tell nothing of the time between them.
+GAP_S = 300
+#: What is older is taken out: a quarter of a year can be told.
+DAYS = 92
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS hosts (number INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, tier TEXT, first REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (
+    hour INTEGER NOT NULL, host INTEGER NOT NULL, within REAL NOT NULL, beyond REAL NOT NULL, unknown REAL NOT NULL,
+    worst_ms REAL, PRIMARY KEY (hour, host)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gaps (start REAL NOT NULL, stop REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS last (only INTEGER PRIMARY KEY CHECK (only = 0), look REAL NOT NULL);
+"""
+#: SQLite's max() of two is unknown where one of them is.
+ADD = """
+INSERT INTO sums SELECT ?, number, ?, ?, ?, ? FROM hosts WHERE name = ? AND first < ?
+ON CONFLICT (hour, host) DO UPDATE SET within = within + excluded.within, beyond = beyond + excluded.beyond,
+    unknown = unknown + excluded.unknown, worst_ms = coalesce(max(worst_ms, excluded.worst_ms), worst_ms, excluded.worst_ms)
+"""
+SUMS = """
+SELECT name, tier, first, hour, within, beyond, unknown, worst_ms FROM hosts JOIN (
+    SELECT host, max(hour) AS hour, sum(within) AS within, sum(beyond) AS beyond, sum(unknown) AS unknown,
+        max(worst_ms) AS worst_ms FROM sums WHERE hour >= ? GROUP BY host) ON host = number
+"""
+
+
+def keep(path, view):
+    """
+    Internal. Add a view to the account.
+
+    path
+        Full path of the file; it is made if it is not there. Its name must end with ``.sqlite``.
+    view
+        As ``ntpcluster.view``.
+
+    Raises SaltInvocationError for another path, CommandExecutionError if the file cannot be written.
+    """
+    __salt__["ntpcluster_publish.check"](path, ENDING)
+    now, hosts = view["time"], view["hosts"]
+    with _opened(path) as file:
+        [last] = file.execute("SELECT max(look) FROM last").fetchone()
+        file.execute("REPLACE INTO last VALUES (0, ?)", [now])
+        file.executemany(
+            "INSERT INTO hosts (name, tier, first) VALUES (?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET tier = excluded.tier WHERE excluded.tier IS NOT NULL AND tier IS NOT excluded.tier",
+            [(name, host["tier"], now) for name, host in hosts.items()],
+        )
+        # After a step of the master's clock back, the time until then has been told of already.
+        passed = 0.0 if last is None or now <= last else now - last
+        if passed > GAP_S:
+            file.execute("INSERT INTO gaps VALUES (?, ?)", [last, now])
+        elif passed:
+            hour = int(now // HOUR_S) * HOUR_S
+            rows = ((state(host), host["bound_ms"], name) for name, host in hosts.items())
+            file.executemany(
+                ADD,
+                [
+                    (hour, *(passed * (word == each) for each in ("within", "beyond", "unknown")), bound, name, now)
+                    for word, bound, name in rows
+                ],
+            )
+        oldest = now - DAYS * 24 * HOUR_S
+        file.execute("DELETE FROM sums WHERE hour < ?", [oldest])
+        file.execute("DELETE FROM gaps WHERE stop < ?", [oldest])
+
+
+def shares(path, days):
+    """
+    Internal. The shares of the time for which each host was within its bound, beyond it, and for which that is not known.
+
+    path
+        As for ``keep``.
+    days
+        So many days back from now; hours are counted whole.
+
+    Returns a dict: ``start``, ``stop`` (seconds since 1970), ``hosts``: {id: {``tier``, ``within``, ``beyond``, ``unknown``
+    (shares: together 1), ``seconds`` (how long the host has been looked at or should have been), ``worst_ms``}}
+
+    Raises SaltInvocationError for another path, CommandExecutionError if the file is not there, is none of these, or tells
+    nothing of that time.
+    """
+    __salt__["ntpcluster_publish.check"](path, ENDING)
+    stop = time.time()
+    start = (stop - days * 24 * HOUR_S) // HOUR_S * HOUR_S
+    with _opened(path, new=False) as file:
+        gaps = file.execute("SELECT start, stop FROM gaps WHERE stop > ?", [start]).fetchall()
+        [last] = file.execute("SELECT max(look) FROM last").fetchone()
+        if last is not None and stop - last > GAP_S:
+            gaps.append((last, stop))
+        hosts = {row[0]: _shares(row, gaps, start) for row in file.execute(SUMS, [start])}
+    if not hosts:
+        raise CommandExecutionError(
+            f"{path} has no two views of the last {days:g} days that are at most {GAP_S} s apart"
+        )
+    return {"start": start, "stop": stop, "hosts": {name: hosts[name] for name in sorted(hosts)}}
+
+
+@contextlib.contextmanager
+def _opened(path, new=True):
+    """The file, with a transaction that is kept if nothing goes wrong in it."""
+    try:
+        mode = "rwc" if new else "ro"
+        uri = "file:{}?mode={}".format(path.replace("%", "%25").replace("?", "%3f").replace("#", "%23"), mode)
+        with contextlib.closing(sqlite3.connect(uri, timeout=30, uri=True, isolation_level=None)) as file:
+            if new:
+                file.executescript(TABLES)
+            file.execute("BEGIN IMMEDIATE" if new else "BEGIN")
+            yield file
+            file.execute("COMMIT")
+    except sqlite3.Error as exc:
+        raise CommandExecutionError(f"{path} cannot be {'written' if new else 'read'}: {exc}") from exc
+
+
+# ---------------------------------------------------------------------------------------------------------
+# From here on every function depends on its arguments alone.
+
+
+def state(host):
+    """
+    Whether a host's clock is within what its pillar allows: its bound against ``sync:max_bound``, or, where that is not set,
+    against ``sync:max_offset``. A host without a bound may be anywhere.
+    """
+    allowed = host["max_offset_ms"] if host["max_bound_ms"] is None else host["max_bound_ms"]
+    if host["bound_ms"] is None or allowed is None:
+        return "unknown"
+    return "within" if host["bound_ms"] <= allowed else "beyond"
+
+
+def _shares(row, gaps, start):
+    """One host's shares; in the time between two views that are far apart it may have been anywhere."""
+    _, tier, first, hour, within, beyond, unknown, worst = row
+    begin = max(start, first)
+    missed = [stop - max(begin, since) for since, stop in gaps if since < hour + HOUR_S and stop > begin]
+    unknown += sum(missed)
+    whole = within + beyond + unknown
+    return {
+        "tier": tier,
+        "within": within / whole,
+        "beyond": beyond / whole,
+        "unknown": unknown / whole,
+        "seconds": whole,
+        "worst_ms": worst,
+    }

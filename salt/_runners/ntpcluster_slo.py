@@ -1,0 +1,73 @@
+"""
+Internal. For how long each host was within its bound, as a table and for Prometheus.
+"""
+
+import time
+
+from salt.exceptions import SaltInvocationError
+
+# The loader offers these alone.
+__load__ = ["tell", "table"]
+
+#: (metric, what it is, the share)
+FIGURES = tuple(
+    (f"ntpcluster_slo_{word}_ratio", f"Share of the time for which {meaning}", word)
+    for word, meaning in (
+        ("within", "the host's bound was within what the pillar allows"),
+        ("beyond", "the host's bound was beyond what the pillar allows"),
+        ("unknown", "that is not known: no bound, no answer, or nobody looked"),
+    )
+)
+
+
+def tell(path, days, prom):
+    """
+    Internal. For how long each host was within its bound.
+
+    path, days, prom
+        As for ``ntpcluster.slo``.
+
+    Returns what ``ntpcluster_history.shares`` returns.
+
+    Raises SaltInvocationError for a number of days that is none, and as ``ntpcluster_history.shares`` and
+    ``ntpcluster_publish.publish``.
+    """
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 < days <= 92:
+        raise SaltInvocationError(f"days: {days!r} is not a number above 0 and up to 92")
+    if prom is not None:
+        __salt__["ntpcluster_publish.check"](prom, ".prom")
+    found = __salt__["ntpcluster_history.shares"](path, days)
+    if prom is not None:
+        text = __salt__["ntpcluster_metrics.of_hosts"]
+        parts = (
+            text(name, meaning, {host: (said["tier"], said[word]) for host, said in found["hosts"].items()})
+            for name, meaning, word in FIGURES
+        )
+        __salt__["ntpcluster_publish.publish"](prom, parts)
+    return found
+
+
+def table(found):
+    """
+    Internal. The shares as text, the worst host first.
+
+    found
+        What ``tell`` returned.
+    """
+    stamps = [time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(found[key])) for key in ("start", "stop")]
+    lines = ["{} to {}, {} hosts".format(*stamps, len(found["hosts"])), ""]
+    width = max(4, *map(len, found["hosts"]))
+    heads = "  ".join(f"{word:>10}" for word in ("within", "beyond", "unknown"))
+    lines.append(f"{'host':<{width}}  {heads}  {'worst bound ms':>14}  {'days':>6}")
+    order = sorted(found["hosts"].items(), key=lambda item: (item[1]["within"], item[0]))
+    for name, said in order:
+        shares = "  ".join(f"{_percent(said[word]):>10}" for word in ("within", "beyond", "unknown"))
+        worst = "-" if said["worst_ms"] is None else "{:.3f}".format(said["worst_ms"])
+        lines.append(f"{name:<{width}}  {shares}  {worst:>14}  {said['seconds'] / 86400:>6.2f}")
+    return "\n".join(lines)
+
+
+def _percent(share):
+    """A share that is not all is never rounded up to all, nor one that is something down to nothing."""
+    figure = min(share * 100, 99.9999) if share < 1 else 100.0
+    return f"{max(figure, 0.0001) if share > 0 else 0.0:.4f} %"

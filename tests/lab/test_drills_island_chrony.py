@@ -1,0 +1,24 @@
+"""The tests of `test_drills_island.py` with other leaders: ntpsec, and chronyd above and below ntpd."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.test_drills_island import (  # noqa: F401
+    cluster,
+    first,
+    test_a_second_apply_changes_nothing,
+    test_every_host_is_green_and_says_that_nothing_ties_it_to_utc,
+    test_one_apply_makes_one_time_that_of_the_first_server,
+)
+
+CASTS = {
+    "ntpsec leads": ("modern", "el6", "modern", "el6"),
+    "chrony leads": ("el9", "el6", "el9", "modern"),
+    "chrony follows": ("el6", "el9", "el6", "el9"),
+}
+
+
+@pytest.fixture(scope="module", params=CASTS)
+def kinds(request):
+    return CASTS[request.param]

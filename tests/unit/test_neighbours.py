@@ -1,0 +1,281 @@
+"""Servers that list each other: an island, and a tier with `peers`. What is planned, refused, and judged."""
+
+import copy
+
+import pytest
+
+from _modules import ntpcluster_build, ntpcluster_misfits
+from tests.loaded import FUNCTIONS, MODULES
+from tests.unit.pillars import DEFAULTS, PLATFORMS, judge
+from tests.unit.test_judge import codes, row
+from tests.unit.test_judge import judge as judged
+from tests.unit.test_plan import host
+
+FIRST, SECOND, THIRD = SERVERS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
+#: Host ids are the servers' numbers; any other one is a client.
+ISLAND = {
+    "tiers": {
+        "server": {"match": "s*", "island": True, "addresses": SERVERS, "serves": ["10.0.0.0/24"]},
+        "client": {"match": "*", "follows": "server"},
+    }
+}
+PEERS = {
+    "orphan": 8,
+    "tiers": {
+        "server": {**ISLAND["tiers"]["server"], "island": False, "peers": True, "sources": ["192.0.2.1", "192.0.2.2"]},
+        "client": ISLAND["tiers"]["client"],
+    },
+}
+
+
+def plan(name, address, pillar=ISLAND, platform="RedHat-6"):
+    entry = dict(PLATFORMS[platform], name=platform)
+    return ntpcluster_build.build(pillar, DEFAULTS, entry, host(name, address, pillar=pillar))
+
+
+def changed(pillar, tier="server", **keys):
+    pillar = copy.deepcopy(pillar)
+    pillar["tiers"][tier].update(keys)
+    return pillar
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The plan
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "others", "step_by", "local", "orphan"),
+    [
+        ("s1", FIRST, [SECOND, THIRD], [], 4, None),
+        ("s2", SECOND, [FIRST, THIRD], [FIRST], None, 6),
+        ("s3", THIRD, [FIRST, SECOND], [FIRST, SECOND], None, 8),
+    ],
+)
+def test_the_first_server_of_an_island_leads_and_each_other_one_steps_by_those_before_it(
+    name, address, others, step_by, local, orphan
+):
+    made = plan(name, address)
+    assert (made["neighbours"], made["step_by"], made["local"], made["orphan"]) == (others, step_by, local, orphan)
+    assert [source["line"] for source in made["sources"]] == [f"server {other} iburst" for other in others]
+    assert (made["reference"], made["minsane"]) == ("island", 1)
+
+
+def test_whoever_follows_an_island_has_its_time_and_is_no_part_of_it():
+    made = plan("node", "10.0.0.9")
+    assert (made["reference"], made["neighbours"], made["local"], made["orphan"]) == ("island", [], None, None)
+    assert made["step_by"] == SERVERS and made["minsane"] == 2
+
+
+def test_one_word_of_the_pillar_for_all_does_not_keep_an_island_from_its_leader():
+    pillar = dict(ISLAND, options={"tos": {"minsane": 2}})
+    assert [plan("s1", FIRST, pillar)["minsane"], plan("node", "10.0.0.9", pillar)["minsane"]] == [1, 2]
+
+
+def test_a_server_with_peers_asks_its_sources_and_its_neighbours_and_steps_by_the_sources():
+    made = plan("s2", SECOND, PEERS)
+    assert [source["address"] for source in made["sources"]] == ["192.0.2.1", "192.0.2.2", FIRST, THIRD]
+    assert made["step_by"] == ["192.0.2.1", "192.0.2.2"] and made["neighbours"] == [FIRST, THIRD]
+    assert made["reference"] == "utc" and made["local"] is None
+    assert [plan(f"s{n}", address, PEERS)["orphan"] for n, address in enumerate(SERVERS, 1)] == [8, 10, 12]
+    assert plan("s3", THIRD, dict(PEERS, orphan=14))["orphan"] == 15
+
+
+@pytest.mark.parametrize(("others", "minsane"), [(0, 2), (1, 1), (2, 2)])
+def test_neighbours_suffice_where_they_are_all_that_is_left(others, minsane):
+    pillar = changed(PEERS, sources=["192.0.2.1", "192.0.2.2", "192.0.2.3"], addresses=SERVERS[: others + 1])
+    assert plan("s1", FIRST, pillar)["minsane"] == minsane
+
+
+def test_a_neighbour_that_is_a_source_already_is_listed_once():
+    made = plan("s1", FIRST, changed(PEERS, sources=["192.0.2.1", SECOND]))
+    assert [source["address"] for source in made["sources"]] == ["192.0.2.1", SECOND, THIRD]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The pillar
+
+
+def test_both_are_good_pillars():
+    assert [one for pillar in (ISLAND, PEERS) for one in judge(pillar) if one["level"] == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("pillar", "key", "words"),
+    [
+        (changed(ISLAND, sources=["192.0.2.1"]), "server:sources", "cannot stand beside `island`"),
+        (changed(ISLAND, tier="client", island=True), "client:follows", "cannot stand beside `island`"),
+        (changed(ISLAND, peers=True), "server:peers", "cannot stand beside `island`"),
+        (changed(ISLAND, addresses=None), "server:addresses", "is needed beside `island`"),
+        (changed(PEERS, addresses=None), "server:addresses", "is needed beside `peers`"),
+        (changed(ISLAND, island="yes"), "server:island", "must be true or false"),
+        (changed(ISLAND, island=False), "server", "or `island: true` (no sources)"),
+        (changed(ISLAND, serves=["10.1.0.0/24"]), "server:addresses:0", "must be in one of the tier's `serves`"),
+        (changed(ISLAND, addresses=[f"10.0.0.{n}" for n in range(1, 7)]), "server:addresses", "must have 5 at most"),
+        (changed(PEERS, tier="client", peers=True), "client:peers", "is for a tier with `sources`"),
+        (changed(ISLAND, method="cron"), "server:method", "must be daemon"),
+        (dict(ISLAND, orphan=10), None, "cannot stand beside `island` (tier server)"),
+    ],
+)
+def test_what_does_not_fit_is_named_at_its_key(pillar, key, words):
+    found = [one for one in judge(pillar) if one["level"] == "error"]
+    wanted = f"ntp:tiers:{key}" if key else "ntp:orphan"
+    assert [one["message"] for one in found if one["key"] == wanted and words in one["message"]], found
+
+
+def doubts(name, address, pillar=ISLAND):
+    known = host(name, address, pillar=pillar)
+    found = ntpcluster_misfits.doubts(pillar, DEFAULTS, dict(PLATFORMS["RedHat-6"], name="RedHat-6"), known)
+    return [(one["key"], one["level"]) for one in found if one["level"] == "error"]
+
+
+def test_a_host_that_a_matcher_took_by_mistake_is_no_server_of_the_island():
+    assert doubts("s1", FIRST) == [] and doubts("node", "10.0.0.9") == []
+    assert doubts("stray", "10.0.0.9") == [("ntp:tiers:server:addresses", "error")]
+    # And a server that no matcher finds is no client.
+    assert doubts("lost", FIRST) == [("ntp:tiers:server:addresses", "error")]
+
+
+def test_an_island_may_have_one_server():
+    alone = changed(ISLAND, addresses=[FIRST])
+    assert doubts("s1", FIRST, alone) == [] and plan("s1", FIRST, alone)["sources"] == []
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The verdict
+
+LOCAL = dict(refid=".LOCL.", stratum=3, type="l")
+
+
+def seen(made, *rows, **claims):
+    """The judgement on a server of the island whose daemon lists these rows and says this of itself."""
+
+    def change(_, look):
+        look["peers"] = list(rows)
+        look["system"].update({"stratum": 4, "refid": "LOCAL(0)", "offset_ms": 0.0}, **claims)
+
+    return judged(made, change)
+
+
+def follower(address, **changes):
+    return row(address, "reject", **{"refid": FIRST, "stratum": 5, "flash": 0x800, **changes})
+
+
+@pytest.mark.parametrize("name", ["127.127.1.0", "LOCAL(0)"])
+def test_the_leader_goes_by_its_own_clock_and_that_is_well(name):
+    verdict = seen(plan("s1", FIRST), follower(SECOND), follower(THIRD), row(name, "system_peer", **LOCAL))
+    assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "ok", [])
+    assert (verdict["reference"], verdict["source"], verdict["stratum"]) == ("island", None, 4)
+
+
+def test_the_same_with_chrony_which_lists_no_clock_of_its_own():
+    verdict = seen(plan("s1", FIRST, platform="RedHat-9"), follower(SECOND), follower(THIRD), refid="7F7F0101")
+    assert (verdict["health"], codes(verdict)) == ("ok", [])
+
+
+def test_a_server_that_has_lost_the_others_goes_on_and_says_whom_it_misses():
+    dead = {"reach": 0, "when_s": 900}
+    verdict = seen(plan("s2", SECOND), row(FIRST, "reject", **dead), row(THIRD, "reject", **dead), refid="127.0.0.1")
+    assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "degraded", ["unreachable"] * 2)
+
+
+def test_two_times_on_one_island_are_not_well():
+    """The second server goes on by itself, although the first one tells the time."""
+    verdict = seen(plan("s2", SECOND), row(FIRST, "reject", stratum=4), follower(THIRD), refid="127.0.0.1")
+    assert not verdict["synchronized"] and "orphan" in codes(verdict)
+
+
+def test_who_has_no_time_yet_does_not_lead():
+    verdict = seen(plan("s1", FIRST), follower(SECOND), follower(THIRD), leap="alarm", stratum=16, refid="INIT")
+    assert not verdict["synchronized"]
+
+
+def test_a_daemon_with_other_sources_than_planned_does_not_lead():
+    verdict = seen(plan("s1", FIRST), follower(SECOND))
+    assert not verdict["synchronized"] and "not-listed" in codes(verdict)
+
+
+def test_a_client_that_follows_its_own_clock_is_an_orphan_on_an_island_too():
+    verdict = seen(
+        plan("node", "10.0.0.9"), *(row(one, "candidate") for one in SERVERS), row("127.127.1.0", "system_peer")
+    )
+    assert not verdict["synchronized"] and "orphan" in codes(verdict)
+
+
+def test_a_client_of_an_island_is_well_though_its_server_follows_its_own_clock():
+    verdict = seen(
+        plan("node", "10.0.0.9"),
+        row(FIRST, "system_peer", refid="127.127.1.0", stratum=4), row(SECOND, "candidate"), row(THIRD, "candidate"),
+        stratum=5, refid=FIRST,
+    )  # fmt: skip
+    assert (verdict["health"], codes(verdict), verdict["reference"]) == ("ok", [], "island")
+
+
+def test_a_neighbour_that_follows_this_host_is_no_loop_and_any_other_source_is():
+    made = plan("s2", SECOND, PEERS)
+    rows = [row("192.0.2.1", "system_peer"), row("192.0.2.2", "candidate"), row(FIRST, "candidate")]
+    loop = row(THIRD, "reject", flash=0x800, refid=SECOND)
+    assert codes(seen(made, *rows, loop, refid="192.0.2.1", stratum=3)) == []
+    rows[1] = row("192.0.2.2", "reject", flash=0x800, refid=SECOND)
+    assert codes(seen(made, *rows, loop, refid="192.0.2.1", stratum=3)) == ["loop"]
+
+
+# ---------------------------------------------------------------------------------------------------------
+# The step
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """A host whose servers say what `answers` says; whom a step asks."""
+    calls, answers = [], {}
+
+    def query(servers):
+        calls.append(list(servers))
+        return {"servers": [server(one, answers.get(one)) for one in servers]}
+
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", query)
+    status = {"synchronized": False, "offset_ms": None, "source": None}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_status.status", lambda: status)
+    monkeypatch.setattr(MODULES["ntpcluster_step"], "__context__", {}, raising=False)
+    return calls, answers, status
+
+
+def server(address, offset):
+    return {
+        "name": address, "address": address, "reachable": offset is not None, "stratum": 4, "leap": "none", "kiss": None,
+        "refid": "LOCL", "offset_s": offset, "delay_s": 0.001,
+    }  # fmt: skip
+
+
+def step(monkeypatch, made, **how):
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_plan.plan", lambda: made)
+    return FUNCTIONS["ntpcluster_step.step"](test=True, **how)
+
+
+def test_the_leader_asks_nobody_and_is_not_stepped_unless_somebody_says_by_whom(monkeypatch, asked):
+    calls, answers, _ = asked
+    answers[SECOND] = 500.0
+    done = step(monkeypatch, plan("s1", FIRST))
+    assert (done["stepped"], done["needed"], calls) == (False, False, []) and "leads its island" in done["comment"]
+    assert step(monkeypatch, plan("s1", FIRST), servers=[SECOND])["needed"] is True
+
+
+def test_the_first_server_that_is_there_is_believed_and_not_outvoted(monkeypatch, asked):
+    calls, answers, _ = asked
+    answers.update({FIRST: 7200.0, SECOND: 3.0})
+    assert step(monkeypatch, plan("s3", THIRD))["server"] == FIRST
+    del answers[FIRST]
+    assert step(monkeypatch, plan("s3", THIRD))["server"] == SECOND
+    assert calls == [[FIRST, SECOND]] * 2
+
+
+def test_a_server_that_leads_for_now_is_left_alone(monkeypatch, asked):
+    asked[2].update(synchronized=True)
+    done = step(monkeypatch, plan("s2", SECOND))
+    assert done["needed"] is False and "leads its island for now" in done["comment"]
+
+
+def test_a_neighbour_is_no_witness_of_a_step(monkeypatch, asked):
+    calls, answers, _ = asked
+    answers.update({"192.0.2.1": 9.0, "192.0.2.2": 9.0, FIRST: 0.0, THIRD: 0.0})
+    assert step(monkeypatch, plan("s2", SECOND, PEERS))["offset_before_s"] == 9.0
+    assert calls == [["192.0.2.1", "192.0.2.2"]]
