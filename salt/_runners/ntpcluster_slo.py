@@ -10,7 +10,7 @@ from salt.exceptions import SaltInvocationError
 __load__ = ["tell", "table"]
 
 #: (metric, what it is, the share)
-FIGURES = tuple(
+SHARES = tuple(
     (f"ntpcluster_slo_{word}_ratio", f"Share of the time for which {meaning}", word)
     for word, meaning in (
         ("within", "the host's bound was within what the pillar allows"),
@@ -41,7 +41,7 @@ def tell(path, days, prom):
         text = __salt__["ntpcluster_metrics.of_hosts"]
         parts = (
             text(name, meaning, {host: (said["tier"], said[word]) for host, said in found["hosts"].items()})
-            for name, meaning, word in FIGURES
+            for name, meaning, word in SHARES
         )
         __salt__["ntpcluster_publish.publish"](prom, parts)
     return found

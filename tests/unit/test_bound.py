@@ -137,7 +137,7 @@ def recorded(path, monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
     monkeypatch.setattr("_modules.ntpcluster_chrony.time.time", lambda: said["clock"])
     look = FUNCTIONS[f"ntpcluster_{said['daemon']}.look"](0, once=True)
-    return ntpcluster_judge.bound(said["plan"], look), abs(said["error_ms"])
+    return ntpcluster_judge.bound(dict(said["plan"], local=None, reference="utc"), look), abs(said["error_ms"])
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
