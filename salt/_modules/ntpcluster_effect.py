@@ -55,7 +55,7 @@ def _island(pillar, tiers):
     islands = sorted((name for name in tiers if tiers[name].get("island") is True), key=_step_name)
     if pillar.get("orphan") is None or not islands:
         return []
-    message = "cannot stand beside `island` ({}): its servers go on by themselves without it"
+    message = "cannot be combined with `island` ({}): its servers continue without it"
     return [_problem(["orphan"], pillar["orphan"], message.format(_named(islands)))]
 
 

@@ -43,7 +43,7 @@ BURST_S = 16
 PASSED_ON = ("leap", "stratum", "refid", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
 
 #: Why nothing is promised of a host whose daemon told nothing.
-NOT_ASKED = "no daemon of this host tells anything"
+NOT_ASKED = "no daemon of this host reports anything"
 
 #: What no waiting mends.
 HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
@@ -78,7 +78,7 @@ def judge(plan, process, look, problems=None):
         said = "no process of this host is its NTP daemon: none holds UDP port 123 or is named by the daemon's pid file"
         found.append(_problem("daemon-stopped", said, service=process["name"]))
     elif look["error"] and not claims and not look["peers"]:
-        who = "the daemon runs but" if process["running"] else "whether the daemon runs cannot be seen, and it"
+        who = "the daemon runs but" if process["running"] else "it is unknown whether the daemon runs, and it"
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
@@ -94,7 +94,7 @@ def judge(plan, process, look, problems=None):
         found += _too_wide(plan, promise) if follows else []
     if not synchronized and not found:
         found.append(
-            _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
+            _problem("unsynchronized", "the host follows no planned source that answers", refid=claims.get("refid"))
         )
     platform = plan["platform"] if plan else {"service": process["name"]}
     return dict(
@@ -184,7 +184,7 @@ def _promise(plan, look, rows, system, free):
     elif free:
         why = free[0]["message"]
     elif not _follows(plan, look["system"], system):
-        why = "no planned source that answers is followed"
+        why = "the host follows no planned source that answers"
     elif not look["complete"]:
         why = "what the daemon lists is not whole"
     if why:
@@ -243,7 +243,7 @@ def _listed(plan, rows, complete):
     clocks = [name for name in others if REFCLOCK.match(name)]
     extra = others if len(others) - len(clocks) > len(names) else clocks
     if extra and not missing:
-        said = "the daemon has sources that nobody planned: {0}".format(", ".join(extra))
+        said = "the daemon has unplanned sources: {0}".format(", ".join(extra))
         if names and extra is others:
             said += "; all but {0} of them".format(len(names))
         found.append(_problem("not-listed", said, extra=extra, listed=listed))
@@ -262,12 +262,12 @@ def _trouble(row, own, majority, settling, neighbours):
     if row["refid"] == ".STEP." and not row["reach"] and row.get("unreach") in (0, 1):
         return None
     if row["refid"] in (".DNS.", "DNS"):
-        return _problem("unresolvable", "{0} has no address yet".format(name), **facts)
+        return _problem("unresolvable", "{0} is not resolved yet".format(name), **facts)
     refusal = _refusal(row)
     if refusal:
         return _problem("denied", "{0} refuses this host: {1}".format(name, refusal), **facts)
     if flash & FLASH_AUTHENTICATION:
-        return _problem("authentication", "packets of {0} fail the check of their key".format(name), **facts)
+        return _problem("authentication", "packets from {0} fail authentication".format(name), **facts)
     if flash & FLASH_LOOP and name not in neighbours:
         return _problem("loop", "{0} follows this host".format(name), **facts)
     if _timeless(row):
@@ -279,7 +279,7 @@ def _trouble(row, own, majority, settling, neighbours):
         )
         return _problem("falseticker", said, offset_ms=row["offset_ms"], **facts)
     if row["heard"] and not row["reach"] and row["answers"]:
-        return _problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
+        return _problem("denied", "{0} answers this host without a time: it refuses".format(name), **facts)
     if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls with a time (reach {1:03o})".format(name, row["reach"])
         return _problem("unreachable", said, **facts)
@@ -323,9 +323,9 @@ def _free_running(claims, system, own):
         host["refid_kind"] = __salt__["ntpcluster_parse_table.refid_kind"](claims.get("refid"), None)
         if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
-        said = "it goes on as an orphan, without any source (refid {0})".format(claims["refid"])
+        said = "it continues as an orphan, without any source (refid {0})".format(claims["refid"])
     elif _name(system).startswith(LOCAL_CLOCK):
-        said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
+        said = "it follows its own clock ({0}), which nothing corrects".format(_name(system))
     elif not own:
         return []
     else:
@@ -370,7 +370,7 @@ def _unknown(claims, system, look):
     ]
     if claims.get("offset_ms") is None or system and system["offset_ms"] is None:
         unknown.append("offset_ms")
-    said += ["the daemon does not tell its {0}".format(", ".join(unknown))] if unknown else []
+    said += ["the daemon does not report its {0}".format(", ".join(unknown))] if unknown else []
     return [_problem("incomplete", message, rows=len(look["peers"]), unknown=unknown) for message in said]
 
 
@@ -378,7 +378,7 @@ def _selection(claims, rows, system, waiting):
     """Why no source is followed, as far as the daemon itself knows."""
     evidence = dict((name, claims.get(name)) for name in ("stratum", "refid", "leap"))
     if waiting:
-        return [_problem("settling", "the daemon has started a short while ago", **evidence)]
+        return [_problem("settling", "the daemon has just started", **evidence)]
     if system is None:
         said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
             claims.get("stratum"), claims.get("refid")
@@ -412,9 +412,7 @@ def _discipline(claims, rows, system, plan, settling):
         found.append(known and _too_far(known["offset_ms"], known, None))
     frequency = claims.get("frequency_ppm")
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
-        said = "the clock is corrected by {0:+.3f} ppm; healthy are less than {1:g}".format(
-            frequency, limits["frequency_ppm"]
-        )
+        said = "the clock is corrected by {0:+.3f} ppm; {1:g} is the limit".format(frequency, limits["frequency_ppm"])
         found.append(_problem("frequency-limit", said, frequency_ppm=frequency))
     bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
@@ -431,7 +429,7 @@ def _sources(rows, sound, wanted, plan, uptime):
     found = []
     usable = [row for row in rows if row["usable"]]
     if len(usable) < wanted:
-        said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), wanted)
+        said = "{0} of {1} sources usable, {2} required".format(len(usable), len(rows), wanted)
         found.append(_problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in [row for row in sound if row["reach"] & LAST_FOUR]:
         # ntpd tells nobody that its sources are gone, but its packets say when its clock was set last (RFC 5905).
@@ -452,7 +450,7 @@ def _sources(rows, sound, wanted, plan, uptime):
             if row["refid_kind"] == "kiss":  # chronyd has no events: the last packet's refid
                 refusal = row["refid"].strip(".")
             if refusal:
-                said += "; it has refused one of them ({0})".format(refusal)
+                said += "; it refused one of them ({0})".format(refusal)
             found.append(_problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found
 

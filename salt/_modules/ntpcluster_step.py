@@ -68,7 +68,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
     result = dict(UNTOUCHED)
     if plan["local"] is not None and not servers:
-        result["comment"] = "this host leads its island: by its clock the others are set, and by nobody's is it"
+        result["comment"] = "this host leads its island: its own clock sets the others, and is not stepped"
         return result
     # The servers of an island do not vote: the first one that is there leads.
     in_turn = plan["reference"] == "island" and bool(plan["neighbours"]) and not servers
@@ -80,7 +80,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
             _now_right()
             said = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped"
             if seen["source"] is None:
-                said = "this host leads its island for now: a healthy clock is never stepped"
+                said = "this host currently leads its island: a healthy clock is never stepped"
             result["comment"] = said.format(seen["source"], offset)
             return result
         try:
@@ -95,7 +95,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         result["needed"] = abs(best["offset_s"]) >= threshold
         if not result["needed"] and not force:
             _now_right()
-            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
+            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and is left to the daemon".format(
                 best["offset_s"], best["address"], threshold
             )
             return result
@@ -297,7 +297,7 @@ def _alone():
             except (IOError, OSError):
                 if __salt__["ntpcluster_program.monotonic"]() > until:
                     raise CommandExecutionError(
-                        "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
+                        "not stepped: another step of this clock is in progress ({0} is locked)".format(LOCK)
                     )
                 time.sleep(0.2)
         yield

@@ -218,7 +218,7 @@ def _package(found, package, rules):
             if key not in source:
                 found.append(_problem(here, source, "needs `{}`: {}".format(key, rules["package_file"][key][1])))
     if sources and package.get("version") is not None:
-        message = "is not looked at: the packages come from `sources`"
+        message = "is ignored: the packages come from `sources`"
         found.append(_problem(["ntp", "package", "version"], package["version"], message, "warning"))
 
 
@@ -230,7 +230,7 @@ def _step(found, step, default, rules):
     threshold, limit = (step.get(key, default[key]) for key in ("threshold", "limit"))
     proper = rules["settings"]["step"]["threshold"][0]
     if proper(threshold) and proper(limit) and limit < threshold:
-        message = "must not be below the threshold, {}: nothing could ever be stepped".format(threshold)
+        message = "must not be below the threshold, {}: no clock could ever be stepped".format(threshold)
         found.append(_problem(["ntp", "step", "limit"], limit, message))
 
 
@@ -266,7 +266,7 @@ def _keys(found, keys, platform, rules):
             # A secret may stand here by mistake: not repeated.
             found.append(_problem(here + ["type"], None, "must be one of {}".format(", ".join(types))))
         if not _is_secret(key.get("secret")):
-            message = "must be text: 1 to 20 printable characters without blanks and #, or 40 hexadecimal digits"
+            message = "must be text: 1 to 20 printable characters without spaces and #, or 40 hexadecimal digits"
             found.append(_problem(here + ["secret"], None, message))
     return ids
 
@@ -291,7 +291,7 @@ def _options(found, options, platform, rules):
         return
     _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(rules["options"]))
     for directive in sorted(key for key in options if key in WRITTEN):
-        message = "is written by the tree, from {}".format(WRITTEN[directive])
+        message = "is set by the tree, from {}".format(WRITTEN[directive])
         found.append(_problem(path + [directive], None, message))
     # null is for a directive whose counterpart is given to another daemon: this one does without.
     for directive in sorted(key for key in rules["options"] if options.get(key) is not None):
@@ -339,7 +339,7 @@ def _confined(found, options, platform):
     for here, name in __salt__[doing](options):
         if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
             told.append(here)
-            message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
+            message = "would make the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
             found.append(_problem(["ntp", "options"] + here, None, message))
 
 
@@ -398,13 +398,15 @@ def _source(found, here, source, keys, rules):
     _named_key(found, here, source, keys, rules)
     if source.get("key") is not None and source.get("nts") is True:
         found.append(
-            _problem(here + ["nts"], True, "cannot stand beside `key`: a source proves itself by one or the other")
+            _problem(
+                here + ["nts"], True, "cannot be combined with `key`: a source is authenticated by one or the other"
+            )
         )
     # Where one of the two is left out, both daemons take 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]
     if proper(low) and proper(high) and low > high:
-        found.append(_problem(here + ["minpoll"], low, "must not be above maxpoll, {}".format(high)))
+        found.append(_problem(here + ["minpoll"], low, "must not exceed maxpoll, {}".format(high)))
 
 
 def _named_key(found, here, mapping, keys, rules):

@@ -273,8 +273,8 @@ def _reason(value):
         # A traceback says last what went wrong; every other text says it first.
         return _short(value.strip().splitlines()[-1 if "Traceback" in value else 0])
     if isinstance(value, dict):
-        return "the return has no health that is known here: {}".format(_short(value.get("health")))
-    return f"the return is no status: {_short(value)}"
+        return "the return has an unknown health: {}".format(_short(value.get("health")))
+    return f"the return is not a status: {_short(value)}"
 
 
 def _short(value):

@@ -229,14 +229,14 @@ def file(
         needed = method in ("any", plan["method"]) and daemon in (None, plan["platform"]["daemon"])
         goes_ahead = (ahead or __opts__["test"]) and needed and name == plan["platform"]["conf"] and _leaving(plan)
         if ahead and not goes_ahead:
-            return _result(name, comment="no other daemon leaves this host")
+            return _result(name, comment="no other daemon is removed from this host")
         if goes_ahead and not ahead:
             return _result(name, comment="is written before the package is installed")
         if not needed or (only_with and not plan[only_with]):
             return _given_back(name)
         fault = _fault(name, source, plan["platform"]) if name == plan["platform"]["conf"] else None
         if fault:
-            return _result(name, False, comment="{0} stays as it is: the new one is refused: {1}".format(name, fault))
+            return _result(name, False, comment="{0} is unchanged: the new one is invalid: {1}".format(name, fault))
         if not __opts__["test"]:
             __salt__["ntpcluster_origin.remember_file"](name)
     except (CommandExecutionError, SaltInvocationError) as exc:
@@ -272,12 +272,12 @@ def _fault(name, source, platform):
 
 def _given_back(name):
     if not __salt__["ntpcluster_origin.differs"](name):
-        return _result(name, comment="not needed here, and as it was before")
+        return _result(name, comment="not needed here, and already as it was before")
     changes = {name: {"old": "written by ntpcluster", "new": "as it was before"}}
     if __opts__["test"]:
-        return _result(name, None, changes, "would be given back as it was before")
+        return _result(name, None, changes, "would be restored to what it was before")
     __salt__["ntpcluster_origin.give_back"](name)
-    return _result(name, True, changes, "has been given back as it was before")
+    return _result(name, True, changes, "has been restored to what it was before")
 
 
 def running(name):
@@ -308,7 +308,7 @@ def _running(name, restart):
             return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](plan["platform"]))
         now = __salt__["ntpcluster_status.status"](LOOK_S)["daemon"]
         if now["running"] is None:
-            said = "whether {0} runs cannot be seen: the minion has to run as root"
+            said = "cannot tell whether {0} runs: run the minion as root"
             raise CommandExecutionError(said.format(service))
         proof = {"proven": False, "reason": ""}
         unproven = __salt__["ntpcluster_origin.unproven"](__salt__["ntpcluster_service.config_files"]())
@@ -326,13 +326,13 @@ def _running(name, restart):
         if not now["enabled"]:
             changes["enabled"] = {"old": False, "new": True}
         if not changes:
-            return _result(name, comment="{0} runs with the plan's sources".format(service))
+            return _result(name, comment="{0} runs with the planned sources".format(service))
         if __opts__["test"]:
             if _package_starts(plan):
                 changes = {"restarted": "the configuration has changed"}
             elif _package_enables(plan):
                 changes.pop("enabled", None)
-            return _result(name, None, changes, "{0} would be brought up".format(service))
+            return _result(name, None, changes, "{0} would be started".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         if not now["enabled"] and not __salt__["service.enable"](service):
@@ -353,7 +353,7 @@ def _stopped(name, platform, now):
         # The package is to be installed, and starts what has to be stopped then.
         now = {"running": True, "enabled": True}
     if now["running"] is False and not now["enabled"]:
-        return _result(name, comment="{0} does not run, as the method is cron".format(service))
+        return _result(name, comment="{0} is not running, because the method is cron".format(service))
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
     if __opts__["test"]:
         return _result(name, None, changes, "{0} would be stopped and disabled".format(service))
@@ -390,7 +390,7 @@ def cron_runs(name):
     what = "does not start at boot" if runs else "does not run" if there else "is not installed"
     install = "" if there else "install the package {0}, then ".format(cron["package"])
     verbs = ([] if runs else ["start"]) + ([] if enabled else ["enable"])
-    said = "the cron daemon {0}, so nothing would keep the time with the method cron. Remedy: {1}{2} the service {3}"
+    said = "the cron daemon {0}, so nothing would set the clock with the method cron. Remedy: {1}{2} the service {3}"
     return _result(name, False, comment=said.format(what, install, " and ".join(verbs), service))
 
 
@@ -410,7 +410,7 @@ def alone(name):
         (service, {"old": now, "new": {"running": False, "enabled": False}}) for service, now in rivals.items()
     )
     if not changes:
-        return _result(name, comment="no other time daemon is here")
+        return _result(name, comment="this host has no other time daemon")
     if __opts__["test"]:
         return _result(name, None, changes, "would be stopped and disabled: {0}".format(", ".join(sorted(changes))))
     done = {}
@@ -436,16 +436,19 @@ def dhcp_ignored(name):
         meddling = __salt__["ntpcluster_dhcp.meddles"]()
         if not meddling:
             return _result(name, comment="no lease can change the NTP configuration")
-        changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
+        changes = dict((path, {"old": "leases may add servers", "new": "they are ignored"}) for path in meddling)
         if __opts__["test"]:
             return _result(
-                name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling))
+                name,
+                None,
+                changes,
+                "would be configured to ignore the servers of leases: {0}".format(", ".join(meddling)),
             )
         for path in meddling:
             __salt__["ntpcluster_dhcp.ignore"](path)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    return _result(name, True, changes, "told to ignore servers of leases: {0}".format(", ".join(meddling)))
+    return _result(name, True, changes, "configured to ignore the servers of leases: {0}".format(", ".join(meddling)))
 
 
 def step_at_boot(name):
@@ -461,7 +464,7 @@ def step_at_boot(name):
         plan = __salt__["ntpcluster_plan.plan"]()
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
         if service is None:
-            return _result(name, comment="this host's daemon has no such service")
+            return _result(name, comment="this host's daemon has no ntpdate service")
         now = __salt__["ntpcluster_process.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))

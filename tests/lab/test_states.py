@@ -372,8 +372,8 @@ def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
     host.run(["service", cron, "start"]).check()
     package = "cronie" if host.platform == "el6" else "cron"
     words = {
-        "stopped": ("does not run, so nothing would keep the time", f"start the service {cron}"),
-        "disabled": ("does not start at boot, so nothing would keep the time", f"enable the service {cron}"),
+        "stopped": ("does not run, so nothing would set the clock", f"start the service {cron}"),
+        "disabled": ("does not start at boot, so nothing would set the clock", f"enable the service {cron}"),
         "missing": ("is not installed", f"install the package {package}, then start and enable the service {cron}"),
     }
     for done in runs:

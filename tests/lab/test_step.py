@@ -95,7 +95,7 @@ def test_a_small_offset_is_left_to_slewing(host):
     host.set_clock(0.05)
     before = steps(host)
     done = call(host, "ntpcluster.step")
-    assert not done["stepped"] and "left to slewing" in done["comment"]
+    assert not done["stepped"] and "left to the daemon" in done["comment"]
     assert steps(host) == before
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
@@ -264,7 +264,7 @@ def stopped_half_way(host):
 
 def test_two_steps_at_once_are_one_step(host):
     first = stopped_half_way(host)
-    assert "another step of this clock is under way" in refused(host, "ntpcluster.step", "force=True")
+    assert "another step of this clock is in progress" in refused(host, "ntpcluster.step", "force=True")
     first.wait()
     assert first.returncode != 0
 

@@ -62,10 +62,10 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
         pytest.param(alter(0, address="10.9.9.9", remote="10.9.9.9"), "no planned source", id="not its tier"),
         pytest.param(lambda _, look: look.update(complete=False), "not whole", id="half a table"),
         *(
-            pytest.param(system(**{key: None}), "does not tell", id=key)
+            pytest.param(system(**{key: None}), "does not report", id=key)
             for key in ("root_delay_ms", "root_dispersion_ms", "offset_ms", *TOLD)
         ),
-        pytest.param(alter(0, jitter_ms=None), "does not tell jitter", id="jitter_ms"),
+        pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
     ],
 )
 def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811

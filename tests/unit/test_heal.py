@@ -97,7 +97,7 @@ def test_one_code_may_be_given_as_text(master):
     """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
     master.says = ["daemon-stopped"]
     assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
-    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would mend: unreachable"
+    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would fix: unreachable"
 
 
 @pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])

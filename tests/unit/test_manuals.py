@@ -119,7 +119,7 @@ def test_the_sample_pillar_has_every_key():
     sources = [source for tier in tiers for source in tier.get("sources", []) if isinstance(source, dict)]
     # `island` stands in place of `sources`: it is in a comment.
     assert {key for tier in tiers for key in tier} == set(RULES["tier_keys"]) - {"island"}
-    # `nts` cannot stand beside `key`, and no ntpd knows it: it is in a comment.
+    # `nts` cannot be combined with `key`, and no ntpd knows it: it is in a comment.
     assert {key for source in sources for key in source} == set(RULES["source_keys"]) - {"nts"}
 
 

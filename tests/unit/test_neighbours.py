@@ -113,7 +113,7 @@ def test_both_are_good_pillars():
         (changed(ISLAND, addresses=[f"10.0.0.{n}" for n in range(1, 7)]), "server:addresses", "must have 5 at most"),
         (changed(PEERS, tier="client", peers=True), "client:peers", "is for a tier with `sources`"),
         (changed(ISLAND, method="cron"), "server:method", "must be daemon"),
-        (dict(ISLAND, orphan=10), None, "cannot stand beside `island` (tier server)"),
+        (dict(ISLAND, orphan=10), None, "cannot be combined with `island` (tier server)"),
     ],
 )
 def test_what_does_not_fit_is_named_at_its_key(pillar, key, words):
@@ -271,7 +271,7 @@ def test_the_first_server_that_is_there_is_believed_and_not_outvoted(monkeypatch
 def test_a_server_that_leads_for_now_is_left_alone(monkeypatch, asked):
     asked[2].update(synchronized=True)
     done = step(monkeypatch, plan("s2", SECOND))
-    assert done["needed"] is False and "leads its island for now" in done["comment"]
+    assert done["needed"] is False and "currently leads its island" in done["comment"]
 
 
 def test_a_neighbour_is_no_witness_of_a_step(monkeypatch, asked):

@@ -404,7 +404,7 @@ def test_clients_alone_are_not_deployed_when_no_server_has_the_time():
     down = {"health": "stopped", "synchronized": False}
     view = build(returns(ntp180=down, ntp189=down))
     problems, _ = ntpcluster_rollout.objections(view, ["node148", "node149"])
-    assert problems == ["tier client has nobody to follow in tier server: ntp180 is stopped, ntp189 is stopped"]
+    assert problems == ["tier client has no server to follow in tier server: ntp180 is stopped, ntp189 is stopped"]
     assert ntpcluster_rollout.objections(view, sorted(RECORDED)) == ([], [])
 
 
@@ -412,12 +412,12 @@ def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
     found = returns()
     del found["ntp180"], found["ntp189"]
     assert ntpcluster_rollout.objections(build(found), sorted(found))[0] == [
-        "tier client follows tier server, to which no minion belongs"
+        "tier client follows tier server, which has no minion"
     ]
     found = returns(node148={"planned": ["10.0.0.189", "10.0.0.181"]})
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
-        ["10.0.0.181, which tier client asks, is no address of a minion of tier server"],
+        ["10.0.0.181, which tier client follows, is not an address of any minion of tier server"],
     )
 
 
@@ -425,7 +425,7 @@ def test_a_planned_name_is_not_taken_for_an_address_of_nobody():
     found = returns(node148={"planned": ["ntp1", "10.0.0.189"]}, node149={"planned": ["ntp1", "fd00::1"]})
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
-        ["fd00::1, which tier client asks, is no address of a minion of tier server"],
+        ["fd00::1, which tier client follows, is not an address of any minion of tier server"],
     )
 
 
