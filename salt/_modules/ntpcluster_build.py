@@ -92,7 +92,7 @@ def build(pillar, defaults, platform, host):
         "package": dict(package, names=package["names"] or platform["packages"]),
         "sources": sources,
         "serves": serves,
-        "step_tickers": [source["address"] for source in sources],
+        "step_tickers": [source["address"] for source in sources if not source["noselect"]],
         "firewall": dict(settings["firewall"], networks=_open_to(serves, method)),
         "step": settings["step"],
         "sync": settings["sync"],
@@ -129,7 +129,7 @@ def _minsane(tos, sources, neighbours):
     never more than the survivors that ntpd keeps, or it would follow nobody. One, where neighbours are all that is left to a
     server whose sources are gone, and are fewer than two; and on an island, where one alone leads.
     """
-    own = len(sources) - len(neighbours)
+    own = len([source for source in sources if not source["noselect"]]) - len(neighbours)
     if not own:
         return 1
     default = MINSANE if own >= MAJORITY and len(neighbours) != 1 else 1
@@ -204,11 +204,14 @@ def _sources(tier, tiers, host):
             "key": item.get("key"),
             "minpoll": item.get("minpoll"),
             "maxpoll": item.get("maxpoll"),
+            "noselect": item.get("noselect", False),
+            "burst": item.get("burst", False),
+            "version": item.get("version"),
             "nts": item.get("nts", False),
         }
         words = ["server", address]
-        words += [flag for flag in ("iburst", "prefer") if source[flag]]
-        for option in ("key", "minpoll", "maxpoll"):
+        words += [flag for flag in ("iburst", "burst", "prefer", "noselect") if source[flag]]
+        for option in ("key", "minpoll", "maxpoll", "version"):
             if source[option] is not None:
                 words += [option, "{}".format(source[option])]
         words += ["nts"] * source["nts"]

@@ -23,10 +23,14 @@ SKEW_PPM = 1.0
 UNKNOWN_PPM = 1000.0
 
 #: Directives of ntp.conf that are translated, word by word; `lines` says how, and the plan has `minsane`.
-TRANSLATED = {"tinker": ("panic", "step"), "tos": ("maxdist", "minsane")}
+TRANSLATED = {"discard": ("average",), "tinker": ("panic", "step"), "tos": ("maxdist", "minsane")}
+
+#: The shortest time between two answers to one client, as a power of two of seconds, beyond a burst.
+RATELIMIT = 2
 
 FOREIGN = {
     "disable": [],
+    "discard:minimum": [],
     "enable": [],
     "filegen": [],
     "interface": ["bindaddress"],
@@ -52,7 +56,7 @@ def configuration(made, settings):
     """
     Internal. Return what of a plan is written in chrony.conf's own words, as ``ntpcluster_ntpd_conf.configuration`` does.
     """
-    return {"restrict": [], "options": lines(settings["options"], settings["step"])}
+    return {"restrict": [], "options": lines(settings["options"], settings["step"], bool(made["serves"]))}
 
 
 def frequency(words):
@@ -98,7 +102,7 @@ def files(options):
     return found
 
 
-def lines(options, step):
+def lines(options, step, serves=False):
     """
     Internal. The finished lines of chrony.conf for how the clock may jump, and for further directives.
 
@@ -106,6 +110,8 @@ def lines(options, step):
         The mapping under ``ntp:options``, checked, without what is ``foreign`` to chronyd.
     step
         The plan's ``step`` {threshold, limit, ...}, in seconds; ``limit`` None: any distance, at the start.
+    serves
+        Whether anybody may ask this host.
 
     Returns a list of lines: ``makestep`` and ``maxchange`` first, then the others by name. A jump beyond ``maxchange`` is
     ignored and not made, however often; the daemon goes on, and its sources show why it follows nobody. With a limit that
@@ -120,6 +126,9 @@ def lines(options, step):
     made += ["maxchange {0} {1} -1".format(_figure(most), FIRST_UPDATES if limit is None else 0)] * bool(most)
     if "maxdist" in tos:
         made.append("maxdistance {0}".format(_figure(tos["maxdist"])))
+    average = (options.get("discard") or {}).get("average", RATELIMIT if serves else None)
+    if average is not None:
+        made.append("ratelimit interval {0} burst 16 leak 2".format(average))
     for name in sorted(set(options) - set(TRANSLATED)):
         value = options[name]
         if name == "log":  # the only one whose words stand in one line

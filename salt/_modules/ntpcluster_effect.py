@@ -12,8 +12,15 @@ import numbers
 __virtualname__ = "ntpcluster_effect"
 
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
-DAEMON_SOURCE = ("iburst", "key", "maxpoll", "minpoll", "nts", "prefer")
-DAEMON_SETTINGS = (("keys",), ("options",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
+DAEMON_SOURCE = ("burst", "iburst", "key", "maxpoll", "minpoll", "nts", "prefer", "version")
+DAEMON_SETTINGS = (
+    ("keys",),
+    ("options",),
+    ("arguments",),
+    ("orphan",),
+    ("health", "frequency_ppm"),
+    ("health", "settle"),
+)
 
 
 def effects(pillar, defaults, platform=None):

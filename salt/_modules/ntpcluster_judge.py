@@ -85,7 +85,7 @@ def judge(plan, process, look, problems=None):
         listed = _listed(plan, rows, look["complete"])
         leads = not listed and __salt__["ntpcluster_neighbours.leads"](plan, claims, rows, system)
         own, free = _own(plan, claims, rows, system, leads)
-        promise = _promise(plan, look, rows, system, free)
+        promise = _promise(plan, look, rows, system, free, leads)
         follows = not free and plan is not None and _follows(plan, claims, system) and _near(plan, claims, system)
         synchronized = leads or follows
         found += listed + free + _unknown(claims, system, look)
@@ -127,7 +127,7 @@ def bound(plan, look):
     rows, system = _rows(plan, look)
     leads = __salt__["ntpcluster_neighbours.leads"](plan, look["system"], rows, system)
     free = _own(plan, look["system"], rows, system, leads)[1]
-    return dict(_promise(plan, look, rows, system, free), source=_name(system) if system else None)
+    return dict(_promise(plan, look, rows, system, free, leads), source=_name(system) if system else None)
 
 
 def foreign(reason):
@@ -174,13 +174,15 @@ def _own(plan, claims, rows, system, leads):
     return own, [] if leads else _free_running(claims, system, own[rows.index(system)] if system else None)
 
 
-def _promise(plan, look, rows, system, free):
+def _promise(plan, look, rows, system, free, leads):
     """How far the clock can be off, as ``ntpcluster_bound.bound`` says: of who follows a planned source, and nobody else."""
     why = None
     if look["error"] and not look["system"]:
         why = look["message"]
     elif plan is None:
         why = "which sources this host should follow is unknown"
+    elif leads:
+        why = "this host leads its island: its own clock is the reference"
     elif free:
         why = free[0]["message"]
     elif not _follows(plan, look["system"], system):

@@ -66,7 +66,7 @@ def doubts(pillar, defaults, platform, host):
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)
     if plan["method"] == "daemon":
-        found += _unread(pillar.get("options") or {}, plan)
+        found += _unread(pillar.get("options") or {}, plan) + _not_started_with(pillar.get("arguments"), plan)
         found += _without_nts(tier, name, plan)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
@@ -140,6 +140,19 @@ def _unread(options, plan):
         level = "error" if others else "warning"
         found.append(_problem(["options"] + name.split(":"), None, message.format(**told), level))
     return found
+
+
+def _not_started_with(arguments, plan):
+    """
+    Return a problem where the daemon does not get further options of its start: they are ntpd's, and no daemon's but its own.
+    """
+    if not arguments or plan["platform"]["sysconfig"]:
+        return []
+    message = (
+        "cannot be given to {}, the daemon of this host, {}, whose options mean something else: leave them out. "
+        "`options: {{tinker: {{step: 0}}}}` has either daemon slew only"
+    )
+    return [_problem(["arguments"], None, message.format(plan["platform"]["daemon"], plan["id"]))]
 
 
 def _without_nts(tier, name, plan):

@@ -64,7 +64,7 @@ def together(tier, tiers, sources, host, orphan):
     """
     others, rank, island = neighbours(tier, host), _rank(tier, host), bool(tier.get("island"))
     # A neighbour has its time from the same sources: it vouches for none of them.
-    step_by = [source["address"] for source in sources if source["address"] not in others]
+    step_by = [one["address"] for one in sources if one["address"] not in others and not one["noselect"]]
     stratum = ISLAND_STRATUM if island else orphan
     if stratum and (island or tier.get("peers")):
         stratum = min(LAST_STRATUM, stratum + RANK_STRATA * rank)

@@ -36,6 +36,7 @@ def configuration(made, settings):
         The pillar laid over the defaults.
     """
     limit, platform = settings["step"]["limit"], made["platform"]
+    platform = _started_with(platform, settings["arguments"])
     return {
         "restrict": _restrict(made["sources"], made["serves"], platform["grammar"]),
         "options": _options(_limited(_without_minsane(settings["options"]), limit)),
@@ -116,6 +117,19 @@ def _limited(options, limit):
     if limit is None:
         return options
     return dict(options, tinker=dict({"panic": limit}, **options.get("tinker") or {}))
+
+
+def _started_with(platform, arguments):
+    """
+    Return the platform with further options of the daemon's start; where no file says how it is started, as it is
+    (``ntpcluster_misfits`` refuses them there). The first variable of that file holds them.
+    """
+    if platform["sysconfig"] is None or not arguments:
+        return platform
+    first, rest = platform["sysconfig"]["values"][0], platform["sysconfig"]["values"][1:]
+    more = [word for word in arguments if word not in first["value"].split()]
+    values = [dict(first, value=" ".join([first["value"]] + more))] + rest
+    return dict(platform, sysconfig=dict(platform["sysconfig"], values=values))
 
 
 def _without_first_jump(platform):

@@ -135,6 +135,7 @@ SETTINGS = {
     "hwclock": {"manage": FLAG, "utc": FLAG},
     # 16 means "not synchronised", and 1 would pass for a reference clock.
     "orphan": _whole(2, 15),
+    "arguments": [_word("-N", "-x"), []],
     "conflicts": [SERVICE, []],
     "health": {
         "settle": _number(0, 86400, " of seconds"),
@@ -175,6 +176,8 @@ SWITCHES = ("calibrate", "kernel", "monitor", "stats")
 # ntpd's: directives and words that 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it would log
 # as a syntax error and go on without. chrony's stand behind them. Which daemon reads which, its `_conf` file tells (`foreign`).
 OPTIONS = {
+    # chronyd's limits of what `average` becomes there; powers of two of seconds.
+    "discard": {"average": _whole(0, 12), "minimum": _whole(0, 12)},
     "tinker": {
         "allan": _number(1, 1e6),
         "dispersion": _number(1e-9, 1),
@@ -254,6 +257,9 @@ SOURCE_KEYS = {
     "key": TIER_KEYS["key"],
     "minpoll": _whole(3, 17),
     "maxpoll": _whole(3, 17),
+    "noselect": FLAG,
+    "burst": FLAG,
+    "version": _whole(1, 4),
     "nts": FLAG,
 }
 

@@ -380,6 +380,8 @@ def _tiers(found, tiers, keys, rules):
         for number, source in enumerate(sources):
             if isinstance(source, dict):
                 _source(found, here + ["sources", number], source, keys, rules)
+        if sources and all(isinstance(source, dict) and source.get("noselect") is True for source in sources):
+            found.append(_problem(here + ["sources"], sources, "must have one without `noselect` at least"))
         if sum(1 for source in sources if isinstance(source, dict) and source.get("prefer") is True) > 1:
             found.append(_problem(here + ["sources"], sources, "must have one `prefer` at most"))
 
@@ -402,6 +404,9 @@ def _source(found, here, source, keys, rules):
                 here + ["nts"], True, "cannot be combined with `key`: a source is authenticated by one or the other"
             )
         )
+    if source.get("noselect") is True and source.get("prefer") is True:
+        message = "cannot stand beside `prefer`: a source that is only watched is never followed"
+        found.append(_problem(here + ["noselect"], True, message))
     # Where one of the two is left out, both daemons take 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]

@@ -107,9 +107,8 @@ def shares(path, days):
             gaps.append((last, stop))
         hosts = {row[0]: _shares(row, gaps, start) for row in file.execute(SUMS, [start])}
     if not hosts:
-        raise CommandExecutionError(
-            f"{path} has no two views of the last {days:g} days that are at most {GAP_S} s apart"
-        )
+        said = f"{path} has no two views of the last {days:g} days that are at most {GAP_S} s apart"
+        raise CommandExecutionError(said)
     return {"start": start, "stop": stop, "hosts": {name: hosts[name] for name in sorted(hosts)}}
 
 

@@ -237,7 +237,7 @@ def _unreachable(hosts, served):
         if server["open"] is not False:
             continue
         host = hosts.get(server["host"])
-        message = "{} answers no host of tier {}: queried by {}".format(
+        message = "{} answered none of the hosts of tier {} that queried it: {}".format(
             _called(server), server["tier"], some(server["asked"])
         )
         if host and host["health"] not in ("ok", "degraded"):

@@ -118,6 +118,8 @@ def _rows(rows, expected):
 def _view(hosts, tiers, served, now, took):
     """The view made of the hosts and their tiers; the others as for ``build``."""
     _reached(hosts, served)
+    for tier in tiers:
+        tier.update(_bounds(hosts, tier["hosts"]))
     _estimate(hosts)
     spread = _spread(hosts)
     problems = __salt__["ntpcluster_problems.of_cluster"](hosts, tiers, spread, served)
@@ -144,7 +146,7 @@ def _view(hosts, tiers, served, now, took):
             "healthy": severity == 0,
             "spread_ms": spread["ms"],
             "spread_uncertainty_ms": spread["uncertainty_ms"],
-            **_bounds(hosts.values()),
+            **_bounds(hosts, hosts),
         },
     }
 
@@ -208,6 +210,7 @@ def _list(value):
 #: What a row takes from a status as it is, and what a row of its table of sources takes, each with its reader.
 OF_HOST = {
     **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv", "unbounded"), _word),
+    "reference": _word,
     **dict.fromkeys(("stratum", "expected_stratum", "level"), _whole),
     **dict.fromkeys(("offset_ms", "jitter_ms", "root_delay_ms", "root_dispersion_ms"), _number),
     **dict.fromkeys(("frequency_ppm", "max_offset_ms", "bound_ms", "max_bound_ms"), _number),
@@ -308,7 +311,6 @@ def _tiers(hosts):
             "name": tier,
             "level": levels.get(tier) if tier is not None else None,
             "hosts": sorted(members[tier]),
-            **_bounds([hosts[name] for name in members[tier]]),
         }
         for tier in order + [None] * (None in members)
     ]
@@ -398,16 +400,25 @@ def _spread(hosts):
     }
 
 
-def _bounds(hosts):
+def _bounds(hosts, names):
     """
-    How far clocks can be off and apart: ``bound_ms``, the worst of those known; ``apart_ms``, the largest difference that any
-    two of these can have, each wrong by its bound in the other direction; ``unbounded``, how many hosts have none.
+    How far the clocks of these hosts can be off and apart: ``bound_ms``, the worst of those known; ``apart_ms``, the largest
+    difference that two of them can have, each wrong by its bound in the other direction; ``unbounded``, how many have none.
+
+    A bound is held against the reference at the top. Of two islands nobody knows how far they are apart, and each has its own
+    leader at the top of its hosts' chains: only hosts with the same one are compared.
     """
-    known = sorted((host["bound_ms"] for host in hosts if host["bound_ms"] is not None), reverse=True)
+    known = [name for name in names if hosts[name]["bound_ms"] is not None]
+    references = {}
+    for name in known:
+        island = hosts[name]["reference"] == "island"
+        top = (_chain(hosts, name)[0] or [name])[-1] if island else None
+        references.setdefault(top, []).append(hosts[name]["bound_ms"])
+    pairs = [sum(sorted(bounds)[-2:]) for bounds in references.values() if len(bounds) > 1]
     return {
-        "bound_ms": known[0] if known else None,
-        "apart_ms": round(known[0] + known[1], 6) if len(known) > 1 else None,
-        "unbounded": len(hosts) - len(known),
+        "bound_ms": max((hosts[name]["bound_ms"] for name in known), default=None),
+        "apart_ms": round(max(pairs), 6) if pairs else None,
+        "unbounded": len(names) - len(known),
     }
 
 

@@ -39,6 +39,13 @@ def chronyd():
         pytest.skip("to take the right to set the clock from chronyd needs root")
 
 
+def island():
+    """BASE without any source."""
+    pillar = changed(server={"island": True})
+    del pillar["tiers"]["server"]["sources"]
+    return pillar
+
+
 def plan_of(pillar, tier="server", platform=PLATFORM):
     """The plan of a host of a tier."""
     host = {
@@ -86,10 +93,10 @@ PLAIN = [
     "minsources 2",
     "makestep 0.128 3",
     "maxchange 1000 3 -1",
+    "ratelimit interval 2 burst 16 leak 2",
     "rtcsync",
     "allow 10.0.0.0/24",
     "allow 2001:db8:1::/48",
-    "ratelimit interval 2 burst 16 leak 2",
 ]
 
 
@@ -112,6 +119,10 @@ POLLS = {"address": "192.0.2.9", "minpoll": 4, "maxpoll": 6, "iburst": False, "p
 KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~'}}
 
 
+WATCHED = {"address": "192.0.2.9", "noselect": True, "burst": True, "version": 3}
+ISLAND = island()
+
+
 @pytest.mark.parametrize(
     ("pillar", "there", "gone"),
     [
@@ -125,6 +136,11 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
         (changed(hwclock={"manage": False}), [], ["rtcsync"]),
         (changed(hwclock={"utc": False}), [], ["rtcsync"]),
         (changed(orphan=6), ["local stratum 6 orphan"], []),
+        (changed(orphan=6, server={"peers": True}), ["server 10.0.0.180 iburst", "local stratum 6 orphan"], []),
+        (ISLAND, ["server 10.0.0.180 iburst", "local stratum 4"], ["server 192.0.2.1 iburst", "minsources 2"]),
+        (changed(server={"sources": [WATCHED, "192.0.2.1"]}), ["server 192.0.2.9 iburst burst noselect version 3"], []),
+        (changed(options={"discard": {"average": 0}}), ["ratelimit interval 0 burst 16 leak 2"],
+         ["ratelimit interval 2 burst 16 leak 2"]),
         (changed(server={"serves": ["0.0.0.0/0", "::/0"]}), ["allow 0.0.0.0/0", "allow ::/0"], ["allow 10.0.0.0/24"]),
         (changed(server={"sources": [POLLS]}, keys=KEYS),
          ["server 192.0.2.9 prefer key 7 minpoll 4 maxpoll 6", "keyfile /etc/chrony.keys"],
@@ -142,7 +158,7 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
     ],
     ids=[
         "step:limit", "tinker:panic", "tinker:step", "nts", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
-        "everybody", "source", "a key for one source", "NTS for another", "options",
+        "peers", "island", "watched", "discard", "everybody", "source", "a key for one source", "NTS for another", "options",
     ],
 )  # fmt: skip
 def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):

@@ -102,5 +102,20 @@ def step_under_way(host: NamespaceHost) -> subprocess.Popen:
     return step
 
 
+def step_that_waits(host: NamespaceHost, tool: str) -> subprocess.Popen:
+    """
+    A step whose servers have been asked and whose daemon is stopped. A script at this path takes the place of its tool; that
+    asks a server once more as soon as there is a file /run/go.
+    """
+    real = host.run(["sh", "-c", f"PATH=/usr/sbin:/usr/bin command -v {tool.rpartition('/')[2]}"]).check().out.strip()
+    host.run(["rm", "-f", "/run/go", "/run/waiting"]).check()
+    script = "touch /run/waiting\nfor _ in $(seq 300); do [ -e /run/go ] && break; sleep 0.05; done"
+    host.write(tool, f'#!/bin/bash\n{script}\nexec {real} "$@"\n', 0o755)
+    words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
+    step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: host.run(["test", "-e", "/run/waiting"]).rc == 0, 60, 0.1)
+    return step
+
+
 def codes(problems: list[dict]) -> list[str]:
     return [problem["code"] for problem in problems]

@@ -140,8 +140,9 @@ def test_a_jump_beyond_the_limit_is_refused_before_the_daemon_is_touched(host):
 def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away(host, pillar):
     set_pillar(host, pillar)
     host.set_clock(50)
-    step = stepping(host)
+    step = solo.step_that_waits(host, DOUBLE)
     host.lab.internet.behave(offset=86400.0)
+    host.run(["touch", "/run/go"]).check()
     said = step.communicate(timeout=120)[0]
     assert step.returncode != 0, said
     assert "put back" in said

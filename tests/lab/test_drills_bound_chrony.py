@@ -79,7 +79,7 @@ def test_status_and_bound_say_the_same_and_where_there_is_a_limit_an_unknown_bou
         assert abs(sum(alone["parts_ms"].values()) - alone["bound_ms"]) < 0.001
         solo.set_pillar(host, {**PILLAR, "tiers": TIERS, "sync": {"timeout": 40, "max_bound": 0.010}})
         limited = call(host, "ntpcluster.status")
-        assert (limited["health"], solo.codes(limited["problems"])) == ("degraded", ["bound"])
+        assert limited["health"] == "degraded" and "bound" in solo.codes(limited["problems"])
         solo.set_pillar(host, {**PILLAR, "tiers": TIERS})
 
 

@@ -99,7 +99,7 @@ def test_a_server_that_is_closed_on_the_way_is_found_by_those_who_follow_it_and_
         states, code, _ = rollout(rolled_out, resume=True)
         red, line = check(rolled_out)
     assert {name: failed(one) for name, one in applied.items()} == {name: [] for name in rolled_out.hosts}
-    told = "unreachable-from: ntp180 (10.0.0.180) answers no host of tier client: queried by node148, node149"
+    told = "unreachable-from: ntp180 (10.0.0.180) answered none of the hosts of tier client that queried it: node148, node149"
     assert code == 1 and states["servers-answer"]["result"] is False
     assert states["servers-answer"]["changes"]["return"]["Error"].startswith(told + ". Remedy: ")
     assert red == 2 and told in line

@@ -149,11 +149,9 @@ def test_a_jump_beyond_the_limit_is_refused_by_the_function_and_by_the_state(hos
 
 def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away(host):
     host.set_clock(50)
-    words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
-    step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    # They have been asked by then, and ntpdate waits until two seconds have passed since.
-    wait_until(lambda: not running(host), 60, 0.05)
+    step = solo.step_that_waits(host, DOUBLE)
     host.lab.internet.behave(offset=86400.0)
+    host.run(["touch", "/run/go"]).check()
     said = step.communicate(timeout=120)[0]
     assert step.returncode != 0 and "put back" in said, said
     assert host.clock_error() == pytest.approx(50, abs=0.5)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from _modules import ntpcluster_judge, ntpcluster_ntpd
-from _runners import ntpcluster_picture, ntpcluster_tree
+from _runners import ntpcluster_picture, ntpcluster_tree, ntpcluster_view
 from tests.loaded import FUNCTIONS
 from tests.unit.test_judge import SERVERS, alter, codes, extra, judge, plan, system, unselected  # noqa: F401
 from tests.unit.test_metrics import samples, view
@@ -137,7 +137,9 @@ def recorded(path, monkeypatch):
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
     monkeypatch.setattr("_modules.ntpcluster_chrony.time.time", lambda: said["clock"])
     look = FUNCTIONS[f"ntpcluster_{said['daemon']}.look"](0, once=True)
-    return ntpcluster_judge.bound(dict(said["plan"], local=None, reference="utc"), look), abs(said["error_ms"])
+    # Recorded of the plan is what is about sources; the hosts are of no island.
+    whole = {"reference": "utc", "local": None, "neighbours": [], **said["plan"]}
+    return ntpcluster_judge.bound(whole, look), abs(said["error_ms"])
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
@@ -178,6 +180,20 @@ def test_the_view_has_the_worst_bound_and_what_two_clocks_can_differ_by_of_all_a
         {"bound_ms": 7.5, "apart_ms": None, "unbounded": 1},
     ]
     assert "none off by more than 7.500 ms (1 unknown)" in ntpcluster_tree.verdict(seen)
+
+
+def test_of_two_islands_nobody_knows_how_far_they_are_apart():
+    """Each client follows another leader, by no fault of its own: only hosts below one and the same are compared."""
+    seen = view(**{name: {"bound_ms": bound, "reference": "island"} for name, bound in
+                   {"ntp189": None, "ntp180": None, "node148": 7.5, "node149": 2.0}.items()})  # fmt: skip
+    same = seen["hosts"]["node148"]["source_host"] == seen["hosts"]["node149"]["source_host"]
+    assert seen["summary"]["apart_ms"] == (9.5 if same else None)
+    hosts = seen["hosts"]
+    for name in ("node148", "node149"):
+        hosts[name]["source_host"] = "ntp189"
+    assert ntpcluster_view._bounds(hosts, hosts)["apart_ms"] == 9.5
+    hosts["node149"]["source_host"] = "ntp180"
+    assert ntpcluster_view._bounds(hosts, hosts) == {"bound_ms": 7.5, "apart_ms": None, "unbounded": 2}
 
 
 def test_the_figures_have_the_bounds_and_none_for_a_host_without():

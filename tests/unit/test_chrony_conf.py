@@ -92,7 +92,7 @@ def test_all_options_together_are_no_error_anywhere(daemon):
     assert (
         lines == own
         if daemon == "ntpd"
-        else lines == own - {"tinker", "tos"} | {"makestep", "maxchange", "maxdistance"}
+        else lines == own - {"discard", "tinker", "tos"} | {"makestep", "maxchange", "maxdistance", "ratelimit"}
     )
 
 

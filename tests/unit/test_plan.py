@@ -394,6 +394,34 @@ def test_a_limit_on_steps_binds_the_daemon_as_well():
     assert bound["options"] == ["tinker panic 3600"] and free["options"] == []
 
 
+@pytest.mark.parametrize(
+    ("platform", "words"), [("RedHat-6", "-u ntp:ntp -p /var/run/ntpd.pid -g -x"), ("Debian-12", "-g -N -x")]
+)
+def test_further_options_of_the_daemons_start_stand_behind_its_own(platform, words):
+    made = plan("ntp189", pillar=dict(PILLAR, arguments=["-x"]), platform=platform)
+    values = made["platform"]["sysconfig"]["values"]
+    assert values[0]["value"] == words and values[1:] == PLATFORMS[platform]["sysconfig"]["values"][1:]
+    again = plan("ntp189", pillar=dict(PILLAR, arguments=["-N", "-x"], step={"limit": 60}), platform="Debian-12")
+    assert again["platform"]["sysconfig"]["values"][0]["value"] == "-N -x"
+
+
+def test_chronyd_is_not_started_with_options_of_ntpd():
+    platform = dict(PLATFORMS["RedHat-9"], name="RedHat-9")
+    found = ntpcluster_misfits.doubts(dict(PILLAR, arguments=["-x"]), DEFAULTS, platform, host("ntp189"))
+    assert [(one["key"], one["level"]) for one in found if "given to chrony" in one["message"]] == [
+        ("ntp:arguments", "error")
+    ]
+
+
+def test_a_source_that_is_only_watched_has_no_say():
+    pillar = copy.deepcopy(PILLAR)
+    watched = {"address": "192.0.2.9", "noselect": True, "burst": True, "version": 3}
+    pillar["tiers"]["server"]["sources"] = ["192.0.2.1", "192.0.2.2", watched]
+    made = plan("ntp189", pillar=pillar)
+    assert made["sources"][2]["line"] == "server 192.0.2.9 iburst burst noselect version 3"
+    assert made["minsane"] == 1 and made["step_by"] == made["step_tickers"] == ["192.0.2.1", "192.0.2.2"]
+
+
 def test_without_a_daemon_nobody_is_let_in():
     assert plan("ntp189", pillar=PILLAR)["firewall"]["networks"] == ["10.0.0.0/24"]
     assert plan("ntp189", pillar=dict(PILLAR, method="cron"))["firewall"]["networks"] == []

@@ -136,17 +136,20 @@ def test_a_server_that_nobody_reaches_is_told_with_who_asked(cluster):
     view, rounds = cluster({name: answer(ntp189=True, ntp180=False) for name in CLIENTS})
     [problem] = view["problems"]
     assert (problem["code"], problem["severity"], problem["hosts"]) == ("unreachable-from", 2, ["ntp180"])
-    assert problem["message"] == "ntp180 (10.0.0.180) answers no host of tier client: queried by node148, node149"
+    assert (
+        problem["message"]
+        == "ntp180 (10.0.0.180) answered none of the hosts of tier client that queried it: node148, node149"
+    )
     assert view["summary"]["severity"] == 2 and view["hosts"]["ntp180"]["open"] is False
     assert rounds == [CLIENTS, CLIENTS]
-    assert "unreachable-from: ntp180 (10.0.0.180) answers no host" in ntpcluster_tree.verdict(view)
-    assert "unreachable-from: ntp180 (10.0.0.180) answers no host" in ntpcluster_tree.draw(view)
+    assert "unreachable-from: ntp180 (10.0.0.180) answered none" in ntpcluster_tree.verdict(view)
+    assert "unreachable-from: ntp180 (10.0.0.180) answered none" in ntpcluster_tree.draw(view)
     figures = b"".join(ntpcluster_metrics.parts(view)).decode()
     assert 'ntpcluster_problem_hosts{code="unreachable-from"} 1.0' in figures
     assert 'ntpcluster_host_open{host="ntp180",tier="server"} 0.0' in figures
     assert 'ntpcluster_host_open{host="ntp189",tier="server"} 1.0' in figures
     page = FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
-    assert "answers no host of tier client" in page
+    assert "answered none of the hosts of tier client" in page
     assert (page.count("which get answers"), page.count("which get no answer")) == (1, 1)
 
 
@@ -186,7 +189,7 @@ def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
 def test_one_old_minion_is_made_up_for_by_the_other(cluster):
     view, _ = cluster({"node148": MISSING, "node149": answer(ntp189=True, ntp180=False)})
     [problem] = view["problems"]
-    assert problem["code"] == "unreachable-from" and problem["message"].endswith("queried by node149")
+    assert problem["code"] == "unreachable-from" and problem["message"].endswith("that queried it: node149")
 
 
 def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
@@ -221,7 +224,9 @@ def test_an_address_that_is_no_minions_counts_by_itself_and_its_askers_are_told(
     )
     [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
     assert problem["hosts"] == CLIENTS
-    assert problem["message"] == "10.0.0.180 answers no host of tier client: queried by node148, node149"
+    assert (
+        problem["message"] == "10.0.0.180 answered none of the hosts of tier client that queried it: node148, node149"
+    )
     FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
 
 
@@ -230,7 +235,7 @@ def test_a_source_that_is_a_name_is_the_host_that_has_its_address(cluster):
     said = {"servers": [{"name": "time-a.example", "address": "10.0.0.180", "reachable": False}]}
     view, _ = cluster(dict.fromkeys(CLIENTS, said), standing)
     [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
-    assert problem["message"].startswith("time-a.example answers no host of tier client")
+    assert problem["message"].startswith("time-a.example answered none of the hosts of tier client")
 
 
 def test_nobody_is_asked_where_the_target_has_no_follower(cluster):

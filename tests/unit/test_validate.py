@@ -23,7 +23,7 @@ BAD = [
     ((), [1], "ntp", "not a list"),
     # keys nobody reads, with the one that was meant
     (("timezon",), "UTC", "ntp:timezon", "did you mean `timezone`?"),
-    (("a\nb",), 1, 'ntp:"a\\nb"', "is not a known key; known here: conflicts"),
+    (("a\nb",), 1, 'ntp:"a\\nb"', "is not a known key; known here: arguments"),
     (("step", "treshold"), 1, "ntp:step:treshold", "did you mean `threshold`?"),
     ((*CLIENT, "follow"), "rack", "ntp:tiers:client:follow", "did you mean `follows`?"),
     (
@@ -141,6 +141,19 @@ BAD = [
     ((*CLIENT, "daemon"), "chronyd", "ntp:tiers:client:daemon", "one of ntpd, chrony, or null"),
     ((*CLIENT, "daemon"), True, "ntp:tiers:client:daemon", "not true"),
     *(((*SKY, "sources", 0, "nts"), bad, "ntp:tiers:sky:sources:0:nts", "true or false") for bad in ("yes", 1, None)),
+    ((*SERVER, "sources", 1, "noselect"), True, "ntp:tiers:server:sources:1:noselect", "cannot stand beside `prefer`"),
+    (
+        (*SERVER, "sources"),
+        [{"address": "192.0.2.1", "noselect": True}],
+        "ntp:tiers:server:sources",
+        "one without `noselect`",
+    ),
+    ((*SERVER, "sources", 1, "version"), 5, "ntp:tiers:server:sources:1:version", "a whole number from 1 to 4"),
+    ((*SERVER, "sources", 1, "burst"), 8, "ntp:tiers:server:sources:1:burst", "true or false"),
+    (("arguments",), ["-g"], "ntp:arguments:0", "one of -N, -x"),
+    (("arguments",), "-x", "ntp:arguments", "a list"),
+    (("options", "discard", "average"), 13, "ntp:options:discard:average", "a whole number from 0 to 12"),
+    (("options", "discard", "monitor"), 1, "ntp:options:discard:monitor", "is not a known key"),
     ((*SKY, "sources", 1, "nts"), True, "ntp:tiers:sky:sources:1:nts", "cannot be combined with `key`"),
     (("options", "bindaddress"), "10.0.0.1", "ntp:options:bindaddress", "a list, each an IPv4 or IPv6 address"),
     *(

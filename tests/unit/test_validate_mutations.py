@@ -43,8 +43,8 @@ WORDS = {
 #: The directives that each daemon may be given.
 DIRECTIVES = {
     "ntpd": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_ntpd_conf.FOREIGN),
-    "chrony": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_chrony_conf.FOREIGN) - {"tinker", "tos"}
-    | {"makestep", "maxchange", "maxdistance"},
+    "chrony": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_chrony_conf.FOREIGN) - {"tinker", "tos"} - {"discard"}
+    | {"makestep", "maxchange", "maxdistance", "ratelimit"},
 }
 
 
@@ -87,10 +87,9 @@ def check_lines(made):
     """No line of a plan has anything but what belongs there."""
     made_by = DIRECTIVES[made["platform"]["daemon"]]
     name = r"[A-Za-z0-9:][A-Za-z0-9.:-]*"
+    flags = r"( iburst)?( burst)?( prefer)?( noselect)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?( version \d)?( nts)?"
     for source in made["sources"]:
-        assert re.fullmatch(
-            rf"server {name}( iburst)?( prefer)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?( nts)?", source["line"]
-        ), source["line"]
+        assert re.fullmatch(rf"server {name}{flags}", source["line"]), source["line"]
         assert made["platform"]["daemon"] == "chrony" or not source["nts"]
     for line in (line for block in made["restrict"] for line in block["lines"]):
         found = re.fullmatch(rf"restrict (?:(?:-6 )?(?:default|source|{name}(?: mask {name})?))((?: [a-z]+)*)", line)
