@@ -328,6 +328,7 @@ def plan():
     ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
     ``sources`` [{address, prefer, noselect, iburst, burst, key, minpoll, maxpoll, version, nts, line}],
+    ``refclocks`` [{lines, names}] (reference clocks, and how the daemon may list each),
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],

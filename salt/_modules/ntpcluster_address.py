@@ -16,7 +16,10 @@ BITS = {4: 32, 6: 128}
 
 #: Addresses no time server can be asked at, the narrower ones first.
 NOWHERE = (
-    ("127.127.0.0/16", "is a reference clock of ntpd, not a server; `orphan` replaces the local clock"),
+    (
+        "127.127.0.0/16",
+        "is a reference clock of ntpd, not a server: write {refclock: ...}; for the local clock `island: true`",
+    ),
     ("127.0.0.0/8", "is this host itself"),
     ("0.0.0.0/8", "is no host"),
     ("224.0.0.0/3", "is a multicast or reserved address"),

@@ -112,6 +112,7 @@ def build(pillar, defaults, platform, host):
         "health": settings["health"],
     }
     made.update(together)
+    made["refclocks"] = __salt__["ntpcluster_refclock.clocks"](tier, platform)
     doing = __salt__["ntpcluster_daemon.doing"](platform, "configuration")
     return dict(made, **__salt__[doing](made, settings))
 
@@ -186,6 +187,7 @@ def _sources(tier, tiers, host):
         items = [{"address": address, "key": above.get("key")} for address in above["addresses"]]
     else:
         items = [item if isinstance(item, dict) else {"address": item} for item in tier.get("sources") or []]
+        items = [item for item in items if "refclock" not in item]
         known = [__salt__["ntpcluster_address.canonical"](item["address"]) for item in items]
         items += [
             {"address": address, "key": tier.get("key")}

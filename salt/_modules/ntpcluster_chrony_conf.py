@@ -78,6 +78,13 @@ def drift(frequency):
     return "{0:.6f} {1:.6f}\n".format(-frequency, SKEW_PPM)
 
 
+def refclock(clock):
+    """
+    Internal. A reference clock in this daemon's words: ``ntpcluster_refclock.chrony``.
+    """
+    return __salt__["ntpcluster_refclock.chrony"](clock)
+
+
 def foreign():
     """
     Internal. Which directives chronyd has not got, as ``ntpcluster_ntpd_conf.foreign`` describes it.

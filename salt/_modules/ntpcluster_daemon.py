@@ -9,7 +9,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster_daemon"
 
 #: What the second file of a daemon does.
-IN_CONF = ("configuration", "foreign", "files", "frequency", "drift")
+IN_CONF = ("configuration", "refclock", "foreign", "files", "frequency", "drift")
 
 #: What a daemon cannot do. To be asked whether there is such a function, Salt's loader loads every module it has: 0.4 s.
 LACKS = {"ntpd": ("fault",), "chrony": ("variables",)}

@@ -64,7 +64,7 @@ def foreign():
     known = platforms()
     if _name(known):
         return None
-    # The same as in platform.jinja: on such a host the states are rendered without the modules.
+    # The same as in platform-read.jinja: on such a host the states are rendered without the modules.
     host = "-".join("{}".format(__grains__.get(grain) or "unknown") for grain in ("os", "osmajorrelease"))
     return "ntpcluster does not know the platform {}, only {}: it changes nothing on this host".format(
         host, ", ".join(sorted(known))

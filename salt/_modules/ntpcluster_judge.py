@@ -223,12 +223,13 @@ def _listed(plan, rows, complete):
     Whether the daemon has the sources it should have, and no other. Addresses can be compared with what it lists;
     behind a name there may be any address, but never a clock of this host.
     """
-    if not plan or not plan["sources"]:
+    if not plan or not plan["sources"] + plan["refclocks"]:
         return []
     listed, numeric, found = [_name(row) for row in rows], _numeric(plan), []
     names = [source["address"] for source in plan["sources"] if source["address"] not in numeric]
     # Of half a table nobody can say what is not in it.
-    missing = [address for address in numeric if address not in listed] if complete else []
+    missing = [address for address in numeric if address not in listed]
+    missing = missing + __salt__["ntpcluster_refclock.unlisted"](plan, listed) if complete else []
     if missing:
         message = "the running daemon does not have {0}; it has {1}".format(
             ", ".join(missing), ", ".join(listed) or "none at all"
@@ -241,7 +242,8 @@ def _listed(plan, rows, complete):
         )
         found.append(_problem("unresolvable", said, names=names, listed=listed))
     # What ntpq has cut may be the address of a planned one.
-    others = [_name(row) for row in rows if _name(row) not in numeric and "address" not in row["inexact"]]
+    known = numeric + __salt__["ntpcluster_refclock.names"](plan)
+    others = [_name(row) for row in rows if _name(row) not in known and "address" not in row["inexact"]]
     clocks = [name for name in others if REFCLOCK.match(name)]
     extra = others if len(others) - len(clocks) > len(names) else clocks
     if extra and not missing:
@@ -339,9 +341,9 @@ def _follows(plan, claims, system):
     """Whether the daemon follows a live source of the host's tier. What it does not say is no yes."""
     if system is None or claims.get("leap") not in ("none", "add", "del") or (claims.get("stratum") or 16) >= 16:
         return False
-    numeric = _numeric(plan)
+    numeric, known = _numeric(plan), __salt__["ntpcluster_refclock.names"](plan)
     # It may be one of the names, if there are names and it is no clock of this host.
-    if _name(system) not in numeric and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
+    if _name(system) not in numeric + known and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
         return False
     return bool(system["reach"] & LAST_FOUR)
 

@@ -61,13 +61,13 @@ def doubts(pillar, defaults, platform, host):
         message = "lists no address of this host, {}, which belongs to this tier: each host of an island's tier is one of its "
         message += "servers. Add its address, or make it follow the tier"
         found.append(_problem(["tiers", name, "addresses"], None, message.format(host["id"])))
-    elif not plan["sources"] and plan["local"] is None:
+    elif not plan["sources"] and plan["local"] is None and not (plan["refclocks"] and plan["method"] == "daemon"):
         message = "leaves this host, {}, without any source other than itself".format(host["id"])
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)
     if plan["method"] == "daemon":
         found += _unread(pillar.get("options") or {}, plan) + _not_started_with(pillar.get("arguments"), plan)
-        found += _without_nts(tier, name, plan)
+        found += _unknown_to_the_daemon(tier, name, plan)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
         message = "matches this host, {}, and so does tier {}; {} applies, because it is listed first"
@@ -155,12 +155,19 @@ def _not_started_with(arguments, plan):
     return [_problem(["arguments"], None, message.format(plan["platform"]["daemon"], plan["id"]))]
 
 
-def _without_nts(tier, name, plan):
+def _unknown_to_the_daemon(tier, name, plan):
     """
-    Return a problem for each source that has to prove itself by NTS to a daemon that cannot ask for that.
+    Return a problem for each source that a daemon does not know: it cannot ask for NTS, or has no such reference clock.
     """
     found = []
+    doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "refclock")
     for number, item in enumerate(tier.get("sources") or ()):
+        if isinstance(item, dict) and "refclock" in item and not __salt__[doing](item):
+            message = (
+                "is not available with {}, the daemon of this host, {}, or not with these keys: see docs/pillar.md"
+            )
+            message = message.format(plan["platform"]["daemon"], plan["id"])
+            found.append(_problem(["tiers", name, "sources", number, "refclock"], item["refclock"], message))
         if isinstance(item, dict) and item.get("nts") and not plan["platform"].get("nts"):
             message = (
                 "is not available with {} of {}, the daemon and the platform of this host, {}: put such hosts into their "

@@ -44,6 +44,13 @@ def configuration(made, settings):
     }
 
 
+def refclock(clock):
+    """
+    Internal. A reference clock in this daemon's words: ``ntpcluster_refclock.ntpd``.
+    """
+    return __salt__["ntpcluster_refclock.ntpd"](clock)
+
+
 def foreign():
     """
     Internal. Which of the pillar's options are another daemon's: this one has no such directive.

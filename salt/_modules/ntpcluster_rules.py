@@ -263,12 +263,29 @@ SOURCE_KEYS = {
     "nts": FLAG,
 }
 
+REFCLOCK_KEYS = {
+    # Not the local clock: that of an island is `island`.
+    "refclock": _text(
+        r"nmea|phc|pps|shm|sock|127\.127\.(?!1\.)[1-9][0-9]?\.[0-9]{1,3}",
+        "one of nmea, phc, pps, shm, sock, or a driver of ntpd but the local clock's, such as 127.127.20.0",
+    ),
+    "unit": _whole(0, 255),
+    "mode": _whole(0, 65535),
+    "path": PATH,
+    "offset": _number(-10, 10, " of seconds"),
+    "refid": _text(r"[A-Z][A-Z0-9]{0,3}", "up to four capital letters and digits"),
+    "stratum": _whole(0, 14),
+    "flags": [_whole(1, 4)],
+    "prefer": FLAG,
+    "noselect": FLAG,
+}
+
 
 def allowed():
     """
     Internal. Return the rules by what they are for: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
     ``package:sources``), ``options`` (directives), ``statistics`` (the kinds of them), ``tier`` (a tier's name),
-    ``tier_keys``, ``source_keys``.
+    ``tier_keys``, ``source_keys``, ``refclock_keys``.
     """
     return {
         "settings": SETTINGS,
@@ -278,4 +295,5 @@ def allowed():
         "tier": TIER,
         "tier_keys": TIER_KEYS,
         "source_keys": SOURCE_KEYS,
+        "refclock_keys": REFCLOCK_KEYS,
     }

@@ -114,7 +114,9 @@ def proof(age=0):
     names = [source for source in sources if ":" not in source and not source.replace(".", "").isdigit()]
     listed = [peer["address"] or peer["remote"] for peer in seen["peers"]]
     missing = [source for source in sources if source not in names and source not in listed]
-    strange = [address for address in listed if address not in sources]
+    missing += __salt__["ntpcluster_refclock.unlisted"](plan, listed)
+    clocks = __salt__["ntpcluster_refclock.names"](plan)
+    strange = [address for address in listed if address not in sources + clocks]
     codes = [problem["code"] for problem in seen["problems"]]
     reason, known = "", True
     if seen["daemon"]["running"] is False:

@@ -67,12 +67,9 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     if isinstance(passes, bool) or passes not in range(1, 11):
         raise SaltInvocationError("passes: {0!r} is not a number from 1 to 10".format(passes))
     result = dict(UNTOUCHED)
+    servers, in_turn, comment = _whom(plan, servers)
     if plan["local"] is not None and not servers:
-        result["comment"] = "this host leads its island: its own clock sets the others, and is not stepped"
-        return result
-    # The servers of an island do not vote: the first one that is there leads.
-    in_turn = plan["reference"] == "island" and bool(plan["neighbours"]) and not servers
-    servers = servers or plan["step_by"]
+        return dict(result, comment=comment)
     with _nothing() if test else _alone():
         seen = __salt__["ntpcluster_status.status"]()
         offset = seen["offset_ms"] or 0.0
@@ -83,6 +80,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
                 said = "this host currently leads its island: a healthy clock is never stepped"
             result["comment"] = said.format(seen["source"], offset)
             return result
+        if not servers:
+            return dict(result, needed=None, comment=comment)
         try:
             best = _await_time(servers, wait, in_turn)
         except CommandExecutionError as exc:
@@ -108,6 +107,19 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if hwclock and plan["hwclock"]["manage"]:
             result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
         return result
+
+
+def _whom(plan, servers):
+    """
+    Whom a step asks: the servers, whether they are tried in turn instead of by vote, and the reason if there are none. On an island
+    the first server that is up leads.
+    """
+    if servers:
+        return servers, False, None
+    comment = "this host has only reference clocks, which its daemon reads: the clock is left to the daemon"
+    if plan["local"] is not None:
+        comment = "this host leads its island: its own clock sets the others, and is not stepped"
+    return plan["step_by"], plan["reference"] == "island" and bool(plan["neighbours"]), comment
 
 
 def right():

@@ -181,7 +181,7 @@ WRITTEN = {
     "allow": "`serves`",
     "authselectmode": "`keys`",
     "driftfile": "platforms.yaml",
-    "fudge": "`orphan`, which replaces the local clock",
+    "fudge": "a source's `refclock`",
     "keyfile": "`keys`",
     "keys": "`keys`",
     "local": "`orphan`",
@@ -192,6 +192,7 @@ WRITTEN = {
     "peer": "`follows`",
     "pool": "`sources`",
     "ratelimit": "`serves`",
+    "refclock": "a source's `refclock`",
     "restrict": "`serves`",
     "rtcsync": "`hwclock`",
     "server": "`sources` and `follows`",
@@ -390,9 +391,17 @@ def _source(found, here, source, keys, rules):
     """
     Judge a source written as a mapping.
     """
+    if "refclock" in source:
+        _check(found, here, source, rules["refclock_keys"])
+        faults = []
+        if rules["refclock_keys"]["refclock"][0](source["refclock"]):
+            faults = __salt__["ntpcluster_refclock.faults"](source)
+        found += [_problem(here + [key], source.get(key), message) for key, message in faults]
+        return
     if source.get("address") is None:
         message = (
-            "needs `address`: a source is a name, an address, or a mapping such as {address: 10.0.0.1, prefer: true}"
+            "needs `address` (or `refclock`): a source is a name, an address, or a mapping such as "
+            "{address: 10.0.0.1, prefer: true}"
         )
         found.append(_problem(here, None, message))
         return

@@ -2,7 +2,7 @@
 # The code is fetched while this file is rendered, so that a dry run can use it as well.
 # `make digest` writes the list of what the master serves; the minion compares it with the list of what it has.
 
-{% from 'ntp/platform.jinja' import present with context %}
+{% from 'ntp/present.jinja' import present with context %}
 {% import_text 'ntp/modules.sha256' as served %}
 {#- salt-ssh renders on the master. It sends all modules, but of the other files only those that a state names. #}
 {% if '__master_opts__' in opts %}

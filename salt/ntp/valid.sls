@@ -1,6 +1,7 @@
 # Stops before anything changes if the pillar is invalid, if platforms.yaml does not describe the platform, or if the file server
 # has the states but not the code behind them.
-{% from 'ntp/platform.jinja' import platform, foreign, present with context %}
+{% from 'ntp/platform.jinja' import platform, foreign with context %}
+{% from 'ntp/present.jinja' import present with context %}
 
 {% set code = 'salt://_states/ntpcluster.py' %}
 {% if not platform %}

@@ -120,6 +120,11 @@ KEYS = {7: {"type": "SHA1", "secret": SECRET}, 8: {"type": "M", "secret": 'a"$%~
 
 
 WATCHED = {"address": "192.0.2.9", "noselect": True, "burst": True, "version": 3}
+CLOCKS = [
+    {"refclock": "shm", "offset": 0.12}, {"refclock": "pps", "prefer": True}, "192.0.2.1",
+    {"refclock": "phc", "path": "/dev/ptp0", "stratum": 2, "noselect": True},
+    {"refclock": "sock", "path": "/run/gps.sock", "refid": "SOCK"},
+]  # fmt: skip
 ISLAND = island()
 
 
@@ -139,6 +144,9 @@ ISLAND = island()
         (changed(orphan=6, server={"peers": True}), ["server 10.0.0.180 iburst", "local stratum 6 orphan"], []),
         (ISLAND, ["server 10.0.0.180 iburst", "local stratum 4"], ["server 192.0.2.1 iburst", "minsources 2"]),
         (changed(server={"sources": [WATCHED, "192.0.2.1"]}), ["server 192.0.2.9 iburst burst noselect version 3"], []),
+        (changed(server={"sources": CLOCKS}),
+         ["refclock SHM 0 refid GPS offset 0.120000", "refclock PPS /dev/pps0 refid PPS prefer",
+          "refclock PHC /dev/ptp0 refid PHC stratum 2 noselect", "refclock SOCK /run/gps.sock refid SOCK"], []),
         (changed(options={"discard": {"average": 0}}), ["ratelimit interval 0 burst 16 leak 2"],
          ["ratelimit interval 2 burst 16 leak 2"]),
         (changed(server={"serves": ["0.0.0.0/0", "::/0"]}), ["allow 0.0.0.0/0", "allow ::/0"], ["allow 10.0.0.0/24"]),
@@ -158,7 +166,8 @@ ISLAND = island()
     ],
     ids=[
         "step:limit", "tinker:panic", "tinker:step", "nts", "a tiny number", "tos", "hwclock:manage", "hwclock:utc", "orphan",
-        "peers", "island", "watched", "discard", "everybody", "source", "a key for one source", "NTS for another", "options",
+        "peers", "island", "watched", "refclock", "discard", "everybody", "source",
+        "a key for one source", "NTS for another", "options",
     ],
 )  # fmt: skip
 def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):

@@ -109,7 +109,7 @@ def step_that_waits(host: NamespaceHost, tool: str) -> subprocess.Popen:
     """
     real = host.run(["sh", "-c", f"PATH=/usr/sbin:/usr/bin command -v {tool.rpartition('/')[2]}"]).check().out.strip()
     host.run(["rm", "-f", "/run/go", "/run/waiting"]).check()
-    script = "touch /run/waiting\nfor _ in $(seq 300); do [ -e /run/go ] && break; sleep 0.05; done"
+    script = "touch /run/waiting\nfor _ in $(seq 500); do [ -e /run/go ] && break; sleep 0.05; done"
     host.write(tool, f'#!/bin/bash\n{script}\nexec {real} "$@"\n', 0o755)
     words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
     step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -57,6 +57,12 @@ def test_every_host_says_the_same_of_itself_in_the_same_words(cluster, first):
     for name, seen in told.items():
         assert (seen["health"], seen["synchronized"]) == ("ok", True), (name, seen["problems"])
         assert seen["stratum"] == (2 if name.startswith("ntp") else 3), name
+    proofs = cluster.master.salt("node*", "ntpcluster_served.served")
+    for name, proof in proofs.items():
+        assert [(server["reachable"], server["kiss"]) for server in proof["servers"]] == [(True, None)] * 2, (
+            name,
+            proof,
+        )
     lines = cluster.master.salt("*", "ntpcluster.summary")
     assert all(line.startswith(f"ok, follows {told[name]['source']}, stratum ") for name, line in lines.items()), lines
     assert len({tuple(sorted(seen)) for seen in told.values()}) == 1

@@ -12,6 +12,9 @@ from tests.lab.test_drills_island import (  # noqa: F401
     test_one_apply_makes_one_time_that_of_the_first_server,
 )
 
+#: On an island a bound is that to the leader's clock, and true time is nobody's.
+pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
+
 CASTS = {
     "ntpsec leads": ("modern", "el6", "modern", "el6"),
     "chrony leads": ("el9", "el6", "el9", "modern"),

@@ -138,7 +138,7 @@ def recorded(path, monkeypatch):
     monkeypatch.setattr("_modules.ntpcluster_chrony.time.time", lambda: said["clock"])
     look = FUNCTIONS[f"ntpcluster_{said['daemon']}.look"](0, once=True)
     # Recorded of the plan is what is about sources; the hosts are of no island.
-    whole = {"reference": "utc", "local": None, "neighbours": [], **said["plan"]}
+    whole = {"reference": "utc", "local": None, "neighbours": [], "refclocks": [], **said["plan"]}
     return ntpcluster_judge.bound(whole, look), abs(said["error_ms"])
 
 

@@ -279,3 +279,8 @@ def test_a_neighbour_is_no_witness_of_a_step(monkeypatch, asked):
     answers.update({"192.0.2.1": 9.0, "192.0.2.2": 9.0, FIRST: 0.0, THIRD: 0.0})
     assert step(monkeypatch, plan("s2", SECOND, PEERS))["offset_before_s"] == 9.0
     assert calls == [["192.0.2.1", "192.0.2.2"]]
+
+
+def test_who_has_reference_clocks_alone_is_not_stepped(monkeypatch, asked):
+    done = step(monkeypatch, dict(plan("node", "10.0.0.9"), step_by=[]))
+    assert (done["needed"], asked[0]) == (None, []) and "only reference clocks" in done["comment"]

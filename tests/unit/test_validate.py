@@ -248,7 +248,7 @@ BAD = [
         (*SERVER, "sources", 0),
         "127.127.1.0",
         "ntp:tiers:server:sources:0",
-        "`orphan` replaces the local clock",
+        "for the local clock `island: true`",
     ),
     ((*SERVER, "sources", 0), "127.0.0.1", "ntp:tiers:server:sources:0", "is this host itself"),
     (
