@@ -334,6 +334,7 @@ def plan():
     ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
     ``reference`` (``utc`` or ``island``), ``neighbours`` (the sources that are servers of its own tier),
     ``local`` (stratum at which it leads its island on its own clock, or None), ``step_by`` (the servers that a step queries),
+    ``turn`` (its rank among the servers of an island, 0 leads; 0 on other hosts),
     ``minsane`` (the number of sources that must agree before the clock follows them),
     ``orphan`` (stratum at which this host continues as an orphan, or None), ``orphan_stratum`` (the pillar's ``orphan``:
     the lowest stratum of hosts whose time comes from one), ``options`` [line], ``conflicts`` [service],

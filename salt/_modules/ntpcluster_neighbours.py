@@ -60,7 +60,7 @@ def together(tier, tiers, sources, host, orphan):
     orphan
         The pillar's, or None.
 
-    Returns a dict: ``neighbours``, ``reference``, ``local``, ``orphan`` and ``step_by`` of ``ntpcluster.plan``.
+    Returns a dict: ``neighbours``, ``reference``, ``local``, ``orphan``, ``step_by`` and ``turn`` of ``ntpcluster.plan``.
     """
     others, rank, island = neighbours(tier, host), _rank(tier, host), bool(tier.get("island"))
     # A neighbour has its time from the same sources: it vouches for none of them.
@@ -70,6 +70,7 @@ def together(tier, tiers, sources, host, orphan):
         stratum = min(LAST_STRATUM, stratum + RANK_STRATA * rank)
     leads = island and rank == 0
     return {
+        "turn": rank if island else 0,
         "neighbours": others,
         "step_by": others[:rank] if island else step_by,
         "reference": _reference(tier, tiers),

@@ -23,6 +23,7 @@ def standing(anew=False):
     - ``deployed``: whether this tree has been applied here, and not been taken off again; ``saltenv``: from which
       environment it was applied last (None: unknown)
     - ``addresses`` of this host, as text: by these the others' sources become hosts
+    - ``turn`` (in which order the servers of an island are deployed)
     - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (daemon or cron),
       ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``, ``max_bound_ms`` (None: any);
       None without a valid pillar
@@ -44,7 +45,7 @@ def standing(anew=False):
         plan = __salt__["ntpcluster_plan.plan"]()
     except (CommandExecutionError, SaltInvocationError):
         plan = None  # the status has said so already
-    for key in ("level", "follows", "method"):
+    for key in ("level", "follows", "method", "turn"):
         seen[key] = plan[key] if plan else None
     seen["planned"] = [source["address"] for source in plan["sources"]] if plan else None
     seen["max_offset_ms"] = plan["sync"]["max_offset"] * 1000.0 if plan else None

@@ -171,7 +171,12 @@ def _unserved(hosts, _tiers_):
             continue
         if "tier" not in host["missing"] and host["tier"] is None:
             groups.setdefault("no tier of the pillar matches {}", []).append(name)
-        elif not any(peer["usable"] for peer in host["peers"]) and "peers" not in host["missing"]:
+        # The leader of an island is synchronized without a source.
+        elif (
+            not host["synchronized"]
+            and not any(peer["usable"] for peer in host["peers"])
+            and "peers" not in host["missing"]
+        ):
             causes = sorted({_cause(hosts, peer) for peer in host["peers"]}) or ["it has no source at all"]
             groups.setdefault("nobody serves {}: " + "; ".join(causes).replace("{", "(").replace("}", ")"), []).append(
                 name
@@ -196,8 +201,8 @@ def _cause(hosts, peer):
 
 def _outside(hosts, tiers):
     """
-    Hosts that follow another than they should: one outside the tier above, or, at the top, one of the cluster or
-    one that the pillar does not name.
+    Hosts that follow the wrong source: one outside the tier above, or, at the top, a host of the cluster that is not a neighbour
+    by the pillar, or one that is not in the pillar.
     """
     names = {tier["name"]: set(tier["hosts"]) for tier in tiers}
     found = []
@@ -210,7 +215,7 @@ def _outside(hosts, tiers):
             if above in names.get(wanted, ()):
                 continue
             message = "{} follows {} of tier {}, not tier {}".format(name, above, hosts[above]["tier"], wanted)
-        elif above:
+        elif above and not (source in host["planned"] and hosts[above]["tier"] == host["tier"]):
             message = f"{name} is at the top and follows {above} of its own cluster"
         elif host["planned"] and host["planned"] == host["planned_addresses"] and source not in host["planned"]:
             message = f"{name} follows {source}, which is not in its pillar"
@@ -270,10 +275,11 @@ def _unproven(hosts, tiers, served):
 
 
 def _single(hosts, tiers):
-    """Tiers all of whose hosts have one and the same usable source."""
+    """Tiers whose hosts all have the same single usable source. The servers of an island follow one, but any can lead."""
     found = []
     for tier in tiers:
         members = [hosts[name] for name in tier["hosts"] if hosts[name]["peers"]]
+        members = [host for host in members if host["reference"] != "island" or host["level"]]
         usable = {peer["host"] or peer["address"] for host in members for peer in host["peers"] if peer["usable"]}
         if tier["name"] is not None and len(usable) == 1 and all(host["health"] != "settling" for host in members):
             message = "tier {} depends on a single server, {}: there is no failover, and a false one cannot be detected"

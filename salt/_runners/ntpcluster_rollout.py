@@ -214,10 +214,15 @@ def closed(view, deployed):
 
 
 def batches(view, targets):
-    """The hosts in the order of their tiers, in batches of at most a third of a tier, but one host at least."""
+    """
+    The hosts in the order of their tiers, in batches of at most a third of a tier, but one host at least. Of an island's
+    servers the first one leads, and the others step to it.
+    """
     wanted, found = set(targets), []
     for tier in view["tiers"]:
-        names = [name for name in tier["hosts"] if name in wanted]
+        names = sorted(
+            (name for name in tier["hosts"] if name in wanted), key=lambda name: view["hosts"][name]["turn"] or 0
+        )
         size = max(1, len(tier["hosts"]) // PART)
         parts = [names[start : start + size] for start in range(0, len(names), size)]
         for number, part in enumerate(parts, 1):

@@ -211,7 +211,7 @@ def _list(value):
 OF_HOST = {
     **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv", "unbounded"), _word),
     "reference": _word,
-    **dict.fromkeys(("stratum", "expected_stratum", "level"), _whole),
+    **dict.fromkeys(("stratum", "expected_stratum", "level", "turn"), _whole),
     **dict.fromkeys(("offset_ms", "jitter_ms", "root_delay_ms", "root_dispersion_ms"), _number),
     **dict.fromkeys(("frequency_ppm", "max_offset_ms", "bound_ms", "max_bound_ms"), _number),
 }

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.lab import operating
 from tests.lab.cluster import CAST, Cluster, Role, changed, failed, ready, wait_until
 
 #: On an island a bound is that to the leader's clock, and true time is nobody's.
@@ -76,6 +77,7 @@ def test_every_host_is_green_and_says_that_nothing_ties_it_to_utc(cluster, first
         assert (seen["reference"], seen["synchronized"], seen["problems"]) == ("island", True, []), name
     for line in cluster.master.salt("*", "ntpcluster.summary").values():
         assert "an island: nothing ties it to UTC" in line
+    assert operating.codes(cluster) == {}
 
 
 def test_a_second_apply_changes_nothing(cluster, first):
@@ -83,6 +85,17 @@ def test_a_second_apply_changes_nothing(cluster, first):
     assert {name: (failed(states), changed(states)) for name, states in again.items()} == {
         name: ([], []) for name in cluster.hosts
     }
+
+
+def test_an_operator_brings_the_island_to_a_better_time(cluster, first):
+    """As docs/pillar.md says: the leader's clock by hand, then the others, one after the other, by a step."""
+    cluster.hosts[LEADER].run(["date", "-s", "+90 seconds"]).check()
+    for name in [SECOND, *sorted(set(cluster.hosts) - {LEADER, SECOND})]:
+        done = cluster.master.salt(name, "ntpcluster.step", "wait=60")[name]
+        assert done["stepped"] and done["server"] in (ADDRESSES[LEADER], ADDRESSES[SECOND]), done
+    wait_until(lambda: set(health(cluster).values()) == {"ok"}, 60)
+    assert spread(cluster) < ONE_TIME_S
+    assert abs(cluster.hosts[LEADER].clock_error() - WRONG[LEADER] - 90) < 1
 
 
 def health(cluster) -> dict[str, str]:

@@ -207,7 +207,7 @@ def test_a_rollout_takes_the_tree_from_the_environment_that_it_is_told(cluster):
     answer, code = run(cluster, "state.orchestrate", "orch.ntp", "saltenv=prod")
     assert code == 0, answer
     [states] = answer["data"].values()
-    batches = [state for state in states.values() if state["__id__"].startswith(("server", "client"))]
+    batches = [state for state in states.values() if state["__id__"].startswith(("server ", "client "))]
     assert len(batches) == 2 and all(state["result"] for state in batches), states
 
 
