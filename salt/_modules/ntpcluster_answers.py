@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Which of the servers that were asked is believed. Pure functions of what ``ntpcluster.query`` returns.
+Internal. Select the server to believe from those that were queried. Pure functions of what ``ntpcluster.query`` returns.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What was applied to this host last, and by which pillar.
+Internal. The plan applied last to this host, and the pillar that it came from.
 
 A state run compiles the pillar anew, and the minion goes on with the one that it read at its start or at the last
 refresh. So after an edit and a green run the two differ, and a function that is called by itself would judge by the
@@ -61,7 +61,7 @@ def pillar(anew=False, **called):
     if not anew and last in (None, seen):
         return remembered
     if __context__.get(LOOP) == os.getpid():
-        # The minion answers nobody while it waits here: let it ask by itself, and look again next time.
+        # The minion cannot answer while it waits here: let it refresh by itself, and check again next time.
         now, (pair, when) = __salt__["ntpcluster_program.monotonic"](), __context__.get(TOLD, (None, 0))
         if pair != [seen, last] or now - when > AGAIN_S:
             __context__[TOLD] = ([seen, last], now)
@@ -83,7 +83,7 @@ def pillar(anew=False, **called):
 
 def compiled(**called):
     """
-    Internal. The whole pillar that ``ntpcluster_applied.pillar`` went by last.
+    Internal. The whole pillar that ``ntpcluster_applied.pillar`` used last.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     whole = __context__.get(ASKED, {}).get("whole")
@@ -133,7 +133,7 @@ def environments():
 
 def keep(plan, **called):
     """
-    Internal. Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
+    Internal. Keep the plan that was just applied; if the pillar has changed, make the minion refresh its copy.
 
     plan
         ``ntpcluster.plan``, without secrets.
@@ -146,7 +146,7 @@ def keep(plan, **called):
     fresh["code"] = __salt__["ntpcluster_code.version"]()
     if last != json.loads(json.dumps(fresh)):
         __salt__["ntpcluster_origin.store"](os.path.basename(KEPT), fresh)
-    # The file's own time is when the plan was applied last.
+    # The file's modification time is the time of the last apply.
     now = time.time()
     os.utime(KEPT, (now, now))
     if last.get("pillar") == fresh["pillar"]:
@@ -222,7 +222,7 @@ def _decoded(data):
 
 
 def _digest(data):
-    """One word for a pillar; the keys of a mapping may be numbers here and text there, in any order."""
+    """A digest of a pillar; the keys of a mapping may be numbers or text, in any order."""
     if data is None:
         return None
     return hashlib.sha256(json.dumps(_plain(data), sort_keys=True).encode("utf-8")).hexdigest()

@@ -37,7 +37,7 @@ def diagnose():
         if plan["method"] != "cron":  # there the status is made of what the servers say
             found += _asked(plan, found, seen["peers"])
     except (CommandExecutionError, SaltInvocationError) as exc:
-        # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
+        # Without a plan or ntpdate there is no server to query; the rest can still be checked.
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals(platform["process"] or seen["daemon"]["name"]) + _rights()
@@ -54,10 +54,10 @@ def _asked(plan, known, peers):
     replaces is taken out of `known`.
     """
     sources = [source["address"] for source in plan["sources"]]
-    # The only server of an island asks nobody.
+    # The only server of an island has no servers to query.
     servers = __salt__["ntpcluster_query.query"](sources)["servers"] if sources else []
     found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers) + _unsigned(plan, servers, peers)
-    # A server that limits its clients keeps silent to one question more: what the daemon knows of it stands.
+    # A server with a rate limit does not answer an additional query: use what the daemon knows about it.
     heard_of = [one["evidence"].get("peer") for one in known]
     found = [one for one in found if one["code"] != "unreachable" or one["evidence"].get("peer") not in heard_of]
     for one in found:

@@ -63,7 +63,7 @@ def _said(answer):
 
 
 def _read(path):
-    """The text of a file, None when there is none. Latin-1 gives every byte a character: nothing is lost."""
+    """The text of a file, None if there is none. Latin-1 maps every byte to a character, so nothing is lost."""
     if not path or not os.path.isfile(path):
         return None
     try:
@@ -131,7 +131,7 @@ def _live(data):
         found["legacy"] = os.path.join(os.path.dirname(program), legacy.group(1))
     if "filter" not in tables:
         return dict(found, text=text + NO_RULES)
-    # Rules without the service (a script at boot) keep people out all the same.
+    # Rules that were loaded without the service (by a boot script) block clients too.
     return dict(found, text=text, counts=started or ("filter" in loaded and "guarded"))
 
 

@@ -241,7 +241,7 @@ def _joined(fields, values):
 
 
 def _words(value):
-    """Part of a rule in words, near to nft's own; for people only."""
+    """Part of a rule as text, similar to nft's own syntax; for display only."""
     if not isinstance(value, dict):
         several = isinstance(value, list)
         return "{{{}}}".format(", ".join(_words(item) for item in value)) if several else "{}".format(value)
@@ -411,7 +411,7 @@ def hooks(program, covered=(), **called):
 
 def unread(family, name, says):
     """
-    Internal. A hook whose rules nobody can read, as one that refuses everything.
+    Internal. A hook whose rules cannot be read counts as one that blocks everything.
 
     family, name
         its family in the words of nftables, and its name

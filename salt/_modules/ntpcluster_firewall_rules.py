@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Judging firewall rules: who is let through to UDP 123, and where our rules belong. Runs no program.
+Internal. Judge firewall rules: who can reach UDP port 123, and where our rules belong. Runs no program.
 
 Rules are compared by what they do to a packet, not by how they are spelled, so a rule that an administrator wrote
 by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are the only ones that are ever taken out.

@@ -36,7 +36,7 @@ LAST_FOUR = 0x0F
 #: ntpd takes no source whose root distance is larger (MAXDISTANCE in ntp.h).
 MAXDISTANCE_MS = 1500.0
 
-#: A daemon's first packets to all its sources are over by then: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
+#: By then a daemon has sent its first packets to all its sources: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
 BURST_S = 16
 
 #: What the daemon says of itself and the status says again.
@@ -45,7 +45,7 @@ PASSED_ON = ("leap", "stratum", "refid", "jitter_ms", "root_delay_ms", "root_dis
 #: Why nothing is promised of a host whose daemon told nothing.
 NOT_ASKED = "no daemon of this host reports anything"
 
-#: What no waiting mends.
+#: Problems that waiting will not fix.
 HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
 
@@ -68,10 +68,10 @@ def judge(plan, process, look, problems=None):
     found = list(problems or [])
     claims = look["system"]
     rows, system = _rows(plan, look)
-    # Who answers runs, even where this process may not see whose port 123 is.
+    # A daemon that answers is running, even if this process may not see which one holds port 123.
     process = dict(process, running=True) if process["running"] is None and claims else process
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < plan["health"]["settle"]
-    # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
+    # A daemon that reports a selected source is past its start: from then on, problems are real.
     waiting = settling and (system is None or claims.get("leap") == "alarm")
     synchronized, promise = False, __salt__["ntpcluster_bound.nothing"](NOT_ASKED)
     if process["running"] is False:
@@ -227,7 +227,7 @@ def _listed(plan, rows, complete):
         return []
     listed, numeric, found = [_name(row) for row in rows], _numeric(plan), []
     names = [source["address"] for source in plan["sources"] if source["address"] not in numeric]
-    # Of half a table nobody can say what is not in it.
+    # An incomplete table does not show what is missing.
     missing = [address for address in numeric if address not in listed]
     missing = missing + __salt__["ntpcluster_refclock.unlisted"](plan, listed) if complete else []
     if missing:
@@ -411,7 +411,7 @@ def _discipline(claims, rows, system, plan, settling):
     if offset is not None:
         found.append(_too_far(offset, system, plan["sync"]["max_offset"] * 1000.0))
     else:
-        # Nobody is followed, but who answers knows how far off the clock is.
+        # No source is followed, but those that answer show how far off the clock is.
         known = next((row for row in rows if row["reach"] and row["offset_ms"] is not None), None)
         found.append(known and _too_far(known["offset_ms"], known, None))
     frequency = claims.get("frequency_ppm")
@@ -436,7 +436,7 @@ def _sources(rows, sound, wanted, plan, uptime):
         said = "{0} of {1} sources usable, {2} required".format(len(usable), len(rows), wanted)
         found.append(_problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in [row for row in sound if row["reach"] & LAST_FOUR]:
-        # ntpd tells nobody that its sources are gone, but its packets say when its clock was set last (RFC 5905).
+        # ntpd does not report that its sources are gone, but its packets say when its clock was last set (RFC 5905).
         age = row.get("reference_age_s")
         if age is not None and age > plan["health"]["reference_age"]:
             said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s"
@@ -460,7 +460,7 @@ def _sources(rows, sound, wanted, plan, uptime):
 
 
 def _too_few(rows, system, plan, uptime):
-    """Whether ntpd follows nobody because too few sources are alive to agree."""
+    """Whether ntpd follows no source because too few are alive to agree."""
     alive = [_name(row) for row in rows if row["reach"] & LAST_FOUR and row["condition"] != "falseticker"]
     young = uptime is not None and uptime < BURST_S
     if system is not None or not alive or len(alive) >= plan["minsane"] or young:
@@ -471,12 +471,12 @@ def _too_few(rows, system, plan, uptime):
 
 
 def _health(process, synchronized, waiting, found):
-    """One word for all of it."""
+    """The health, in one word."""
     if process["running"] is False:
         return "stopped"
     if synchronized:
         return "degraded" if found else "ok"
-    # Asleep at the start and broken look alike for a while; a fault that no waiting mends is not settling.
+    # At the start a good daemon looks like a broken one for a while; a problem that waiting will not fix is not settling.
     if waiting and not [one for one in found if one["code"] in HOPELESS]:
         return "settling"
     return "unsynchronized"

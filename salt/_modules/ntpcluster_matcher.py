@@ -27,7 +27,7 @@ ENGINES = (
 #: The words that hold the others together.
 JOINTS = ("and", "or", "not", "(", ")")
 
-#: What people write for an operator.
+#: Common mistakes for an operator.
 MEANT = {"and": "and", "or": "or", "not": "not", "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not"}
 
 #: Salt hands the brackets on to Python, whose parser gives up at a depth of 90 in Python 2.7.

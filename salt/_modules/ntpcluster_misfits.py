@@ -95,7 +95,7 @@ def doubts(pillar, defaults, platform, host):
 
 def _no_such_daemon(name, tier, wanted, platform, host):
     """
-    Return the problem that a host's platform has not got the daemon that the pillar names.
+    Return the problem that a host's platform does not have the daemon that the pillar selects.
     """
     own = tier.get("daemon") is not None
     message = "is not available on {}, the platform of this host, {}, which has {}. ".format(

@@ -14,7 +14,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_neighbours"
 
-#: The first server of an island tells the time at this stratum.
+#: The stratum of the first server of an island.
 ISLAND_STRATUM = 4
 
 #: From one server's stratum as an orphan to that of the next.
@@ -75,7 +75,7 @@ def together(tier, tiers, sources, host, orphan):
         "step_by": others[:rank] if island else step_by,
         "reference": _reference(tier, tiers),
         "local": stratum if leads else None,
-        # A host that nobody may ask has no business in being an orphan parent.
+        # A host that does not serve must not be an orphan parent.
         "orphan": stratum if tier.get("serves") and not leads else None,
     }
 

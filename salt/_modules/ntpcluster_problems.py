@@ -96,7 +96,7 @@ def in_order(found, platform):
 
 def own_clocks(sources, plan):
     """
-    Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
+    Internal. Why a source's clock is driven only by its own oscillator: for each source a text that follows its name, or None.
 
     sources
         List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.

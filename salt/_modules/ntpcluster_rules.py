@@ -145,7 +145,7 @@ SETTINGS = {
     },
 }
 
-# A package file without its sum would be taken from whoever answers first.
+# A package file without a checksum could come from anybody who answers first.
 PACKAGE_FILE = {
     "name": PACKAGE,
     "source": _text(

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The NTP daemon as a service, believed only when it lists the sources it was given.
+Internal. The NTP daemon as a service, trusted only when it lists its configured sources.
 
 ``service ntpd start`` says OK when ntpd dies a moment later, and a line of ntp.conf that ntpd does not understand is
 logged and dropped. So a configuration counts when the running daemon shows exactly its sources, and else the last one

@@ -1,5 +1,5 @@
 """
-Internal. The cautious hand of the sample reactor (``contrib/reactor``): deploys a host again that needs it, not too often.
+Internal. For the sample reactor (``contrib/reactor``): redeploys a host that needs it, but not too often.
 """
 
 import time
@@ -10,10 +10,10 @@ from salt.exceptions import SaltInvocationError
 # The loader offers this alone; ``refusal`` stays a plain function for the tests.
 __load__ = ["heal"]
 
-#: What a fresh deployment mends. Everything else needs a human, or just time.
+#: Problems that a new deployment fixes. All others need a human, or just time.
 CURABLE = ("not-listed", "daemon-stopped")
 
-#: Where the master remembers when a host was deployed last.
+#: The master's cache bank that records when each host was last deployed.
 BANK = "ntpcluster/heal"
 
 
@@ -47,7 +47,7 @@ def heal(minion, codes, every, at_once):
         return _done(minion, False, "it is {} and does not report this itself".format(host["health"]))
     if host["deployed"] is False:
         return _done(minion, False, "the tree is not deployed there: it never was, or ntp.clean has removed it")
-    # Written before the work: an attempt that never returns counts as well.
+    # Recorded before the apply: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
     where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
     __salt__["ntpcluster_ask.minions"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
