@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Whether what the master delivers to this minion is what ntpcluster needs: its pillar, rendered, and its own states.
+Internal. Check what the master delivers to this minion: a pillar that rendered, and this tree's own states.
 
-Salt tells neither: a pillar that did not render has a list of complaints beside whatever is left of it, and a file
-of another formula that comes first in ``file_roots`` takes the place of ours.
+Salt reports neither problem: a pillar that failed to render has a list of errors beside the rest of it, and a file
+of another formula that precedes ours in ``file_roots`` hides it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -37,7 +37,7 @@ def _problem(key, *told):
 
 def _rendered():
     """
-    Judge whether the pillar has come as it was written. Complaints about other files are no error of ours.
+    Check that the pillar was rendered completely. Errors in other files are not ours.
     """
     pillar = __salt__["ntpcluster_applied.compiled"]()
     complaints = salt.utils.data.decode(pillar.get("_errors") or [], keep=True)
@@ -61,7 +61,7 @@ def complaint(text):
     """
     Return what Salt says of a pillar file, in one line: its name, the fault, the number of the line.
 
-    The rest is left out, as is what stands in quotes: Salt repeats lines of the file, and a line may be a secret.
+    The rest is omitted, and so is quoted text: Salt repeats lines of the file, and a line may contain a secret.
     """
     head, _, rest = "{}".format(text).strip().partition("\n")
     reason, _, rest = rest.strip().partition("\n")

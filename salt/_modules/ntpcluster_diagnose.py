@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Why a host does not follow its tier: what ``ntpcluster.status`` sees, and what only asking around can tell.
+Internal. Why a host does not follow its tier: the problems of ``ntpcluster.status``, and what only queries to the servers reveal.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -50,8 +50,8 @@ def _problem(code, message, **evidence):
 
 def _asked(plan, known, peers):
     """
-    What the servers themselves say, past the daemon: it is surer than what the daemon makes of them, its `peers`. What it
-    replaces is taken out of `known`.
+    What the servers themselves answer, which is more reliable than the daemon's view of them, its `peers`. What this
+    replaces is removed from `known`.
     """
     sources = [source["address"] for source in plan["sources"]]
     # The only server of an island has no servers to query.
@@ -74,7 +74,7 @@ def _asked(plan, known, peers):
 
 def _unsigned(plan, servers, peers):
     """
-    Servers that tell the time to us, and have never answered the daemon, which signs its questions. ntpd says that it does not
+    Servers that answer us but have never answered the daemon, which signs its requests. ntpd says that it does not
     take a key; chronyd does not answer (NCR_ProcessRxUnknown in ntp_core.c).
     """
     keys = dict((source["address"], source["key"]) for source in plan["sources"])
@@ -95,9 +95,9 @@ def _rivals(own):
 
 def _rights():
     """
-    Whether the clock of this host may be set at all: not in most containers.
+    Whether this host is permitted to set its clock: not in most containers.
 
-    A process without CAP_SYS_TIME asks the kernel to keep the clock's status as it is: that needs the same right as
+    The test sets the clock's status to its present value: that needs the same capability as
     setting it, and changes nothing (adjtimex(2)).
     """
     with salt.utils.files.fopen("/proc/self/status") as status:

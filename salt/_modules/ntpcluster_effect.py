@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What one key of the pillar does to another: a limit that a method cannot keep, a key that has no effect.
+Internal. Effects of pillar keys on each other: a limit that a method cannot enforce, a key that has no effect.
 
 Beside ``ntpcluster_validate``, which judges every key by itself, and ``ntpcluster_tiers``, which judges the tiers.
 """
@@ -57,7 +57,7 @@ def effects(pillar, defaults, platform=None):
 
 def _island(pillar, tiers):
     """
-    Judge what cannot stand beside an island, whose servers have strata of their own.
+    Find keys that cannot be combined with an island, whose servers have their own strata.
     """
     islands = sorted((name for name in tiers if tiers[name].get("island") is True), key=_step_name)
     if pillar.get("orphan") is None or not islands:
@@ -122,7 +122,7 @@ def _idle(path, why, where=""):
 
 def _named(tiers):
     """
-    Return how tiers are spoken of.
+    Return the text that names tiers in a message.
     """
     return "tier {}".format(" and ".join(_step_name(name) for name in tiers))
 

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What the answers of servers say of them and of this host's clock, where no daemon of this host has asked them.
+Internal. Judge servers and this host's clock by the servers' answers, on a host without a daemon.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -51,7 +51,7 @@ def _refid_kind(server):
 
 
 def _trouble(plan, server, own, agreed):
-    """Why one server is of no use, or None. `own`: why its time is that of its own clock, or None."""
+    """Why a server is not usable, or None. `own`: why its time comes from its own clock, or None."""
     name = server["address"] or server["name"]
     age = server["reference_age_s"]
     if server["address"] is None:
@@ -84,7 +84,7 @@ def _trouble(plan, server, own, agreed):
 
 def host(plan, process, answers, problems):
     """
-    Internal. Decide what the time of a host is worth that has no daemon, but a step by crontab.
+    Internal. Judge the time of a host that has no daemon, but a step from crontab.
 
     plan
         ``ntpcluster.plan``.

@@ -1,5 +1,5 @@
 """
-Internal. What is wrong with the cluster that no single host can see: servers that disagree, loops, a tier that hangs on
+Internal. Problems of the cluster that no single host can see: servers that disagree, loops, a tier that depends on
 one server.
 """
 
@@ -59,7 +59,7 @@ def of_cluster(hosts, tiers, spread, served=()):
 
 def some(hosts):
     """
-    Internal. Some names in one text, not all of five thousand.
+    Internal. Format the first names of a list, and the number of the others.
 
     hosts
         The names.
@@ -164,7 +164,7 @@ def _absent(hosts, _tiers_):
 
 
 def _unserved(hosts, _tiers_):
-    """Hosts that no tier takes, and hosts none of whose sources gives them time, with the sources' own state."""
+    """Hosts that no tier matches, and hosts without a source that gives them time, with the state of their sources."""
     found, groups = [], {}
     for name, host in hosts.items():
         if host["health"] in ("silent", "unreadable", "stopped", "settling") or host["method"] == "cron":
@@ -228,7 +228,7 @@ def _outside(hosts, tiers):
 
 
 def _above(tiers, level):
-    """Name of the one tier right above a level, where hosts do not say themselves whom they follow."""
+    """Name of the only tier directly above a level, for hosts that do not report which one they follow."""
     if not level:
         return None
     names = [tier["name"] for tier in tiers if tier["level"] == level - 1]
@@ -236,7 +236,7 @@ def _above(tiers, level):
 
 
 def _unreachable(hosts, served):
-    """Servers that answered none of the followers that asked them."""
+    """Servers that answered none of the followers that queried them."""
     found = []
     for server in served:
         if server["open"] is not False:
@@ -258,7 +258,7 @@ def _called(server):
 
 
 def _unproven(hosts, tiers, served):
-    """Tiers of which nobody could tell whether a server answers them."""
+    """Tiers for which it is unknown whether a server answers them."""
     found, groups = [], {}
     for server in served:
         if server["open"] is None:
@@ -306,5 +306,5 @@ def _outdated(hosts, _tiers_):
 
 
 def _version(text):
-    """A release as numbers; what follows a plus tells builds apart, and not which is newer."""
+    """A release as numbers; what follows a plus distinguishes builds, but does not order them."""
     return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]

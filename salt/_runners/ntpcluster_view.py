@@ -1,9 +1,9 @@
 """
-Internal. One view of the whole cluster, made of what its hosts say of themselves.
+Internal. One view of the whole cluster, made from the reports of its hosts.
 
-A host's status tells what that host can see. This file puts all of them side by side; ``ntpcluster_problems`` finds
-what no host can see alone. ``build`` only reckons; ``take`` asks the minions and calls it. The tree, the check, the
-metrics and the report show what is in the view, and judge nothing themselves.
+A host's status shows what that host can see. This file combines all of them; ``ntpcluster_problems`` finds
+what no host can see alone. ``build`` only computes; ``take`` queries the minions and calls it. The tree, the check, the
+metrics and the report display the view, and judge nothing themselves.
 
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
 other, with the reason; it never makes the rest unreadable.
