@@ -417,7 +417,7 @@ def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
     assert "at the next boot" not in states._settle("open", platform, LAN)["comment"]
 
 
-def test_a_run_without_a_change_starts_one_program_a_family_and_nft_where_it_has_chains_of_its_own(host):
+def test_a_run_without_changes_starts_one_program_per_family_and_nft_if_it_has_chains(host):
     saves = [f"iptables-{host.backend}-save", f"ip6tables-{host.backend}-save"]
     states.opened("open")
     for extra in ([], ["nft"]):

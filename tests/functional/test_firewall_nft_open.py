@@ -171,7 +171,7 @@ def test_a_file_that_does_not_have_the_chain_is_left_alone_and_that_is_told(mode
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_whose_chain_somebody_has_renamed_loses_our_line_as_it_would_not_load(modern, boots):
+def test_our_line_is_removed_from_a_file_that_would_not_load(modern, boots):
     text = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(text)
     nft_load(modern, text)

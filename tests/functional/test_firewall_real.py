@@ -48,7 +48,7 @@ def test_only_the_networks_of_the_pillar_get_the_time(host):
     assert not answered(host, INSIDE)
 
 
-def test_the_rule_lands_before_the_reject_live_and_in_the_file_and_nothing_else_moves(host, testmode):
+def test_the_rule_is_inserted_before_the_reject_live_and_saved_and_nothing_else_changes(host, testmode):
     before = state_of(host)
     ret = states.opened("open")
     assert ret["result"] is (None if testmode else True)

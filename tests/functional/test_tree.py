@@ -155,7 +155,7 @@ def test_what_people_call_is_one_module_and_its_manual_is_whole(loaders):
         assert "Internal" not in text and "CLI Example:" in text, name
 
 
-def test_the_manual_of_whatever_else_is_loaded_begins_by_saying_that_it_is_internal(loaders):
+def test_docstrings_of_internal_functions_begin_with_internal(loaders):
     inner = [name for name in loaders.modules if name.startswith("ntpcluster_")]
     assert len(inner) > 50
     for name in inner:

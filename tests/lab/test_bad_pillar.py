@@ -143,7 +143,7 @@ def test_a_daemon_that_el6_has_not_got_is_refused_there(cluster_as_it_was):
         assert_refused(applied[name], "ntp:daemon (chrony): is not available on RedHat-6", name, "which has ntpd")
 
 
-def test_a_directive_that_the_daemon_has_not_got_is_refused_until_its_own_stands_beside_it(cluster_as_it_was):
+def test_a_foreign_directive_is_refused_unless_the_daemons_own_is_given_too(cluster_as_it_was):
     cluster_as_it_was.master.write_pillar({**PILLAR, "options": {"leapsectz": "right/UTC", "hwtimestamp": ["*"]}})
     for name, states in cluster_as_it_was.apply().items():
         assert_refused(

@@ -169,7 +169,7 @@ def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
     alone(host, "chrony")
 
 
-def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
+def test_a_rival_is_reported_while_it_runs_or_is_enabled_until_the_next_apply(host):
     """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
     set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
     assert failed(apply(host)) == []
@@ -208,7 +208,7 @@ esac
 """
 
 
-def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_cleaned():
+def test_a_system_upgraded_in_place_keeps_its_drift_and_can_be_cleaned():
     """EL 6 with ntpd becomes EL 9 with chronyd.
 
     Real: what the tree on EL 6 (Salt 3000.9) has written and kept, and the apply of EL 9's minion above it. Not real: the upgrade

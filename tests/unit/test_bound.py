@@ -169,7 +169,7 @@ def viewed():
     })  # fmt: skip
 
 
-def test_the_view_has_the_worst_bound_and_what_two_clocks_can_differ_by_of_all_and_of_each_tier():
+def test_the_view_has_the_worst_bound_and_the_largest_difference_of_all_and_per_tier():
     seen = viewed()
     told = [
         {key: part[key] for key in ("bound_ms", "apart_ms", "unbounded")} for part in (seen["summary"], *seen["tiers"])

@@ -100,7 +100,7 @@ def test_a_service_that_is_gone_has_not_been_stopped(host):
     assert ntpcluster_clean.cleaned("deployment-is-gone")["changes"] == {}
 
 
-def test_a_package_that_made_way_for_another_is_purged_if_it_was_ours_with_its_service(host):
+def test_a_replaced_package_is_purged_with_its_service_if_it_was_ours(host):
     host.left, host.owners = ["chrony"], {"chronyd": ["chrony"]}
     host.kept = {**host.kept, "packages": ["chrony", "ntp"]}
     done = ntpcluster_clean.cleaned("deployment-is-gone")
@@ -112,7 +112,7 @@ def test_a_package_that_made_way_for_another_is_purged_if_it_was_ours_with_its_s
     }
 
 
-def test_a_package_that_was_here_before_and_made_way_comes_back_before_anything_else_changes(host):
+def test_a_replaced_package_is_reinstalled_before_anything_else_changes(host):
     host.kept = {**host.kept, "removed": ["chrony"]}
     host.fails = ("gone for good",)
     done = ntpcluster_clean.cleaned("deployment-is-gone")

@@ -579,7 +579,7 @@ def test_a_host_without_a_good_pillar_is_not_called_synchronized():
         ({"reach": 0o360}, False),
     ],
 )
-def test_a_source_is_usable_that_was_let_through_and_answered_one_of_the_last_four_polls(plan, changes, usable):
+def test_a_source_is_usable_if_it_was_selected_and_answered_one_of_the_last_four_polls(plan, changes, usable):
     assert [peer["usable"] for peer in judge(plan, alter(1, **changes))["peers"]] == [True, usable]
 
 

@@ -51,7 +51,7 @@ def changed(pillar, tier="server", **keys):
         ("s3", THIRD, [FIRST, SECOND], [FIRST, SECOND], None, 8),
     ],
 )
-def test_the_first_server_of_an_island_leads_and_each_other_one_steps_by_those_before_it(
+def test_the_first_server_of_an_island_leads_and_the_others_step_by_earlier_ones(
     name, address, others, step_by, local, orphan
 ):
     made = plan(name, address)
@@ -71,7 +71,7 @@ def test_one_word_of_the_pillar_for_all_does_not_keep_an_island_from_its_leader(
     assert [plan("s1", FIRST, pillar)["minsane"], plan("node", "10.0.0.9", pillar)["minsane"]] == [1, 2]
 
 
-def test_a_server_with_peers_asks_its_sources_and_its_neighbours_and_steps_by_the_sources():
+def test_a_server_with_peers_queries_sources_and_neighbours_but_steps_by_sources_only():
     made = plan("s2", SECOND, PEERS)
     assert [source["address"] for source in made["sources"]] == ["192.0.2.1", "192.0.2.2", FIRST, THIRD]
     assert made["step_by"] == ["192.0.2.1", "192.0.2.2"] and made["neighbours"] == [FIRST, THIRD]

@@ -128,7 +128,7 @@ def test_no_rule_with_a_mask_has_a_family_flag():
         ]
 
 
-def test_who_serves_the_whole_world_has_no_ignore_that_could_not_be_taken_off_again():
+def test_a_host_that_serves_all_networks_has_no_default_ignore():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"].update(sources=["192.0.2.1"], serves=["0.0.0.0/0"])
     made = plan("ntp189", "10.0.0.189", pillar=pillar, platform="Debian-12")

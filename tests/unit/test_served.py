@@ -248,7 +248,7 @@ def test_a_view_that_is_not_told_to_asks_nobody(cluster):
     assert rounds == [] and view["served"] is None and codes(view) == []
 
 
-def test_of_thousands_of_followers_three_are_asked_and_three_more_where_a_server_is_silent(cluster):
+def test_three_of_thousands_of_followers_query_and_three_more_if_a_server_is_silent(cluster):
     many = {f"node{number:04}": RECORDED["node148"] for number in range(2000)}
     many.update({name: RECORDED[name] for name in SERVERS})
     for name in list(many)[:1000]:

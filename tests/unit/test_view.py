@@ -300,7 +300,7 @@ def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
     ntpcluster_tree.verdict(view)
 
 
-def test_finding_the_newest_modules_compares_each_hosts_version_a_few_times_and_not_with_all_others():
+def test_finding_the_newest_modules_takes_few_comparisons_per_host():
     class Version(str):
         """One of its own for each host, as they come from the bus."""
 
@@ -429,7 +429,7 @@ def test_a_planned_name_is_not_taken_for_an_address_of_nobody():
     )
 
 
-def test_a_host_that_was_refused_the_modules_is_told_with_the_environment_of_its_tree():
+def test_a_host_without_modules_is_reported_with_the_environment_of_its_tree():
     lost = ["No matching sls found for 'ntp.modules' in env 'base'"]
     view = build(returns(node148={"saltenv": "prod"}, node149={"saltenv": "prod"}))
     assert ntpcluster_rollout.refusals(view, {"node149": lost, "node148": lost, "ntp189": {}}) == [
