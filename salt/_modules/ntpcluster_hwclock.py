@@ -14,7 +14,7 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_hwclock"
 
-#: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
+#: hwclock waits for the next full second; on EL 6.5 it can hang forever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
 #: How far from the system time a hardware clock may be that was just written: it counts whole seconds.

@@ -113,7 +113,7 @@ def _no_such_daemon(name, tier, wanted, platform, host):
 def _unread(options, plan):
     """
     Return a problem for each directive that the host's daemon has not got. Where the same can be said to this daemon by
-    another directive, it has to be: what protects the hosts of one daemon must not be lost in silence on those of the other.
+    another directive, it must be: what protects the hosts of one daemon must not be lost silently on those of the other.
     """
     found, platform = [], plan["platform"]
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
@@ -180,8 +180,8 @@ def _unknown_to_the_daemon(tier, name, plan):
 
 def _astray(tiers, name, host):
     """
-    Return a problem for each tier that the host serves by its ``addresses``, and is not a member of. Those below
-    would ask a host that answers nobody: a matcher that lost its server must not make it a client in silence.
+    Return a problem for each tier whose ``addresses`` include the host, but which it does not belong to. The tiers below
+    would query a host that answers nobody: a matcher that lost its server must not silently make it a client.
     """
     found = []
     for other in sorted(set(tiers) - {name}):

@@ -3,7 +3,7 @@
 Internal. Servers of one tier that list each other: an island, which has nobody else, and a tier with ``peers``. Pure functions.
 
 A server takes what stands above its own stratum as an orphan and nothing below it (ntp_proto.c; chrony's ``orphan``). So each has
-a stratum of its own, two below that of the server before it in ``addresses``: of two that meet again the later one gives way.
+a stratum of its own, two below that of the server before it in ``addresses``: when two meet again the later one follows the other.
 One between two of them is that of a server that follows another.
 
 The first server of an island has no such stratum but its own clock as a source, which a daemon goes by only when no other

@@ -187,7 +187,7 @@ def test_servers_and_clients_report_that_all_upstream_servers_are_gone(lab):
     orphaned = clients(lab, "cable") + clients(lab, "chronyd")
 
     def told(seen):
-        # A server whose last update came of a source that had just missed a poll claims seconds of dispersion for ever
+        # A server whose last update came of a source that had just missed a poll claims seconds of dispersion forever
         # (the empty stage of its filter counts as 16 s): its clients leave it. Else they follow it and doubt it.
         sick = "degraded" if seen["synchronized"] else "unsynchronized"
         return seen["health"] == sick and "upstream-unsynchronized" in codes(seen["problems"])

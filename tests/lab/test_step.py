@@ -201,7 +201,7 @@ def test_a_step_that_was_seen_is_one_although_ntpdate_complains(host):
 
 
 def test_an_ntpdate_that_hangs_is_ended(host):
-    # Stands for an ntpdate that waits for a resolver for ever.
+    # Stands for an ntpdate that waits for a resolver forever.
     host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
     host.set_clock(50)
     assert "did not end within 30 s" in refused(host, "ntpcluster.step", "force=True")
