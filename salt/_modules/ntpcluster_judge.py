@@ -308,8 +308,8 @@ def _timeless(row):
     Whether a source answers and reports that it is not synchronized. Reach does not count such answers; classic ntpd notes
     them in the flash and in the time of the last packet, ntpsec drops them: then only diagnose can find the reason.
     """
-    if row["refid_kind"] == "kiss":
-        return False  # a refusal has no time of its own, and says nothing of the server's
+    if row["refid_kind"] == "kiss" or (row["flash"] or 0) & FLASH_LOOP:
+        return False  # a refusal has no time of its own, and says nothing of the server's; in a loop it has this host's
     if row["when_s"] is None:
         # After a step ntpsec has `heard` from before it.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."

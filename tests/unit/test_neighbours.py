@@ -178,6 +178,15 @@ def test_a_server_that_has_lost_the_others_goes_on_and_says_whom_it_misses():
     assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "degraded", ["unreachable"] * 2)
 
 
+def test_a_follower_that_falls_silent_is_missed_though_chronyd_never_took_a_sample_of_it():
+    """chronyd keeps the last packet, which was one of a loop, and the time of no other."""
+    silent = dict(reach=0, when_s=None, answers=None)
+    verdict = seen(
+        plan("s1", FIRST, platform="RedHat-9"), follower(SECOND, **silent), follower(THIRD), refid="7F7F0101"
+    )
+    assert (verdict["health"], codes(verdict)) == ("degraded", ["unreachable"])
+
+
 def test_two_times_on_one_island_are_not_well():
     """The second server goes on by itself, although the first one tells the time."""
     verdict = seen(plan("s2", SECOND), row(FIRST, "reject", stratum=4), follower(THIRD), refid="127.0.0.1")
