@@ -1,18 +1,18 @@
-# make demo   a five-host cluster with wrong clocks becomes one with the right time (root, Debian 12)
-# make test   every test but those below; make lint   every check of form
-# make drills what can go wrong, made to go wrong; make drills-chrony the same for hosts with chrony
-# make operating  rollout, view, alarms and ten quiet minutes on whole clusters
-# make e2e    virtual machines with real kernel clocks, reboots and power cuts; make smoke is one apply on two of them
-# make digest after a change of _modules, _states or _beacons: by this list minions see that theirs are old
-# make bench  figures
+# make demo       builds a cluster of five hosts with wrong clocks and gives it the right time (root, Debian 12)
+# make test       unit, functional and lab tests; make unit: the unit tests only; make lint: linters
+# make drills     injects faults into running clusters; make drills-chrony: on hosts with chrony
+# make operating  rollout, view, alerts and ten quiet minutes, on whole clusters
+# make e2e        virtual machines with real kernel clocks, reboots and power cuts; make smoke: one apply on two of them
+# make digest     updates the list by which minions detect outdated code: run it after changes in _modules, _states, _beacons
+# make bench      benchmarks
 .DEFAULT_GOAL := help
 .PHONY: help digest demo lab-down test drills drills-chrony operating e2e smoke qemu unit bench lint ready
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# `su` without `-` leaves root without the folders of root's programs.
+# `su` without `-` leaves root without the directories of root's programs in PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
-# What the lab needs of Debian, by the program that shows whether it is there.
+# Debian packages that the lab needs, each after the program that shows whether it is installed.
 PROGRAMS := mmdebstrap:mmdebstrap iptables:iptables nft:nftables gcc:gcc ip:iproute2 setpriv:util-linux hwclock:util-linux-extra nsenter:util-linux chattr:e2fsprogs chromium:chromium
 
 help:
@@ -24,7 +24,7 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
-# Some files at a time, the tests of each in their order on its own lab: hosts mostly wait for each other.
+# Runs several files at once, each in order on its own lab: hosts spend most of the time waiting for each other.
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 test: ready
@@ -44,7 +44,7 @@ operating: ready
 e2e: ready qemu
 	E2E=1 $(PYTHON) -m pytest tests/e2e $(PYTEST)
 
-# Its least part, for every change; says so where there can be no virtual machines.
+# The smallest part of e2e, for every change; reports if virtual machines are not available.
 smoke: ready
 	-@$(MAKE) -s qemu
 	$(PYTHON) -m pytest tests/e2e $(PYTEST)
@@ -65,7 +65,7 @@ digest:
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/yamllint -s salt pillar etc
+	$(VENV)/bin/yamllint -s salt pillar etc FORMULA pillar.example
 	$(VENV)/bin/salt-lint $$(git ls-files 'salt/*.sls' 'pillar/*.sls')
 	$(VENV)/bin/djlint --lint --quiet salt/ntp/report
 	$(VENV)/bin/biome ci --error-on-warnings salt/ntp/report

@@ -1,4 +1,4 @@
-# Every host sees the whole plan; which part is its own is worked out on the host.
+# Every host gets the data of the whole cluster, and works out its own part.
 base:
   '*':
     - ntp

@@ -1,4 +1,4 @@
-# Every host belongs to a tier of the pillar; which one, the pillar says.
+# Every host gets the states; the pillar says to which tier it belongs.
 base:
   '*':
     - ntp

@@ -1,5 +1,5 @@
-# A host whose daemon stopped, or runs with other sources than configured, is deployed again; at most once an hour.
-# Whether it is done is decided on the master, after asking the host: _runners/ntpcluster_heal.py
+# Redeploys a host whose daemon has stopped or runs with sources other than configured, at most once an hour.
+# The master asks the host first and then decides: _runners/ntpcluster_heal.py
 heal-{{ data['id'] }}:
   runner.ntpcluster.heal:
     - args:

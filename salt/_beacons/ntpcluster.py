@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Tells the master when this host's time gets worse, or better again
-==================================================================
+Tells the master when this host's time gets worse or better
+===========================================================
 
 .. code-block:: yaml
 
@@ -9,35 +9,35 @@ Tells the master when this host's time gets worse, or better again
       ntpcluster:
         - interval: 60
 
-An event is sent when something has changed, not as long as it stays changed, and only after it has been seen several
-times running. What the daemon does just after its start is no news. The tags, below ``salt/beacon/HOST/ntpcluster/``:
+It sends an event once when something has changed, after the change was seen in several consecutive checks. It ignores
+what happens just after the daemon's start. The tags, below ``salt/beacon/HOST/ntpcluster/``:
 
 ``health``
-    Another word of ``ntpcluster.status``: ok, degraded, unsynchronized, stopped.
+    ``health`` of ``ntpcluster.status`` has changed: ok, degraded, unsynchronized, stopped.
 ``source``
-    Another server is followed, or none, because the one before is of no use any more. A switch between two sources
-    that are both good is the daemon's own business and no news.
+    The host follows another server, or none, because the previous one is no longer usable. A switch between two good
+    sources is normal and sends no event.
 ``stratum``
-    This host is nearer to the outside time, or farther away.
+    This host's stratum has changed.
 ``offset``
-    The offset is beyond its bound, on either side, or it is well inside again.
+    The offset exceeds its bound, in either direction, or is well within it again.
 
-Each event carries ``what``, ``old``, ``new``, and, as they are now, ``health``, ``tier``, ``source``, ``stratum``,
+Each event carries ``what``, ``old``, ``new``, and the current ``health``, ``tier``, ``source``, ``stratum``,
 ``offset_ms`` and ``codes`` (of the problems).
 
 The settings, all optional:
 
 ``interval``
-    Seconds between two looks (Salt's own setting).
+    Seconds between two checks (Salt's own setting).
 ``confirm``
-    A change counts when so many looks running have shown it; 2 by default.
+    Number of consecutive checks that must show a change; 2 by default.
 ``offset_ms``
     Bound of the offset; by default the pillar's ``sync:max_offset``.
 ``calm``
-    The offset counts as inside again below this part of the bound; 0.5 by default.
+    The offset counts as within the bound again below this fraction of it; 0.5 by default.
 ``grace``
-    Seconds after the daemon's or the minion's start in which nothing is news; 60 by default. While the daemon is
-    ``settling``, nothing is news anyway.
+    Seconds after the daemon's or the minion's start in which no event is sent; 60 by default. While the daemon is
+    ``settling``, no event is sent anyway.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -49,7 +49,7 @@ DEFAULTS = {"confirm": 2, "offset_ms": None, "calm": 0.5, "grace": 60}
 #: What is watched, in the order in which its events are sent.
 WATCHED = ("health", "source", "stratum", "offset")
 
-#: Where the loader keeps what this beacon remembers from one look to the next.
+#: The key of ``__context__`` under which this beacon keeps its state between checks.
 MEMORY = "ntpcluster.beacon"
 
 
@@ -59,7 +59,7 @@ def __virtual__():
 
 def validate(config):
     """
-    Whether the settings make sense: (bool, text), as Salt wants it of a beacon.
+    Check the settings: (bool, text), as Salt expects of a beacon.
     """
     if not isinstance(config, list) or not all(isinstance(item, dict) for item in config):
         return False, "Configuration for the ntpcluster beacon must be a list of settings."
@@ -69,17 +69,17 @@ def validate(config):
         if value is None and name == "offset_ms":
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            return False, "ntpcluster beacon: {0} must be a number from 0 up, not {1!r}.".format(name, value)
+            return False, "ntpcluster beacon: {0} must be a number, 0 or greater, not {1!r}.".format(name, value)
     if settings["confirm"] < 1 or settings["confirm"] != int(settings["confirm"]):
-        return False, "ntpcluster beacon: confirm must be a whole number from 1 up."
+        return False, "ntpcluster beacon: confirm must be a whole number, 1 or greater."
     if settings["calm"] > 1:
-        return False, "ntpcluster beacon: calm is a part of the bound, from 0 to 1."
+        return False, "ntpcluster beacon: calm must be a fraction of the bound, from 0 to 1."
     return True, "Valid beacon configuration"
 
 
 def beacon(config):
     """
-    Look once; return the events to be sent.
+    Check once; return the events to be sent.
     """
     settings = _settings(config)
     now = __salt__["ntpcluster_program.monotonic"]()
@@ -108,18 +108,18 @@ def _bound():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments, but for the memory.
+# From here on everything is a pure function of its arguments, except for the memory.
 
 
 def look(memory, settings, status, now):
     """
-    Compare a status with what was known before.
+    Compare a status with the previous state.
 
     memory
-        ``since`` (when the first look was), ``known`` {what: what was told last}, ``seen`` {what: [value, looks]};
+        ``since`` (time of the first check), ``known`` {what: value of the last event}, ``seen`` {what: [value, checks]};
         changed in place.
     now
-        Seconds by a clock that no step moves.
+        Seconds by a monotonic clock.
 
     Returns a list of events.
     """
@@ -134,7 +134,7 @@ def look(memory, settings, status, now):
         memory["seen"][what] = (value, looks + 1 if last == value else 1)
         if memory["seen"][what][1] < settings["confirm"]:
             continue
-        # Until now nothing has been told, and nobody is told that all is well.
+        # No event has been sent yet: send none to say that all is well.
         old = memory["known"].get(what, {"health": "ok", "offset": "inside"}.get(what, value))
         memory["known"][what] = value
         if old != value and not (what == "source" and value and _usable(old, status)):
@@ -143,11 +143,11 @@ def look(memory, settings, status, now):
 
 
 def _values(known, settings, status):
-    """What is watched, with its value now; what cannot be known now is left out."""
+    """The current value of each thing that is watched, without unknown ones."""
     found = [("health", status["health"])]
     if status["health"] != "stopped":
         found.append(("source", status["source"]))
-    # Without a source the stratum is a memory of the daemon's.
+    # Without a source the daemon reports an old stratum.
     if status["source"] and status["stratum"] is not None:
         found.append(("stratum", status["stratum"]))
         if settings["offset_ms"] is not None and status["offset_ms"] is not None:
@@ -161,11 +161,11 @@ def _usable(source, status):
 
 
 def _side(last, settings, offset):
-    """Where the offset is: ``inside``, ``ahead`` (this clock is fast, the offset negative) or ``behind``."""
+    """Where the offset lies: ``inside``, ``ahead`` (this clock is fast, the offset negative) or ``behind``."""
     side = "behind" if offset > 0 else "ahead"
     if abs(offset) > settings["offset_ms"]:
         return side
-    # Once told, it has to come well inside before it is told again.
+    # After an event it must be well within the bound before the next event.
     if last == side and abs(offset) > settings["offset_ms"] * settings["calm"]:
         return side
     return "inside"

@@ -1,17 +1,17 @@
 # -*- coding: utf-8 -*-
 """
-One correct time on this host: what people and scripts ask, and what they can have done.
+One correct time on this host: the public functions, for people and scripts.
 
-Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. An offset above zero
+Names end with the unit: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. A positive offset
 means that the server is ahead, so this host's clock is slow.
 
-Each function here is done by a module of its own, which the call names. Modules called ``ntpcluster_*`` are internal.
+Each function here calls the module that implements it. Modules called ``ntpcluster_*`` are internal.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster"
-#: All that people call. A minion that has just got this file over an older one still has the names of that in its memory.
+#: The public functions. A minion that has just replaced an older version of this file still has its names in memory.
 __load__ = [
     "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
     "systohc", "validate", "variables", "version",
@@ -26,7 +26,7 @@ def __virtual__():
 
 def status():
     """
-    Whether this host has the right time, from whom, and what is wrong if not. Never raises for a sick host.
+    Whether this host has the right time, from which source, and what is wrong if not. Never raises for a faulty host.
 
     Returns a dict:
 
@@ -55,8 +55,8 @@ def status():
     ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
     ``root-distance``, ``bound``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
-    ntpd keeps saying that it is synchronised for ever after its last source has died (ntp_proto.c only reports
-    "no peer"), and ntpstat with it. So this judges by the system peer, its reach register and the tally code.
+    ntpd keeps reporting that it is synchronized indefinitely after its last source has died (ntp_proto.c only reports
+    "no peer"), and so does ntpstat. So this judges by the system peer, its reach register and the tally code.
 
     CLI Example:
 
@@ -71,7 +71,7 @@ def summary():
     """
     The status of this host in one line: health, the source it follows, stratum, offset, and the first problem with its remedy.
 
-    Returns text, of the same form whichever daemon keeps the time; it never raises for a sick host. Programs should read
+    Returns text, of the same form whichever daemon keeps the time; it never raises for a faulty host. Programs should read
     ``ntpcluster.status`` instead.
 
     CLI Example:
@@ -112,10 +112,10 @@ def synchronized(timeout=None, interval=1):
     Wait until this host follows its tier.
 
     timeout
-        Seconds to wait at most; 0 looks once. Default: the pillar's ``sync:timeout``.
+        Maximum number of seconds to wait; 0 checks once. Default: the pillar's ``sync:timeout``.
     interval
-        Seconds between two looks.
-    Returns a dict: ``synchronized`` (bool), ``waited_s``, and ``status`` as the last look saw it.
+        Seconds between two checks.
+    Returns a dict: ``synchronized`` (bool), ``waited_s``, and the ``status`` of the last check.
 
     CLI Example:
 
@@ -128,9 +128,9 @@ def synchronized(timeout=None, interval=1):
 
 def diagnose():
     """
-    Why this host does not follow its tier. Asks its servers, the resolver and the kernel; changes nothing.
+    Why this host does not follow its tier. Queries its servers, the resolver and the kernel; changes nothing.
 
-    A host that is well costs no more than ``ntpcluster.status``.
+    On a healthy host it costs no more than ``ntpcluster.status``.
 
     Returns a list of {``code``, ``message``, ``evidence`` (dict), ``remedy``}, worst first; empty if nothing is
     wrong. The codes are those of ``ntpcluster.status``.
@@ -146,25 +146,25 @@ def diagnose():
 
 def peers():
     """
-    The daemon's sources, a dict for each row of its own table, in its order. What a daemon does not tell is None.
+    The daemon's sources, one dict per row of its own table, in the same order. Values that the daemon does not report are None.
 
     Returns a list of dicts:
 
     - ``remote`` as ntpq prints it, ``address`` in full, ``assid`` the association's number (unique, unlike names)
-    - ``refid`` what the source itself follows, and ``refid_kind`` what sort of word that is
-    - ``stratum`` (16: unsynchronised or never heard), ``type`` ntpq's letter
-    - ``when_s`` seconds since the last packet (None: never, or ntpq's figure cannot be right), ``poll_s``
+    - ``refid`` what the source itself follows, and ``refid_kind`` the kind of that value
+    - ``stratum`` (16: unsynchronized or never heard), ``type`` ntpq's letter
+    - ``when_s`` seconds since the last packet (None: never, or ntpq's value is impossible), ``poll_s``
     - ``reach`` the register of the last eight polls as an integer: 255 all answered, bit 0 the newest
-    - ``delay_ms``, ``offset_ms``, ``jitter_ms``; None if unknown; ``inexact`` names those that ntpq cut short
+    - ``delay_ms``, ``offset_ms``, ``jitter_ms``; None if unknown; ``inexact`` lists those that ntpq truncated
     - ``tally`` ntpq's character and ``condition`` its meaning: system_peer, pps, candidate, outlier, backup,
       excess, falseticker, reject
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
-    - ``flash``: the daemon's failed tests of it as bits (ntp.h, TEST1 ...); None if it was not asked
+    - ``flash``: the tests that it failed, as bits (ntp.h, TEST1 ...); None if not queried
     - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
-    - ``unreach``: polls without an acceptable answer since it was last reached; None if it was not asked
+    - ``unreach``: polls without an acceptable answer since it was last reached; None if not queried
     - ``reference_age_s``: how long before its last packet its own clock was set by its source, ``root_delay_ms`` and
-      ``root_dispersion_ms`` from it to the top of its chain; None if not asked
-    - ``selection``: chronyd's own word for why it is of use or not; None of ntpd
+      ``root_dispersion_ms`` from it to the top of its chain; None if not queried
+    - ``selection``: chronyd's own term for the state of the source; None for ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -187,7 +187,7 @@ def variables(associd=0):
     Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
     frequency in ppm, tc and precision as powers of two of seconds.
 
-    Raises CommandExecutionError if the daemon does not answer or has no such association, and where it is chronyd, which
+    Raises CommandExecutionError if the daemon does not answer or has no such association, or if it is chronyd, which
     has no such variables.
 
     CLI Example:
@@ -202,27 +202,27 @@ def variables(associd=0):
 
 def query(servers=None, timeout=2, samples=1):
     """
-    Ask servers for the time. Changes nothing, and works beside a running daemon.
+    Query servers for the time. Changes nothing, and works while the daemon is running.
 
     servers
         Names or addresses; default: this host's own sources.
     timeout
-        Seconds to wait for answers, of all servers together.
+        Seconds to wait for the answers of all servers together.
     samples
-        Packets for each server (1 to 8), one after the other; the one with the shortest round trip counts.
+        Packets per server (1 to 8), sent one after the other; the one with the shortest round trip counts.
 
-    Returns a dict: ``servers``, a list in the order asked of
+    Returns a dict: ``servers``, a list in the order of the query, of
 
-    - ``name`` as asked for and its ``address`` (None: the name is not known)
+    - ``name`` as given and its ``address`` (None: the name does not resolve)
     - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
       code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
       set by its source (None: it does not say)
     - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
-      answer, refuses, or says itself that it is not synchronised (leap alarm, stratum 16)
+      answer, refuses, or reports that it is not synchronized (leap alarm, stratum 16)
 
-    and ``best``, the one of them with an offset that has the lowest stratum, then the shortest delay; or None.
+    and ``best``, the server with an offset that has the lowest stratum, then the shortest delay; or None.
 
-    Raises SaltInvocationError for a server's name that is none.
+    Raises SaltInvocationError for an invalid server name.
 
     CLI Example:
 
@@ -236,33 +236,33 @@ def query(servers=None, timeout=2, samples=1):
 
 def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False):
     """
-    Set the clock by its servers in one jump, if and only if that is needed and safe.
+    Step the clock to the time of its servers, if and only if that is needed and safe.
 
-    A clock that the daemon follows closely is left alone, and so is an offset below the threshold. Refuses if
-    nobody tells the time, if the servers disagree, if the jump is beyond the limit, or if another step is under
-    way. Else it stops the daemon, waits for port 123, steps, measures again (and steps again, ``passes`` times at
-    most), writes the hardware clock, and starts the daemon again if it ran before: whatever happens, and even if
-    this very process is killed half way.
+    A clock that the daemon keeps close to its source is not stepped, and neither is an offset below the threshold. Refuses if
+    no server gives the time, if the servers disagree, if the step would exceed the limit, or if another step is in progress.
+    Otherwise it stops the daemon, waits for port 123, steps, measures again (and steps again, at most ``passes`` times), writes
+    the hardware clock, and starts the daemon again if it was running before: whatever happens, even if this process is killed
+    half way.
 
     servers
-        Whom to ask; default: this host's sources.
+        Servers to query; default: this host's sources.
     threshold
-        Seconds; a smaller offset is left to the daemon's slewing. Default: the pillar's ``step:threshold``.
+        Seconds; the daemon slews smaller offsets. Default: the pillar's ``step:threshold``.
     limit
         Seconds; a larger offset is refused. Default: the pillar's ``step:limit`` (none: any distance).
     passes
-        Steps at most. Default: the pillar's ``step:passes``.
+        Maximum number of steps. Default: the pillar's ``step:passes``.
     wait
-        Seconds to wait for a server that tells the time: the tier above may be coming up just now.
+        Seconds to wait for a server that gives the time: the tier above may be starting at the moment.
     force
-        Step even if the daemon follows a source and the offset is small. The daemon's word is as old as its last
-        poll: right after a clock was moved by hand it is believed wrongly.
+        Step even if the daemon follows a source and the offset is small. The daemon's offset is as old as its last poll: right
+        after the clock was moved by hand it is wrong.
     test
         Measure and judge, but change nothing.
 
     Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold;
-    None in test mode if nobody tells the time), ``offset_before_s`` and
-    ``offset_after_s`` (None if not measured), ``moved_s`` how far the clock was seen to move, ``server``,
+    None in test mode if no server gives the time), ``offset_before_s`` and
+    ``offset_after_s`` (None if not measured), ``moved_s`` how far the clock was observed to move, ``server``,
     ``passes`` made, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool),
     ``comment``.
 
@@ -284,8 +284,8 @@ def hwclock(utc=None):
 
     utc
         Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
-    Returns a dict: ``present`` (True; False: this host has none, as containers and some virtual machines; None:
-    nobody can tell), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time
+    Returns a dict: ``present`` (True; False: this host has none, like containers and some virtual machines; None:
+    unknown), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time
     (it counts whole seconds), ``problem`` None or why there is no reading.
 
     CLI Example:
@@ -299,14 +299,14 @@ def hwclock(utc=None):
 
 def systohc(utc=None):
     """
-    Set the hardware clock by the system time, and read it back; write again if it is a second off.
+    Set the hardware clock from the system time, and read it back; write it again if it is a second off.
 
     utc
-        Whether it shall keep UTC; default: the pillar's ``hwclock:utc``. Always said to hwclock: without, EL6 takes
-        the hardware clock to be in local time when /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``. Always passed to hwclock: otherwise EL6 assumes that
+        the hardware clock is in local time if /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
 
-    Returns a dict: ``written`` (bool: read back and right), ``present``, ``error_s`` as read back, ``problem``.
-    A host without a hardware clock is no error.
+    Returns a dict: ``written`` (bool: read back and correct), ``present``, ``error_s`` as read back, ``problem``.
+    A host without a hardware clock is not an error.
 
     CLI Example:
 
@@ -319,31 +319,31 @@ def systohc(utc=None):
 
 def plan():
     """
-    Return what this host has to do to take its place in the cluster.
+    Return this host's plan: its role in the cluster, and everything that is configured for it.
 
     Returns a dict; times and offsets are in seconds:
 
     ``id``, ``tier``, ``level`` (0 is the top), ``follows`` (name of the tier above, None at the top),
     ``tiers`` (all names, top first), ``method`` (``daemon`` or ``cron``), ``cron`` (five fields, as text),
-    ``timezone`` (None: leave it alone), ``platform`` (its entry of platforms.yaml, and ``name``),
+    ``timezone`` (None: unchanged), ``platform`` (its entry of platforms.yaml, and ``name``),
     ``package`` {names, version, sources},
     ``sources`` [{address, prefer, noselect, iburst, burst, key, minpoll, maxpoll, version, nts, line}],
     ``refclocks`` [{lines, names}] (reference clocks, and how the daemon may list each),
     ``serves`` [{network, address, netmask, family}], ``restrict`` [{comment, lines}],
     ``step_tickers`` [address], ``firewall`` {manage, networks}, ``step`` {threshold, limit, passes},
     ``sync`` {timeout, max_offset, max_bound}, ``hwclock`` {manage, utc}, ``keys`` [{id, type}],
-    ``reference`` (``utc`` or ``island``), ``neighbours`` (those of the sources that are servers of its own tier),
-    ``local`` (stratum at which it leads its island by its own clock, or None), ``step_by`` (whom a step asks),
-    ``turn`` (its place among the servers of an island, 0 leads; 0 elsewhere),
-    ``minsane`` (so many sources have to agree before the clock follows),
-    ``orphan`` (stratum at which this host goes on as one, or None), ``orphan_stratum`` (the pillar's ``orphan``:
-    what a host says that has its time from one), ``options`` [line], ``conflicts`` [service],
-    ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or in words when this plan was
-    applied. That is the last one applied, which stands in when this host has no pillar ``ntp`` at all (the master is
-    away, and ``salt-call --local`` asks). It has no secrets, and no state is applied by it.
+    ``reference`` (``utc`` or ``island``), ``neighbours`` (the sources that are servers of its own tier),
+    ``local`` (stratum at which it leads its island on its own clock, or None), ``step_by`` (the servers that a step queries),
+    ``turn`` (its rank among the servers of an island, 0 leads; 0 on other hosts),
+    ``minsane`` (the number of sources that must agree before the clock follows them),
+    ``orphan`` (stratum at which this host continues as an orphan, or None), ``orphan_stratum`` (the pillar's ``orphan``:
+    the lowest stratum of hosts whose time comes from one), ``options`` [line], ``conflicts`` [service],
+    ``health`` {settle, frequency_ppm, survivors, reference_age}, ``kept``: None, or a text that says when this
+    plan was applied. It is then the plan applied last, which is used if this host has no pillar ``ntp`` at all (the master is
+    down, and ``salt-call --local`` asks). It has no secrets, and states never use it.
 
-    Raises SaltInvocationError with every error ``ntpcluster.validate`` finds, in one message; on a platform that
-    platforms.yaml does not describe, with that alone.
+    Raises SaltInvocationError with every error that ``ntpcluster.validate`` finds, in one message; on a platform that
+    platforms.yaml does not describe, with that error only.
 
     CLI Example:
 
@@ -356,16 +356,16 @@ def plan():
 
 def validate(pillar=None):
     """
-    Return everything that is wrong, or doubtful, about the pillar.
+    Return everything that is wrong or doubtful about the pillar.
 
     pillar
-        What stands under ``ntp``. Left out, the pillar of this host is judged, together with what only the
-        host knows: its platform, its addresses, which tiers match it. The master is asked for the pillar, so that an
-        edit of a moment ago is seen.
-    Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (what stands
-    there; of a list or mapping only that it is one, and never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, and somebody should know), ``text`` (all of it
-    in one line, odd characters escaped). Of many in one list or mapping ten are there, and how many more.
+        The value of ``ntp``. By default the pillar of this host is checked, together with what only the host knows: its
+        platform, its addresses, which tiers match it. The pillar is requested from the master, so that the latest edit is seen.
+    Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (the
+    value there; of a list or mapping only its kind, and never a secret), ``message`` (what is allowed),
+    ``level`` (``error``: no plan can be made; ``warning``: it can, but the setting is doubtful), ``text`` (all of it
+    in one line, special characters escaped). Of many problems in one list or mapping, the first ten are returned, and the number
+    of the others.
 
     Raises CommandExecutionError when the file server does not have the data files of the state tree.
 
@@ -381,25 +381,25 @@ def validate(pillar=None):
 
 def firewall():
     """
-    Compare this host's firewall with the networks that are to reach UDP 123. Changes nothing.
+    Compare this host's firewall with the networks that must reach UDP port 123. Changes nothing.
 
-    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text of what guards the host:
+    Returns {family: {...}}, a family being ``ipv4`` or ``ipv6``, rules as the text that the firewall in use shows:
 
-    * ``guard``: ``firewalld``, ``ufw``, ``nft``, ``iptables``, or None where nothing keeps anybody out
-    * ``running``: is there a firewall that keeps anybody out
+    * ``guard``: ``firewalld``, ``ufw``, ``nft``, ``iptables``, or None if nothing blocks anybody
+    * ``running``: whether there is a firewall that blocks anybody
     * ``networks``: those of this family
-    * ``present``, ``missing``, ``stale``: rules that are there in any spelling; needed; ours, but not wanted
-    * ``wider``: rules of others that let in more than the networks, or may; they are left alone
-    * ``refused``: {network: the rule, policy or hook that keeps all of it out, or may and cannot be read}
-    * ``blocked``: what may keep a part of a network out: a ban, or a rule that is not understood
-    * ``overtaken``: rules that the missing ones would stand before although they may have been meant for them too
+    * ``present``, ``missing``, ``stale``: rules that exist in any notation; that are needed; that are ours but no longer needed
+    * ``wider``: foreign rules that admit, or may admit, more than the networks; they are not changed
+    * ``refused``: {network: the rule, policy or hook that blocks all of it, or that may and cannot be read}
+    * ``blocked``: what may block part of a network: a ban, or a rule that is not understood
+    * ``overtaken``: rules that the missing ones would precede, although they may be meant to apply to these packets too
     * ``error``: why the live rules could not be read, or None
-    * ``keep``: how the live rules are saved on this platform
-    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``} of the rules that the next boot loads; ``file`` is None when
-      no file keeps them
+    * ``keep``: how to save the live rules on this platform
+    * ``saved``: {``file``, ``missing``, ``stale``, ``refused``} of the rules that the next boot loads; ``file`` is None if
+      there is no such file
 
-    ``refused`` and ``blocked`` are of all that a question and its answer pass: every table of iptables, whichever
-    kind it is of, and the chains of nftables; and of the rules as they would be with the missing ones in.
+    ``refused`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of iptables, and the
+    chains of nftables; they assume that the missing rules are in place.
 
     Raises CommandExecutionError when a file cannot be read.
 
@@ -416,16 +416,16 @@ def firewall():
 
 def new_key(number=1):
     """
-    A fresh SHA1 key, as the pillar wants it. It is kept nowhere: put it into encrypted pillar.
+    Create a SHA1 key in the form that the pillar needs. It is not stored: put it into encrypted pillar.
 
-    Call it by ``salt-call --local``, never through a master: what a minion returns is kept in the job cache.
+    Use ``salt-call --local``, never a master: the master keeps what a minion returns in its job cache.
 
     number
         Number of the key, 1 to 65534.
 
     Returns {"keys": {number: {"type": "SHA1", "secret": 40 hexadecimal digits}}}.
 
-    Raises SaltInvocationError for a number that is none.
+    Raises SaltInvocationError for an invalid number.
 
     CLI Example:
 
@@ -438,7 +438,7 @@ def new_key(number=1):
 
 def version():
     """
-    Version of these modules, as this minion has them: the release, and a word that differs whenever a file does.
+    Version of the modules on this minion: the release, and a hash that differs whenever a file differs.
 
     CLI Example:
 

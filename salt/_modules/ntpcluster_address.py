@@ -16,14 +16,17 @@ BITS = {4: 32, 6: 128}
 
 #: Addresses no time server can be asked at, the narrower ones first.
 NOWHERE = (
-    ("127.127.0.0/16", "is a reference clock of ntpd, not a server: write {refclock: ...}; for the local clock `island: true`"),
+    (
+        "127.127.0.0/16",
+        "is a reference clock of ntpd, not a server: write {refclock: ...}; for the local clock `island: true`",
+    ),
     ("127.0.0.0/8", "is this host itself"),
     ("0.0.0.0/8", "is no host"),
     ("224.0.0.0/3", "is a multicast or reserved address"),
     ("::1", "is this host itself"),
     ("::", "is no host"),
-    ("::ffff:0:0/96", "is an IPv4 address; write it with dots alone"),
-    ("fe80::/10", "holds on one link only, and the link is not said"),
+    ("::ffff:0:0/96", "is an IPv4 address; write it in dotted form"),
+    ("fe80::/10", "is valid on one link only, and names no link"),
     ("ff00::/8", "is a multicast address"),
 )
 

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Which of the servers that were asked is believed. Pure functions of what ``ntpcluster.query`` returns.
+Internal. Select the server to believe from those that were queried. Pure functions of what ``ntpcluster.query`` returns.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -30,7 +30,7 @@ def trusted(servers):
     if not any(server["offset_s"] is not None for server in servers):
         asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
         raise CommandExecutionError(
-            "not stepped: no server tells the time: {0}. See that one of them is synchronised and that UDP 123 is "
+            "not stepped: no server gives the time: {0}. Check that one of them is synchronized and that UDP 123 is "
             "open there".format(asked)
         )
     agreed = majority(servers)
@@ -41,7 +41,7 @@ def trusted(servers):
             if server["offset_s"] is not None
         )
         raise CommandExecutionError(
-            "not stepped: the servers disagree by more than {0:g} s and no majority is right: {1}".format(
+            "not stepped: the servers disagree by more than {0:g} s and none has a majority: {1}".format(
                 AGREEMENT_S, said
             )
         )
@@ -83,4 +83,4 @@ def _why_not(server):
         return "unknown name"
     if not server["reachable"]:
         return "no answer"
-    return "refuses: {0}".format(server["kiss"]) if server["kiss"] else "not synchronised itself"
+    return "refuses: {0}".format(server["kiss"]) if server["kiss"] else "not synchronized itself"

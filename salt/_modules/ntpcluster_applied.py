@@ -1,15 +1,15 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What was applied to this host last, and by which pillar.
+Internal. The plan applied last to this host, and the pillar that it came from.
 
-A state run compiles the pillar anew, and the minion goes on with the one that it read at its start or at the last
-refresh. So after an edit and a green run the two differ, and a function that is called by itself would judge by the
-old one. What a run has applied is therefore kept on the host (root's alone, without secrets): its plan, a digest of
-its pillar and the environment of its files. A run that applied another pillar than the one before has the minion
-refresh its memory. A function that finds that the minion remembers another pillar than was applied asks the master.
+A state run compiles the pillar anew, and the minion keeps using the one that it read at its start or at the last
+refresh. So after an edit and a successful run the two differ, and a function that is called on its own would use the
+old one. Therefore the host keeps what a run has applied (readable by root only, without secrets): its plan, a digest of
+its pillar and the environment of its files. A run that applied a changed pillar makes the minion
+refresh its copy. A function that finds that the minion's copy differs from the applied pillar asks the master.
 
-The kept plan is also what a host is judged by when it has no pillar at all, as with ``salt-call --local`` while the
-master is away.
+A host that has no pillar at all is judged by the kept plan too, as with ``salt-call --local`` while the
+master is down.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -34,7 +34,7 @@ RUN, COUNT, ASKED, LOOP, TOLD = (
     "ntpcluster.applied.{0}".format(name) for name in ("run", "count", "asked", "loop", "told")
 )
 
-#: The minion itself is told so often at most; a pillar that waits to be applied would have the master busy otherwise.
+#: Minimum time between two refreshes; otherwise a pillar that waits to be applied would keep the master busy.
 AGAIN_S = 600
 
 
@@ -42,7 +42,7 @@ def pillar(anew=False, **called):
     """
     Internal. What the pillar has under ``ntp``, all of it as text of one kind on either Python.
 
-    In a state run and in ``salt-call`` it has just been compiled. Elsewhere it is the minion's memory, unless that
+    In a state run and in ``salt-call`` it has just been compiled. Elsewhere it is the minion's copy, unless that
     differs from the pillar that was applied last: then the master is asked.
 
     anew
@@ -61,7 +61,7 @@ def pillar(anew=False, **called):
     if not anew and last in (None, seen):
         return remembered
     if __context__.get(LOOP) == os.getpid():
-        # The minion answers nobody while it waits here: let it ask by itself, and look again next time.
+        # The minion cannot answer while it waits here: let it refresh by itself, and check again next time.
         now, (pair, when) = __salt__["ntpcluster_program.monotonic"](), __context__.get(TOLD, (None, 0))
         if pair != [seen, last] or now - when > AGAIN_S:
             __context__[TOLD] = ([seen, last], now)
@@ -69,7 +69,7 @@ def pillar(anew=False, **called):
         return remembered
     fresh, failure, whole = remembered, None, None
     try:
-        # Salt 3008 hides secrets otherwise, and the check of the keys would see stars.
+        # Otherwise Salt 3008 masks secrets, and the check of the keys would see asterisks.
         whole = __salt__["pillar.items"](unmask=True)
         fresh = _decoded(whole.get("ntp"))
     except Exception as exc:  # pylint: disable=broad-except
@@ -83,7 +83,7 @@ def pillar(anew=False, **called):
 
 def compiled(**called):
     """
-    Internal. The whole pillar that ``ntpcluster_applied.pillar`` went by last.
+    Internal. The whole pillar that ``ntpcluster_applied.pillar`` used last.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     whole = __context__.get(ASKED, {}).get("whole")
@@ -109,7 +109,7 @@ def in_run():
 
 def must_not_wait(**called):
     """
-    Internal. Note that this process is the minion itself, which is deaf as long as a function waits. The beacon calls it.
+    Internal. Note that this process is the minion itself, which cannot react while a function waits. The beacon calls it.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __context__[LOOP] = os.getpid()
@@ -133,7 +133,7 @@ def environments():
 
 def keep(plan, **called):
     """
-    Internal. Keep what has just been applied; if the pillar is another than before, have the minion refresh its memory.
+    Internal. Keep the plan that was just applied; if the pillar has changed, make the minion refresh its copy.
 
     plan
         ``ntpcluster.plan``, without secrets.
@@ -146,7 +146,7 @@ def keep(plan, **called):
     fresh["code"] = __salt__["ntpcluster_code.version"]()
     if last != json.loads(json.dumps(fresh)):
         __salt__["ntpcluster_origin.store"](os.path.basename(KEPT), fresh)
-    # The file's own time is when the plan was applied last.
+    # The file's modification time is the time of the last apply.
     now = time.time()
     os.utime(KEPT, (now, now))
     if last.get("pillar") == fresh["pillar"]:
@@ -172,7 +172,7 @@ def plan():
     Internal. The plan that was applied last, for a host without any pillar to judge by.
 
     Returns the plan, its ``kept`` saying when that was; None if there is none, if the master has answered (then the key
-    is missing in its pillar, which somebody must correct), and in a state run, which must not deploy by memory.
+    is missing in its pillar, which must be corrected), and in a state run, which must never deploy an old plan.
     """
     asked = __context__.get(ASKED)
     answered = __opts__.get("__cli") == "salt-call" or (asked is not None and not asked["failure"])
@@ -181,9 +181,9 @@ def plan():
     if not last or in_run() or (answered and not masterless):
         return None
     if last.get("code") != __salt__["ntpcluster_code.version"]():
-        return None  # a plan of other code may lack what this code asks of it
+        return None  # a plan made by other code may lack keys that this code needs
     when = os.stat(KEPT).st_mtime
-    said = "the plan applied on {0} UTC ({1}), as this host has no pillar `ntp` now".format(
+    said = "the plan applied on {0} UTC ({1}), because this host has no pillar `ntp` now".format(
         time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when)
     )
     return dict(last["plan"], kept=said)
@@ -191,7 +191,7 @@ def plan():
 
 def judged_by(plan):
     """
-    Internal. In words, what a host is judged by.
+    Internal. Describe in words what a host is judged by.
 
     plan
         ``ntpcluster.plan``, or None.
@@ -201,7 +201,7 @@ def judged_by(plan):
     failure = __context__.get(ASKED, {}).get("failure")
     if failure and not plan["kept"]:
         return (
-            "the pillar that the minion remembers; the last run had another, and the master does not tell: {0}".format(
+            "the pillar cached by the minion; the last run had another one, and the master does not answer: {0}".format(
                 failure
             )
         )
@@ -222,7 +222,7 @@ def _decoded(data):
 
 
 def _digest(data):
-    """One word for a pillar; the keys of a mapping may be numbers here and text there, in any order."""
+    """A digest of a pillar; the keys of a mapping may be numbers or text, in any order."""
     if data is None:
         return None
     return hashlib.sha256(json.dumps(_plain(data), sort_keys=True).encode("utf-8")).hexdigest()

@@ -40,7 +40,7 @@ def bound(claims, rows, system, wanted):
     why = _no_majority(rows, wanted)
     parts, unknown = _parts(claims, system)
     if unknown and not why:
-        why = "the daemon does not tell {0}".format(", ".join(unknown))
+        why = "the daemon does not report {0}".format(", ".join(unknown))
     if why:
         return nothing(why)
     return {"bound_ms": round(sum(parts.values()), 6), "unbounded": None, "parts_ms": parts}

@@ -119,7 +119,7 @@ def build(pillar, defaults, platform, host):
 
 def _open_to(serves, method):
     """
-    Return the networks the firewall lets in: without a daemon nobody is served.
+    Return the networks that the firewall admits: none without a daemon.
     """
     return [served["network"] for served in serves] if method == "daemon" else []
 

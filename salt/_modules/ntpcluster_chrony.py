@@ -19,11 +19,11 @@ TIMEOUT_MS = 200
 #: And all of it must end within this.
 LIMIT_S = 6
 
-#: ``chronyd -q`` is told to give up after this, and killed a little later. Servers are asked by one packet each.
+#: ``chronyd -q`` gives up after this time, and is killed a little later. It sends one packet to each server.
 ONCE_S = 10
 KILLED_S = 15
 
-#: What one run of chronyc is asked for a look. To who is not root the last three are refused.
+#: The commands of one run of chronyc. The last three are refused to users other than root.
 ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
 
 
@@ -53,7 +53,7 @@ def jump(server, platform, **called):
     errors = said["errors"]
     if done["timed_out"]:
         errors = [{"code": "hung", "message": "chronyd -q did not end within {0} s".format(KILLED_S)}]
-    # A server that answered a moment ago and is silent now refuses: chronyd as server tells no client that it limits it.
+    # A server that has just answered and is now silent refuses: as a server, chronyd does not tell clients about its rate limit.
     errors = [dict(error, code="no-server") if error["code"] == "timeout" else error for error in errors]
     return {"tool": "chronyd", "errors": errors, "offset_s": said["offset_s"] if said["stepped"] else None}
 

@@ -37,7 +37,7 @@ ROWS = ("sources", "sourcestats", "ntpdata", "selectdata", "authdata")
 SINGLE = ("tracking", "activity", "serverstats")
 SILENT = ("timeout", "retries", "dns")
 
-# What chronyc writes when it fails, and the word for it. The first entry found in a line names the line.
+# Error messages of chronyc and our code for each. The first entry found in a line decides.
 ERRORS = (
     ("506 cannot talk to daemon", "no-answer"),
     ("could not open connection to daemon", "no-answer"),

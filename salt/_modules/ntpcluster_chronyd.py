@@ -17,7 +17,7 @@ __virtualname__ = "ntpcluster_chronyd"
 MAX_TEXT = 100000
 MAX_LINE = 200
 
-#: What it writes when it fails, and the word for it. The first entry found in a line names the line.
+#: Error messages of chronyd and our code for each. The first entry found in a line decides.
 ERRORS = (
     ("no suitable source", "no-server"),
     ("timeout reached", "timeout"),

@@ -16,7 +16,7 @@ __virtualname__ = "ntpcluster_code"
 #: The kinds of code that a minion gets. Runners are the master's.
 KINDS = ("beacons", "modules", "states")
 
-#: Of the release. Whether a minion has the code that the master serves is told by the digest.
+#: The release. The digest shows whether a minion has the code that the master serves.
 VERSION = "0.1.0"
 
 
@@ -52,6 +52,6 @@ def listing():
 
 def digest():
     """
-    Internal. One short word for all of ``ntpcluster_code.listing``: equal code, equal word.
+    Internal. A short hash of ``ntpcluster_code.listing``: equal code has the same hash.
     """
     return hashlib.sha256(listing().encode("ascii")).hexdigest()[:8]

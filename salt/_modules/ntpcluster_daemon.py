@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The one place that chooses between the daemons. Each has two files with the same functions: ``ntpcluster_NAME``
+Internal. The only file that chooses between the daemons. Each has two files with the same functions: ``ntpcluster_NAME``
 asks and steps, ``ntpcluster_NAME_conf`` knows its configuration. No other file asks for a daemon's name.
 """
 
@@ -11,7 +11,7 @@ __virtualname__ = "ntpcluster_daemon"
 #: What the second file of a daemon does.
 IN_CONF = ("configuration", "refclock", "foreign", "files", "frequency", "drift")
 
-#: What a daemon cannot do. To be asked whether there is such a function, Salt's loader loads every module it has: 0.4 s.
+#: What a daemon cannot do. If Salt's loader is asked for a missing function, it loads all its modules: 0.4 s.
 LACKS = {"ntpd": ("fault",), "chrony": ("variables",)}
 
 
@@ -31,7 +31,7 @@ def platform(entry, daemon=None):
 
 def doing(platform, what):
     """
-    Internal. Return the name of the function that does this with a platform's daemon, as the loader knows it; None if the
+    Internal. Return the name of the function that does this for a platform's daemon, as the loader knows it; None if the
     daemon cannot do it.
 
     platform

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Whether what the master delivers to this minion is what ntpcluster needs: its pillar, rendered, and its own states.
+Internal. Check what the master delivers to this minion: a pillar that rendered, and this tree's own states.
 
-Salt tells neither: a pillar that did not render has a list of complaints beside whatever is left of it, and a file
-of another formula that comes first in ``file_roots`` takes the place of ours.
+Salt reports neither problem: a pillar that failed to render has a list of errors beside the rest of it, and a file
+of another formula that precedes ours in ``file_roots`` hides it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -37,7 +37,7 @@ def _problem(key, *told):
 
 def _rendered():
     """
-    Judge whether the pillar has come as it was written. Complaints about other files are no error of ours.
+    Check that the pillar was rendered completely. Errors in other files are not ours.
     """
     pillar = __salt__["ntpcluster_applied.compiled"]()
     complaints = salt.utils.data.decode(pillar.get("_errors") or [], keep=True)
@@ -45,14 +45,14 @@ def _rendered():
     if "see master log" in told:
         local = __opts__.get("file_client") == "local"
         more = "salt-call --local pillar.items" if local else "salt-run pillar.show_pillar {}".format(__grains__["id"])
-        told += " (`{}` prints more)".format(more)
+        told += " (`{}` shows more)".format(more)
     if "ntp" not in pillar:
         if told:
-            return [_problem("ntp", "is missing, as the pillar did not render: {}".format(told))]
-        message = "your pillar has no key `ntp` for this minion: does its top file name it? (pillar/top.sls)"
+            return [_problem("ntp", "is missing, because the pillar failed to render: {}".format(told))]
+        message = "your pillar has no key `ntp` for this minion: does its top file list it? (pillar/top.sls)"
         return [_problem("ntp", message)]
     if told:
-        message = "the pillar did not render as a whole, and Salt refuses state runs until it does: {}".format(told)
+        message = "the pillar failed to render, and Salt refuses state runs until it does: {}".format(told)
         return [_problem("ntp", message, "warning")]
     return []
 
@@ -61,7 +61,7 @@ def complaint(text):
     """
     Return what Salt says of a pillar file, in one line: its name, the fault, the number of the line.
 
-    The rest is left out, as is what stands in quotes: Salt repeats lines of the file, and a line may be a secret.
+    The rest is omitted, and so is quoted text: Salt repeats lines of the file, and a line may contain a secret.
     """
     head, _, rest = "{}".format(text).strip().partition("\n")
     reason, _, rest = rest.strip().partition("\n")
@@ -91,8 +91,8 @@ def _hidden():
             own = re.search(r"(?m)^\s*- +ntp\.[a-z]+", handle.read().decode("utf-8", "replace"))
         if not own:
             message = (
-                "is not the file of ntpcluster, and includes none of its states: a file of this name comes first in "
-                "file_roots and hides it. Rename it, or put the folder `salt` of ntpcluster first"
+                "is not ntpcluster's file, and includes none of its states: it precedes ntpcluster's in file_roots and hides "
+                "it. Rename it, or list ntpcluster's directory `salt` first"
             )
             found.append(_problem("salt://ntp/init.sls", message))
     return found

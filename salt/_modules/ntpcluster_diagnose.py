@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Why a host does not follow its tier: what ``ntpcluster.status`` sees, and what only asking around can tell.
+Internal. Why a host does not follow its tier: the problems of ``ntpcluster.status``, and what only queries to the servers reveal.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -37,7 +37,7 @@ def diagnose():
         if plan["method"] != "cron":  # there the status is made of what the servers say
             found += _asked(plan, found, seen["peers"])
     except (CommandExecutionError, SaltInvocationError) as exc:
-        # Without a plan or without ntpdate there is nobody to ask; the rest can still be looked at.
+        # Without a plan or ntpdate there is no server to query; the rest can still be checked.
         if not any(one["code"] in ("invalid-pillar", "no-tree") for one in found):
             found.append(_problem("incomplete", "the servers could not be asked: {0}".format(exc)))
     found += _rivals(platform["process"] or seen["daemon"]["name"]) + _rights()
@@ -50,14 +50,14 @@ def _problem(code, message, **evidence):
 
 def _asked(plan, known, peers):
     """
-    What the servers themselves say, past the daemon: it is surer than what the daemon makes of them, its `peers`. What it
-    replaces is taken out of `known`.
+    What the servers themselves answer, which is more reliable than the daemon's view of them, its `peers`. What this
+    replaces is removed from `known`.
     """
     sources = [source["address"] for source in plan["sources"]]
-    # The only server of an island asks nobody.
+    # The only server of an island has no servers to query.
     servers = __salt__["ntpcluster_query.query"](sources)["servers"] if sources else []
     found = __salt__["ntpcluster_judge_answers.problems_of"](plan, servers) + _unsigned(plan, servers, peers)
-    # A server that limits its clients keeps silent to one question more: what the daemon knows of it stands.
+    # A server with a rate limit does not answer an additional query: use what the daemon knows about it.
     heard_of = [one["evidence"].get("peer") for one in known]
     found = [one for one in found if one["code"] != "unreachable" or one["evidence"].get("peer") not in heard_of]
     for one in found:
@@ -74,12 +74,12 @@ def _asked(plan, known, peers):
 
 def _unsigned(plan, servers, peers):
     """
-    Servers that tell the time to us, and have never answered the daemon, which signs its questions. ntpd says that it does not
+    Servers that answer us but have never answered the daemon, which signs its requests. ntpd says that it does not
     take a key; chronyd does not answer (NCR_ProcessRxUnknown in ntp_core.c).
     """
     keys = dict((source["address"], source["key"]) for source in plan["sources"])
     unheard = [row["address"] for row in peers if row["heard"] is False]
-    said = "{0} answers questions without a key, and none that this host's daemon has signed with key {1}"
+    said = "{0} answers requests without a key, but none that this host's daemon signs with key {1}"
     return [
         _problem("authentication", said.format(one["address"], keys[one["name"]]), peer=one["address"], answer=one)
         for one in servers
@@ -95,9 +95,9 @@ def _rivals(own):
 
 def _rights():
     """
-    Whether the clock of this host may be set at all: not in most containers.
+    Whether this host is permitted to set its clock: not in most containers.
 
-    A process without CAP_SYS_TIME asks the kernel to keep the clock's status as it is: that needs the same right as
+    The test sets the clock's status to its present value: that needs the same capability as
     setting it, and changes nothing (adjtimex(2)).
     """
     with salt.utils.files.fopen("/proc/self/status") as status:
@@ -119,7 +119,7 @@ def _rights():
 
 
 def _no_right(errno):
-    said = "this host may not set its clock: {0}; it is a container, or the right was taken away".format(
+    said = "this host may not set its clock: {0}; it is a container, or the capability was dropped".format(
         os.strerror(errno)
     )
     return _problem("no-clock-capability", said, errno=errno)

@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a daemon has measured of this clock, given to the daemon that comes after it.
+Internal. Hand the drift that a daemon has measured to the daemon that replaces it.
 
 A daemon keeps in its drift file how much its clock is too fast or too slow by itself, and starts with that. One without it
 lets the clock run wrong until it has measured anew: chronyd some seconds, ntpd fifteen minutes. What the daemon before it
-knew lies on the disk still, whether its package is there or not.
+knew is still on the disk, whether its package is installed or not.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -51,7 +51,7 @@ def carry(platform, **called):
         _write(own, __salt__[doing](frequency))
     except (IOError, OSError) as exc:
         raise CommandExecutionError("{0} cannot be written: {1}".format(own, exc))
-    return "{0} begins with the drift of {1}".format(own, source["drift"])
+    return "{0} starts with the drift of {1}".format(own, source["drift"])
 
 
 def _places():

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What one key of the pillar does to another: a limit that a method cannot keep, a key that has no effect.
+Internal. Effects of pillar keys on each other: a limit that a method cannot enforce, a key that has no effect.
 
 Beside ``ntpcluster_validate``, which judges every key by itself, and ``ntpcluster_tiers``, which judges the tiers.
 """
@@ -13,7 +13,14 @@ __virtualname__ = "ntpcluster_effect"
 
 #: What only a daemon reads; under a tier's `sources` and in the pillar itself.
 DAEMON_SOURCE = ("burst", "iburst", "key", "maxpoll", "minpoll", "nts", "prefer", "version")
-DAEMON_SETTINGS = (("keys",), ("options",), ("arguments",), ("orphan",), ("health", "frequency_ppm"), ("health", "settle"))
+DAEMON_SETTINGS = (
+    ("keys",),
+    ("options",),
+    ("arguments",),
+    ("orphan",),
+    ("health", "frequency_ppm"),
+    ("health", "settle"),
+)
 
 
 def effects(pillar, defaults, platform=None):
@@ -42,7 +49,7 @@ def effects(pillar, defaults, platform=None):
             if (_mapping(pillar, path[0]) if path[1:] else pillar).get(path[-1]):
                 found.append(_idle(list(path), "every tier has the method cron, and only a daemon reads it"))
     elif pillar.get("orphan") and tiers and not any(tier.get("serves") for tier in tiers.values()):
-        found.append(_idle(["orphan"], "no tier serves, so nobody may follow a host without sources"))
+        found.append(_idle(["orphan"], "no tier serves, so nobody can follow a host without sources"))
     for name in sorted(tiers, key=_step_name):
         found += _tier(name, tiers, by_cron)
     return found
@@ -50,12 +57,12 @@ def effects(pillar, defaults, platform=None):
 
 def _island(pillar, tiers):
     """
-    Judge what cannot stand beside an island, whose servers have strata of their own.
+    Find keys that cannot be combined with an island, whose servers have their own strata.
     """
     islands = sorted((name for name in tiers if tiers[name].get("island") is True), key=_step_name)
     if pillar.get("orphan") is None or not islands:
         return []
-    message = "cannot stand beside `island` ({}): its servers go on by themselves without it"
+    message = "cannot be combined with `island` ({}): its servers continue without it"
     return [_problem(["orphan"], pillar["orphan"], message.format(_named(islands)))]
 
 
@@ -69,21 +76,19 @@ def _limit(pillar, by_cron, platform):
     if limit is None:
         return found
     if by_cron:
-        message = "cannot be kept in {}, where the method is cron: a step by crontab goes over any distance. Leave "
-        message += "the limit out, or have a daemon there"
+        message = "cannot be enforced in {}, where the method is cron: a step from crontab goes any distance. Remove "
+        message += "the limit, or use a daemon there"
         found.append(_problem(path, limit, message.format(_named(by_cron))))
     # Of a platform that is not known only that it may have the service.
     if step.get("at_boot") is True and (platform is None or platform["ntpdate_service"]):
-        message = (
-            "cannot stand beside step:limit: ntpdate at boot sets the clock over any distance. Leave one of them out"
-        )
+        message = "cannot be combined with step:limit: ntpdate at boot steps by any distance. Remove one of them"
         found.append(_problem(["step", "at_boot"], True, message))
     panic = _mapping(_mapping(pillar, "options"), "tinker").get("panic")
     if isinstance(panic, numbers.Real) and isinstance(limit, numbers.Real) and (panic == 0 or panic > limit):
-        message = "has the daemon jump further than step:limit, {}".format(limit)
+        message = "makes the daemon step further than step:limit, {}".format(limit)
         found.append(_problem(["options", "tinker", "panic"], panic, message, "warning"))
     if platform and not platform.get(platform["first_jump"]):
-        message = "may not be kept by the daemon's first jump: on this platform nobody can take -g out of its options"
+        message = "may not limit the daemon's first step: on this platform -g cannot be removed from its options"
         found.append(_problem(path, limit, message, "warning"))
     return found
 
@@ -103,7 +108,7 @@ def _tier(name, tiers, by_cron):
         found.append(_idle(["tiers", name, "key"], "no tier follows this one"))
     for other in followers if tier.get("key") is not None else ():
         if other in by_cron:
-            why = "its method is cron, and a step by crontab checks no key"
+            why = "its method is cron, and a step from crontab checks no key"
             found.append(_idle(["tiers", name, "key"], why, " in {}".format(_named([other]))))
     return found
 
@@ -117,7 +122,7 @@ def _idle(path, why, where=""):
 
 def _named(tiers):
     """
-    Return how tiers are spoken of.
+    Return the text that names tiers in a message.
     """
     return "tier {}".format(" and ".join(_step_name(name) for name in tiers))
 

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a plan is made of, beside the pillar: the two data files of the state tree, this host's platform, its grains.
+Internal. The inputs of a plan besides the pillar: the two data files of the state tree, this host's platform and grains.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -19,7 +19,7 @@ __load__ = ["facts", "foreign", "platform", "platforms"]
 
 def facts(pillar):
     """
-    Internal. Return what a plan is made of, beside the pillar.
+    Internal. Return the inputs of a plan besides the pillar.
 
     pillar
         What stands under ``ntp``.
@@ -57,7 +57,7 @@ def facts(pillar):
 
 def foreign():
     """
-    Internal. Return why this tree does nothing on this host, as one sentence; None on a platform that platforms.yaml describes.
+    Internal. Return in one sentence why this tree does nothing on this host; None on a platform that platforms.yaml describes.
 
     Raises CommandExecutionError when the file server does not have the file.
     """
@@ -117,26 +117,26 @@ def _read(url, is_ours):
     remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
         environments = __salt__["ntpcluster_applied.environments"]()
-        # One after the other: an environment without the file is not asked twice, nor one behind the first that has it.
+        # Lazily: an environment without the file is not asked twice, and those after the first that has it are not asked.
         copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
         path = next((copy for copy in copies if copy), None)
         if not path:
             raise CommandExecutionError(
-                "{} is not on the file server; looked in the environment {}. Add the folder `salt` of ntpcluster to "
-                "file_roots; if it is in another environment, name that in the minion's configuration (saltenv: NAME), "
-                "or apply from it: state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
+                "{} is not on the file server (environment {}). Add the directory `salt` of ntpcluster to file_roots; if "
+                "it is in another environment, set that in the minion's configuration (saltenv: NAME), or apply from it: "
+                "state.apply ntp saltenv=NAME".format(url, " and ".join(environments))
             )
         try:
             with salt.utils.files.fopen(path, "rb") as handle:
                 content = salt.utils.yaml.safe_load(handle)
         except salt.utils.yaml.YAMLError as exc:
-            raise CommandExecutionError("{} is not YAML: {}".format(url, exc))
-        if sys.version_info[0] == 2:  # there alone YAML makes anything but text of text
+            raise CommandExecutionError("{} is not valid YAML: {}".format(url, exc))
+        if sys.version_info[0] == 2:  # only there YAML returns strings that are not text
             content = salt.utils.data.decode(content, keep=True)
         if not is_ours(content):
             raise CommandExecutionError(
-                "{} is not the file of ntpcluster: another one of this name comes first in file_roots and hides it, "
-                "or it was edited. Rename the other one, or put the folder `salt` of ntpcluster first.".format(url)
+                "{} is not ntpcluster's file: another file of this name precedes it in file_roots and hides it, or it was "
+                "edited. Rename the other file, or list ntpcluster's directory `salt` first.".format(url)
             )
         __context__[remembered] = content
     return __context__[remembered]

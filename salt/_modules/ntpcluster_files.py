@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. How a finished file takes the place of another one.
+Internal. Replace a file with a finished one.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -18,7 +18,7 @@ SELINUX = ("/sys/fs/selinux/enforce", "/selinux/enforce")
 
 def replace(fresh, path, **called):
     """
-    Internal. Put a finished file or link in the place of another one, in one step, with the label that SELinux wants there.
+    Internal. Replace a file or link with a finished one, atomically, with the label that SELinux expects there.
 
     A new file has the label of its folder and keeps it when it is renamed; the policy can want another one
     (/etc/localtime is ``locale_t``), and confined daemons may not read it then. Salt's own file states see to
@@ -27,7 +27,7 @@ def replace(fresh, path, **called):
     fresh
         Path of the finished file, in the folder of the other one.
     path
-        Where it shall be.
+        The file to replace.
 
     Raises CommandExecutionError if restorecon fails; the file is in its place then.
     """
@@ -38,4 +38,4 @@ def replace(fresh, path, **called):
     done = __salt__["ntpcluster_program.run"]("restorecon", "policycoreutils", [path])
     if done["retcode"]:
         said = (done["stderr"] or done["stdout"]).strip()
-        raise CommandExecutionError("{0} is written, but may have the wrong SELinux label: {1}".format(path, said))
+        raise CommandExecutionError("{0} was written, but may have the wrong SELinux label: {1}".format(path, said))

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The firewall of a host that serves time: UDP 123 open to the networks of the pillar, and nothing else touched.
+Internal. The firewall of a host that serves time: UDP 123 is open to the networks of the pillar, and nothing else is changed.
 
 Live rules are read with ``iptables-save`` and changed one by one. The saved file is edited line by line, not
-written from memory: a rule that somebody has not saved stays unsaved, and the file of a stopped firewall is
+written from the live rules: a rule that somebody has not saved stays unsaved, and the file of a stopped firewall is
 never emptied. Which rules are needed is judged in ntpcluster_firewall_rules.py.
 
 What differs between systems is data, ``platform["firewall"]``: ``nft``, the program that shows the rules of nftables
@@ -14,11 +14,11 @@ What differs between systems is data, ``platform["firewall"]``: ``nft``, the pro
 ``file``
     the saved rules; edited where the file exists, never created
 ``keep``
-    what saves the live rules, for people
+    the command that saves the live rules, for display
 ``lock``
     the file that exists while the firewall's service is started; left out where there is no such service
 ``tables``
-    the kernel's list of loaded tables, asked where the lock is missing, for rules loaded without the service
+    the kernel's list of loaded tables, read if the lock is missing, for rules loaded without the service
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -63,7 +63,7 @@ def _said(answer):
 
 
 def _read(path):
-    """The text of a file, None when there is none. Latin-1 gives every byte a character: nothing is lost."""
+    """The text of a file, None if there is none. Latin-1 maps every byte to a character, so nothing is lost."""
     if not path or not os.path.isfile(path):
         return None
     try:
@@ -94,15 +94,15 @@ def _write(path, text):
         if scratch and os.path.exists(scratch):
             os.remove(scratch)
         raise CommandExecutionError(
-            "Cannot write {}: {}. The file is as it was, and its rules hold again after a reboot. "
-            "Look for a full disk or an attribute (lsattr).".format(path, err)
+            "Cannot write {}: {}. The file is unchanged, and its rules apply again after a reboot. "
+            "Check for a full disk or a file attribute (lsattr).".format(path, err)
         )
 
 
 def _live(data):
     """
     The live rules as {"text", "counts", "error", "made_by_nft", "legacy"}; ``counts`` says which rules of INPUT are
-    a firewall: all (True), none (False), or those that keep anybody out ("guarded"); ``error`` why the filter table
+    a firewall: all (True), none (False), or those that block anybody ("guarded"); ``error`` why the filter table
     could not be read. ``made_by_nft`` names the tables that iptables keeps in nftables, and ``legacy`` the program
     that shows those that the older kind of iptables has besides.
 
@@ -131,7 +131,7 @@ def _live(data):
         found["legacy"] = os.path.join(os.path.dirname(program), legacy.group(1))
     if "filter" not in tables:
         return dict(found, text=text + NO_RULES)
-    # Rules without the service (a script at boot) keep people out all the same.
+    # Rules that were loaded without the service (by a boot script) block clients too.
     return dict(found, text=text, counts=started or ("filter" in loaded and "guarded"))
 
 
@@ -159,7 +159,7 @@ def _asked(platform, networks):
 
 
 def _guard(platform):
-    """What guards this host: the one place that chooses. ``iptables`` stands for the rules of nft as well."""
+    """Choose the firewall of this host; the only place that does. ``iptables`` stands for the rules of nft as well."""
     if not (platform.get("firewall") or {}).get("nft"):
         return "iptables"
     if __salt__["ntpcluster_firewalld.runs"]():
@@ -196,8 +196,8 @@ def _lives(firewalls, nft):
 
 def _passed(platform):
     """
-    All that a question and its answer pass, {family: [hook, ...]}, of either kind of iptables and of nftables; what cannot
-    be read is a hook that refuses everything.
+    All that a request and its reply pass, {family: [hook, ...]}, of either kind of iptables and of nftables; what cannot
+    be read counts as a hook that blocks everything.
     """
     nft = platform["firewall"]["nft"]
     lives = _lives(_families(platform), nft)
@@ -279,7 +279,7 @@ def _change_live(family, found, done):
     left = __salt__["ntpcluster_firewall_rules.judge"](text, found["networks"], family)["steps"]
     if left:
         raise CommandExecutionError(
-            "The rules were changed, but read back they are not as they should be ({}). "
+            "The rules were changed, but are not as expected afterwards ({}). "
             "Does another program manage this firewall?".format("; ".join(step["text"] for step in left))
         )
 
@@ -341,21 +341,21 @@ def firewall(platform=None, networks=None, **called):
 
 
 def _report_nft(report, made, boots, family):
-    """Adds what the chains of nft's making have and need."""
+    """Add what the chains made by nft have and need."""
     for name in ("missing", "stale"):
         report["saved"][name] = report["saved"][name] + boots[name][family]
     if made["present"] or made["missing"] or made["stale"]:
         for name in ("present", "missing", "stale", "overtaken"):
             report[name] = report[name] + made[name]
         report.update(
-            running=True, guard="nft", keep="the same rules in {}, with nftables.service on".format(boots["file"])
+            running=True, guard="nft", keep="the same rules in {}, with nftables.service enabled".format(boots["file"])
         )
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
 
 def apply(platform=None, networks=None, test=False, **called):
     """
-    Internal. Open UDP 123 to these networks, and close it to those it was opened to before.
+    Internal. Open UDP 123 to these networks, and close it to those that it was opened to before.
 
     A firewall that is not running is not started, and a file that does not exist is not made. Rules of others
     are never changed; every other line of the saved file stays as it is, byte for byte.
@@ -383,7 +383,7 @@ def apply(platform=None, networks=None, test=False, **called):
     for family, found in sorted(survey.items()):
         if found["error"] and found["judged"]["networks"]:
             raise CommandExecutionError(
-                "The {} firewall cannot be read: {}. Open UDP 123 in the program that keeps it, and set "
+                "The {} firewall cannot be read: {}. Open UDP 123 in the program that manages it, and set "
                 "ntp:firewall:manage to false.".format(family, found["error"])
             )
         for key, judged in ((family, found["judged"]), (family + " saved", found["saved"])):

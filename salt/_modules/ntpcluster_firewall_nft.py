@@ -114,7 +114,7 @@ def _dump(kind):
                     raise OSError(number, os.strerror(number))
                 found.append((FAMILY_NAMES.get(struct.unpack_from(str("=B"), body)[0]), _attributes(body[4:])))
     except (IOError, OSError) as err:
-        raise CommandExecutionError("The kernel does not tell what nftables has: {}. Run as root.".format(err))
+        raise CommandExecutionError("The rules of nftables cannot be listed: {}. Run as root.".format(err))
     finally:
         channel.close()
 
@@ -241,7 +241,7 @@ def _joined(fields, values):
 
 
 def _words(value):
-    """Part of a rule in words, near to nft's own; for people only."""
+    """Part of a rule as text, similar to nft's own syntax; for display only."""
     if not isinstance(value, dict):
         several = isinstance(value, list)
         return "{{{}}}".format(", ".join(_words(item) for item in value)) if several else "{}".format(value)
@@ -402,7 +402,7 @@ def hooks(program, covered=(), **called):
                 return _hooks(json.loads(answer["stdout"]), covered)
             why = "{} failed: {}".format(program, (answer["stderr"] or answer["stdout"]).strip())
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as err:
-            why = "what {} prints is not understood ({!r})".format(program, err)
+            why = "the output of {} is not understood ({!r})".format(program, err)
     return [
         unread(family, name, "nft: {} {} {} cannot be read, as {}".format(family, table, name, why))
         for family, table, name in there
@@ -411,7 +411,7 @@ def hooks(program, covered=(), **called):
 
 def unread(family, name, says):
     """
-    Internal. A hook whose rules nobody can read, as one that refuses everything.
+    Internal. A hook whose rules cannot be read counts as one that blocks everything.
 
     family, name
         its family in the words of nftables, and its name

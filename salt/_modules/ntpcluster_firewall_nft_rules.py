@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. UDP 123 opened in the rules that ``nft`` made: each chain on the input hook that keeps a network out gets a rule.
+Internal. Open UDP 123 in the rules that ``nft`` made: each chain on the input hook that blocks a network gets a rule.
 
 A packet has to pass all of those chains, whatever their tables and priorities. Ours carry the comment ``ntpcluster`` and
 stand where ntpcluster_firewall_rules.py puts those of iptables. All changes are one transaction, checked before it is
@@ -8,7 +8,7 @@ loaded.
 
 **The file that boots them** is changed at its end alone: one line a rule, which the file's own rules have to have a
 place for (checked by ``nft -c``). Such a line puts its rule first in the chain, as the file's own rules have no numbers.
-So where somebody is banned before our place, the file stays as it is, and that is told.
+So if somebody is banned before our place, the file is not changed, and this is reported.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -62,7 +62,7 @@ def _without_ours(table):
 
 
 def _needed(hook, networks):
-    """Those of the networks that a chain keeps out, as far as no other rule decides, without rules of ours."""
+    """The networks that a chain blocks, as far as no other rule decides, without rules of ours."""
     bare = dict(hook, table=_without_ours(_below(hook)))
     return [network for network in networks if __salt__["ntpcluster_firewall_passage.end"](bare, network)]
 
@@ -180,7 +180,7 @@ def _families(lines):
 
 def saved(program, text, wanted):
     """
-    Internal. What is to be done to the file that boots the rules of nft.
+    Internal. The changes that are needed in the file that boots the rules of nft.
 
     program
         the path of ``nft``

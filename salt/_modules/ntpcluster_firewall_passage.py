@@ -25,7 +25,7 @@ def _unknown(conditions):
 
 
 def _names(conditions):
-    """Do conditions of the client's address, if there are any, take all of the network?"""
+    """Do the conditions on the client's address, if any, match the whole network?"""
     return __salt__["ntpcluster_firewall_packet.takes"](conditions, "client")
 
 
@@ -37,7 +37,7 @@ def _verdict(table, hook):
         if rule["target"] == "ACCEPT":
             if takes:
                 return None, doubts
-            # perhaps it takes them all: for instance, who asks comes by this interface
+            # perhaps it matches all of them: for instance, if the clients come in through this interface
             understood = not (hook["strict"] and _unknown(conditions))
             hope = hope or (understood and _names(conditions) is True)
         elif rule["refuses"]:

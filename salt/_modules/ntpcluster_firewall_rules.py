@@ -1,29 +1,29 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Judging firewall rules: who is let through to UDP 123, and where our rules belong. Runs no program.
+Internal. Judge firewall rules: who can reach UDP port 123, and where our rules belong. Runs no program.
 
 Rules are compared by what they do to a packet, not by how they are spelled, so a rule that an administrator wrote
-by hand counts as much as ours. Ours carry the comment ``ntpcluster`` and are the only ones that are ever taken out.
+by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the only ones that are ever removed.
 
-**Where ours go.** A network's rule stands before the first rule that is the *end* of the way for it:
+**Where ours go.** A network's rule comes before the first rule that is the *end* of the path for its packets:
 
-* a DROP or REJECT of everything, of UDP, or of port 123, whoever asks or whoever is not in some other network
+* a DROP or REJECT of everything, of UDP, or of port 123, from everywhere or from outside some other network
   (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
 * a jump to a chain that ends so (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
   lets something in before it refuses the rest: such a chain is that network's firewall, not a ban
 * else the end of INPUT, where the policy decides
 
-**What stays in force** and is told: a rule of others ahead of that place.
+**What stays in force** and is reported: a foreign rule before that place.
 
-* ``blocked``: it refuses a part of the network or an interface (a deliberate ban), or it asks for something that is
+* ``blocked``: it blocks part of the network or an interface (a deliberate ban), or it matches something that is
   not understood here and its target can refuse
-* ``refused``: it refuses the whole network by naming it, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
-  before it, and the port is not open. Only an administrator can tell whether that ban or the pillar is wrong
+* ``refused``: it blocks the whole network by name, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
+  before it, and the port is not open. Only an administrator can decide whether that ban or the pillar is wrong
 
-Where the end is a jump, and its chain bans somebody on the way, ours go into the chain and not before the jump, if
-no other rule leads there. ``overtaken`` names what ours come before although it may have been meant for them too.
+If the end is a jump, and its chain bans somebody first, ours go into the chain and not before the jump, if
+no other rule leads there. ``overtaken`` lists rules that ours precede although they may be meant for the same packets.
 
-The other hooks that a question and its answer pass are judged in ntpcluster_firewall_passage.py.
+ntpcluster_firewall_passage.py judges the other hooks that a request and its reply pass.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -61,7 +61,7 @@ def _wanted(networks, version):
             network = __salt__["ntpcluster_firewall_parse.network"](salt.utils.stringutils.to_unicode(item))
         except (TypeError, ValueError) as err:
             raise SaltInvocationError(
-                "'{}' is no network: {}. Write it like 10.0.0.0/24 or 2001:db8::/64.".format(item, err)
+                "'{}' is not a network: {}. Write it like 10.0.0.0/24 or 2001:db8::/64.".format(item, err)
             )
         if network.version == version and network not in wanted:
             wanted.append(network)
@@ -77,7 +77,7 @@ def _reachable(table, chain="INPUT"):
 
 
 def _bans_some(table, chain):
-    """Does a chain refuse a part of the network, or may it, before it refuses the rest?"""
+    """Whether a chain blocks, or may block, part of the network before it blocks the rest."""
     return any(rule["refuses"] and takes is None for rule, _, takes in _reachable(table, chain))
 
 
@@ -100,7 +100,7 @@ def _place(table, chain="INPUT"):
 
 
 def _overtaken(table, end, chain):
-    """The rules that a new rule of ours comes before although they may have been meant for it too."""
+    """The rules that a new rule of ours precedes although they may be meant for the same packets."""
     met = _reachable(table, chain)
     while end and met and met[0][0] is not end:
         met = met[1:]
@@ -174,9 +174,9 @@ def _steps(judged):
     """
     The changes in a safe order, as {"verb", "text", "arguments" of iptables}.
 
-    Rules are taken out by what they say, never by number: by then a number may be somebody else's rule. So
-    ours that no packet reaches go first (later, -D would find the new one of the same text), and ours for
-    other networks go last (should a step fail, nobody has lost anything).
+    Rules are removed by their text, never by number: by then the number may belong to a foreign rule. So
+    ours that no packet reaches are removed first (later, -D would find the new one of the same text), and ours for
+    other networks last (if a step fails, nobody has lost access).
     """
 
     def removed(rules):

@@ -1,14 +1,14 @@
 # -*- coding: utf-8 -*-
 """
-Internal. UDP 123 opened in firewalld, where that guards the host: rich rules in its zones, live and permanent alike.
+Internal. Open UDP 123 in firewalld, if that is the host's firewall: rich rules in its zones, both live and permanent.
 
 ``firewall-cmd`` answers for the live zones; the permanent ones are read from firewalld's own files, as each call of the
-command takes half a second. Both are changed by the command, without a reload, so no connection is lost. Where nobody is
-to be served the kernel is asked first, and it mostly says that there is no rule of ours.
+command takes half a second. Both are changed with the command, without a reload, so no connection is lost. If nobody is
+served, the kernel is checked first, which mostly shows that there is no rule of ours.
 
-**Ours.** A rich rule carries no comment. Ours are known by a destination, any address, that nobody else would write and
-that changes nothing. (Priorities would tell as well, but the firewalld of EL7 has none.) A rule that accepts stands behind
-those that ban somebody, and before the zone's refusal.
+**Ours.** A rich rule has no comment. Ours are recognized by a destination, any address, that nobody else would write and
+that has no effect. (Priorities would do as well, but the firewalld of EL7 has none.) A rule that accepts comes after
+those that ban somebody, and before the zone's final reject.
 
 **Which zone.** A zone that is bound to sources gets the packets that come from there. The others get to the zones of
 the interfaces, or to the default zone if there is an interface of no zone; by which of them is up to the routes, so a
@@ -138,7 +138,7 @@ def _default_zone():
 
 
 def _unbound(zones):
-    """Is there an interface that is in none of these zones, or does nobody know?"""
+    """Whether there is, or may be, an interface that is in none of these zones."""
     bound = [name for zone in zones.values() for name in zone["interfaces"]]
     there = [name for name in _interfaces() if name != "lo"]
     return not there or any(not any(fnmatch.fnmatch(name, one.replace("+", "*")) for one in bound) for name in there)
@@ -165,7 +165,7 @@ def _rule(zone_rule):
 
 
 def _opens(zone_rule):
-    """The networks to which a rich rule opens UDP 123, when that is all it does; else an empty list."""
+    """The networks to which a rich rule opens UDP 123, if it does nothing else; otherwise an empty list."""
     parts = _rule(zone_rule)
     source, destination = parts.pop("source", None), parts.pop("destination", None)
     head = parts.get("rule", {})
@@ -329,7 +329,7 @@ def _distinct(tables):
 
 def runs():
     """
-    Internal. Does firewalld guard this host? Asks the kernel and systemd's files; no program is run.
+    Internal. Whether firewalld is this host's firewall. Checks the kernel and systemd's files; no program is run.
     """
     tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
     return TABLE in tables or any(os.path.lexists(path) for path in RUNNING)
@@ -390,7 +390,7 @@ def apply(networks, test=False, **called):
         left = _steps(_survey(networks))
         if left:
             said = "; ".join(text for _, told in left for _, _, text in told)
-            raise CommandExecutionError("Read back, firewalld's zones are not as they should be ({}).".format(said))
+            raise CommandExecutionError("After the change, firewalld's zones are not as expected ({}).".format(said))
     except CommandExecutionError as err:
         raise CommandExecutionError(err.error, info={"changes": done} if done else None)
     return changes

@@ -14,7 +14,7 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_hwclock"
 
-#: hwclock waits for the next full second; the one of EL 6.5 can hang for ever on a busy virtual machine (RHBZ 1072583).
+#: hwclock waits for the next full second; on EL 6.5 it can hang forever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
 #: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
@@ -22,7 +22,7 @@ HWCLOCK_CLOSE_S = 2.0
 
 #: hwclock writes when a second begins; if it misses the moment it may write a whole second too many, and a daemon that
 #: finds that at its next start (and has no drift file yet) steps, and says for 5 to 15 minutes that it has no time. So
-#: what is further off than this is written again, so many times in all.
+#: A clock that is further off than this is written again, up to this many times.
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
 

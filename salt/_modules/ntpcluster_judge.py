@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What is right and what is wrong with a host's time. Facts in, judgement out: nothing here runs a program.
+Internal. Judge a host's time. Facts in, judgement out: nothing here runs a program.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -15,19 +15,19 @@ FLASH_AUTHENTICATION = 0x0010  # TEST5
 FLASH_UNSYNCHRONIZED = 0x0020  # TEST6: the packet's leap or stratum says unsynchronised
 FLASH_LOOP = 0x0800  # TEST12: it follows us
 
-#: Sources that count as usable: the selection let them through.
+#: Conditions of usable sources: those that passed the selection.
 SURVIVORS = ("system_peer", "pps", "candidate", "backup", "excess", "outlier")
 
-#: Words for the refid of rows that are no sources: ntpd sends broadcasts by them, or makes its sources from them.
+#: Refids of rows that are not sources: ntpd uses them to send broadcasts or to create its sources.
 NO_SOURCES = ("pool", "broadcast", "multicast", "manycast")
 
-#: A row's name when it is a clock of this very host and no server.
+#: A row's name if it is a clock of this host and not a server.
 REFCLOCK = re.compile(r"^(?:127\.127\.[0-9.]+|[A-Za-z][A-Za-z0-9_]*\([0-9]+\))$")
 
 #: What ntpd calls its driver for the clock of the host itself: by number, or (ntpsec) by name.
 LOCAL_CLOCK = ("127.127.1.", "LOCAL(")
 
-#: Events by which ntpd notes a kiss code. The last event is history: it stays when the source answers again.
+#: Events by which ntpd records a kiss code. The last event may be old: it stays when the source answers again.
 REFUSALS = ("access_denied", "rate_exceeded")
 
 #: Of the last four polls one at least must have been answered; a dead source keeps its `*` for about eight.
@@ -36,49 +36,49 @@ LAST_FOUR = 0x0F
 #: ntpd takes no source whose root distance is larger (MAXDISTANCE in ntp.h).
 MAXDISTANCE_MS = 1500.0
 
-#: A daemon's first packets to all its sources are over by then: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
+#: By then a daemon has sent its first packets to all its sources: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
 BURST_S = 16
 
-#: What the daemon says of itself and the status says again.
+#: Values that the status copies from the daemon.
 PASSED_ON = ("leap", "stratum", "refid", "jitter_ms", "root_delay_ms", "root_dispersion_ms", "frequency_ppm")
 
-#: Why nothing is promised of a host whose daemon told nothing.
-NOT_ASKED = "no daemon of this host tells anything"
+#: Why a host has no bound if its daemon reports nothing.
+NOT_ASKED = "no daemon of this host reports anything"
 
-#: What no waiting mends.
+#: Problems that waiting will not fix.
 HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "not-listed", "orphan")
 
 
 def judge(plan, process, look, problems=None):
     """
-    Internal. Decide what a host's time is worth, from what is planned, what runs and what the daemon says.
+    Internal. Judge a host's time, from the plan, the running process and the daemon's own report.
 
     plan
-        ``ntpcluster.plan``, or None if the pillar is no good.
+        ``ntpcluster.plan``, or None if the pillar is invalid.
     process
         ``ntpcluster_process.daemon``.
     look
-        What the daemon says, in words that know no daemon: ``ntpcluster_ntpd.look``.
+        The daemon's report, in a form common to all daemons: ``ntpcluster_ntpd.look``.
     problems
         Problems known already ({code, message, evidence}), to be listed with the others.
 
-    Returns what ``ntpcluster.status`` returns. A host that is not synchronized has one problem at least. The codes
+    Returns what ``ntpcluster.status`` returns. A host that is not synchronized has at least one problem. The codes
     are those of ``ntpcluster.status``.
     """
     found = list(problems or [])
     claims = look["system"]
     rows, system = _rows(plan, look)
-    # Who answers runs, even where this process may not see whose port 123 is.
+    # A daemon that answers is running, even if this process may not see which one holds port 123.
     process = dict(process, running=True) if process["running"] is None and claims else process
     settling = bool(plan) and process["uptime_s"] is not None and process["uptime_s"] < plan["health"]["settle"]
-    # Who has chosen a source and says so is no longer at the start: from then on, what is wrong is wrong.
+    # A daemon that reports a selected source is past its start: from then on, problems are real.
     waiting = settling and (system is None or claims.get("leap") == "alarm")
     synchronized, promise = False, __salt__["ntpcluster_bound.nothing"](NOT_ASKED)
     if process["running"] is False:
         said = "no process of this host is its NTP daemon: none holds UDP port 123 or is named by the daemon's pid file"
         found.append(_problem("daemon-stopped", said, service=process["name"]))
     elif look["error"] and not claims and not look["peers"]:
-        who = "the daemon runs but" if process["running"] else "whether the daemon runs cannot be seen, and it"
+        who = "the daemon runs but" if process["running"] else "it is unknown whether the daemon runs, and it"
         said = "{0} does not answer: {1}".format(who, look["message"])
         found.append(_problem("daemon-silent", said, pid=process["pid"]))
     else:
@@ -94,7 +94,7 @@ def judge(plan, process, look, problems=None):
         found += _too_wide(plan, promise) if follows else []
     if not synchronized and not found:
         found.append(
-            _problem("unsynchronized", "no planned source that answers is followed", refid=claims.get("refid"))
+            _problem("unsynchronized", "the host follows no planned source that answers", refid=claims.get("refid"))
         )
     platform = plan["platform"] if plan else {"service": process["name"]}
     return dict(
@@ -106,7 +106,7 @@ def judge(plan, process, look, problems=None):
         daemon=dict(process, version=claims.get("version")),
         source=_name(system) if system else None,
         expected_stratum=system["stratum"] + 1 if system and (system["stratum"] or 16) < 15 else None,
-        # Without a source the daemon's own is a memory.
+        # Without a source the daemon's own value is old.
         offset_ms=_offset(claims, system) if system else None,
         bound_ms=promise["bound_ms"],
         unbounded=promise["unbounded"],
@@ -117,7 +117,7 @@ def judge(plan, process, look, problems=None):
 
 def bound(plan, look):
     """
-    Internal. How far this host's clock can be off, without all else that is judged.
+    Internal. How far this host's clock can be off, without the rest of the judgement.
 
     plan, look
         As for ``judge``.
@@ -132,7 +132,7 @@ def bound(plan, look):
 
 def foreign(reason):
     """
-    Internal. The status of a host on a platform that this tree does not know: nothing is looked at there, so nothing is said.
+    Internal. The status of a host on a platform that this tree does not know: nothing is inspected there, so all else is unknown.
 
     reason
         ``ntpcluster_facts.foreign``.
@@ -159,8 +159,8 @@ def _too_far(offset_ms, row, allowed_ms):
 
 
 def _rows(plan, look):
-    """The rows of a look that are sources, each marked whether it is of use, and the one that is followed, or None."""
-    # The clock by which a host leads its island is no source.
+    """The rows of a look that are sources, each marked as usable or not, and the followed one, or None."""
+    # The clock with which a host leads its island is not a source.
     own = LOCAL_CLOCK if plan and plan["local"] is not None else ()
     rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES and not _name(row).startswith(own)]
     for row in rows:
@@ -169,13 +169,13 @@ def _rows(plan, look):
 
 
 def _own(plan, claims, rows, system, leads):
-    """Why each source's time is that of its own clock, or None; and the problem of a host that follows such a one, in a list."""
+    """Why each source's time comes from its own clock, or None; and the problem of a host that follows such a source, in a list."""
     own = __salt__["ntpcluster_problems.own_clocks"](rows, plan)
     return own, [] if leads else _free_running(claims, system, own[rows.index(system)] if system else None)
 
 
 def _promise(plan, look, rows, system, free, leads):
-    """How far the clock can be off, as ``ntpcluster_bound.bound`` says: of who follows a planned source, and nobody else."""
+    """How far the clock can be off, as ``ntpcluster_bound.bound`` says: only for a host that follows a planned source."""
     why = None
     if look["error"] and not look["system"]:
         why = look["message"]
@@ -186,7 +186,7 @@ def _promise(plan, look, rows, system, free, leads):
     elif free:
         why = free[0]["message"]
     elif not _follows(plan, look["system"], system):
-        why = "no planned source that answers is followed"
+        why = "the host follows no planned source that answers"
     elif not look["complete"]:
         why = "what the daemon lists is not whole"
     if why:
@@ -202,7 +202,7 @@ def _too_wide(plan, promise):
 
 
 def _doubts(plan, claims, rows, own, system, settling, uptime, leads):
-    """What is wrong with the sources, one by one and together, and with the discipline. Who leads its island needs no source."""
+    """What is wrong with the sources, one by one and together, and with the discipline. The leader of an island needs no source."""
     majority = any(row["condition"] in SURVIVORS for row in rows)
     neighbours = plan["neighbours"] if plan else []
     troubles = [_trouble(row, why, majority, settling, neighbours) for row, why in zip(rows, own)]
@@ -227,7 +227,7 @@ def _listed(plan, rows, complete):
         return []
     listed, numeric, found = [_name(row) for row in rows], _numeric(plan), []
     names = [source["address"] for source in plan["sources"] if source["address"] not in numeric]
-    # Of half a table nobody can say what is not in it.
+    # An incomplete table does not show what is missing.
     missing = [address for address in numeric if address not in listed]
     missing = missing + __salt__["ntpcluster_refclock.unlisted"](plan, listed) if complete else []
     if missing:
@@ -241,13 +241,13 @@ def _listed(plan, rows, complete):
             len(rows), len(plan["sources"]), ", ".join(names)
         )
         found.append(_problem("unresolvable", said, names=names, listed=listed))
-    # What ntpq has cut may be the address of a planned one.
+    # A name that ntpq truncated may be the address of a planned source.
     known = numeric + __salt__["ntpcluster_refclock.names"](plan)
     others = [_name(row) for row in rows if _name(row) not in known and "address" not in row["inexact"]]
     clocks = [name for name in others if REFCLOCK.match(name)]
     extra = others if len(others) - len(clocks) > len(names) else clocks
     if extra and not missing:
-        said = "the daemon has sources that nobody planned: {0}".format(", ".join(extra))
+        said = "the daemon has unplanned sources: {0}".format(", ".join(extra))
         if names and extra is others:
             said += "; all but {0} of them".format(len(names))
         found.append(_problem("not-listed", said, extra=extra, listed=listed))
@@ -256,8 +256,8 @@ def _listed(plan, rows, complete):
 
 def _trouble(row, own, majority, settling, neighbours):
     """
-    Why one source is of no use, or None. `own`: why its time is that of its own clock, or None; `majority`: whether there
-    is one for it to be against; `neighbours`: servers that may follow this host as well as be followed.
+    Why a source is not usable, or None. `own`: why its time comes from its own clock, or None; `majority`: whether there
+    is one that it can disagree with; `neighbours`: servers that may follow this host as well as be followed.
     """
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "flash": flash, "selection": row["selection"]}
@@ -266,12 +266,12 @@ def _trouble(row, own, majority, settling, neighbours):
     if row["refid"] == ".STEP." and not row["reach"] and row.get("unreach") in (0, 1):
         return None
     if row["refid"] in (".DNS.", "DNS"):
-        return _problem("unresolvable", "{0} has no address yet".format(name), **facts)
+        return _problem("unresolvable", "{0} is not resolved yet".format(name), **facts)
     refusal = _refusal(row)
     if refusal:
         return _problem("denied", "{0} refuses this host: {1}".format(name, refusal), **facts)
     if flash & FLASH_AUTHENTICATION:
-        return _problem("authentication", "packets of {0} fail the check of their key".format(name), **facts)
+        return _problem("authentication", "packets from {0} fail authentication".format(name), **facts)
     if flash & FLASH_LOOP and name not in neighbours:
         return _problem("loop", "{0} follows this host".format(name), **facts)
     if _timeless(row):
@@ -283,7 +283,7 @@ def _trouble(row, own, majority, settling, neighbours):
         )
         return _problem("falseticker", said, offset_ms=row["offset_ms"], **facts)
     if row["heard"] and not row["reach"] and row["answers"]:
-        return _problem("denied", "{0} answers this host, but with no time: it refuses".format(name), **facts)
+        return _problem("denied", "{0} answers this host without a time: it refuses".format(name), **facts)
     if not row["reach"] & LAST_FOUR and (row["reach"] or not settling):
         said = "{0} has not answered its last polls with a time (reach {1:03o})".format(name, row["reach"])
         return _problem("unreachable", said, **facts)
@@ -292,8 +292,8 @@ def _trouble(row, own, majority, settling, neighbours):
 
 def _refusal(row):
     """
-    The word by which a source refuses this host, or None. A kiss code is the last packet's, and the event older still: a
-    source that has answered one of the last four polls refuses nobody, unless the last test of all says so.
+    The code with which a source refuses this host, or None. A kiss code is that of the last packet, and the event is older: a
+    source that has answered one of the last four polls does not refuse, unless the last test of all says so.
     """
     denied, answers = (row["flash"] or 0) & FLASH_DENIED, row["reach"] & LAST_FOUR
     if row["refid_kind"] == "kiss" and (denied or not answers):
@@ -305,11 +305,11 @@ def _refusal(row):
 
 def _timeless(row):
     """
-    Whether a source answers, and says itself that it has no time. Reach does not count such answers; classic ntpd notes
-    them in the flash and in the time of the last packet, ntpsec drops them: why nothing was of use only diagnose can ask.
+    Whether a source answers and reports that it is not synchronized. Reach does not count such answers; classic ntpd notes
+    them in the flash and in the time of the last packet, ntpsec drops them: then only diagnose can find the reason.
     """
-    if row["refid_kind"] == "kiss":
-        return False  # a refusal has no time of its own, and says nothing of the server's
+    if row["refid_kind"] == "kiss" or (row["flash"] or 0) & FLASH_LOOP:
+        return False  # a refusal has no time of its own, and says nothing of the server's; in a loop it has this host's
     if row["when_s"] is None:
         # After a step ntpsec has `heard` from before it.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
@@ -319,17 +319,17 @@ def _timeless(row):
 
 def _free_running(claims, system, own):
     """
-    A clock disciplined by nothing but itself looks perfect: offset 0, reach 377, stratum fine. `own`: why the time of the
-    source that is followed is that of its own clock, or None.
+    A clock that follows only itself looks perfect: offset 0, reach 377, a good stratum. `own`: why the time of the
+    followed source comes from its own clock, or None.
     """
     if system is None:
         host = {"refid": claims.get("refid"), "stratum": None}
         host["refid_kind"] = __salt__["ntpcluster_parse_table.refid_kind"](claims.get("refid"), None)
         if __salt__["ntpcluster_problems.own_clocks"]([host], None) == [None]:
             return []
-        said = "it goes on as an orphan, without any source (refid {0})".format(claims["refid"])
+        said = "it continues as an orphan, without any source (refid {0})".format(claims["refid"])
     elif _name(system).startswith(LOCAL_CLOCK):
-        said = "it follows its own clock ({0}), which is right by luck only".format(_name(system))
+        said = "it follows its own clock ({0}), which nothing corrects".format(_name(system))
     elif not own:
         return []
     else:
@@ -338,7 +338,7 @@ def _free_running(claims, system, own):
 
 
 def _follows(plan, claims, system):
-    """Whether the daemon follows a live source of the host's tier. What it does not say is no yes."""
+    """Whether the daemon follows a live source of the host's tier. A missing answer does not count as yes."""
     if system is None or claims.get("leap") not in ("none", "add", "del") or (claims.get("stratum") or 16) >= 16:
         return False
     numeric, known = _numeric(plan), __salt__["ntpcluster_refclock.names"](plan)
@@ -349,7 +349,7 @@ def _follows(plan, claims, system):
 
 
 def _near(plan, claims, system):
-    """Whether the clock is close enough to what is followed."""
+    """Whether the clock is close enough to the followed source."""
     offset = _offset(claims, system)
     return offset is not None and abs(offset) <= plan["sync"]["max_offset"] * 1000.0
 
@@ -364,7 +364,7 @@ def _offset(claims, system):
 
 
 def _unknown(claims, system, look):
-    """What the daemon should tell and does not: that is neither good nor bad, but not known."""
+    """Values that the daemon should report but does not: they are neither good nor bad, but unknown."""
     missing = "what the daemon lists is not whole: {0}".format(look["message"] or "rows are missing")
     said = [] if look["complete"] else [missing]
     unknown = [
@@ -374,7 +374,7 @@ def _unknown(claims, system, look):
     ]
     if claims.get("offset_ms") is None or system and system["offset_ms"] is None:
         unknown.append("offset_ms")
-    said += ["the daemon does not tell its {0}".format(", ".join(unknown))] if unknown else []
+    said += ["the daemon does not report its {0}".format(", ".join(unknown))] if unknown else []
     return [_problem("incomplete", message, rows=len(look["peers"]), unknown=unknown) for message in said]
 
 
@@ -382,7 +382,7 @@ def _selection(claims, rows, system, waiting):
     """Why no source is followed, as far as the daemon itself knows."""
     evidence = dict((name, claims.get(name)) for name in ("stratum", "refid", "leap"))
     if waiting:
-        return [_problem("settling", "the daemon has started a short while ago", **evidence)]
+        return [_problem("settling", "the daemon has just started", **evidence)]
     if system is None:
         said = "no source is selected, although the daemon says stratum {0}, refid {1}".format(
             claims.get("stratum"), claims.get("refid")
@@ -411,14 +411,12 @@ def _discipline(claims, rows, system, plan, settling):
     if offset is not None:
         found.append(_too_far(offset, system, plan["sync"]["max_offset"] * 1000.0))
     else:
-        # Nobody is followed, but who answers knows how far off the clock is.
+        # No source is followed, but those that answer show how far off the clock is.
         known = next((row for row in rows if row["reach"] and row["offset_ms"] is not None), None)
         found.append(known and _too_far(known["offset_ms"], known, None))
     frequency = claims.get("frequency_ppm")
     if frequency is not None and abs(frequency) >= limits["frequency_ppm"]:
-        said = "the clock is corrected by {0:+.3f} ppm; healthy are less than {1:g}".format(
-            frequency, limits["frequency_ppm"]
-        )
+        said = "the clock is corrected by {0:+.3f} ppm; {1:g} is the limit".format(frequency, limits["frequency_ppm"])
         found.append(_problem("frequency-limit", said, frequency_ppm=frequency))
     bounds = (claims.get("root_delay_ms"), claims.get("root_dispersion_ms"))
     distance = 0.0 if None in bounds else bounds[0] / 2.0 + bounds[1]
@@ -431,14 +429,14 @@ def _discipline(claims, rows, system, plan, settling):
 
 
 def _sources(rows, sound, wanted, plan, uptime):
-    """What is wrong with the sources that are of use. `sound`: those that nothing has been said of yet."""
+    """What is wrong with the usable sources. `sound`: those that have no problem so far."""
     found = []
     usable = [row for row in rows if row["usable"]]
     if len(usable) < wanted:
-        said = "{0} usable of {1} sources, {2} wanted".format(len(usable), len(rows), wanted)
+        said = "{0} of {1} sources usable, {2} required".format(len(usable), len(rows), wanted)
         found.append(_problem("few-sources", said, usable=[_name(row) for row in usable]))
     for row in [row for row in sound if row["reach"] & LAST_FOUR]:
-        # ntpd tells nobody that its sources are gone, but its packets say when its clock was set last (RFC 5905).
+        # ntpd does not report that its sources are gone, but its packets say when its clock was last set (RFC 5905).
         age = row.get("reference_age_s")
         if age is not None and age > plan["health"]["reference_age"]:
             said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s"
@@ -446,7 +444,7 @@ def _sources(rows, sound, wanted, plan, uptime):
             found.append(_problem("upstream-unsynchronized", said.format(_name(row), age), **evidence))
         if not row["usable"]:
             continue
-        # Polls that a young daemon has not made yet are not missing. One whose age cannot be seen counts as old.
+        # Polls that a daemon has not made yet since its start are not missing. A daemon of unknown age counts as old.
         polls = 8 if uptime is None else min(8, int(uptime // (row["poll_s"] or 64)))
         if ~row["reach"] & ((1 << polls) - 1):
             said = "{0} has not answered all of its last eight polls with a time (reach {1:03o})".format(
@@ -456,13 +454,13 @@ def _sources(rows, sound, wanted, plan, uptime):
             if row["refid_kind"] == "kiss":  # chronyd has no events: the last packet's refid
                 refusal = row["refid"].strip(".")
             if refusal:
-                said += "; it has refused one of them ({0})".format(refusal)
+                said += "; it refused one of them ({0})".format(refusal)
             found.append(_problem("reach-gaps", said, peer=_name(row), reach=row["reach"]))
     return found
 
 
 def _too_few(rows, system, plan, uptime):
-    """Whether ntpd follows nobody because too few sources are alive to agree."""
+    """Whether ntpd follows no source because too few are alive to agree."""
     alive = [_name(row) for row in rows if row["reach"] & LAST_FOUR and row["condition"] != "falseticker"]
     young = uptime is not None and uptime < BURST_S
     if system is not None or not alive or len(alive) >= plan["minsane"] or young:
@@ -473,12 +471,12 @@ def _too_few(rows, system, plan, uptime):
 
 
 def _health(process, synchronized, waiting, found):
-    """One word for all of it."""
+    """The health, in one word."""
     if process["running"] is False:
         return "stopped"
     if synchronized:
         return "degraded" if found else "ok"
-    # Asleep at the start and broken look alike for a while; a fault that no waiting mends is not settling.
+    # At the start a good daemon looks like a broken one for a while; a problem that waiting will not fix is not settling.
     if waiting and not [one for one in found if one["code"] in HOPELESS]:
         return "settling"
     return "unsynchronized"

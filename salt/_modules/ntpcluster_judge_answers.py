@@ -1,14 +1,13 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What the answers of servers say of them and of this host's clock, where no daemon of this host has asked them.
+Internal. Judge servers and this host's clock by the servers' answers, on a host without a daemon.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_judge_answers"
 
-
-#: Why nothing is promised of such a clock.
+#: Why such a clock has no bound.
 UNKEPT = "no daemon keeps this clock between two steps of the crontab"
 
 
@@ -41,7 +40,7 @@ def _too_far(middle, allowed_ms):
     ]
     problem = told[-1]
     if problem and not told[0]:
-        problem["message"] += ", but {0:+.3f} ms from {1}: the servers disagree, and no step mends that".format(
+        problem["message"] += ", but {0:+.3f} ms from {1}: the servers disagree; a step cannot fix this".format(
             middle[0]["offset_s"] * 1000.0, middle[0]["address"]
         )
     return problem
@@ -52,18 +51,18 @@ def _refid_kind(server):
 
 
 def _trouble(plan, server, own, agreed):
-    """Why one server is of no use, or None. `own`: why its time is that of its own clock, or None."""
+    """Why a server is not usable, or None. `own`: why its time comes from its own clock, or None."""
     name = server["address"] or server["name"]
     age = server["reference_age_s"]
     if server["address"] is None:
-        code, said = "unresolvable", "the name {0} has no address here".format(name)
+        code, said = "unresolvable", "the name {0} does not resolve on this host".format(name)
     elif not server["reachable"]:
         code, said = "unreachable", "{0} does not answer a request for the time".format(name)
     elif server["kiss"]:
         code, said = "denied", "{0} refuses this host: {1}".format(name, server["kiss"])
     elif server["offset_s"] is None:
         code = "upstream-unsynchronized"
-        said = "{0} answers but has no time itself: stratum {1}, leap {2}, refid {3}".format(
+        said = "{0} answers but is not synchronized itself: stratum {1}, leap {2}, refid {3}".format(
             name, server["stratum"], server["leap"], server["refid"]
         )
     elif server not in agreed:
@@ -75,7 +74,7 @@ def _trouble(plan, server, own, agreed):
         code, said = "orphan", "{0} {1}".format(name, own)
     elif age is not None and age > plan["health"]["reference_age"]:
         code = "upstream-unsynchronized"
-        said = "{0} answers, but seems to have lost its own sources: nobody has set its clock for {1:.0f} s".format(
+        said = "{0} answers, but seems to have lost its own sources: nothing has set its clock for {1:.0f} s".format(
             name, age
         )
     else:
@@ -85,7 +84,7 @@ def _trouble(plan, server, own, agreed):
 
 def host(plan, process, answers, problems):
     """
-    Internal. Decide what the time of a host is worth that has no daemon, but a step by crontab.
+    Internal. Judge the time of a host that has no daemon, but a step from crontab.
 
     plan
         ``ntpcluster.plan``.
@@ -109,7 +108,7 @@ def host(plan, process, answers, problems):
     disciplined = [server for server in agreed if server["address"] not in free]
     right = bool(disciplined) and "offset-high" not in wrong and "panic" not in wrong
     if len(disciplined) < plan["health"]["survivors"]:
-        said = "{0} usable of {1} sources, {2} wanted".format(
+        said = "{0} of {1} sources usable, {2} required".format(
             len(disciplined), len(servers), plan["health"]["survivors"]
         )
         found.append(problem("few-sources", said, usable=[server["address"] for server in disciplined]))
@@ -117,7 +116,7 @@ def host(plan, process, answers, problems):
         said = "{0} runs (pid {1}) although the method is cron".format(process["name"], process["pid"])
         found.append(problem("rival-daemon", said, pid=process["pid"]))
     elif process["running"] is None:
-        found.append(problem("incomplete", "whether a daemon runs cannot be seen: the minion has to run as root"))
+        found.append(problem("incomplete", "cannot tell whether a daemon runs: run the minion as root"))
     wide = __salt__["ntpcluster_problems.too_wide"](None, UNKEPT, plan["sync"]["max_bound"]) if right else None
     found += [wide] if wide else []
     status = dict.fromkeys(

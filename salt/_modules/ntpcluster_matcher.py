@@ -27,7 +27,7 @@ ENGINES = (
 #: The words that hold the others together.
 JOINTS = ("and", "or", "not", "(", ")")
 
-#: What people write for an operator.
+#: Common mistakes for an operator.
 MEANT = {"and": "and", "or": "or", "not": "not", "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not"}
 
 #: Salt hands the brackets on to Python, whose parser gives up at a depth of 90 in Python 2.7.
@@ -43,7 +43,7 @@ ESCAPED = re.compile(r"\\.")
 LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
 NESTED = re.compile(r"\[|--|&&|\|\||~~")
 
-GLOB = "letters, digits, - _ . and the globs * ? [1-3]; ? stands for any other sign"
+GLOB = "letters, digits, - _ . and the globs * ? [1-3]; ? stands for any other character"
 
 
 def fault(matcher):
@@ -54,14 +54,14 @@ def fault(matcher):
         The text of ``match``.
     """
     if re.search(r"[^\S ]", matcher, re.UNICODE):
-        return "must have plain blanks only between its words"
+        return "must have only plain spaces between its words"
     words = matcher.split()
     for word in words:
         wrong = None if word in JOINTS else _word_fault(word)
         if wrong:
             loose = _loose(words)
             if loose != words and fault(" ".join(loose)) is None:
-                wrong = "but a bracket needs a blank on each side: write `{}`".format(" ".join(loose))
+                wrong = "but a parenthesis needs a space on each side: write `{}`".format(" ".join(loose))
             return "has `{}`, {}".format(word, wrong)
     return _grammar_fault(words)
 
@@ -74,21 +74,21 @@ def _grammar_fault(words):
     for number, word in enumerate(words):
         if word in ("and", "or", ")") and wanted:
             place = "after `{}`".format(before) if before else "at the beginning"
-            return "has `{}` {}, where a match must stand, as in `a or b`".format(word, place)
+            return "has `{}` {}, where a match is required, as in `a or b`".format(word, place)
         if word == "not" and before == "not":
-            return "has `not not`, which Salt does not read; leave both out"
+            return "has `not not`, which Salt cannot read; remove both"
         if word not in ("and", "or", "not", ")") and not wanted:
             return _side_by_side(words, number)
         depth += {"(": 1, ")": -1}.get(word, 0)
         if depth < 0:
-            return "closes a bracket that is not open; write `( a or b )`"
+            return "closes a parenthesis that is not open; write `( a or b )`"
         if depth > DEEPEST:
-            return "has more than {} brackets inside one another".format(DEEPEST)
+            return "has more than {} nested parentheses".format(DEEPEST)
         wanted = word in ("and", "or", "not", "(")
         before = word
     if wanted:
-        return "ends with `{}`; write a match after it, as in `a or b`, or leave it out".format(before)
-    return "has a bracket that is not closed; write `( a or b )`" if depth else None
+        return "ends with `{}`; write a match after it, as in `a or b`, or remove it".format(before)
+    return "has a parenthesis that is not closed; write `( a or b )`" if depth else None
 
 
 def _side_by_side(words, number):
@@ -104,7 +104,7 @@ def _side_by_side(words, number):
     found = TARGET.match(before)
     mark = {"G": "?", "I": "?", "P": ".", "J": ".", "E": "."}.get(found.group("engine") if found else "")
     if mark and len(run) > 1:
-        message = "has `{}` and `{}` side by side; if that is one value, write {} for each blank: `{}`"
+        message = "has `{}` and `{}` side by side; if that is one value, write {} for each space: `{}`"
         return message.format(before, word, mark, mark.join(run))
     message = "has `{}` and `{}` side by side; write `and` or `or` between them, as in `ntp1 or ntp2`"
     return message.format(before, word)
@@ -140,9 +140,7 @@ def _word_fault(word):
         return _id_fault(word)
     engine, delimiter, pattern = found.group("engine", "delimiter", "pattern")
     if engine == "N":
-        return (
-            "which state runs alone can resolve, as they have the master's nodegroups; write the nodegroup's expression"
-        )
+        return "which only state runs can resolve, since they have the master's nodegroups; write the nodegroup's expression"
     if engine == "R":
         return "which needs a range server; write the ids, as in `L@ntp1,ntp2`"
     if engine == "L":
@@ -155,7 +153,7 @@ def _word_fault(word):
     if not key or not value:
         return "which must be KEY{0}VALUE, as in `{1}{2}@role{0}ntp`".format(delimiter or ":", engine, delimiter or "")
     if key != "*" and re.search(r"[][*?(){}|^$\\]", key):
-        return "whose key `{}` Salt takes as it stands; only the value can be a pattern".format(key)
+        return "whose key `{}` Salt takes literally; only the value can be a pattern".format(key)
     return _glob_fault(value) if engine in "GI" else _regex_fault(value, lowered=True)
 
 
@@ -164,24 +162,24 @@ def _id_fault(word):
     Return why a word without an engine is no glob for the ids of minions.
     """
     if word.lower() in MEANT:
-        return "which Salt takes for the id of a minion; write `{}`".format(MEANT[word.lower()])
+        return "which Salt reads as the id of a minion; write `{}`".format(MEANT[word.lower()])
     if word.startswith("!"):
-        return "which Salt takes for an id; write `not {}`".format(word[1:])
+        return "which Salt reads as an id; write `not {}`".format(word[1:])
     if "@" in word:
-        return "which begins with no engine that every Salt has: {}; in an id ? stands for @".format(ENGINES)
+        return "whose prefix is not an engine that every Salt has: {}; in an id write ? for @".format(ENGINES)
     bare = SET.sub("", word)
     if "," in bare:
-        return "which Salt takes for one id; write `L@ntp1,ntp2` or `ntp1 or ntp2`"
+        return "which Salt reads as one id; write `L@ntp1,ntp2` or `ntp1 or ntp2`"
     if "/" in bare:
-        return "which is no id; a network is written `S@10.0.0.0/24`"
+        return "which is not an id; write a network as `S@10.0.0.0/24`"
     if ":" in bare:
-        return "which is no id; a grain is written `G@role:ntp`, a pillar key `I@role:ntp`"
+        return "which is not an id; write a grain as `G@role:ntp`, a pillar key as `I@role:ntp`"
     if re.search(r"[\[\]]", bare):
         return _glob_fault(word)
     if re.search(r"[(){}|\\^$+]", bare):
-        return "which is no glob; a regular expression is written `E@ntp(1|2)`, and a group `( ntp1 or ntp2 )`"
+        return "which is not a glob; write a regular expression as `E@ntp(1|2)`, and a group as `( ntp1 or ntp2 )`"
     if not re.match(r"[A-Za-z0-9_.*?-]*\Z", bare):
-        return "which is no glob for an id: {}".format(GLOB)
+        return "which is not a glob for an id: {}".format(GLOB)
     return _glob_fault(word)
 
 
@@ -190,13 +188,13 @@ def _glob_fault(text):
     Return why a glob is not read as it looks, or None.
     """
     if re.search(r"[\[\]]", SET.sub("", text)):
-        return "whose [ ] is no set: write `[1-3]`, `[ab]` or `[!ab]`; ? stands for any sign"
+        return "whose [ ] is not a set: write `[1-3]`, `[ab]` or `[!ab]`; ? stands for any character"
     for chars in SET.findall(text):
         for low, high in RANGE.findall(chars):
             if low > high or low.lower() > high.lower():
                 return "whose range {}-{} runs backwards".format(low, high)
     if text.count("(") != text.count(")"):
-        return "whose brackets do not match; ? stands for any sign"
+        return "whose brackets do not match; ? stands for any character"
     return None
 
 
@@ -205,9 +203,9 @@ def _list_fault(text):
     Return why a list of ids is not one, or None. Salt compares whole ids here.
     """
     if not all(text.split(",")):
-        return "which has an empty place; write the ids with commas and no blanks, as in `L@ntp1,ntp2`"
+        return "which has an empty item; write the ids with commas and no spaces, as in `L@ntp1,ntp2`"
     if re.search(r"[*?\[\](){}|\"'\\]", text):
-        return "but L@ takes whole ids, without globs; write `ntp1* or ntp2*`, or `E@ntp[12].*`"
+        return "but L@ accepts only whole ids, without globs; write `ntp1* or ntp2*`, or `E@ntp[12].*`"
     return None
 
 
@@ -235,20 +233,22 @@ def _regex_fault(text, lowered=False):
     letters = "bdsw" if lowered else "AbBdDsSwWZ"
     for escaped in re.findall(r"\\(.)", text):
         if re.match(r"[A-Za-z]", escaped) and escaped not in letters:
-            return "whose \\{} is not read alike by every Salt; known here: {}".format(
+            return "whose \\{} not every Salt reads alike; allowed are: {}".format(
                 escaped, " ".join("\\" + letter for letter in letters)
             )
     # Newer than Python 2.7: possessive repeats, flags in the middle, groups of another kind.
     plain = re.sub(r"\A\(\?i\)", "", LITERAL.sub("x", text))
     if re.search(r"\(\?(?!:|=|!|<=|<!)|[*+?}]\+", plain):
-        return "whose groups or repeats are not read alike by every Salt; there are (a|b), (?:a), * + ? {2,3}"
+        return "whose groups or repeats not every Salt reads alike; allowed are (a|b), (?:a), * + ? {2,3}"
     # Python 3 warns that it may come to read these as sets of sets (FutureWarning, in the documentation of `re`).
     if any(NESTED.search(ESCAPED.sub("x", one[1:-1])) for one in LITERAL.findall(text) if one.startswith("[")):
-        return "whose sets are not read alike by every Salt; in a set write \\[ for a bracket, and - & | ~ not twice running"
+        return (
+            "whose sets not every Salt reads alike; in a set write \\[ for a bracket, and never two of - & | ~ in a row"
+        )
     try:
         groups = re.compile(text.lower() if lowered else text).groups
     except (re.error, OverflowError, RuntimeError) as exc:
-        return "which is no regular expression ({}); a blank in it is written `.`".format(exc)
+        return "which is not a regular expression ({}); write `.` for a space in it".format(exc)
     except AssertionError:
         # Python 2.7 takes no more, and says so in this way.
         groups = 100

@@ -31,7 +31,7 @@ def misfits(pillar, known):
     doing = __salt__["ntpcluster_daemon.doing"](known["platform"], "foreign")
     leap = None if "leapsectz" in __salt__[doing]() else options.get("leapsectz")
     if leap and not os.path.isfile(__salt__["ntpcluster_zones.path"](leap)):
-        message = "is not among the time zones of this host: without it the daemon knows of leap seconds from its sources alone"
+        message = "is not among the time zones of this host: without it the daemon learns of leap seconds only from its sources"
         found.append(_problem(["options", "leapsectz"], leap, message, "warning"))
     zone = pillar.get("timezone")
     fault = __salt__["ntpcluster_zones.fault"](zone) if zone else None
@@ -57,14 +57,12 @@ def doubts(pillar, defaults, platform, host):
     origin = ["tiers", name, "follows" if above else "island" if tier.get("island") else "sources"]
     plan = __salt__["ntpcluster_build.build"](pillar, defaults, platform, host)
     found = []
-    if tier.get("island") and not any(
-        __salt__["ntpcluster_address.is_host"](text, host) for text in tier["addresses"]
-    ):
-        message = "has none of this host, {}, which is of this tier: each host of an island's tier is one of its servers. Add its "
-        message += "address, or have it follow the tier"
+    if tier.get("island") and not any(__salt__["ntpcluster_address.is_host"](text, host) for text in tier["addresses"]):
+        message = "lists no address of this host, {}, which belongs to this tier: each host of an island's tier is one of its "
+        message += "servers. Add its address, or make it follow the tier"
         found.append(_problem(["tiers", name, "addresses"], None, message.format(host["id"])))
     elif not plan["sources"] and plan["local"] is None and not (plan["refclocks"] and plan["method"] == "daemon"):
-        message = "leaves this host, {}, with nobody to ask but itself".format(host["id"])
+        message = "leaves this host, {}, without any source other than itself".format(host["id"])
         found.append(_problem(origin, above, message))
     found += _astray(tiers, name, host)
     if plan["method"] == "daemon":
@@ -72,24 +70,24 @@ def doubts(pillar, defaults, platform, host):
         found += _unknown_to_the_daemon(tier, name, plan)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
-        message = "matches this host, {}, as tier {} does; {} is taken, being first from the top"
+        message = "matches this host, {}, and so does tier {}; {} applies, because it is listed first"
         message = message.format(host["id"], rivals[0], rivals[0])
         found.append(_problem(["tiers", rivals[1], "match"], tiers[rivals[1]]["match"], message, "warning"))
     family = __salt__["ntpcluster_address.family"]
     names = [source["address"] for source in plan["sources"] if not family(source["address"])]
     grammar = plan["platform"]["grammar"]
     if names and grammar and not grammar["restrict_source"]:
-        message = "has names ({}): only with addresses can ntpd here keep strangers out, so the firewall has to"
+        message = "has names ({}): ntpd here can refuse other hosts only if all sources are addresses, so the firewall must do it"
         found.append(_problem(origin, above, message.format(", ".join(names)), "warning"))
     limited = any(" limited" in line for block in plan["restrict"] for line in block["lines"])
     if limited and "monitor" in ((pillar.get("options") or {}).get("disable") or ()):
-        message = "has no effect on this host, {}: `limited`, which its restrict lines have, needs the monitor"
+        message = "has no effect on this host, {}: its restrict lines have `limited`, which needs the monitor"
         found.append(_problem(["options", "disable"], "monitor", message.format(host["id"]), "warning"))
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
     if networks and own and not any(_serves(network, address) for address in own for network in networks):
         # An address may be translated on the way, so that only the tier above knows it: no error.
-        message = "leaves out this host, {}, whose addresses are {}: it gets no answer, unless by NAT"
+        message = "does not include this host, {}, whose addresses are {}: it gets no answer, unless NAT translates its address"
         message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
     return found
@@ -97,19 +95,17 @@ def doubts(pillar, defaults, platform, host):
 
 def _no_such_daemon(name, tier, wanted, platform, host):
     """
-    Return the problem that a host's platform has not got the daemon that the pillar names.
+    Return the problem that a host's platform does not have the daemon that the pillar selects.
     """
     own = tier.get("daemon") is not None
-    message = "is not to be had on {}, the platform of this host, {}, which can have {}. ".format(
+    message = "is not available on {}, the platform of this host, {}, which has {}. ".format(
         platform["name"], host["id"], " or ".join(sorted(platform["daemons"]))
     )
     if own:
-        message += "Write null here, for each platform's own, or put such hosts into a tier of their own"
+        message += "Write null here to use each platform's default, or put such hosts into their own tier"
     else:
-        message += (
-            "Write null here or in ntp:tiers:{}:daemon, for each platform's own, or name one of these there".format(
-                name
-            )
+        message += "Write null here or in ntp:tiers:{}:daemon to use each platform's default, or name one of these there".format(
+            name
         )
     return _problem(["tiers", name, "daemon"] if own else ["daemon"], wanted, message)
 
@@ -117,7 +113,7 @@ def _no_such_daemon(name, tier, wanted, platform, host):
 def _unread(options, plan):
     """
     Return a problem for each directive that the host's daemon has not got. Where the same can be said to this daemon by
-    another directive, it has to be: what protects the hosts of one daemon must not be lost in silence on those of the other.
+    another directive, it must be: what protects the hosts of one daemon must not be lost silently on those of the other.
     """
     found, platform = [], plan["platform"]
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
@@ -136,11 +132,11 @@ def _unread(options, plan):
         }
         if others:
             message = (
-                "is not read by {daemon}, the daemon of this host, {here}: say beside it what such hosts shall do, by "
-                "`{others}`; `{one}: null` has them do without"
+                "is not a directive of {daemon}, the daemon of this host, {here}: beside it, tell such hosts what to do with "
+                "`{others}`; with `{one}: null` they do without"
             )
         else:
-            message = "has no effect on this host, {here}: its daemon, {daemon}, has nothing like it"
+            message = "has no effect on this host, {here}: its daemon, {daemon}, has no equivalent"
         level = "error" if others else "warning"
         found.append(_problem(["options"] + name.split(":"), None, message.format(**told), level))
     return found
@@ -167,13 +163,15 @@ def _unknown_to_the_daemon(tier, name, plan):
     doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "refclock")
     for number, item in enumerate(tier.get("sources") or ()):
         if isinstance(item, dict) and "refclock" in item and not __salt__[doing](item):
-            message = "is not to be had with {}, the daemon of this host, {}, or not with these keys: docs/pillar.md has what is"
+            message = (
+                "is not available with {}, the daemon of this host, {}, or not with these keys: see docs/pillar.md"
+            )
             message = message.format(plan["platform"]["daemon"], plan["id"])
             found.append(_problem(["tiers", name, "sources", number, "refclock"], item["refclock"], message))
         if isinstance(item, dict) and item.get("nts") and not plan["platform"].get("nts"):
             message = (
-                "is not to be had with {} of {}, the daemon and the platform of this host, {}: put such hosts into a tier "
-                "of their own, without it"
+                "is not available with {} of {}, the daemon and the platform of this host, {}: put such hosts into their "
+                "own tier, without it"
             )
             message = message.format(plan["platform"]["daemon"], plan["platform"]["name"], plan["id"])
             found.append(_problem(["tiers", name, "sources", number, "nts"], True, message))
@@ -182,16 +180,16 @@ def _unknown_to_the_daemon(tier, name, plan):
 
 def _astray(tiers, name, host):
     """
-    Return a problem for each tier that the host serves by its ``addresses``, and is not a member of. Those below
-    would ask a host that answers nobody: a matcher that lost its server must not make it a client in silence.
+    Return a problem for each tier whose ``addresses`` include the host, but which it does not belong to. The tiers below
+    would query a host that answers nobody: a matcher that lost its server must not silently make it a client.
     """
     found = []
     for other in sorted(set(tiers) - {name}):
         for text in tiers[other].get("addresses") or []:
             if __salt__["ntpcluster_address.is_host"](text, host):
                 message = (
-                    "has {}, which is this host, {}, but the host is of tier {}: correct the matcher of {}, or take the "
-                    "address out. One that several hosts have (virtual, of a bridge) stands there by a name of its own"
+                    "has {}, which is this host, {}, but the host belongs to tier {}: correct the matcher of {}, or remove the "
+                    "address. If several hosts have the address (a virtual one, a bridge's), use a name for it"
                 )
                 message = message.format(text, host["id"], name, other)
                 found.append(_problem(["tiers", other, "addresses"], None, message))

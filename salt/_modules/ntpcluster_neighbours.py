@@ -3,7 +3,7 @@
 Internal. Servers of one tier that list each other: an island, which has nobody else, and a tier with ``peers``. Pure functions.
 
 A server takes what stands above its own stratum as an orphan and nothing below it (ntp_proto.c; chrony's ``orphan``). So each has
-a stratum of its own, two below that of the server before it in ``addresses``: of two that meet again the later one gives way.
+a stratum of its own, two below that of the server before it in ``addresses``: when two meet again the later one follows the other.
 One between two of them is that of a server that follows another.
 
 The first server of an island has no such stratum but its own clock as a source, which a daemon goes by only when no other
@@ -14,7 +14,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_neighbours"
 
-#: The first server of an island tells the time at this stratum.
+#: The stratum of the first server of an island.
 ISLAND_STRATUM = 4
 
 #: From one server's stratum as an orphan to that of the next.
@@ -75,7 +75,7 @@ def together(tier, tiers, sources, host, orphan):
         "step_by": others[:rank] if island else step_by,
         "reference": _reference(tier, tiers),
         "local": stratum if leads else None,
-        # A host that nobody may ask has no business in being an orphan parent.
+        # A host that does not serve must not be an orphan parent.
         "orphan": stratum if tier.get("serves") and not leads else None,
     }
 
@@ -95,7 +95,9 @@ def leads(plan, claims, rows, system):
     """
     if not plan or plan["reference"] != "island" or plan["level"] or system is not None:
         return False
-    telling = [row for row in rows if row["reach"] & LAST_FOUR and not (row["flash"] or 0) & NO_TIME and row["stratum"] != 16]
+    telling = [
+        row for row in rows if row["reach"] & LAST_FOUR and not (row["flash"] or 0) & NO_TIME and row["stratum"] != 16
+    ]
     return not telling and claims.get("leap") in ("none", "add", "del") and (claims.get("stratum") or 16) < 16
 
 

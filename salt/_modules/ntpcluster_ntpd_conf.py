@@ -172,17 +172,17 @@ def _restrict(sources, serves, grammar):
         closed = False
     client = "{} {}".format(CLIENT_FLAGS, grammar["refuse"])
     if closed:
-        blocks = [("Nobody gets an answer, except as said below.", grammar["default"], "ignore")]
+        blocks = [("Nobody gets an answer, except as configured below.", grammar["default"], "ignore")]
     else:
-        comment = "Everyone may ask for the time, at a limited rate, and for nothing else."
+        comment = "All hosts may ask for the time, at a limited rate, and nothing else."
         blocks = [(comment, grammar["default"], client)]
     blocks.append(("This host itself may do everything.", grammar["loopback"], ""))
     if closed:
         who = ["source"] if named else [source["address"] for source in sources]
-        blocks.append(("Our servers may answer, and do nothing else.", who, grammar["refuse"]))
+        blocks.append(("Our servers may answer, and nothing else.", who, grammar["refuse"]))
     who = ["{address} mask {netmask}".format(**served) for served in serves if not served["network"].endswith("/0")]
     if who:
-        blocks.append(("These may ask for the time, at a limited rate, and for nothing else.", who, client))
+        blocks.append(("These networks may ask for the time, at a limited rate, and nothing else.", who, client))
     return [
         {"comment": comment, "lines": ["restrict {} {}".format(each, flags).strip() for each in who]}
         for comment, who, flags in blocks

@@ -254,7 +254,7 @@ def _whole(path):
         if os.path.exists(fresh):
             os.unlink(fresh)
         raise CommandExecutionError(
-            "{0} cannot be written: {1}. Look for a full disk, a read-only file system or an attribute (lsattr)".format(
+            "{0} cannot be written: {1}. Check for a full disk, a read-only file system or a file attribute (lsattr)".format(
                 path, exc
             )
         )

@@ -101,7 +101,7 @@ def _lines(value):
 
 
 def _word(line, table):
-    """The error word for a line, None when the table does not know it."""
+    """Our code for an error message, None if the table does not have it."""
     lowered = line.lower()
     for part, word in table:
         if part in lowered:

@@ -41,7 +41,7 @@ def plan(secrets=False, **called):
         if last:
             return last
         text = _remembered(pillar)
-    # Read anew for everybody, so that nobody spoils it for another.
+    # Parsed anew for each caller, so that none can modify another one's copy.
     result = json.loads(text)
     if not secrets:
         for key in result["keys"]:

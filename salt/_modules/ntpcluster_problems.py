@@ -18,36 +18,36 @@ PANIC_S = 1000.0
 REMEDIES = (
     ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
-    ("no-tree", "say where the tree is: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
-    ("daemon-stopped", "start it: service {service} start; if it ends at once, the system log says why"),
-    ("cron-stopped", "start and enable it: with `method: cron` it alone has the clock set"),
-    ("daemon-silent", "restart it: service {service} restart; if silent still, see restrict (ntpd), cmdport (chronyd) in {conf}"),
-    ("no-clock-capability", "run the daemon on the machine that owns the clock, and none in this container"),
-    ("rival-daemon", "stop and disable the other daemon: two of them pull the clock to and fro"),
-    ("not-listed", "the daemon runs with other sources than planned: salt-call state.apply ntp, or service {service} restart"),
-    ("unresolvable", "give addresses instead of names, or repair the resolver, then restart {service}"),
+    ("no-tree", "make the tree available: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
+    ("daemon-stopped", "start it: service {service} start; if it exits at once, see the system log"),
+    ("cron-stopped", "start and enable it: with `method: cron` nothing else sets the clock"),
+    ("daemon-silent", "restart it: service {service} restart; if still silent, see restrict (ntpd) or cmdport (chronyd) in {conf}"),
+    ("no-clock-capability", "run the daemon on the machine that owns the clock, not in this container"),
+    ("rival-daemon", "stop and disable the other daemon: both adjust the same clock"),
+    ("not-listed", "the daemon does not have the planned sources: salt-call state.apply ntp, or service {service} restart"),
+    ("unresolvable", "use addresses instead of names, or repair the resolver, then restart {service}"),
     ("denied", "the server refuses this host: allow it there (ntpd: restrict; chronyd: allow), or ask less often"),
-    ("authentication", "the key in {keys_file} differs from the server's, or is missing here or there"),
-    ("loop", "two hosts follow each other: let each tier follow the one above only"),
-    ("upstream-unsynchronized", "set the time right on the source first: it answers, but has no time itself"),
-    ("unreachable", "see that its daemon runs, has the time, may tell us (restrict, allow), that UDP 123 is open, and the route"),
+    ("authentication", "the key in {keys_file} differs from the server's, or is missing on one side"),
+    ("loop", "two hosts follow each other: make each tier follow only the tier above"),
+    ("upstream-unsynchronized", "synchronize the source first: it answers, but is not synchronized itself"),
+    ("unreachable", "check its daemon, its status, its access list (restrict, allow), UDP port 123, and the route"),
     ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
     ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
     ("orphan", "nothing disciplines this clock: restore a real source upstream"),
-    ("unsynchronized", "see the other problems; with none, wait for the next polls"),
+    ("unsynchronized", "see the other problems; if there are none, wait for the next polls"),
     ("settling", "wait: the daemon needs a few polls after its start"),
-    ("offset-high", "the daemon is still slewing, or cannot keep up: watch the frequency and the sources"),
-    ("root-distance", "without a source the error bound grows every second: restore one"),
-    ("bound", "salt-call ntpcluster.bound shows its parts: nearer or more sources, or shorter polls (maxpoll), lower it"),
-    ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove {drift} if it is bad, check the hypervisor"),
-    ("reach-gaps", "packets are lost: look at the network and at the source's load"),
-    ("few-sources", "restore the silent sources or add others: with one there is no check, with two no majority (RFC 8633, 3.2)"),
-    ("incomplete", "ask again; if it stays, the daemon answers in part only"),
+    ("offset-high", "the daemon is still slewing, or cannot keep up: check the frequency and the sources"),
+    ("root-distance", "restore a source: without one the error bound grows every second"),
+    ("bound", "use nearer or more sources, or shorter polls (maxpoll); salt-call ntpcluster.bound shows the parts of the bound"),
+    ("frequency-limit", "the oscillator is too far off (ntpd corrects 500 ppm): remove a wrong {drift}, check the hypervisor"),
+    ("reach-gaps", "packets are lost: check the network and the source's load"),
+    ("few-sources", "restore the silent sources or add others: one source cannot be checked, two have no majority (RFC 8633, 3.2)"),
+    ("incomplete", "check again; if it persists, the daemon answers only in part"),
 )  # fmt: skip
 
 #: What remedies name, where the platform is unknown.
 NAMELESS = {
-    "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the file of keys", "drift": "the drift file",
+    "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the key file", "drift": "the drift file",
 }  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def in_order(found, platform):
 
 def own_clocks(sources, plan):
     """
-    Internal. Why the time of a source is that of a crystal and nobody's else: for each a text that follows its name, or None.
+    Internal. Why a source's clock is driven only by its own oscillator: for each source a text that follows its name, or None.
 
     sources
         List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
@@ -119,18 +119,18 @@ def own_clocks(sources, plan):
 
 def too_wide(bound_ms, unbounded, max_bound_s):
     """
-    Internal. The problem of a clock that can be further off than allowed, or of which nobody knows how far; or None.
+    Internal. The problem of a clock that can be further off than allowed, or whose bound is unknown; or None.
 
     bound_ms, unbounded
         As in ``ntpcluster.status``.
     max_bound_s
-        The pillar's ``sync:max_bound``; None: any bound will do.
+        The pillar's ``sync:max_bound``; None: any bound is allowed.
     """
     if max_bound_s is None or (bound_ms is not None and bound_ms <= max_bound_s * 1000.0):
         return None
     allowed = "{0:g} ms allowed".format(max_bound_s * 1000.0)
     if bound_ms is None:
-        said = "how far this clock can be off cannot be told ({0}); {1}".format(unbounded, allowed)
+        said = "how far this clock can be off is unknown ({0}); {1}".format(unbounded, allowed)
     else:
         said = "this clock can be off by {0:.3f} ms; {1}".format(bound_ms, allowed)
     return problem("bound", said, bound_ms=bound_ms, max_bound_ms=max_bound_s * 1000.0)
@@ -148,9 +148,9 @@ def too_far(offset_ms, name, allowed_ms):
         The pillar's ``sync:max_offset``, in milliseconds; None where only the distance counts at which ntpd gives up.
     """
     if abs(offset_ms) > PANIC_S * 1000.0:
-        said = "the clock is {0:+.3f} s off by {1}".format(-offset_ms / 1000.0, name)
+        said = "the clock is {0:+.3f} s off according to {1}".format(-offset_ms / 1000.0, name)
         return problem("panic", said, offset_ms=offset_ms)
     if allowed_ms is not None and abs(offset_ms) > allowed_ms:
-        said = "{0:+.3f} ms from {1}, {2:g} ms allowed".format(offset_ms, name, allowed_ms)
+        said = "the offset from {1} is {0:+.3f} ms; {2:g} ms allowed".format(offset_ms, name, allowed_ms)
         return problem("offset-high", said, offset_ms=offset_ms)
     return None

@@ -78,6 +78,8 @@ def enabled(service):
     """
     Internal. Whether a service starts at boot. Mostly the links say it; where they do not, Salt's ``service.enabled`` runs
     the system's own programs, on EL6 three of them.
+
+    Returns a bool.
     """
     if os.path.isdir(BOOTED):
         wanted = any(os.path.isfile(link) for link in glob.glob(WANTED.format(service)))
@@ -94,7 +96,7 @@ def enabled(service):
 
 def there(service):
     """
-    Internal. Whether a service can be on this host: False if nothing of it is, which no program need be asked then.
+    Internal. Whether a service can be on this host. False: nothing of it is here, and no program need be asked about it.
     """
     return any(glob.glob(path.format(service)) or os.path.lexists(path.format(service)) for path in THERE)
 

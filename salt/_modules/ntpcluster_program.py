@@ -33,7 +33,7 @@ def refuse_people(called):
         if not name.startswith("__pub_"):
             raise SaltInvocationError("unknown keyword: {0}".format(name))
     if called:
-        said = "{0} is for the other modules of ntpcluster alone; sys.doc ntpcluster lists what people call"
+        said = "{0} is internal to ntpcluster; sys.doc ntpcluster lists the public functions"
         raise SaltInvocationError(said.format(called["__pub_fun"]))
 
 

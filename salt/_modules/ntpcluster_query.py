@@ -61,7 +61,7 @@ def query(servers=None, timeout=2, samples=1):
 
 def pace(packets=1, **called):
     """
-    Internal. Wait until servers that limit their clients will bear more packets of this host.
+    Internal. Wait until servers with a rate limit accept more packets from this host.
 
     packets
         So many will be sent in a row: ntpd begins with eight.
@@ -181,7 +181,7 @@ def _exchange(addresses, timeout):
                 number, nonce, sent, sent_at = waiting[sock]
                 try:
                     packet = sock.recv(2048)
-                except (socket.error, OSError):  # refused: nobody listens there
+                except (socket.error, OSError):  # refused: no process listens there
                     packet = None
                 trip = _precise() - sent_at
                 answer = read_answer(packet, nonce, sent, trip) if packet else None

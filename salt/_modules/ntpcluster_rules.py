@@ -87,7 +87,7 @@ FLAG = (lambda value: isinstance(value, bool), "true or false")
 PACKAGE = _text(r"[A-Za-z0-9][A-Za-z0-9+._-]*", "the name of a package")
 SERVICE = _text(r"[A-Za-z0-9][A-Za-z0-9@._-]*", "the name of a service")
 TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of up to 32 letters, digits, - and _ that begins with a letter", 32)
-PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., blanks and odd signs")
+PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., spaces and special characters")
 FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
 # A bare number would be one to the parser of ntpd, and the line a syntax error; `em1@eth0` is how ip(8) shows em1.
 CARD = _text(r"(?![0-9.]*\Z)[A-Za-z0-9][A-Za-z0-9.:_-]*|[0-9]+(?:\.[0-9]+){3}", "a network card or an address", 45)
@@ -102,7 +102,7 @@ SETTINGS = {
     # The zones below right/ count leap seconds, which the clock of ntpd does not: they show a wrong time.
     "timezone": _text(
         r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
-        "a time zone as below /usr/share/zoneinfo (posix/ and right/ apart), such as Asia/Shanghai",
+        "a time zone from /usr/share/zoneinfo (except posix/ and right/), such as Asia/Shanghai",
         64,
     ),
     "daemon": _word("ntpd", "chrony"),
@@ -145,7 +145,7 @@ SETTINGS = {
     },
 }
 
-# A package file without its sum would be taken from whoever answers first.
+# A package file without a checksum could come from anybody who answers first.
 PACKAGE_FILE = {
     "name": PACKAGE,
     "source": _text(
@@ -202,7 +202,7 @@ OPTIONS = {
     "statistics": [_word(*STATISTICS)],
     "filegen": {
         name: {
-            "file": _text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a bare file name"),
+            "file": _text(r"[A-Za-z0-9][A-Za-z0-9_.-]*", "a file name without a path"),
             "type": _word("none", "pid", "day", "week", "month", "year", "age"),
             "link": FLAG,
             "enable": FLAG,

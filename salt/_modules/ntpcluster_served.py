@@ -46,7 +46,7 @@ def wait(peers, uptime):
         Seconds since the daemon was started; None: it does not run, or that is not known.
     """
     first = 0.0 if uptime is None else max(0.0, STARTED_S - uptime)
-    # Where nobody answers, nobody counts.
+    # If no server answers, none counts our packets.
     polled = [row for row in peers if row["answers"] and row["poll_s"] and row["when_s"] is not None]
     for later in range(LONGEST_S + 1):
         since = [((row["when_s"] + first + later) % row["poll_s"], row["poll_s"]) for row in polled]

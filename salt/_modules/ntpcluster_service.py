@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The NTP daemon as a service, believed only when it lists the sources it was given.
+Internal. The NTP daemon as a service, trusted only when it lists its configured sources.
 
 ``service ntpd start`` says OK when ntpd dies a moment later, and a line of ntp.conf that ntpd does not understand is
 logged and dropped. So a configuration counts when the running daemon shows exactly its sources, and else the last one
@@ -126,11 +126,11 @@ def proof(age=0):
     elif missing and "not-listed" not in codes:
         # The judge misses nothing in a table that is not whole.
         known = False
-        reason = "whether the daemon has {0} cannot be told, as ntpq's table is not whole".format(", ".join(missing))
+        reason = "cannot tell whether the daemon has {0}: ntpq's table is incomplete".format(", ".join(missing))
     elif missing:
         reason = "the daemon does not have {0}".format(", ".join(missing))
     elif len(strange) > len(names):
-        reason = "the daemon has sources that nobody gave it: {0}".format(", ".join(strange))
+        reason = "the daemon has unplanned sources: {0}".format(", ".join(strange))
     return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
@@ -157,7 +157,7 @@ def bring_up(restart=False, **called):
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if restart else "started"
-            said = "{0} has been {1} and has the sources of the plan".format(service, done)
+            said = "{0} has been {1} and has the planned sources".format(service, done)
             return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
@@ -169,7 +169,7 @@ def bring_up(restart=False, **called):
         dismiss()
     alive = __salt__["ntpcluster_process.running"](platform)["running"]
     raise CommandExecutionError(
-        "{0}. Put back what worked before ({1}); {2} {3}".format(
+        "{0}. Restored the last working configuration ({1}); {2} {3}".format(
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
         )
     )
@@ -195,7 +195,7 @@ def _try(platform, restart, running):
             seen_alive = None
         if now > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)
-            return said + (state["reason"] or "the daemon does not stay up")
+            return said + (state["reason"] or "the daemon does not keep running")
 
 
 def start(platform, **called):
@@ -207,7 +207,9 @@ def start(platform, **called):
     __salt__["ntpcluster_program.refuse_people"](called)
     files = _content(config_files())
     # Debian's script waits three minutes for a lock if the daemon runs already.
-    started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](platform["service"])
+    started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](
+        platform["service"]
+    )
     __context__[STARTED_WITH] = files
     return started
 
@@ -274,9 +276,7 @@ def bring_down(**called):
     running = stop(platform)
     __salt__["service.disable"](service)
     if running is not False:
-        said = (
-            "{0} does not stop" if running else "whether {0} has stopped cannot be seen: the minion has to run as root"
-        )
+        said = "{0} does not stop" if running else "cannot tell whether {0} has stopped: run the minion as root"
         raise CommandExecutionError(said.format(service))
     return "{0} has been stopped and disabled".format(service)
 

@@ -85,7 +85,7 @@ def peers():
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "look")
     seen = __salt__[doing]()
     if seen["error"] and not seen["peers"] and not seen["system"]:
-        said = "the NTP daemon of this host cannot be asked ({0}): {1}. ntpcluster.status tells more."
+        said = "the NTP daemon of this host cannot be queried ({0}): {1}. See ntpcluster.status."
         raise CommandExecutionError(said.format(seen["error"], seen["message"]))
     return seen["peers"]
 
@@ -96,7 +96,7 @@ def variables(associd=0):
     """
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
     if doing is None:
-        said = "the daemon of this host has no variables as ntpq names them: see ntpcluster.status and ntpcluster.peers"
+        said = "the daemon of this host has no variables of ntpq: see ntpcluster.status and ntpcluster.peers"
         raise CommandExecutionError(said)
     return __salt__[doing](associd)
 
@@ -138,7 +138,7 @@ def _cron(plan):
     cron = plan["platform"]["cron"]["services"]
     if any(__salt__["service.status"](service) for service in cron):
         return []
-    said = "the cron daemon ({0}) does not run, so nothing keeps the time".format(" or ".join(cron))
+    said = "the cron daemon ({0}) does not run, so nothing sets the clock".format(" or ".join(cron))
     return [__salt__["ntpcluster_problems.problem"]("cron-stopped", said, services=cron)]
 
 

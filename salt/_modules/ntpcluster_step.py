@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. One jump of this host's clock, by the daemon's own tool: only when it is needed, known to be right, and possible. It is
-believed only when the clock has been seen to move: ntpdate exits 0 when it was not allowed to set anything.
+Internal. One step of this host's clock, by the daemon's own tool: only if it is needed, known to be right, and possible. It
+counts only if the clock was observed to move: ntpdate exits with 0 even if it was not permitted to set anything.
 
-The tools keep no limit: they jump to whatever the server says when they ask it. So the clock must have moved as far as was judged
-a moment before; if it has moved elsewhere, it is put back.
+The tools have no limit: they step to whatever the server says when they query it. So the clock must have moved by the distance
+that was judged just before; otherwise it is put back.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -18,28 +18,29 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_step"
 
-#: One step at a time on a host, whoever asks for it.
+#: Allows one step at a time on a host, whoever starts it.
 LOCK = "/var/run/ntpcluster.lock"
 
-#: A run of the crontab, which holds the lock as well, takes two seconds as a rule; an apply that meets it is not red for that.
+#: A run from the crontab holds the lock too, usually for two seconds; an apply waits for it instead of failing.
 LOCK_S = 5
 
-#: A server that has no time yet is asked again after so many seconds at most: more than PACKET_S of ntpcluster_query.
-AGAIN_S = 8
+#: Seconds until an unsynchronized server is queried again: short, so that a tier that is being deployed is not delayed; not
+#: shorter, or the account would be full before the server is synchronized; at most more than PACKET_S of ntpcluster_query.
+SOON_S, AGAIN_S = 2.5, 8
 
-#: A smaller move of the clock cannot be told from none: times(2) counts hundredths of a second.
+#: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
 
-#: How exactly a move is seen, on a busy machine as well.
+#: The accuracy with which a move is measured, even on a busy machine.
 READ_S = 0.03
 
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
-#: When the clock was found or made right; it says nothing for longer than a run.
+#: When the clock was last found or made right; valid for one run only.
 RIGHT, RIGHT_S = "ntpcluster_step.right", 60
 
-#: What ``step`` returns of a clock that was left alone.
+#: What ``step`` returns if it did not step the clock.
 UNTOUCHED = {
     "stepped": False,
     "needed": False,
@@ -77,7 +78,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
             _now_right()
             said = "the daemon follows {0} closely ({1:+.3f} ms): a healthy clock is never stepped"
             if seen["source"] is None:
-                said = "this host leads its island for now: a healthy clock is never stepped"
+                said = "this host currently leads its island: a healthy clock is never stepped"
             result["comment"] = said.format(seen["source"], offset)
             return result
         if not servers:
@@ -87,14 +88,14 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         except CommandExecutionError as exc:
             if not test:
                 raise
-            # Who is silent now may well answer by the time of the real run.
+            # A server that is silent now may answer at the time of the real run.
             result.update(needed=None, comment="{0}".format(exc))
             return result
         result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
         result["needed"] = abs(best["offset_s"]) >= threshold
         if not result["needed"] and not force:
             _now_right()
-            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and left to slewing".format(
+            result["comment"] = "the offset of {0:+.6f} s from {1} is below {2:g} s and is left to the daemon".format(
                 best["offset_s"], best["address"], threshold
             )
             return result
@@ -111,14 +112,14 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
 def _whom(plan, servers):
     """
-    Whom a step asks: the servers, whether they are believed in turn instead of by vote, and why there are none, if so. On an island
-    the first one that is there leads.
+    Whom a step asks: the servers, whether they are tried in turn instead of by vote, and the reason if there are none. On an island
+    the first server that is up leads.
     """
     if servers:
         return servers, False, None
-    comment = "this host has reference clocks alone, which its daemon reads: left to it"
+    comment = "this host has only reference clocks, which its daemon reads: the clock is left to the daemon"
     if plan["local"] is not None:
-        comment = "this host leads its island: by its clock the others are set, and by nobody's is it"
+        comment = "this host leads its island: its own clock sets the others, and is not stepped"
     return plan["step_by"], plan["reference"] == "island" and bool(plan["neighbours"]), comment
 
 
@@ -138,18 +139,18 @@ def _now_right():
 
 def lock():
     """
-    Internal. The file that is locked while somebody sets this host's clock. The crontab of the other method holds it too.
+    Internal. The file that is locked while this host's clock is being set, also by the crontab of the other method.
     """
     return LOCK
 
 
 def _await_time(servers, wait, in_turn=False):
     """
-    The server to set the clock by, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
-    vote, and the first one that tells the time is believed.
+    The server to set the clock from, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
+    vote, and the first one that gives the time is believed.
 
-    It asks as often as it may: so that the step and the daemon's first packets, which follow the first good answer at once,
-    are borne too by a server that limits its clients. One that refuses is given time to forget.
+    It queries as often as it can such that the step and the daemon's first packets, which follow the first good answer at once,
+    are still accepted by a server with a rate limit. A server that refuses is given time to recover.
     """
     until = __salt__["ntpcluster_program.monotonic"]() + wait
     while True:
@@ -163,11 +164,12 @@ def _await_time(servers, wait, in_turn=False):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        time.sleep(min(__salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS), AGAIN_S, left))
+        pause = max(SOON_S, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS))
+        time.sleep(min(pause, AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):
-    """Refuse a jump that would take the clock further than the limit from where it was; it has been moved so far already."""
+    """Refuse a step that would move the clock further than the limit from where it was; `moved` is the distance so far."""
     distance = abs(moved + best["offset_s"])
     if limit is not None and distance > limit:
         raise CommandExecutionError(
@@ -181,7 +183,7 @@ def _allow(best, limit, moved=0.0):
 def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
     """Stop the daemon, and step until the offset is small; the daemon is up again in any case."""
     platform = plan["platform"]
-    # A daemon that cannot be seen is treated as one that runs: it shall not be missing afterwards.
+    # A daemon in an unknown state is treated as running, so that it is not missing afterwards.
     running = (
         __salt__["ntpcluster_service.relieve"]()
         or __salt__["ntpcluster_process.running"](platform)["running"] is not False
@@ -204,7 +206,7 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
                 raise CommandExecutionError(
                     "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
                 )
-            # It has said something else before: whom to believe is judged anew.
+            # It gave another time before: judge anew which servers to believe.
             best = _await_time(servers, 0, in_turn)
             result["offset_after_s"] = best["offset_s"]
             if abs(best["offset_s"]) < threshold:
@@ -226,7 +228,7 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
 
 
 def _jump(server, offset, platform):
-    """Have the daemon's own tool step the clock by this offset; returns how far it was seen to move, in seconds."""
+    """Step the clock by this offset with the daemon's own tool; returns how far it was observed to move, in seconds."""
     doing = __salt__["ntpcluster_daemon.doing"](platform, "jump")
     for last in (False, True):
         __salt__["ntpcluster_query.pace"]()
@@ -235,14 +237,14 @@ def _jump(server, offset, platform):
         moved = _lead() - before
         __salt__["ntpcluster_query.asked"]()
         if abs(moved) > SEEN_S:
-            # A step that was made and seen is one, whatever the tool complains of beside it.
+            # A step that was observed counts, whatever the tool complains about.
             if _close(moved, offset):
                 return round(moved, 2)
             _put_back(server, offset, moved)
         said = [error["code"] for error in answer["errors"]]
         if last or not set(said) & set(["rate", "kiss", "no-server"]):
             break
-        # It told the time a moment ago. What it has counted are the daemon's packets as well.
+        # It gave the time just before. Its rate limit also counts the daemon's packets.
         __salt__["ntpcluster_query.asked"](refused=True)
     tool = answer["tool"]
     if answer["errors"]:
@@ -267,7 +269,7 @@ def _lead():
 
 
 def _put_back(server, offset, moved):
-    """Undo a jump to somewhere else than was judged, and refuse to go on."""
+    """Undo a step to a time that was not judged, and refuse to go on."""
     # A distance, not a time: how long `date` takes to start does not count.
     done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
     undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
@@ -309,7 +311,7 @@ def _alone():
             except (IOError, OSError):
                 if __salt__["ntpcluster_program.monotonic"]() > until:
                     raise CommandExecutionError(
-                        "not stepped: another step of this clock is under way ({0} is held)".format(LOCK)
+                        "not stepped: another step of this clock is in progress ({0} is locked)".format(LOCK)
                     )
                 time.sleep(0.2)
         yield

@@ -50,7 +50,7 @@ def relations(tiers, method="daemon"):
         name for name in tiers if _is_text(tiers[name].get("match")) and tiers[name]["match"].strip() == "*"
     )
     for name in everyone[1:]:
-        message = "takes everyone, as tier {} does already; only one can".format(everyone[0])
+        message = "matches all hosts, as tier {} already does; only one tier can".format(everyone[0])
         found.append(_problem([name, "match"], "*", message))
     return found
 
@@ -88,7 +88,7 @@ def _origin(found, name, tiers):
         message = "needs `sources` (a top tier), `follows` (the name of the tier above), or `island: true` (no sources)"
         found.append(_problem([name], tier, message))
     elif tier.get("sources") is not None and above is not None:
-        found.append(_problem([name, "follows"], above, "cannot stand beside `sources`: one or the other"))
+        found.append(_problem([name, "follows"], above, "cannot be combined with `sources`: give one or the other"))
     if not _is_text(above):
         return
     if above == name:
@@ -97,7 +97,7 @@ def _origin(found, name, tiers):
     if above not in tiers:
         near = difflib.get_close_matches(above, sorted(tiers), 1)
         message = "did you mean `{}`?".format(near[0]) if near else "there are {}".format(", ".join(sorted(tiers)))
-        found.append(_problem([name, "follows"], above, "is no tier; {}".format(message)))
+        found.append(_problem([name, "follows"], above, "is not a tier; {}".format(message)))
         return
     way = [name]
     while _is_text(above) and above in tiers and above not in way:
@@ -128,7 +128,9 @@ def _neighbours(found, name, tier):
         address = __salt__["ntpcluster_address.number"](text)
         # What is wrong with the networks themselves is said there.
         if address and all(known) and not any(__salt__["ntpcluster_address.inside"](address, net) for net in known):
-            message = "must be in one of the tier's `serves` beside `{}`: its neighbours ask this tier as well".format(key)
+            message = "must be in one of the tier's `serves` beside `{}`: its neighbours ask this tier as well".format(
+                key
+            )
             found.append(_problem([name, "addresses", number], text, message))
 
 
@@ -149,12 +151,12 @@ def _servers(found, name, key, tiers):
         if fault:
             found.append(_problem([name, key, number], server, fault))
         elif same in seen:
-            found.append(_problem([name, key, number], server, "is there twice"))
+            found.append(_problem([name, key, number], server, "is listed twice"))
         seen.add(same)
     askers = [name] if key == "sources" else _followers(name, tiers)
     message = {
-        1: "gives tier {} one source alone: nothing takes over when it fails, and nothing shows when it lies",
-        2: "gives tier {} two sources: when they disagree, neither is the majority",
+        1: "gives tier {} only one source: there is no failover, and a false one cannot be detected",
+        2: "gives tier {} two sources: if they disagree, neither has a majority",
     }.get(len(servers))
     if message and askers:
         found.append(_problem([name, key], None, message.format(" and ".join(askers)), "warning"))
@@ -171,9 +173,9 @@ def _serves(found, name, tier):
         if fault:
             found.append(_problem(here, text, fault))
         elif network in seen:
-            found.append(_problem(here, text, "is there twice"))
+            found.append(_problem(here, text, "is listed twice"))
         elif network[2] == 0:
-            found.append(_problem(here, text, "lets the whole world ask for the time", "warning"))
+            found.append(_problem(here, text, "lets anybody ask for the time", "warning"))
         seen.add(network)
 
 
@@ -192,11 +194,11 @@ def _relied_on(found, name, tiers, method):
     tier = tiers[name]
     followers = _followers(name, tiers)
     if (tier.get("method") or method) == "cron" and (followers or _items(tier, "serves")):
-        message = "must be daemon in a tier that serves or is followed: a step by crontab answers nobody"
+        message = "must be daemon in a tier that serves or is followed: a step from crontab serves nobody"
         found.append(_problem([name, "method"], "cron", message))
-    for key, want in (("addresses", "must know where to find it"), ("serves", "may not ask it")):
+    for key, want in (("addresses", "must know how to reach it"), ("serves", "is not allowed to ask it")):
         if followers and not tier.get(key):
-            message = "is needed: tier {} follows this one and {}".format(followers[0], want)
+            message = "is required: tier {} follows this one and {}".format(followers[0], want)
             found.append(_problem([name, key], None, message))
 
 
@@ -211,9 +213,9 @@ def _server_fault(text):
     if not _is_text(text):
         return "must be a name or an address, as text"
     if re.search(r"\s", text.strip()):
-        return "must be one name or address without blanks; flags go into {address: ..., prefer: true}"
+        return "must be one name or address without spaces; options go into {address: ..., prefer: true}"
     if text.lower() in NOT_SERVERS:
-        return "is a word of ntp.conf, not a server"
+        return "is a keyword of ntp.conf, not a server"
     if __salt__["ntpcluster_address.number"](text):
         return __salt__["ntpcluster_address.nowhere"](text)
     label = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"

@@ -53,7 +53,7 @@ def set_zone(zone, **called):
     wrong = __salt__["ntpcluster_zones.fault"](zone)
     if not re.match(r"[A-Za-z0-9][A-Za-z0-9_+/-]*\Z", zone) or wrong:
         raise SaltInvocationError(
-            "timezone: {0} {1}".format(zone, wrong["message"] if wrong else "is no name of a zone")
+            "timezone: {0} {1}".format(zone, wrong["message"] if wrong else "is not the name of a zone")
         )
     if _recorded(facts) != zone:
         _record(zone, facts)

@@ -127,7 +127,7 @@ def apply(networks, test=False, **called):
                     note[verb] += _shown([network])
         left = _survey(networks)
         if any(found["missing"] or found["stale"] for found in left.values()):
-            raise CommandExecutionError("ufw was told, but read back its rules are not as they should be.")
+            raise CommandExecutionError("ufw accepted the change, but its rules are not as expected afterwards.")
     except CommandExecutionError as err:
         raise CommandExecutionError(err.error, info={"changes": done} if done else None)
     return changes

@@ -172,7 +172,7 @@ def _check_list(found, path, value, rule, instead):
         _check(found, path + [number], item, rule)
         written = "{!r}".format(item)
         if written in seen:
-            found.append(_problem(path + [number], item, "is there twice"))
+            found.append(_problem(path + [number], item, "is listed twice"))
         seen.add(written)
 
 
@@ -219,7 +219,7 @@ def _package(found, package, rules):
             if key not in source:
                 found.append(_problem(here, source, "needs `{}`: {}".format(key, rules["package_file"][key][1])))
     if sources and package.get("version") is not None:
-        message = "is not looked at: the packages come from `sources`"
+        message = "is ignored: the packages come from `sources`"
         found.append(_problem(["ntp", "package", "version"], package["version"], message, "warning"))
 
 
@@ -231,7 +231,7 @@ def _step(found, step, default, rules):
     threshold, limit = (step.get(key, default[key]) for key in ("threshold", "limit"))
     proper = rules["settings"]["step"]["threshold"][0]
     if proper(threshold) and proper(limit) and limit < threshold:
-        message = "must not be below the threshold, {}: nothing could ever be stepped".format(threshold)
+        message = "must not be below the threshold, {}: no clock could ever be stepped".format(threshold)
         found.append(_problem(["ntp", "step", "limit"], limit, message))
 
 
@@ -256,7 +256,7 @@ def _keys(found, keys, platform, rules):
         if not proper(number):
             found.append(_problem(here, None, "must have {} before the colon".format(numbers)))
         elif number in ids:
-            found.append(_problem(here, None, "is there twice, as a number and as text"))
+            found.append(_problem(here, None, "is listed twice, as a number and as text"))
         else:
             ids.add(number)
         if not isinstance(key, dict):
@@ -267,7 +267,7 @@ def _keys(found, keys, platform, rules):
             # A secret may stand here by mistake: not repeated.
             found.append(_problem(here + ["type"], None, "must be one of {}".format(", ".join(types))))
         if not _is_secret(key.get("secret")):
-            message = "must be text: 1 to 20 printable characters without blanks and #, or 40 hexadecimal digits"
+            message = "must be text: 1 to 20 printable characters without spaces and #, or 40 hexadecimal digits"
             found.append(_problem(here + ["secret"], None, message))
     return ids
 
@@ -292,7 +292,7 @@ def _options(found, options, platform, rules):
         return
     _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(rules["options"]))
     for directive in sorted(key for key in options if key in WRITTEN):
-        message = "is written by the tree, from {}".format(WRITTEN[directive])
+        message = "is set by the tree, from {}".format(WRITTEN[directive])
         found.append(_problem(path + [directive], None, message))
     # null is for a directive whose counterpart is given to another daemon: this one does without.
     for directive in sorted(key for key in rules["options"] if options.get(key) is not None):
@@ -340,7 +340,7 @@ def _confined(found, options, platform):
     for here, name in __salt__[doing](options):
         if here not in told and not any(fnmatch.fnmatchcase(name, pattern) for pattern in allowed):
             told.append(here)
-            message = "would have the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
+            message = "would make the daemon open {}; on this platform it may use {}".format(name, ", ".join(allowed))
             found.append(_problem(["ntp", "options"] + here, None, message))
 
 
@@ -409,7 +409,9 @@ def _source(found, here, source, keys, rules):
     _named_key(found, here, source, keys, rules)
     if source.get("key") is not None and source.get("nts") is True:
         found.append(
-            _problem(here + ["nts"], True, "cannot stand beside `key`: a source proves itself by one or the other")
+            _problem(
+                here + ["nts"], True, "cannot be combined with `key`: a source is authenticated by one or the other"
+            )
         )
     if source.get("noselect") is True and source.get("prefer") is True:
         message = "cannot stand beside `prefer`: a source that is only watched is never followed"
@@ -418,7 +420,7 @@ def _source(found, here, source, keys, rules):
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]
     if proper(low) and proper(high) and low > high:
-        found.append(_problem(here + ["minpoll"], low, "must not be above maxpoll, {}".format(high)))
+        found.append(_problem(here + ["minpoll"], low, "must not exceed maxpoll, {}".format(high)))
 
 
 def _named_key(found, here, mapping, keys, rules):

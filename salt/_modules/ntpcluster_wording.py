@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. How the problems of the pillar are told: safely, whatever stands in it, and no more of them than somebody reads.
+Internal. Format the problems of the pillar: safe for any content, and limited to a readable number.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -11,13 +11,13 @@ import re
 
 __virtualname__ = "ntpcluster_wording"
 
-#: Of the problems of one list or mapping, so many are shown.
+#: Maximum number of problems that are shown for one list or mapping.
 MOST_SHOWN = 10
 
-#: A problem says of these values only what they are, and its message says so already.
+#: For these values a problem only names their kind, which its message says already.
 KINDS = ("a mapping", "an empty mapping", "a list", "an empty list")
 
-#: What could break a line, move the cursor or hide: all but printable ASCII and letters of any script.
+#: Characters that could break a line, move the cursor or hide: all but printable ASCII and letters of any script.
 ODD = re.compile(r"[^\x20-\x7e]")
 
 
@@ -64,7 +64,7 @@ def step_name(step):
 
 def shown(value):
     """
-    Internal. Return how a value is spoken of in a message.
+    Internal. Return how a value is shown in a message.
     """
     if value is None:
         return "nothing"
@@ -80,7 +80,7 @@ def shown(value):
 
 def worded(found):
     """
-    Internal. Problems ready to be read. ``ntpcluster.validate`` asks this for its list.
+    Internal. Problems formatted for people. ``ntpcluster.validate`` returns this.
 
     found
         List of {key, value, message, level}.
@@ -111,6 +111,6 @@ def worded(found):
 
 
 def _escaped(match):
-    """An odd character as JSON writes it; a letter is not odd."""
+    """A special character as JSON escapes it; letters are kept."""
     character = match.group()
     return character if character.isalnum() else json.dumps(character)[1:-1]

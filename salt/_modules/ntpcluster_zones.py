@@ -43,20 +43,20 @@ def fault(zone):
         return None
     known = _zones()
     if not known:
-        message = "cannot be looked up: this host has no tzdata, unless the packages bring it"
+        message = "cannot be checked: this host has no tzdata, unless the packages install it"
         return {"message": message, "level": "warning"}
-    message = "is no time zone of this host's tzdata"
+    message = "is not a time zone in this host's tzdata"
     alike = dict((name.lower(), name) for name in known)
     near = difflib.get_close_matches(zone.lower(), sorted(alike), 1, 0.75)
     if re.match(r"[A-Z]{1,5}(?:[+-]?[0-9]+)?\Z", zone) and zone.lower() not in alike:
         # CST is China's time and Chicago's; the nearest text would be any place's.
         message += (
-            "; name a place, such as Asia/Shanghai: a short name is no place, and Etc/GMT-8 is 8 hours ahead of UTC"
+            "; name a place, such as Asia/Shanghai, not an abbreviation; note that Etc/GMT-8 is 8 hours ahead of UTC"
         )
     elif near:
         message += "; did you mean {0}?".format(alike[near[0]])
     else:
-        message += "; `ls {0}` shows what there is".format(ZONES)
+        message += "; `ls {0}` lists the zones".format(ZONES)
     return {"message": message, "level": "error"}
 
 

@@ -1,32 +1,32 @@
 """
-The cluster as its master sees it: what people call with ``salt-run ntpcluster.FUNCTION``.
+The cluster as its master sees it: the public runners, called with ``salt-run ntpcluster.FUNCTION``.
 
-Nothing is decided here. Each function hands on to the file that does the work, and what goes wrong there is said in one
-sentence. An exception would not do: Salt prints each one of a runner as a traceback (``low`` of salt/client/mixins.py).
+Each function calls the file that does the work, and reports an error there in one sentence. An exception would not do, because
+Salt prints every exception of a runner as a traceback (``low`` of salt/client/mixins.py).
 """
 
 import functools
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-#: What the severities of the view are called: as the exit codes of the Monitoring Plugins Development Guidelines.
+#: Names of the view's severities, as for the exit codes of the Monitoring Plugins Development Guidelines.
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 class _Unprinted(int):
-    """An exit code. The ``txt`` outputter prints each line of each value of a dict, and this has none."""
+    """An exit code that the ``txt`` outputter does not print: it prints each line of each value of a dict, and this has none."""
 
     def splitlines(self):
         return []
 
 
 def _sentence(word, line, code):
-    """What a runner returns to say one line: a word, a colon, the line. The code becomes that of ``salt-run``."""
+    """The return of a runner that prints one line: a word, a colon, the line. ``salt-run`` exits with the code."""
     return {"data": {word: str(line), "retcode": _Unprinted(code)}, "outputter": "txt"}
 
 
 def _or_one_sentence(function):
-    """Decorator: an error that was foreseen is one sentence and exit code 1."""
+    """Decorator: report an expected error in one sentence, with exit code 1."""
 
     @functools.wraps(function)
     def told(*args, **kwargs):
@@ -41,61 +41,61 @@ def _or_one_sentence(function):
 @_or_one_sentence
 def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     """
-    Ask the minions how they stand and put the answers together.
+    Query all minions and combine their answers into one view of the cluster.
 
     tgt, tgt_type
-        Whom to ask, as for ``salt``; everyone by default. Hosts that are not asked are not in the view.
+        The target, as for ``salt``; all minions by default. The view contains the target only.
     timeout
         Seconds to wait for answers; default: the master's ``timeout``.
     anew
-        True has each minion judge by the pillar as it is on the master now, even if it has not been applied.
+        True makes each minion judge by the master's current pillar, even if it has not been applied.
 
-    A target that matches no minion is one sentence and exit code 1. Returns a dict:
+    If the target matches no minion, it prints one sentence and exits with code 1. Returns a dict:
 
-    - ``time`` (seconds since 1970, the master's clock, when the asking began), ``time_utc`` (the same as text),
-      ``took_s`` (how long the asking took: no figure is older than this)
-    - ``tiers``: [{``name``, ``level``, ``hosts``: [id]}], top first; hosts whose tier is not known come last, in a
-      tier named None; of each ``bound_ms``, ``apart_ms``, ``unbounded`` as in the summary
+    - ``time`` (seconds since 1970, by the master's clock, when the query began), ``time_utc`` (the same as text),
+      ``took_s`` (how long the query took: no value is older)
+    - ``tiers``: [{``name``, ``level``, ``hosts``: [id]}], top first; hosts of an unknown tier come last, in a
+      tier named None; each has ``bound_ms``, ``apart_ms``, ``unbounded`` as in the summary
     - ``hosts``: {id: {...}}, see below
     - ``problems``: [{``code``, ``severity``, ``hosts``: [id], ``message``, ``remedy``}] of the cluster, worst first:
       ``loop``, ``disagreement``, ``silent``, ``unreadable``, ``unserved``, ``outside-tier``, ``unreachable-from``,
       ``unproven``, ``spread``, ``single-server``, ``outdated``
-    - ``host_problems``: [{``code``, ``hosts``: [id], ``message``, ``remedy``}] as the hosts themselves see them, equal
-      ones together
-    - ``served``: what followers of each tier found that asked its servers just now, by one packet each: a list of dicts
-      with ``host`` (the server's id; None: no host of the view has the address), ``addresses``, ``tier`` (of those who
-      asked), ``asked`` and ``answered`` [id], ``open`` (bool: somebody got an answer; None: nobody could ask), ``unknown``
-      [id] (who was to ask and could not), ``why`` (text)
+    - ``host_problems``: [{``code``, ``hosts``: [id], ``message``, ``remedy``}] as the hosts report them, equal
+      ones combined
+    - ``served``: the result when followers of each tier query its servers now, with one packet each: a list of dicts with
+      ``host`` (the server's id; None: no host of the view has the address), ``addresses``, ``tier`` (of the hosts that query),
+      ``asked`` and ``answered`` [id], ``open`` (bool: some host got an answer; None: no host could query), ``unknown``
+      [id] (chosen hosts that could not query), ``why`` (text)
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
       ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, as the worst
       host or problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and
-      ``spread_uncertainty_ms`` (how far apart the clocks are, and how well that is known), ``bound_ms`` (the worst of the
-      known bounds of hosts), ``apart_ms`` (the largest difference that two clocks with a bound can have: the sum of the two
+      ``spread_uncertainty_ms`` (how far apart the clocks are, and the uncertainty of that), ``bound_ms`` (the worst of the
+      known bounds of hosts), ``apart_ms`` (the largest possible difference between two clocks with a bound: the sum of the two
       worst), ``unbounded`` (number of hosts without a bound)
 
-    A host has, each None where unknown:
+    Each host has these keys, None if unknown:
 
     - ``id``, ``answered``, ``health`` (as in ``ntpcluster.status``, or ``silent``, ``unreadable``), ``severity`` (as in
       the summary), ``why`` (text, why there is no status), ``synchronized``
     - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
       ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
-      follow it), ``open`` (bool: each tier that asked it got an answer; None: not asked, or not known), ``planned`` (the
+      follow it), ``open`` (bool: each tier that queried it got an answer; None: not queried, or unknown), ``planned`` (the
       sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
       follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
       ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``, ``bound_ms``, ``unbounded``, ``max_bound_ms`` (as in
       ``ntpcluster.status``; None in the pillar: any),
       ``daemon`` {name, version, running, enabled, uptime_s}
-    - ``error_ms``: how far this clock is behind the top of its chain, the offsets on the way added up, and
+    - ``error_ms``: how far this clock is behind the top of its chain, the sum of the offsets up to there, and
       ``uncertainty_ms`` (half the root delay, and the root dispersion: RFC 5905, 11.2)
     - ``peers``: [{``remote``, ``address``, ``host`` (id or None), ``refid``, ``stratum``, ``reach``, ``condition``,
       ``tally``, ``type``, ``last_event``, ``offset_ms``, ``delay_ms``, ``jitter_ms``, ``when_s``, ``poll_s``,
       ``followed`` (the daemon follows it), ``heard`` (it answered one of the last four polls), ``usable`` (heard, and
-      let through by the daemon's selection)}]
-    - ``problems``: [{``code``, ``message``, ``remedy``}] as the host itself sees them
+      accepted by the daemon's selection)}]
+    - ``problems``: [{``code``, ``message``, ``remedy``}] as the host reports them
 
-    What cannot be printed in a text of a minion (control characters and the like) is spelt out.
+    Unprintable characters in a minion's texts are escaped.
 
     CLI Example:
 
@@ -110,14 +110,14 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
 @_or_one_sentence
 def tree(tgt="*", tgt_type="compound", timeout=None):
     """
-    Show the whole cluster: each host below the one it follows, then what is wrong and what to do about it.
+    Show the whole cluster: each host below its source, then the problems and their remedies.
 
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
 
     Returns text; with ``--out=json``, ``--out=yaml`` and the like, the view itself (see ``ntpcluster.view``).
-    Coloured if the output is a terminal and ``--no-color`` is not given. A target that matches no minion is one
-    sentence and exit code 1.
+    Colored if the output is a terminal and ``--no-color`` is not given. If the target matches no minion, it prints one sentence
+    and exits with code 1.
 
     CLI Example:
 
@@ -136,9 +136,9 @@ def check(tgt="*", tgt_type="compound", timeout=None):
     """
     Judge the whole cluster in one line, and in the exit code: 0 ok, 1 warning, 2 critical, 3 unknown.
 
-    Critical is a host that does not have the time or does not answer, and servers that disagree, follow each other or
-    answer none of the followers that ask them now; a warning is whatever else is not as it should be, and what could not
-    be found out. Unknown: nobody could be asked.
+    Critical: a host that is not synchronized or does not answer, or servers that disagree, follow each other or answer none of the
+    followers that query them now. Warning: any other problem, and anything that could not be determined. Unknown: no host
+    could be queried.
 
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
@@ -163,17 +163,17 @@ def check(tgt="*", tgt_type="compound", timeout=None):
 @_or_one_sentence
 def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
     """
-    Show the tree again and again, until Ctrl-C: the cluster's ``watch ntpq -p``. It goes by what the daemons say: to have
-    hosts ask their servers so often would bring them to the limit of these.
+    Show the tree repeatedly, until Ctrl-C: ``watch ntpq -p`` for the cluster. It uses only what the daemons report: if the hosts
+    queried their servers this often, they would reach the servers' rate limits.
 
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
     interval
-        Seconds from one picture to the next.
+        Seconds between two updates.
     count
-        End after so many pictures; default: never.
+        Stop after this many updates; default: never.
 
-    Prints, and returns nothing but why it could not go on.
+    Prints the tree; returns only an error, if there is one.
 
     CLI Example:
 
@@ -188,21 +188,20 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
 @_or_one_sentence
 def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
     """
-    Write a page about the whole cluster, at once or not at all: the tree as a picture, every problem with its remedy,
-    the offsets on one scale, and a table of all hosts. It is one HTML file that needs nothing but itself: it can be
-    mailed, printed, archived, put on any web server.
+    Write a page about the whole cluster, atomically: the tree as a picture, every problem with its remedy,
+    the offsets on one scale, and a table of all hosts. It is one self-contained HTML file: you can mail it,
+    print it, archive it, or put it on any web server.
 
     path
-        The file; its name must end with ``.html``. Everyone may read it.
+        The file; its name must end with ``.html``. It is world readable.
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
     saltenv
-        The environment whose page is filled (``salt://ntp/report``); default: the first one that has it, ``base``
-        before all.
+        The environment that has the page's files (``salt://ntp/report``); default: ``base``, or the first one that has them.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that is not the full path of an HTML file or cannot
-    be written, a page that the master does not serve, and a target that matches no minion are one sentence and exit
-    code 1.
+    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. If the path is not the full path of an HTML
+    file or cannot be written, if the master does not serve the page's files, or if the target matches no minion, it prints one
+    sentence and exits with code 1.
 
     CLI Example:
 
@@ -217,18 +216,18 @@ def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
 @_or_one_sentence
 def metrics(path, tgt="*", tgt_type="compound", timeout=None, history=None):
     """
-    Write the figures of the whole cluster into a file, at once or not at all.
+    Write the metrics of the whole cluster to a file, atomically.
 
     path
-        The file, in the folder that node_exporter reads: its ``--collector.textfile.directory``. Its name must end
-        with ``.prom``, or node_exporter passes it over.
+        The file, in the directory that node_exporter reads: its ``--collector.textfile.directory``. Its name must end
+        with ``.prom``, or node_exporter ignores it.
     tgt, tgt_type, timeout
         As for ``ntpcluster.view``.
     history
-        A file whose name ends with ``.sqlite``, to which each run adds what ``ntpcluster.slo`` tells; made if it is not there.
+        A file whose name ends with ``.sqlite``, in which each run records the data for ``ntpcluster.slo``; created if missing.
 
-    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. A path that would not be read or cannot be written and a
-    target that matches no minion are one sentence and exit code 1.
+    Returns a dict: ``path``, ``hosts`` (number), ``bytes``. If node_exporter would not read the path,
+    if it cannot be written, or if the target matches no minion, it prints one sentence and exits with code 1.
 
     CLI Example:
 
@@ -242,21 +241,21 @@ def metrics(path, tgt="*", tgt_type="compound", timeout=None, history=None):
 @_or_one_sentence
 def slo(path, days=30, prom=None):
     """
-    For what share of the time each host was within its bound: its ``bound_ms`` was not above the pillar's ``sync:max_bound``,
-    or, where that is not set, ``sync:max_offset``. Time for which no bound is known, the host did not answer or nobody looked
-    for more than five minutes is ``unknown``, and counts as neither.
+    Report for what share of the time each host was within its bound: its ``bound_ms`` did not exceed the pillar's
+    ``sync:max_bound``, or ``sync:max_offset`` if that is not set. Time without a bound or an answer, and time between runs that
+    are more than five minutes apart, is ``unknown`` and counts as neither.
 
     path
-        The file that ``ntpcluster.metrics`` keeps: its ``history``.
+        The ``history`` file of ``ntpcluster.metrics``.
     days
-        So many days back from now, up to 92.
+        Number of days back from now, up to 92.
     prom
-        A file for node_exporter, as the ``path`` of ``ntpcluster.metrics``, to which the shares are written as well.
+        A file for node_exporter, as the ``path`` of ``ntpcluster.metrics``; the shares are written there as well.
 
-    Returns text, a line for each host, the worst first; with ``--out=json``, ``--out=yaml`` and the like a dict: ``start``,
-    ``stop`` (seconds since 1970), ``hosts``: {id: {``tier``, ``within``, ``beyond``, ``unknown`` (shares, together 1),
-    ``seconds`` (of which they are shares), ``worst_ms`` (the largest bound)}}. A file that cannot be read or written is one
-    sentence and exit code 1.
+    Returns text, one line per host, worst first; with ``--out=json``, ``--out=yaml`` and the like a dict: ``start``,
+    ``stop`` (seconds since 1970), ``hosts``: {id: {``tier``, ``within``, ``beyond``, ``unknown`` (shares, with a sum of 1),
+    ``seconds`` (the time that they refer to), ``worst_ms`` (the largest bound)}}. If a file cannot be read or
+    written, it prints one sentence and exits with code 1.
 
     CLI Example:
 
@@ -273,24 +272,23 @@ def slo(path, days=30, prom=None):
 
 def rollout(target="*", resume=False, timeout=None, saltenv=None):
     """
-    Work out a rollout: who is deployed in which order, and what speaks against it. The hosts get this tree's
-    modules for that (``state.apply ntp.modules``); nothing else is changed on them. ``state.orchestrate orch.ntp``
-    asks this and does what it says.
+    Plan a rollout: which hosts are deployed in which order, and what prevents it. For this the hosts get this tree's modules
+    (``state.apply ntp.modules``); nothing else is changed on them. ``state.orchestrate orch.ntp`` calls this and carries it out.
 
     target
-        Compound matcher: whom to deploy; everyone by default. Tiers and their sizes are always the whole cluster's.
+        Compound matcher of the hosts to deploy; all by default. Tiers and their sizes always refer to the whole cluster.
     resume
-        True leaves out the hosts that follow their tier already and for which ``state.apply ntp test=True`` would
-        change nothing, so that a rollout which was stopped goes on where it stopped.
+        True skips the hosts that follow their tier already and on which ``state.apply ntp test=True`` would change nothing, so
+        that a rollout continues where it stopped.
     timeout
-        Seconds to wait for minions that show no sign of life; default: the master's ``timeout``.
+        Seconds to wait for minions that do not respond; default: the master's ``timeout``.
     saltenv
-        Where the tree is, if not in the environment that the minions take by default.
+        The tree's environment, if it is not the minions' default one.
 
     Returns a dict: ``batches`` [{``name``, ``tier``, ``hosts``}] in order, ``skipped`` (hosts left out by
-    ``resume``), ``problems`` (texts; with any, nothing may be deployed) and ``warnings`` (texts).
+    ``resume``), ``problems`` (texts; if there are any, nothing may be deployed) and ``warnings`` (texts).
 
-    Never more than a third of a tier is in one batch, and never a whole tier that has more than one host.
+    A batch never has more than a third of a tier, and never a whole tier, unless that has only one host.
 
     CLI Example:
 
@@ -307,20 +305,20 @@ def heal(minion, codes=None, every=3600, at_once=3):
     """
     Apply ``ntp`` to a host whose daemon has stopped or runs with other sources than configured.
 
-    The event only says where to look: the host is asked first, and is left alone unless it says the same itself. A host
-    on which this tree is not deployed, or no more (``ntp.clean``), is none of its business.
+    The event only says where to look: the host is queried first, and nothing is done unless it reports the problem itself. A host
+    on which this tree is not deployed, or no longer (``ntp.clean``), is ignored.
 
     minion
         The host.
     codes
-        Codes of the problems in the event, or one of them; without a curable one nothing is done.
+        Codes of the problems in the event, or a single code; without a curable one nothing is done.
     every
-        Seconds that must have passed since this host was healed last.
+        Minimum number of seconds since this host was last healed.
     at_once
-        Hosts that may be healed within ``every``, in the whole cluster; more than these have one common cause.
+        Maximum number of hosts that are healed within ``every``, in the whole cluster; more of them suggest a common cause.
 
-    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied). A
-    host that is no minion is one sentence and exit code 1.
+    Returns a dict: ``minion``, ``applied`` (bool), ``comment``, and ``synchronized`` afterwards (None: not applied). If the
+    host is not a minion, it prints one sentence and exits with code 1.
 
     CLI Example:
 

@@ -1,5 +1,5 @@
 """
-Internal. The cautious hand of the sample reactor (``contrib/reactor``): deploys a host again that needs it, not too often.
+Internal. For the sample reactor (``contrib/reactor``): redeploys a host that needs it, but not too often.
 """
 
 import time
@@ -10,10 +10,10 @@ from salt.exceptions import SaltInvocationError
 # The loader offers this alone; ``refusal`` stays a plain function for the tests.
 __load__ = ["heal"]
 
-#: What a fresh deployment mends. Everything else needs a human, or just time.
+#: Problems that a new deployment fixes. All others need a human, or just time.
 CURABLE = ("not-listed", "daemon-stopped")
 
-#: Where the master remembers when a host was deployed last.
+#: The master's cache bank that records when each host was last deployed.
 BANK = "ntpcluster/heal"
 
 
@@ -29,13 +29,13 @@ def heal(minion, codes, every, at_once):
     Raises SaltInvocationError for a host that cannot be asked, and for codes that are none.
     """
     if not isinstance(minion, str) or not minion:
-        raise SaltInvocationError(f"minion: {minion!r} is no minion")
+        raise SaltInvocationError(f"minion: {minion!r} is not a minion")
     if isinstance(codes, str) and codes:
         codes = [codes]
     if codes is not None and not (isinstance(codes, list) and all(isinstance(code, str) for code in codes)):
         raise SaltInvocationError(f"codes: {codes!r} is neither the code of a problem nor a list of codes")
     if codes is not None and not set(codes) & set(CURABLE):
-        return _done(minion, False, "nothing that a deployment would mend: {}".format(", ".join(codes) or "no problem"))
+        return _done(minion, False, "nothing that a deployment would fix: {}".format(", ".join(codes) or "no problem"))
     cache = salt.cache.factory(__opts__)
     healed = {name: cache.fetch(BANK, name).get("time", 0) for name in cache.list(BANK)}
     reason = refusal(minion, healed, time.time(), every, at_once)
@@ -44,10 +44,10 @@ def heal(minion, codes, every, at_once):
     host = _look(minion)
     found = [problem["code"] for problem in host["problems"] if problem["code"] in CURABLE]
     if not found:
-        return _done(minion, False, "it is {} and does not say so itself".format(host["health"]))
+        return _done(minion, False, "it is {} and does not report this itself".format(host["health"]))
     if host["deployed"] is False:
-        return _done(minion, False, "the tree is not deployed there: it never was, or ntp.clean has taken it off")
-    # Written before the work: an attempt that never returns counts as well.
+        return _done(minion, False, "the tree is not deployed there: it never was, or ntp.clean has removed it")
+    # Recorded before the apply: an attempt that never returns counts as well.
     cache.store(BANK, minion, {"time": time.time(), "codes": found})
     where = {"saltenv": host["saltenv"]} if host["saltenv"] not in (None, "base") else None
     __salt__["ntpcluster_ask.minions"]("state.apply", ["ntp"], kwarg=where, tgt=[minion], tgt_type="list")
@@ -74,5 +74,5 @@ def refusal(minion, healed, now, every, at_once):
     if minion in recent:
         return f"it was healed {now - recent[minion]:.0f} s ago; not again within {every:g} s"
     if len(recent) >= at_once:
-        return f"{len(recent)} hosts have been healed within {every:g} s: look for what they have in common"
+        return f"{len(recent)} hosts have been healed within {every:g} s: look for a common cause"
     return None

@@ -23,15 +23,20 @@ FIGURES = (
     ("error_seconds", "Sum of the offsets up the chain: how far this clock is behind the top", "error_ms", 1e-3),
     (
         "uncertainty_seconds",
-        "How well the error is known: half the round trip, and the dispersion",
+        "Uncertainty of the error: half the round trip plus the dispersion",
         "uncertainty_ms",
         1e-3,
     ),
     ("max_offset_seconds", "Offset that the pillar allows", "max_offset_ms", 1e-3),
-    ("bound_seconds", "No correct clock upstream is further from this one; none where nothing can be promised", "bound_ms", 1e-3),
+    (
+        "bound_seconds",
+        "Most by which a correct upstream clock can differ from this one; none if unknown",
+        "bound_ms",
+        1e-3,
+    ),
     ("max_bound_seconds", "Bound that the pillar allows", "max_bound_ms", 1e-3),
     ("frequency_ratio", "Frequency correction; ntpd corrects 0.0005 at most", "frequency_ppm", 1e-6),
-    ("stratum", "Stratum of this host, 16 unsynchronised", "stratum", 1),
+    ("stratum", "Stratum of this host; 16 means unsynchronized", "stratum", 1),
     ("expected_stratum", "Stratum of its source, plus one", "expected_stratum", 1),
     ("followers", "Hosts of the cluster that follow this one", "followers", 1),
 )
@@ -92,19 +97,23 @@ def _written(name, meaning, samples):
 def families(view):
     """The metrics of a view, each with its samples, which can be read once."""
     summary, hosts = view["summary"], view["hosts"].values()
-    yield _single("view_timestamp_seconds", "When these figures were gathered, since 1970", view["time"])
-    yield _single("hosts", "Hosts that were asked", summary["hosts"])
+    yield _single("view_timestamp_seconds", "When these metrics were collected, since 1970", view["time"])
+    yield _single("hosts", "Hosts in the target", summary["hosts"])
     if summary["spread_ms"] is not None:
         yield _single(
             "spread_seconds", "Largest difference between two synchronized clocks", summary["spread_ms"] * 1e-3
         )
     if summary["apart_ms"] is not None:
-        yield _single("apart_seconds", "Largest difference that two clocks with a bound can have", summary["apart_ms"] * 1e-3)
+        yield _single(
+            "apart_seconds",
+            "Largest possible difference between two clocks that have a bound",
+            summary["apart_ms"] * 1e-3,
+        )
     concerned = {}
     for problem in view["problems"]:
         concerned.setdefault(problem["code"], set()).update(problem["hosts"])
     counts = [(_labels(code=code), len(names)) for code, names in sorted(concerned.items())]
-    yield Family("ntpcluster_problem_hosts", "Hosts that a problem of the cluster concerns", counts)
+    yield Family("ntpcluster_problem_hosts", "Hosts affected by a problem of the cluster", counts)
 
     told = ((_labels_of(host, "health", "source", "source_host", "version"), 1) for host in hosts)
     yield Family("ntpcluster_host_info", "What this host is and follows; always 1", told)
@@ -165,7 +174,7 @@ FAMILIES = (
     ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),
     ("sources", "Sources that its daemon has", _sources(lambda host: len(host["peers"]))),
     ("usable_sources", "Sources of those that could be followed", _sources(_usable)),
-    ("open", "1 if each tier that asked this server just now got an answer", lambda host: host["open"]),
+    ("open", "1 if each tier that has just queried this server got an answer", lambda host: host["open"]),
     ("reach_ratio", "Polls of the last eight that its source answered", _reach),
     ("problems", "Problems that the host itself sees", _answer("problems", len)),
     *((name, meaning, _figure(key, factor)) for name, meaning, key, factor in FIGURES),

@@ -47,8 +47,8 @@ def parts(saltenv=None):
             return {part: "\n".join(texts[name] for name in names) for part, names in FILES.items()}
         lacks.append("environment {} lacks {}".format(env, ", ".join(missing)))
     raise CommandExecutionError(
-        f"the master's file server has no whole salt://{FOLDER}: {'; '.join(lacks) or 'it has no environment'}; "
-        "its file_roots must lead to the whole tree"
+        f"the master's file server has no complete salt://{FOLDER}: {'; '.join(lacks) or 'it has no environment'}; "
+        "its file_roots must contain the whole tree"
     )
 
 

@@ -183,9 +183,9 @@ def _title(hosts, frame, names):
     elif kind == "tier":
         text = f"follow hosts of tier {source}"
     elif kind == "outside":
-        text = f"from {source}, outside" if source else "from servers outside"
+        text = f"from {source}, external" if source else "from external servers"
     elif all(hosts[name]["health"] in ("silent", "unreadable") for name in names):
-        text = "nothing is known of"
+        text = "unknown source"
     else:
         text = "follow nobody now"
     return fit(text, frame["width"] - 2 * PAD, 12)
@@ -311,13 +311,13 @@ def scale(view):
     bounds = sorted({bound for bound in (host["max_offset_ms"] for host in known) if bound and bound > 0})
     largest = max(abs(host["offset_ms"]) + (_half_trip(host) or 0) for host in known)
     whole = 1.2 * bounds[-1] if bounds else _nice(1.1 * largest)
-    found["views"].append(_axis("up to the bounds" if bounds else "all of it", known, whole, bounds))
+    found["views"].append(_axis("up to the limits" if bounds else "all of it", known, whole, bounds))
     # The close-up is for the many; a few that are far off are at its ends.
     sizes = sorted(abs(host["offset_ms"]) + (_half_trip(host) or 0) for host in known)
     close = _nice(1.1 * sizes[math.ceil(MANY * (len(sizes) - 1))])
     if bounds and close * CLOSER <= whole:
         factor = f"{whole / close:,.0f}"
-        found["views"].append(_axis(f"{factor} times closer", known, close, bounds))
+        found["views"].append(_axis(f"{factor} times magnified", known, close, bounds))
     return found
 
 
@@ -379,7 +379,11 @@ def _line(host, reach, place):
             words
             for words in (
                 None if half is None else f"half the round trip {length(half)}",
-                None if root is None else f"root distance {length(root)}" if bound is None else f"bound {length(bound)}",
+                None
+                if root is None
+                else f"root distance {length(root)}"
+                if bound is None
+                else f"bound {length(bound)}",
             )
             if words
         ),

@@ -1,5 +1,5 @@
 """
-Internal. What is wrong with the cluster that no single host can see: servers that disagree, loops, a tier that hangs on
+Internal. Problems of the cluster that no single host can see: servers that disagree, loops, a tier that depends on
 one server.
 """
 
@@ -13,23 +13,23 @@ __load__ = ["of_cluster", "some"]
 
 #: Each problem, worst first: how bad it is (1 warning, 2 critical), and what to do about it.
 PROBLEMS = {
-    "loop": (2, "let each tier follow the one above only, then: salt-run state.orchestrate orch.ntp"),
+    "loop": (2, "make each tier follow only the tier above, then: salt-run state.orchestrate orch.ntp"),
     "disagreement": (
         2,
-        "find out which one is wrong: salt HOST ntpcluster.query SERVERS; repair it before others follow",
+        "find out which one is wrong: salt HOST ntpcluster.query SERVERS; repair it before others follow it",
     ),
-    "silent": (2, "see whether the minion runs and reaches the master: salt-run manage.status"),
-    "unreadable": (2, "bring the modules to the minion: salt HOST state.apply ntp.modules, then ask again"),
-    "unserved": (2, "repair the servers above first: a host is no better than what it follows"),
-    "outside-tier": (2, "take the foreign source out of ntp.conf: salt HOST state.apply ntp"),
+    "silent": (2, "check that the minion runs and reaches the master: salt-run manage.status"),
+    "unreadable": (2, "install the modules: salt HOST state.apply ntp.modules, then check again"),
+    "unserved": (2, "repair its servers first: no host is better than its source"),
+    "outside-tier": (2, "remove the unplanned source from its configuration: salt HOST state.apply ntp"),
     "unreachable-from": (
         2,
-        "open UDP port 123 on the server (ntpcluster.firewall shows its own rules) and on the way, in both directions",
+        "open UDP port 123 on the server (ntpcluster.firewall shows its own rules) and on the path, in both directions",
     ),
-    "unproven": (1, "see why nobody could ask: salt HOST ntpcluster.query"),
-    "spread": (1, "look at the hosts at both ends: their offsets, and what they follow"),
+    "unproven": (1, "find out why no host could query it: salt HOST ntpcluster.query"),
+    "spread": (1, "compare both hosts: their offsets, and what they follow"),
     "single-server": (1, "add a second server to the tier above, or repair those that are down"),
-    "outdated": (1, "bring the new modules to the minion: salt HOST state.apply ntp.modules"),
+    "outdated": (1, "install the new modules: salt HOST state.apply ntp.modules"),
 }
 
 #: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where a host has
@@ -59,7 +59,7 @@ def of_cluster(hosts, tiers, spread, served=()):
 
 def some(hosts):
     """
-    Internal. Some names in one text, not all of five thousand.
+    Internal. Format the first names of a list, and the number of the others.
 
     hosts
         The names.
@@ -164,15 +164,19 @@ def _absent(hosts, _tiers_):
 
 
 def _unserved(hosts, _tiers_):
-    """Hosts that no tier takes, and hosts none of whose sources gives them time, with the sources' own state."""
+    """Hosts that no tier matches, and hosts without a source that gives them time, with the state of their sources."""
     found, groups = [], {}
     for name, host in hosts.items():
         if host["health"] in ("silent", "unreadable", "stopped", "settling") or host["method"] == "cron":
             continue
         if "tier" not in host["missing"] and host["tier"] is None:
-            groups.setdefault("no tier of the pillar takes {}", []).append(name)
-        # Who leads its island is in time without anybody.
-        elif not host["synchronized"] and not any(peer["usable"] for peer in host["peers"]) and "peers" not in host["missing"]:
+            groups.setdefault("no tier of the pillar matches {}", []).append(name)
+        # The leader of an island is synchronized without a source.
+        elif (
+            not host["synchronized"]
+            and not any(peer["usable"] for peer in host["peers"])
+            and "peers" not in host["missing"]
+        ):
             causes = sorted({_cause(hosts, peer) for peer in host["peers"]}) or ["it has no source at all"]
             groups.setdefault("nobody serves {}: " + "; ".join(causes).replace("{", "(").replace("}", ")"), []).append(
                 name
@@ -192,13 +196,13 @@ def _cause(hosts, peer):
                 " but cannot be reached" if not peer["reach"] else " but is not chosen ({})".format(peer["condition"])
             )
         return "{} {}".format(peer["host"], state)
-    return "{} is no host of this cluster and gives no time".format(peer["address"])
+    return "{} is not a host of this cluster and gives no time".format(peer["address"])
 
 
 def _outside(hosts, tiers):
     """
-    Hosts that follow another than they should: one outside the tier above, or, at the top, one of the cluster that is no
-    neighbour by the pillar, or one that the pillar does not name.
+    Hosts that follow the wrong source: one outside the tier above, or, at the top, a host of the cluster that is not a neighbour
+    by the pillar, or one that is not in the pillar.
     """
     names = {tier["name"]: set(tier["hosts"]) for tier in tiers}
     found = []
@@ -214,9 +218,9 @@ def _outside(hosts, tiers):
         elif above and not (source in host["planned"] and hosts[above]["tier"] == host["tier"]):
             message = f"{name} is at the top and follows {above} of its own cluster"
         elif host["planned"] and host["planned"] == host["planned_addresses"] and source not in host["planned"]:
-            message = f"{name} follows {source}, which its pillar does not name"
+            message = f"{name} follows {source}, which is not in its pillar"
         elif wanted and not host["planned"] and all(hosts[each]["addresses"] for each in names.get(wanted, ())):
-            message = f"{name} follows {source}, no host of tier {wanted}"
+            message = f"{name} follows {source}, which is not a host of tier {wanted}"
         else:
             continue
         found.append(_problem("outside-tier", [name], message))
@@ -224,7 +228,7 @@ def _outside(hosts, tiers):
 
 
 def _above(tiers, level):
-    """Name of the one tier right above a level, where hosts do not say themselves whom they follow."""
+    """Name of the only tier directly above a level, for hosts that do not report which one they follow."""
     if not level:
         return None
     names = [tier["name"] for tier in tiers if tier["level"] == level - 1]
@@ -232,13 +236,13 @@ def _above(tiers, level):
 
 
 def _unreachable(hosts, served):
-    """Servers that answered none of the followers that asked them."""
+    """Servers that answered none of the followers that queried them."""
     found = []
     for server in served:
         if server["open"] is not False:
             continue
         host = hosts.get(server["host"])
-        message = "{} answered none of the hosts of tier {} that asked it: {}".format(
+        message = "{} answered none of the hosts of tier {} that queried it: {}".format(
             _called(server), server["tier"], some(server["asked"])
         )
         if host and host["health"] not in ("ok", "degraded"):
@@ -254,7 +258,7 @@ def _called(server):
 
 
 def _unproven(hosts, tiers, served):
-    """Tiers of which nobody could tell whether a server answers them."""
+    """Tiers for which it is unknown whether a server answers them."""
     found, groups = [], {}
     for server in served:
         if server["open"] is None:
@@ -263,7 +267,7 @@ def _unproven(hosts, tiers, served):
     for (tier, why), servers in groups.items():
         names = sorted({_called(server) for server in servers if server["addresses"]})
         askers = servers[0]["unknown"] or members[tier]
-        message = "whether {} {} tier {} is not known: {}: {}".format(
+        message = "it is unknown whether {} {} tier {}: {}: {}".format(
             some(names) or "its servers", "answers" if len(names) == 1 else "answer", tier, some(askers), why
         )
         found.append(_problem("unproven", askers, message))
@@ -271,16 +275,14 @@ def _unproven(hosts, tiers, served):
 
 
 def _single(hosts, tiers):
-    """Tiers all of whose hosts have one and the same usable source. The servers of an island follow one, and any can lead."""
+    """Tiers whose hosts all have the same single usable source. The servers of an island follow one, but any can lead."""
     found = []
     for tier in tiers:
         members = [hosts[name] for name in tier["hosts"] if hosts[name]["peers"]]
         members = [host for host in members if host["reference"] != "island" or host["level"]]
         usable = {peer["host"] or peer["address"] for host in members for peer in host["peers"] if peer["usable"]}
         if tier["name"] is not None and len(usable) == 1 and all(host["health"] != "settling" for host in members):
-            message = (
-                "tier {} hangs on one single server, {}: nothing takes over from it, and nothing shows when it lies"
-            )
+            message = "tier {} depends on a single server, {}: there is no failover, and a false one cannot be detected"
             found.append(
                 _problem("single-server", [h["id"] for h in members], message.format(tier["name"], usable.pop()))
             )
@@ -304,5 +306,5 @@ def _outdated(hosts, _tiers_):
 
 
 def _version(text):
-    """A release as numbers; what follows a plus tells builds apart, and not which is newer."""
+    """A release as numbers; what follows a plus distinguishes builds, but does not order them."""
     return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]

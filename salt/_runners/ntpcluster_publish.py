@@ -60,8 +60,7 @@ def publish(path, data):
         said = f"{path} cannot be written: {exc.strerror}"
         if isinstance(exc, PermissionError) and os.geteuid() != 0:
             # salt-run gives up root for that user before it comes here (check_user of salt/utils/verify.py).
-            said += (
-                f". salt-run works as the master's `user`, {get_user()}, whoever starts it: see that it may write there"
-            )
+            user = get_user()
+            said += f". salt-run runs as the master's `user`, {user}, whoever starts it: make sure that {user} can write there"
         raise CommandExecutionError(said) from exc
     return {"path": path, "bytes": size}

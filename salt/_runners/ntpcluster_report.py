@@ -19,11 +19,11 @@ __load__ = ["write"]
 #: What each health means.
 HEALTH = {
     "ok": "the right time",
-    "degraded": "the right time, something to repair",
-    "settling": "daemon started a short while ago",
-    "unsynchronized": "not the right time from its tier",
-    "stopped": "daemon does not run",
-    "unreadable": "the answer is no status",
+    "degraded": "the right time, but with problems",
+    "settling": "the daemon has just started",
+    "unsynchronized": "does not follow its tier",
+    "stopped": "the daemon is not running",
+    "unreadable": "the answer is not a status",
     "silent": "no answer",
 }
 
@@ -120,7 +120,7 @@ def verdict(view):
     summary = view["summary"]
     look, number, without = LOOKS[summary["severity"]], summary["hosts"], summary["hosts"] - summary["synchronized"]
     if not number:
-        return look, "There is no host to tell of"
+        return look, "There are no hosts"
     if without == number > 1:
         return look, "No host has the right time"
     if without:
@@ -128,7 +128,7 @@ def verdict(view):
             without, number, "does" if without == 1 else "do"
         )
     everyone = f"All {number:,} hosts have the right time" if number > 1 else "The host has the right time"
-    return look, everyone if summary["healthy"] else everyone + ", but not all is well"
+    return look, everyone if summary["healthy"] else everyone + ", but there are problems"
 
 
 def problems(view):

@@ -137,8 +137,8 @@ def objections(view, targets):
     for name in targets:
         host = hosts.get(name)
         if host is None or host["health"] in ("silent", "unreadable"):
-            why = host["why"] if host else "it was not asked"
-            problems.append(f"{name}: {why}; repair it, or leave it out: target='* and not {name}'")
+            why = host["why"] if host else "it was not queried"
+            problems.append(f"{name}: {why}; repair it, or exclude it: target='* and not {name}'")
     faults = {}
     for name in targets:
         for item in hosts[name]["problems"] if name in hosts else ():
@@ -151,14 +151,16 @@ def objections(view, targets):
         for above in sorted(follows):
             servers = members.get(above, [])
             if not servers:
-                problems.append(f"tier {tier} follows tier {above}, to which no minion belongs")
+                problems.append(f"tier {tier} follows tier {above}, which has no minion")
             elif not any(host["synchronized"] or host["id"] in wanted for host in servers):
                 states = ", ".join("{} is {}".format(host["id"], host["health"]) for host in servers)
-                problems.append(f"tier {tier} has nobody to follow in tier {above}: {states}")
+                problems.append(f"tier {tier} has no server to follow in tier {above}: {states}")
             known = {address for host in servers for address in host["addresses"]}
             planned = {address for host in below for address in host["planned_addresses"]}
             for address in sorted(planned - known) if servers and known else ():
-                warnings.append(f"{address}, which tier {tier} asks, is no address of a minion of tier {above}")
+                warnings.append(
+                    f"{address}, which tier {tier} follows, is not an address of any minion of tier {above}"
+                )
     return problems, warnings
 
 
@@ -188,12 +190,12 @@ def reason(view, order):
         sick = [view["hosts"][name] for name in batch["hosts"] if not view["hosts"][name]["synchronized"]]
         if not sick:
             continue
-        lines = ["stopped at {}; the batches after it have not been touched".format(batch["name"])]
+        lines = ["stopped at {}; later batches have not been touched".format(batch["name"])]
         for host in sick:
             causes = ["{code}: {message}. Remedy: {remedy}".format(**item) for item in host["problems"]]
             lines += ["{}: {}".format(host["id"], cause) for cause in causes or [host["why"] or host["health"]]]
         return "\n".join(lines + ["then go on: salt-run state.orchestrate orch.ntp pillar='{rollout: {resume: true}}'"])
-    return "every host follows its tier; what failed is in the states of the first red batch"
+    return "every host follows its tier; see the failed states of the first failed batch"
 
 
 def closed(view, deployed):
@@ -218,7 +220,9 @@ def batches(view, targets):
     """
     wanted, found = set(targets), []
     for tier in view["tiers"]:
-        names = sorted((name for name in tier["hosts"] if name in wanted), key=lambda name: view["hosts"][name]["turn"] or 0)
+        names = sorted(
+            (name for name in tier["hosts"] if name in wanted), key=lambda name: view["hosts"][name]["turn"] or 0
+        )
         size = max(1, len(tier["hosts"]) // PART)
         parts = [names[start : start + size] for start in range(0, len(names), size)]
         for number, part in enumerate(parts, 1):

@@ -15,7 +15,7 @@ SHARES = tuple(
     for word, meaning in (
         ("within", "the host's bound was within what the pillar allows"),
         ("beyond", "the host's bound was beyond what the pillar allows"),
-        ("unknown", "that is not known: no bound, no answer, or nobody looked"),
+        ("unknown", "this is unknown: no bound, no answer, or no run"),
     )
 )
 

@@ -1,9 +1,9 @@
 """
-Internal. One view of the whole cluster, made of what its hosts say of themselves.
+Internal. One view of the whole cluster, made from the reports of its hosts.
 
-A host's status tells what that host can see. This file puts all of them side by side; ``ntpcluster_problems`` finds
-what no host can see alone. ``build`` only reckons; ``take`` asks the minions and calls it. The tree, the check, the
-metrics and the report show what is in the view, and judge nothing themselves.
+A host's status shows what that host can see. This file combines all of them; ``ntpcluster_problems`` finds
+what no host can see alone. ``build`` only computes; ``take`` queries the minions and calls it. The tree, the check, the
+metrics and the report display the view, and judge nothing themselves.
 
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
 other, with the reason; it never makes the rest unreadable.
@@ -276,8 +276,8 @@ def _reason(value):
         # A traceback says last what went wrong; every other text says it first.
         return _short(value.strip().splitlines()[-1 if "Traceback" in value else 0])
     if isinstance(value, dict):
-        return "the return has no health that is known here: {}".format(_short(value.get("health")))
-    return f"the return is no status: {_short(value)}"
+        return "the return has an unknown health: {}".format(_short(value.get("health")))
+    return f"the return is not a status: {_short(value)}"
 
 
 def _short(value):

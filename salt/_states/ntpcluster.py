@@ -15,7 +15,7 @@ A clock that is right, and a host that follows its tier
       ntpcluster.synchronized:
         - timeout: 120
 
-Every state reads, compares, and returns if all is well; in test mode it says what the real run would do.
+Each state reads, compares, and returns if nothing needs to change; in test mode it predicts the real run.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -24,13 +24,13 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster"
 
-#: Kernels that keep the hardware clock write it every 11 minutes; it drifts by far less than this meanwhile.
+#: Kernels that maintain the hardware clock write it every 11 minutes; its drift in that time is far smaller than this.
 HARDWARE_CLOCK_BOUND_S = 10
 
-#: The state before has looked at the daemon a moment before this one asks about it.
+#: The previous state has checked the daemon just before this one does.
 LOOK_S = 2
 
-#: A daemon that starts follows its tier after some seven seconds; so often it is looked at.
+#: A daemon that starts follows its tier after about seven seconds; this is how often it is checked.
 INTERVAL_S = 0.3
 
 
@@ -44,22 +44,22 @@ def _result(name, result=True, changes=None, comment=""):
 
 def valid(name):
     """
-    The pillar is free of errors. First of all states: the others require it, so that bad data changes nothing.
+    The pillar has no errors. This is the first state: the others require it, so that invalid data changes nothing.
 
-    What is only doubtful is not told here, at every run: ``ntpcluster.validate`` and the rollout do. Whether the lab has
-    such a host and daemon is told: ``tested``, or ``known, not tested``.
+    It does not repeat doubtful settings at every run: ``ntpcluster.validate`` and the rollout report those. It does say whether
+    the lab tests this platform and daemon: ``tested``, or ``known, not tested``.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
-    # Whatever is asked from here on goes by this run's pillar, and by the files of its environment.
+    # From here on everything uses this run's pillar, and the files of its environment.
     __salt__["ntpcluster_applied.begin"](__env__)
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
     except CommandExecutionError as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
     except SaltInvocationError as exc:
-        # That the tree's states are run is plain here.
+        # The tree's states obviously run here: do not check that.
         problems = __salt__["ntpcluster_validate.validate"](states=False)
         lines = [problem["text"] for problem in problems if problem["level"] == "error"]
         if lines:
@@ -69,7 +69,7 @@ def valid(name):
     platform = plan["platform"]
     return _result(
         name,
-        comment="the pillar is valid; this host is of tier {0}, and its platform, {1} with {2}, is {3}".format(
+        comment="the pillar is valid; this host belongs to tier {0}; its platform, {1} with {2}, is {3}".format(
             plan["tier"], platform["name"], platform["daemon"], "tested" if platform["tested"] else "known, not tested"
         ),
     )
@@ -77,15 +77,15 @@ def valid(name):
 
 def stepped(name, wait=60):
     """
-    The clock is right enough to be disciplined; one that is not is stepped once.
+    The clock is close enough for the daemon to discipline it; otherwise it is stepped once.
 
-    A clock that the daemon follows already is not even measured, and an offset below the pillar's
-    ``step:threshold`` is left to slewing.
+    If the daemon already follows its source the clock is not even measured. The daemon slews offsets below the pillar's
+    ``step:threshold``.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     wait
-        Seconds to wait for a server that tells the time: the tier above may be coming up just now.
+        Seconds to wait for a server that gives the time: the tier above may be starting at the moment.
     """
     test = __opts__["test"]
     try:
@@ -104,18 +104,18 @@ def stepped(name, wait=60):
     }
     comment = done["comment"]
     if done["stepped"]:
-        comment += ". Salt's duration counts the step: it is measured by this clock"
+        comment += ". Salt's duration includes the step, as Salt measures it with this clock"
     return _result(name, None if test else True, changes, comment)
 
 
 def synchronized(name, timeout=None):
     """
-    This host follows its tier. Red with the diagnosis if it does not within the time limit; never changes anything.
+    This host follows its tier. Fails with the diagnosis if it does not within the time limit; never changes anything.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     timeout
-        Seconds to wait; default: the pillar's ``sync:timeout``. Test mode looks once.
+        Seconds to wait; default: the pillar's ``sync:timeout``. Test mode checks once.
     """
     try:
         timeout = 0 if __opts__["test"] else timeout
@@ -133,7 +133,7 @@ def synchronized(name, timeout=None):
     if __opts__["test"]:
         return _result(name, comment="this host does not follow its tier yet")
     lines = ["{code}: {message}. Remedy: {remedy}".format(**problem) for problem in seen["problems"]]
-    # A doubt about the pillar that was no reason not to begin may be the reason for this end.
+    # A doubtful setting that did not prevent the run may be the cause of this failure.
     lines += ["see also {text}".format(**problem) for problem in __salt__["ntpcluster_validate.validate"]()]
     comment = "this host does not follow its tier after {0:.0f} s ({1})".format(done["waited_s"], seen["health"])
     return _result(name, False, comment="\n".join([comment] + lines))
@@ -141,25 +141,26 @@ def synchronized(name, timeout=None):
 
 def hardware_clock(name):
     """
-    The hardware clock has the right time too, so that the next boot begins with it.
+    The hardware clock is right too, so that the next boot starts with the right time.
 
-    A daemon that steps the clock leaves the hardware's alone. A kernel writes it when it is told that the clock is
-    followed, current ones after some minutes, that of EL 6 the minutes and seconds only: a wrong day stays for ever.
-    It is written only by a system time that is known to be right: followed, or compared with the servers just now.
+    A daemon that steps the clock does not write the hardware clock. The kernel does so once it is told that the clock is
+    synchronized: current kernels after some minutes, that of EL 6 only the minutes and seconds, so that a wrong day stays wrong.
+    It is written only from a system time that is known to be right: the daemon follows its source, or the servers have just
+    confirmed it.
 
     name
-        Of no meaning; whether it is managed, and keeps UTC, is the pillar's ``hwclock``.
+        Ignored; whether it is managed, and keeps UTC, is the pillar's ``hwclock``.
     """
     test = __opts__["test"]
     try:
         if not __salt__["ntpcluster_plan.plan"]()["hwclock"]["manage"]:
-            return _result(name, comment="the pillar leaves the hardware clock alone")
+            return _result(name, comment="the pillar does not manage the hardware clock")
         try:
             seen = __salt__["ntpcluster_hwclock.hwclock"](exact=False)
         except CommandExecutionError as exc:
             if not test:
                 raise
-            # The real run installs hwclock before it comes here.
+            # The real run installs hwclock before this state.
             return _result(name, None, comment="{0}".format(exc))
         if seen["present"] is False:
             return _result(name, comment="this host has no hardware clock: {0}".format(seen["problem"]))
@@ -178,30 +179,30 @@ def hardware_clock(name):
             return _result(name, False, comment=said.format(wrong))
         changes = {"hardware clock": {"old": wrong, "new": "the system time"}}
         if test:
-            return _result(name, None, changes, "the hardware clock would be set by the system time")
+            return _result(name, None, changes, "the hardware clock would be set from the system time")
         done = __salt__["ntpcluster_hwclock.systohc"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     if not done["written"]:
         said = (
-            "the hardware clock is {0} and was not written: {1}. If this host cannot have a right one, set "
+            "the hardware clock is {0} and was not written: {1}. If this host cannot have a correct one, set "
             "hwclock:manage in the pillar to false"
         )
         return _result(name, False, comment=said.format(wrong, done["problem"]))
-    return _result(name, True, changes, "the hardware clock has been set by the system time")
+    return _result(name, True, changes, "the hardware clock has been set from the system time")
 
 
 def timezone(name):
     """
-    The clock is shown in the pillar's time zone, and stays so when tzdata is updated.
+    The host has the pillar's time zone, and keeps it when tzdata is updated.
 
     name
-        Of no meaning; the zone is the plan's. A plan without one leaves the host's zone alone.
+        Ignored; the zone comes from the plan. Without one, the host keeps its zone.
     """
     try:
         zone = __salt__["ntpcluster_plan.plan"]()["timezone"]
         if zone is None:
-            return _result(name, comment="the pillar names no time zone; this host's own is left alone")
+            return _result(name, comment="the pillar sets no time zone; this host keeps its own")
         now = __salt__["ntpcluster_timezone.timezone"]()
         if now["recorded"] == zone and now["shown"]:
             return _result(name, comment="the time zone is {0}".format(zone))

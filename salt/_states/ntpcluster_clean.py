@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-The way back
-============
+Undo the deployment
+===================
 
 .. code-block:: yaml
 
@@ -11,7 +11,7 @@ The way back
     deployment-is-gone:
       ntpcluster_clean.cleaned: []
 
-What a state of this file says is what it did: what it predicts, and what it finds afterwards.
+The states of this file report what they did: what they predicted and then found to be true.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -34,37 +34,37 @@ def _result(name, result=True, changes=None, comment=""):
 
 def cleaned(name):
     """
-    Files, services and packages of this deployment are as they were before it.
+    Files, services and packages are restored to what they were before this deployment.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
     try:
         kept = __salt__["ntpcluster_origin.origin"]()
     except CommandExecutionError as exc:
-        return _result(name, False, comment="nothing is given back: {0}".format(exc))
+        return _result(name, False, comment="nothing has been restored: {0}".format(exc))
     if not kept:
-        return _result(name, comment="nothing of this deployment is here")
+        return _result(name, comment="this host has nothing of this deployment")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
-    # Of a package that was removed for another daemon's the configuration is left.
+    # A package that was removed in favour of another daemon's has left its configuration.
     there = dict(__salt__["pkg.list_pkgs"](removed=True), **__salt__["pkg.list_pkgs"]())
     packages = [package for package in kept.get("packages", []) if package in there]
     back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
     changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
     for service, was in services.items():
-        new = "gone with its package" if service in going else was
+        new = "removed with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
     for package in packages:
         changes["package {0}".format(package)] = {"old": there[package], "new": ""}
     for package in back:
-        changes["package {0}".format(package)] = {"old": "", "new": "installed again"}
+        changes["package {0}".format(package)] = {"old": "", "new": "reinstalled"}
     if __opts__["test"]:
-        return _result(name, None, changes, "the host would be made what it was before")
+        return _result(name, None, changes, "the host would be restored to what it was before")
     done = {}
     try:
-        # A package that comes back may start its service.
+        # Reinstalling a package may start its service.
         wanted = sorted(
             service for service, was in services.items() if (was["running"] or back) and service not in going
         )
@@ -74,24 +74,24 @@ def cleaned(name):
     except (CommandExecutionError, SaltInvocationError, IOError, OSError) as exc:
         failure = "{0}".format(exc)
     if failure:
-        # What is remembered stays, so that the next run tries again.
+        # Keep the record, so that the next run tries again.
         return _result(name, False, done, failure)
-    return _result(name, True, changes, "the host is what it was before")
+    return _result(name, True, changes, "the host has been restored to what it was before")
 
 
 def _undo(services, files, packages, wanted, changes, done):
     """
-    Give back services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is one; returns
-    why it stopped half way, or None. ``packages``: those to remove, and those to install again. ``wanted``: the services
+    Restore services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is made; returns
+    why it stopped half way, or None. ``packages``: those to remove, and those to reinstall. ``wanted``: the services
     to be started again.
     """
     packages, back = packages
-    # First: without a repository nothing has changed, and the daemon that is here goes on.
+    # First: if there is no repository nothing has changed yet, and the present daemon keeps running.
     if back:
         __salt__["pkg.install"](pkgs=back)
     for package in back:
         if not __salt__["pkg.version"](package):
-            return "was here before, and cannot be installed again: {0}".format(package)
+            return "was installed before, and cannot be reinstalled: {0}".format(package)
         done["package {0}".format(package)] = changes["package {0}".format(package)]
     for service, was in services.items():
         off = {"running": False, "enabled": was["enabled"]}
@@ -122,7 +122,7 @@ def _comes_with(service, packages):
 
 
 def _restore_service(service, was):
-    """Running and enabled as it was, and whether it could be started or stopped; None for a service that is gone."""
+    """Whether it runs and is enabled as before, and whether it could be started or stopped; None for a service that is gone."""
     if not __salt__["service.available"](service):
         return None
     __salt__["service.enable" if was["enabled"] else "service.disable"](service)
@@ -131,25 +131,25 @@ def _restore_service(service, was):
 
 def beacon_absent(name):
     """
-    The beacon of this tree is off, now and after a restart of the minion; other beacons stay.
+    The beacon of this tree is removed, now and after a restart of the minion; other beacons stay.
 
-    Salt's own ``beacon.absent`` writes all beacons anew, and an empty file if the minion does not answer.
+    Salt's own ``beacon.absent`` rewrites all beacons, and writes an empty file if the minion does not answer.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
     path, done = _beacons_file(), {}
     try:
         live, saved = _live_beacons(), _saved_beacons(path)
         if BEACON not in live and BEACON not in saved:
-            return _result(name, comment="no beacon of this tree is here")
+            return _result(name, comment="this host has no beacon of this tree")
         changes = {}
         if BEACON in live:
             changes["beacon"] = {"old": "on", "new": "off"}
         if BEACON in saved:
             changes[path] = {"old": "with the beacon", "new": "without it"}
         if __opts__["test"]:
-            return _result(name, None, changes, "the beacon would be taken off")
+            return _result(name, None, changes, "the beacon would be removed")
         if BEACON in live:
             __salt__["beacons.delete"](BEACON)
             if BEACON not in _live_beacons():
@@ -163,8 +163,8 @@ def beacon_absent(name):
     except (IOError, OSError, salt.utils.yaml.YAMLError) as exc:
         return _result(name, False, done, "{0}: {1}".format(path, exc))
     if done != changes:
-        return _result(name, False, done, "the beacon is on still; if the pillar has it (beacons), take it out there")
-    return _result(name, True, changes, "the beacon has been taken off")
+        return _result(name, False, done, "the beacon is still active; if the pillar has it (beacons), remove it there")
+    return _result(name, True, changes, "the beacon has been removed")
 
 
 def _live_beacons():

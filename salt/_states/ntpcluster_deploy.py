@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-What a host's tier needs on its disk and among its services
-===========================================================
+Packages, files and services of a host's tier
+=============================================
 
 .. code-block:: yaml
 
@@ -17,8 +17,8 @@ What a host's tier needs on its disk and among its services
         - watch:
           - ntpcluster_deploy: /etc/ntp.conf
 
-These states decide on the host, by its plan, what an SLS cannot know when it is rendered: the plan's functions may
-have reached the minion only a moment before.
+These states use the host's plan when they run. An SLS cannot use it when it is rendered, because the plan's functions may
+have reached the minion only just before.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -32,7 +32,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_deploy"
 
-#: The step has looked at the daemon a moment before this asks about it.
+#: The step has checked the daemon just before this does.
 LOOK_S = 2
 
 
@@ -44,15 +44,15 @@ def installed(name):
     """
     The plan's packages are installed: from the platform's repositories, or from the pillar's files.
 
-    Packages that are there already are not looked for anywhere, so a repository that is down does no harm. Files
-    (``package:sources``) are fetched, their checksums compared, and installed in one transaction. A package manager that
-    refuses everything since it was killed in a transaction is mended as its platform says, once.
+    For packages that are installed already no repository is used, so one that is down does no harm. Files
+    (``package:sources``) are fetched, checked against their checksums, and installed in one transaction. If the package manager
+    refuses to work because it was killed during a transaction, it is repaired once, as described for the platform.
 
-    Where that takes another daemon off the host, its service is disabled first, while there is one: later only its links
-    would be left. The new daemon finds the drift of the old one when its package starts it.
+    If this removes another daemon from the host, its service is disabled first, while it exists: afterwards only its links
+    would be left. The new daemon finds the old one's drift when its package starts it.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
@@ -113,7 +113,7 @@ def _missing(plan):
 
 def _leaving(plan):
     """
-    The other time daemons of this host that the installation of the plan's packages takes off it: {service: {running,
+    The other time daemons of this host that installing the plan's packages removes: {service: {running,
     enabled}}. Debian's exclude each other, each being a `time-daemon`.
     """
     if not plan["platform"]["package_starts_service"] or not _missing(plan):
@@ -213,30 +213,30 @@ def file(
     method
         Written if this is the plan's method: ``daemon``, ``cron`` or ``any``.
     daemon
-        Written if this is the plan's daemon; None: whichever it is.
+        Written if this is the plan's daemon; None: for any daemon.
     mode, group
         Of the file; the owner is root.
     secret
-        Neither its content nor a difference is shown or logged.
+        Neither its content nor a diff is shown or logged.
     only_with
-        A key of the plan: without anything there the file is not needed either.
+        A key of the plan: if it is empty, the file is not needed.
     ahead
-        Written before the daemon's package is installed, if that takes the daemon off that keeps the time now: started by
-        its package, the new one would follow the distribution's servers first.
+        Written before the daemon's package is installed, if that removes the current time daemon: otherwise the new one, started
+        by its package, would first follow the distribution's servers.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         needed = method in ("any", plan["method"]) and daemon in (None, plan["platform"]["daemon"])
         goes_ahead = (ahead or __opts__["test"]) and needed and name == plan["platform"]["conf"] and _leaving(plan)
         if ahead and not goes_ahead:
-            return _result(name, comment="no other daemon leaves this host")
+            return _result(name, comment="no other daemon is removed from this host")
         if goes_ahead and not ahead:
             return _result(name, comment="is written before the package is installed")
         if not needed or (only_with and not plan[only_with]):
             return _given_back(name)
         fault = _fault(name, source, plan["platform"]) if name == plan["platform"]["conf"] else None
         if fault:
-            return _result(name, False, comment="{0} stays as it is: the new one is refused: {1}".format(name, fault))
+            return _result(name, False, comment="{0} is unchanged: the new one is invalid: {1}".format(name, fault))
         if not __opts__["test"]:
             __salt__["ntpcluster_origin.remember_file"](name)
     except (CommandExecutionError, SaltInvocationError) as exc:
@@ -250,12 +250,12 @@ def file(
         mode=mode,
         makedirs=ahead,
         show_changes=not secret,
-        # A full disk or a killed minion leaves the old file whole: Salt writes beside it and renames.
+        # A full disk or a killed minion leaves the old file intact: Salt writes a temporary file and renames it.
     )
 
 
 def _fault(name, source, platform):
-    """What the daemon has against a changed configuration before it is in its place; None if nothing, or if it cannot tell."""
+    """Why the daemon rejects a changed configuration before it is installed; None if it does not, or cannot tell."""
     doing = __salt__["ntpcluster_daemon.doing"](platform, "fault")
     if doing is None:
         return None
@@ -272,29 +272,29 @@ def _fault(name, source, platform):
 
 def _given_back(name):
     if not __salt__["ntpcluster_origin.differs"](name):
-        return _result(name, comment="not needed here, and as it was before")
+        return _result(name, comment="not needed here, and already as it was before")
     changes = {name: {"old": "written by ntpcluster", "new": "as it was before"}}
     if __opts__["test"]:
-        return _result(name, None, changes, "would be given back as it was before")
+        return _result(name, None, changes, "would be restored to what it was before")
     __salt__["ntpcluster_origin.give_back"](name)
-    return _result(name, True, changes, "has been given back as it was before")
+    return _result(name, True, changes, "has been restored to what it was before")
 
 
 def running(name):
     """
     The daemon runs with the plan's sources, now and after a boot; or, with the cron method, not at all.
 
-    A configuration with which it does not come up with its sources is replaced by the last one that worked, and the
-    state is red with the reason.
+    If the daemon does not start with the sources of a new configuration, the last working one is restored, and the state
+    fails with the reason.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
     return _running(name, False)
 
 
 def mod_watch(name, **kwargs):
-    """The configuration has changed: the daemon is restarted, and proven."""
+    """The configuration has changed: restart the daemon, and check that it lists the planned sources."""
     if kwargs.get("sfun") == "running":
         return _running(name, True)
     return _result(name, comment="nothing to do")
@@ -308,7 +308,7 @@ def _running(name, restart):
             return _stopped(name, plan["platform"], __salt__["ntpcluster_process.daemon"](plan["platform"]))
         now = __salt__["ntpcluster_status.status"](LOOK_S)["daemon"]
         if now["running"] is None:
-            said = "whether {0} runs cannot be seen: the minion has to run as root"
+            said = "cannot tell whether {0} runs: run the minion as root"
             raise CommandExecutionError(said.format(service))
         proof = {"proven": False, "reason": ""}
         unproven = __salt__["ntpcluster_origin.unproven"](__salt__["ntpcluster_service.config_files"]())
@@ -326,13 +326,13 @@ def _running(name, restart):
         if not now["enabled"]:
             changes["enabled"] = {"old": False, "new": True}
         if not changes:
-            return _result(name, comment="{0} runs with the plan's sources".format(service))
+            return _result(name, comment="{0} runs with the planned sources".format(service))
         if __opts__["test"]:
             if _package_starts(plan):
                 changes = {"restarted": "the configuration has changed"}
             elif _package_enables(plan):
                 changes.pop("enabled", None)
-            return _result(name, None, changes, "{0} would be brought up".format(service))
+            return _result(name, None, changes, "{0} would be started".format(service))
         was = {"running": now["running"], "enabled": now["enabled"]}
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         if not now["enabled"] and not __salt__["service.enable"](service):
@@ -341,7 +341,7 @@ def _running(name, restart):
         if not now["running"] or not proof["proven"]:
             comment = __salt__["ntpcluster_service.bring_up"](restart=now["running"])
     except (CommandExecutionError, SaltInvocationError) as exc:
-        # Without this Salt would call mod_watch next, and a restart with what was put back would turn red into green.
+        # Otherwise Salt would call mod_watch next, and a restart with the restored files would hide the failure.
         return dict(_result(name, False, comment="{0}".format(exc)), skip_watch=True)
     return _result(name, True, changes, comment)
 
@@ -350,10 +350,10 @@ def _stopped(name, platform, now):
     """The cron method: no daemon."""
     service = platform["service"]
     if __opts__["test"] and platform["package_starts_service"] and not __salt__["service.available"](service):
-        # The package is to be installed, and starts what has to be stopped then.
+        # The package will be installed, and will start what must then be stopped.
         now = {"running": True, "enabled": True}
     if now["running"] is False and not now["enabled"]:
-        return _result(name, comment="{0} does not run, as the method is cron".format(service))
+        return _result(name, comment="{0} is not running, because the method is cron".format(service))
     changes = {"running": {"old": now["running"], "new": False}, "enabled": {"old": now["enabled"], "new": False}}
     if __opts__["test"]:
         return _result(name, None, changes, "{0} would be stopped and disabled".format(service))
@@ -365,13 +365,13 @@ def _stopped(name, platform, now):
 
 def cron_runs(name):
     """
-    With the cron method: this host's cron daemon runs, now and after a boot, for nothing else keeps the time then.
+    With the cron method: this host's cron daemon runs, now and after a boot, because nothing else sets the clock then.
 
-    It belongs to the host, and starting it would start every other job as well: so this never changes anything, and is
-    red with what to do.
+    The cron daemon belongs to the host, and starting it would start all other jobs too. So this state never changes
+    anything; it fails and says what to do.
 
     name
-        Of no meaning; the daemon is one of the platform's ``cron:services``.
+        Ignored; the daemon is one of the platform's ``cron:services``.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
@@ -390,7 +390,7 @@ def cron_runs(name):
     what = "does not start at boot" if runs else "does not run" if there else "is not installed"
     install = "" if there else "install the package {0}, then ".format(cron["package"])
     verbs = ([] if runs else ["start"]) + ([] if enabled else ["enable"])
-    said = "the cron daemon {0}, so nothing would keep the time with the method cron. Remedy: {1}{2} the service {3}"
+    said = "the cron daemon {0}, so nothing would set the clock with the method cron. Remedy: {1}{2} the service {3}"
     return _result(name, False, comment=said.format(what, install, " and ".join(verbs), service))
 
 
@@ -399,7 +399,7 @@ def alone(name):
     No other time daemon runs on this host, now or after a boot.
 
     name
-        Of no meaning; the services are the plan's ``conflicts``.
+        Ignored; the services are the plan's ``conflicts``.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
@@ -410,7 +410,7 @@ def alone(name):
         (service, {"old": now, "new": {"running": False, "enabled": False}}) for service, now in rivals.items()
     )
     if not changes:
-        return _result(name, comment="no other time daemon is here")
+        return _result(name, comment="this host has no other time daemon")
     if __opts__["test"]:
         return _result(name, None, changes, "would be stopped and disabled: {0}".format(", ".join(sorted(changes))))
     done = {}
@@ -430,38 +430,41 @@ def dhcp_ignored(name):
     No DHCP lease changes this host's NTP configuration.
 
     name
-        Of no meaning.
+        Ignored; Salt requires it.
     """
     try:
         meddling = __salt__["ntpcluster_dhcp.meddles"]()
         if not meddling:
             return _result(name, comment="no lease can change the NTP configuration")
-        changes = dict((path, {"old": "leases may name servers", "new": "they are ignored"}) for path in meddling)
+        changes = dict((path, {"old": "leases may add servers", "new": "they are ignored"}) for path in meddling)
         if __opts__["test"]:
             return _result(
-                name, None, changes, "would be told to ignore servers of leases: {0}".format(", ".join(meddling))
+                name,
+                None,
+                changes,
+                "would be configured to ignore the servers of leases: {0}".format(", ".join(meddling)),
             )
         for path in meddling:
             __salt__["ntpcluster_dhcp.ignore"](path)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    return _result(name, True, changes, "told to ignore servers of leases: {0}".format(", ".join(meddling)))
+    return _result(name, True, changes, "configured to ignore the servers of leases: {0}".format(", ".join(meddling)))
 
 
 def step_at_boot(name):
     """
-    The platform's own ntpdate service steps the clock at every boot, before the daemon starts, if the pillar says so.
+    The platform's ntpdate service steps the clock at every boot, before the daemon starts, if the pillar says so.
 
-    It is enabled only, never started: while the daemon runs it could but fail (and would take 30 s to).
+    It is enabled but never started: while the daemon runs it could only fail (after 30 s).
 
     name
-        Of no meaning; the service and the wish are the plan's.
+        Ignored; the service and the wish are the plan's.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         service, wanted = plan["platform"]["ntpdate_service"], plan["step"]["at_boot"]
         if service is None:
-            return _result(name, comment="this host's daemon has no such service")
+            return _result(name, comment="this host's daemon has no ntpdate service")
         now = __salt__["ntpcluster_process.enabled"](service)
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
@@ -480,11 +483,11 @@ def step_at_boot(name):
 
 def applied(name):
     """
-    What has been applied is kept on the host, without secrets: it is what the host is judged by if its pillar is out of
-    reach. A minion that remembers the pillar of an earlier run is told to read it again.
+    The applied plan is kept on the host, without secrets: the host is judged by it if its pillar is not available. A minion
+    that caches the pillar of an earlier run is told to refresh it.
 
     name
-        Of no meaning. This state comes after those that it speaks of, and requires them.
+        Ignored; Salt requires it. This state comes after the states that apply the plan, and requires them.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()

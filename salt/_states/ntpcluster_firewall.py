@@ -8,9 +8,9 @@ The firewall of a host that serves time
     open-ntp-port:
       ntpcluster_firewall.opened: []
 
-opens UDP 123 to the networks that the pillar's ``serves`` gives this host, in the live rules if a firewall is
-running and in the saved file if there is one, and closes it to networks that are no longer named there. It is red
-where something that is not ours keeps a network out all the same.
+opens UDP port 123 to the networks that the pillar's ``serves`` lists for this host, in the live rules if a firewall is
+running and in the saved file if there is one, and closes it to networks that are no longer listed. It fails if a
+foreign rule still blocks a network.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -23,11 +23,11 @@ __virtualname__ = "ntpcluster_firewall"
 def __virtual__():
     if "ntpcluster_firewall.apply" in __salt__:
         return True
-    return (False, "The execution module ntpcluster is missing: state.apply ntp.modules brings it")
+    return (False, "The execution module ntpcluster is missing: state.apply ntp.modules installs it")
 
 
 def _remarks(report, changes):
-    """Where the rules are, what others' rules do to them, and how long they last: one sentence each."""
+    """Where the rules are, how foreign rules affect them, and whether they survive a reboot: one sentence each."""
     remarks = []
     for family, found in sorted(report.items()):
         saved = found["saved"]["file"]
@@ -36,31 +36,32 @@ def _remarks(report, changes):
             remarks.append("{}: {}, {}.".format(family, live, saved or "no saved file"))
         if found["running"] and found["networks"] and not saved:
             remarks.append(
-                "The rules last until the next boot, or until another program loads its own. To make them last: "
-                "{}.".format(found["keep"] or "save them")
+                "The rules are lost at the next boot, or when another program loads its own. To keep them: {}.".format(
+                    found["keep"] or "save them"
+                )
             )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:
             remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
         if found["wider"]:
-            remarks.append("Open wider than the pillar, left alone: {}.".format("; ".join(found["wider"])))
+            remarks.append("Not changed, though open wider than the pillar: {}.".format("; ".join(found["wider"])))
         if found["blocked"]:
-            remarks.append("Left alone, and may keep them out: {}.".format("; ".join(found["blocked"])))
+            remarks.append("Not changed, but may block served networks: {}.".format("; ".join(found["blocked"])))
     return remarks
 
 
 def _first(report, networks, tense):
-    """Who may ask now, and who may not for all that was done."""
+    """Who may ask now, and who is still blocked."""
     refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
     if not networks:
-        return ("No rule of ours is there.", "Our rules would be taken out.", "Our rules have been taken out.")[tense]
+        return ("There are no rules of ours.", "Our rules would be removed.", "Our rules have been removed.")[tense]
     said = [
-        "UDP 123 is not open to {}: `{}` keeps it out. That is not ours to change: open UDP 123 there, or take the "
-        "network out of `serves`.".format(network, rule)
+        "UDP 123 is not open to {}: `{}` blocks it. This rule is not ours to change: open UDP 123 there, or remove the "
+        "network from `serves`.".format(network, rule)
         for network, rule in sorted(refused.items())
     ]
     served = [network for found in report.values() for network in found["networks"]]
-    # the pillar's own spelling, as long as all of them may ask
+    # as written in the pillar, if all of them may ask
     shown = [network for network in served if network not in refused] if refused else networks
     if shown:
         verb = ("is open", "would be opened", "has been opened")[tense]
@@ -69,7 +70,7 @@ def _first(report, networks, tense):
 
 
 def _settled(report):
-    """Nothing is to be done, and nothing stands in the way of knowing that."""
+    """Whether nothing needs to be done, and this is certain."""
     return not any(
         found["error"] or found["missing"] or found["stale"] or found["saved"]["missing"] or found["saved"]["stale"]
         for found in report.values()
@@ -92,7 +93,7 @@ def _settle(name, platform, networks):
         ret["changes"] = (getattr(err, "info", None) or {}).get("changes", {})
         ret["comment"] = getattr(err, "strerror_without_changes", err.strerror)
         if ret["changes"]:
-            ret["comment"] += " What had been done by then is in the changes; the next run goes on there."
+            ret["comment"] += " The changes list what was done before; the next run continues from there."
         return ret
     tense = 0 if not ret["changes"] else 1 if test else 2
     if any(found["refused"] for found in report.values()):
@@ -101,7 +102,7 @@ def _settle(name, platform, networks):
         ret["result"] = None
     said = [_first(report, networks, tense)] + _remarks(report, ret["changes"])
     if ret["changes"] and overtaken:
-        said.append("Ours come before: {}.".format("; ".join(overtaken)))
+        said.append("Our rules precede: {}.".format("; ".join(overtaken)))
     ret["comment"] = " ".join(said)
     return ret
 
@@ -116,18 +117,18 @@ def _plan(name):
 
 def opened(name, networks=None, manage=True):
     """
-    UDP 123 is open to these networks, by rules of ours or equal ones, and not by rules of ours to any other.
+    UDP port 123 is open to these networks, by our rules or equivalent ones, and our rules open it to no other network.
 
-    A stopped firewall stays stopped: then only its saved file is edited. Rules of others are left alone; the
-    comment names those that let in more, and those that may keep a part of a network out. What keeps all of it out,
-    or is not understood and may (a chain of nftables), makes the state red.
+    A stopped firewall stays stopped: then only its saved file is edited. Foreign rules are not changed; the comment names
+    those that admit more, and those that may block part of a network. The state fails if a rule blocks a whole network, or
+    may do so and is not understood (a chain of nftables).
 
     name
         only the state's name
     networks
-        list of networks, such as ``[10.0.0.0/24]``; those this host serves, by the plan, when left out
+        list of networks, such as ``[10.0.0.0/24]``; default: those that this host serves by its plan
     manage
-        false leaves the firewall alone, as does ``ntp:firewall:manage`` in the pillar
+        false: do not change the firewall, like ``ntp:firewall:manage`` in the pillar
 
     .. code-block:: yaml
 
@@ -145,7 +146,7 @@ def opened(name, networks=None, manage=True):
 
 def absent(name):
     """
-    None of our rules is left, neither in the running rules nor in the saved file.
+    None of our rules remains, neither in the live rules nor in the saved file.
 
     name
         only the state's name
@@ -155,7 +156,7 @@ def absent(name):
         close-ntp-port:
           ntpcluster_firewall.absent: []
     """
-    # Of the plan only the platform is needed: with a broken pillar, too, one can leave.
+    # Needs only the platform from the plan, so it works with an invalid pillar too.
     try:
         pillar = __salt__["ntpcluster_applied.pillar"]()
         return _settle(name, __salt__["ntpcluster_facts.facts"](pillar)["platform"] or {}, [])

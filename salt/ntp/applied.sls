@@ -1,4 +1,4 @@
-# What has been applied is kept on the host, and the minion remembers the pillar that it was applied by.
+# Keeps the applied plan on the host, so that the host can be judged without its master. The minion refreshes its pillar.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 {% if not platform %}

@@ -1,6 +1,6 @@
-# Tells the master when this host's time gets worse or better: events salt/beacon/HOST/ntpcluster/...
-# Not part of `ntp`, as it needs a master: salt '*' state.apply ntp.beacon
-# The settings, from the pillar's `ntp_beacon`, and their defaults: _beacons/ntpcluster.py
+# Sends the master an event when this host's time gets worse or better: salt/beacon/HOST/ntpcluster/...
+# Not part of `ntp`, because it needs a master: salt '*' state.apply ntp.beacon
+# Settings come from the pillar key `ntp_beacon`; _beacons/ntpcluster.py explains them and their defaults.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:
@@ -9,7 +9,7 @@ include:
   - ntp.valid
 {% else %}
 {% set given = salt['pillar.get']('ntp_beacon', {}) %}
-{#- Without an interval Salt has a beacon look every second. #}
+{#- Without an interval, Salt runs a beacon every second. #}
 {% set settings, odd, known = {'interval': 60}, [], ['interval', 'confirm', 'offset_ms', 'calm', 'grace'] %}
 {% for name, value in (given if given is mapping else {}).items() %}
 {% set good = name in known and (value is number or (value is none and name == 'offset_ms')) %}
@@ -23,7 +23,7 @@ beacon-can-be-set:
         ~ ('; wrong: ' ~ odd | join(', ') if odd else '')) | yaml_dquote }}
 {% else %}
 
-# During a state run the daemon may be restarted on purpose: that is no news.
+# A state run may restart the daemon on purpose: send no event for that.
 drift-is-told:
   beacon.present:
     - name: ntpcluster

@@ -1,7 +1,7 @@
-# After a reboot this host puts itself right: its minion starts at boot and begins with a highstate. A service that steps the
-# clock before the daemon starts is the pillar's matter (step:at_boot), as every highstate asks the pillar again.
-# Not part of `ntp`: a site that wants it names ntp.boot in its top file, or applies it once: state.apply ntp.boot.
-# The minion that runs now goes on undisturbed; what is written here counts from its next start.
+# Makes this host repair itself after a reboot: its minion starts at boot and runs a highstate first. To step the clock at boot before
+# the daemon starts, set step:at_boot in the pillar; it is not set here, because the next highstate would undo it.
+# Not part of `ntp`: a site that wants it lists ntp.boot in its top file, or applies it once: state.apply ntp.boot.
+# The running minion is not restarted; the change takes effect at its next start.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:

@@ -1,5 +1,5 @@
-# Takes the deployment off this host again: files, service, firewall, crontab and beacons are what they were before.
-# The clock keeps running right, the time zone stays, and the minion still starts at boot.
+# Removes the deployment from this host: files, service, firewall, crontab and beacons are restored to what they were before.
+# The clock is not changed, the time zone stays, and the minion still starts at boot.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 {% if not platform %}
@@ -9,7 +9,7 @@ include:
 include:
   - ntp.modules
 
-# Before anything is stopped: else the master is told of it, and a reactor might deploy this host again.
+# First, before anything stops: otherwise the beacon reports it, and a reactor might deploy this host again.
 nobody-is-told-any-more:
   ntpcluster_clean.beacon_absent: []
 
@@ -19,7 +19,7 @@ firewall-is-as-before:
 deployment-is-gone:
   ntpcluster_clean.cleaned: []
 
-# Or the next boot would deploy it again.
+# Otherwise the next boot would deploy this host again.
 /etc/salt/minion.d/highstate-on-boot.conf:
   file.absent: []
 {% endif %}

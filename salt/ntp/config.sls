@@ -1,4 +1,4 @@
-# What the daemon and the boot-time step are told. Of a daemon that this host has not got each file is what it was before.
+# The configuration files of the daemon and of the step at boot. Files of a daemon that this host does not use are restored.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:
@@ -7,7 +7,7 @@ include:
 {% for name, daemon in (platform.daemons if platform else {}) | dictsort %}
 {% set source = 'salt://ntp/files/' ~ (daemon.conf.split('/') | last) ~ '.jinja' %}
 {% if daemon.package_starts_service %}
-# A daemon that takes the place of another starts with this, not with the servers of its distribution.
+# A daemon that replaces another starts with this file, not with its distribution's servers.
 {{ daemon.conf }} is there before its package:
   ntpcluster_deploy.file:
     - name: {{ daemon.conf }}
@@ -20,7 +20,7 @@ include:
       - ntp-is-installed
 {% endif %}
 
-# The daemon that keeps the time now is stopped when the new one is installed and its configuration is written.
+# The current time daemon is stopped only after the new one is installed and its configuration written.
 {{ daemon.conf }}:
   ntpcluster_deploy.file:
     - source: {{ source }}
@@ -30,7 +30,7 @@ include:
     - require_in:
       - no-other-time-daemon
 
-# Whoever knows a key can pretend to be the server: nobody but root and the daemon reads this file.
+# Whoever knows a key can impersonate the server: only root and the daemon may read this file.
 {{ daemon.keys_file }}:
   ntpcluster_deploy.file:
     - source: salt://ntp/files/{{ (daemon.conf.split('/') | last).replace('.conf', '.keys') }}.jinja

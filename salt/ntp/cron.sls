@@ -1,10 +1,10 @@
-# The other method: no daemon, a step by crontab. On hosts of the daemon's method this file is not there.
+# `method: cron`: no daemon, the clock is stepped from crontab. With `method: daemon` the crontab file is removed.
 
 include:
   - ntp.valid
   - ntp.package
 
-# Before anything is changed: a daemon that keeps the time is not stopped for a cron that does not run.
+# Checked first: do not stop a working time daemon in favour of a cron that does not run.
 cron-runs:
   ntpcluster_deploy.cron_runs:
     - require:

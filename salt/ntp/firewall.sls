@@ -1,4 +1,4 @@
-# UDP 123 is open to the networks this host serves, and to nobody else.
+# Opens UDP port 123 to the networks that this host serves, and to nobody else.
 
 include:
   - ntp.package

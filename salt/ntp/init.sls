@@ -1,5 +1,5 @@
-# One correct time on this host: from nothing to a clock that follows its tier.
-# In the order in which things happen; each file does one job.
+# One correct time on this host: from a bare system to a clock that follows its tier.
+# The files are listed in the order in which they run; each does one job.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:

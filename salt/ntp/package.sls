@@ -1,4 +1,4 @@
-# The daemon and its tools, and no other time daemon beside them.
+# Installs the daemon and its tools, and stops all other time daemons.
 
 include:
   - ntp.valid

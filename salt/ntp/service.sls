@@ -1,5 +1,5 @@
-# The daemon runs, with this configuration, now and after a reboot.
-# It does not wait for the step: a host whose servers are down for the moment must find them by itself later.
+# Runs the daemon with this configuration, now and after a reboot.
+# It does not require the step: a host whose servers are down now must find them by itself later.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:

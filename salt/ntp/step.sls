@@ -1,5 +1,5 @@
-# A clock that is far off jumps once, before the daemon takes over. Slewing would take it days; the daemon's own first
-# jump would move a host in use. A clock that is followed already is never touched.
+# Steps a clock that is far off once, before the daemon takes over. Slewing would take days, and the daemon's own first step would
+# happen while the host is in use. A clock that already follows its tier is never stepped.
 
 include:
   - ntp.package

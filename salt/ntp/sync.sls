@@ -1,10 +1,10 @@
-# Green only when this host really follows its tier.
+# Succeeds only when this host follows its tier.
 {% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp.service
 
-# What the next boot begins with. It is written while the daemon, which has just been started, takes its first samples.
+# The next boot starts from this clock. It is written while the daemon, which has just started, takes its first samples.
 hardware-clock-is-right:
   ntpcluster.hardware_clock:
     - require:

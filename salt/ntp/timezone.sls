@@ -1,4 +1,4 @@
-# The zone that this host's clock is shown in. The clock itself runs in UTC, whatever the zone.
+# Sets the time zone in which this host displays its clock. The clock itself keeps UTC in every zone.
 
 include:
   - ntp.valid

@@ -1,5 +1,5 @@
-# Bad data stops here, before anything is changed, and so does a platform that platforms.yaml does not describe, and a file
-# server that has the states and not the code behind them.
+# Stops before anything changes if the pillar is invalid, if platforms.yaml does not describe the platform, or if the file server
+# has the states but not the code behind them.
 {% from 'ntp/platform.jinja' import platform, foreign with context %}
 {% from 'ntp/present.jinja' import present with context %}
 
@@ -7,8 +7,8 @@
 {% if not platform %}
 {% set missing = foreign %}
 {% elif not present and not salt['cp.hash_file'](code, saltenv=saltenv) %}
-{% set missing = code ~ ' is not on the file server (environment ' ~ saltenv ~ '): _modules, _states and _beacons of '
-    ~ 'ntpcluster must be served beside its folder ntp; docs/recipes.md says how, for gitfs too. Nothing is changed' %}
+{% set missing = code ~ ' is not on the file server (environment ' ~ saltenv ~ '): serve _modules, _states and _beacons of '
+    ~ 'ntpcluster beside its directory ntp, as docs/recipes.md shows, also for gitfs. Nothing was changed' %}
 {% else %}
 {% set missing = none %}
 include:

@@ -1,13 +1,13 @@
 # The whole cluster, tier by tier from the top: salt-run state.orchestrate orch.ntp
-#   pillar='{rollout: {target: "node*", resume: true}}'   whom; and whether to go on where the last one stopped
+#   pillar='{rollout: {target: "node*", resume: true}}'   which hosts; and whether to skip those that need nothing
 #   saltenv=prod                                          the environment of the tree, if it is not `base`
 #   test=True                                             show what would be done, and change nothing
-# A batch is green only when each of its hosts follows its tier (ntp.sync); the first red one ends the rollout.
-# Who is in which batch, and what speaks against it at all: _runners/ntpcluster_rollout.py
+# A batch succeeds only when each of its hosts follows its tier (ntp.sync); the first batch that fails ends the rollout.
+# _runners/ntpcluster_rollout.py makes the batches, and decides whether the rollout may start at all.
 
 {% set where = {} if saltenv == 'base' else {'saltenv': saltenv} %}
-{#- Salt puts `base` in the place of a saltenv in kwarg. #}
-{#- Left out, everyone is meant; what is written and says nothing may have been meant to be less. #}
+{#- Salt replaces a saltenv in kwarg by `base`. #}
+{#- Without `rollout` all hosts are the target. An empty or malformed `rollout` is refused: it may have been meant to select fewer. #}
 {% set given = pillar.get('rollout', {}) %}
 {% if given is mapping %}
 {% set plan = salt['saltutil.runner']('ntpcluster.rollout', kwarg=dict(given), saltenv=where.get('saltenv')) %}

@@ -1,6 +1,6 @@
 """What a host pays: an apply with nothing to do, and a status. Seconds and milliseconds of CPU, never of the wall.
 
-Each kind of host is there twice: with this tree, and with ntp-formula, whose `ntp.ng` installs, writes one file and keeps the
+Each kind of host is listed twice: with this tree, and with ntp-formula, whose `ntp.ng` installs, writes one file and keeps the
 service running: three states, which do not look whether the time is right. It is in no package index: NTP_FORMULA names the
 folder of a checkout, and without it that column is left out. All that is compared takes turns.
 """

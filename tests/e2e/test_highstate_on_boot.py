@@ -101,7 +101,7 @@ def undo_by_hand(host):
         host.run(["service", "iptables", "save"]).check()
 
 
-def test_a_host_that_boots_while_the_master_is_down_has_the_time_and_its_highstate_when_the_master_is_back(cluster):
+def test_a_host_that_boots_without_its_master_recovers_and_runs_its_highstate_later(cluster):
     host = cluster.hosts[CLIENT]
     change_by_hand(host)
     cluster.master_down()

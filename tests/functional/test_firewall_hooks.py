@@ -203,7 +203,7 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
     nft_load(host, FAIL2BAN % "ip saddr @banned drop")
     ret = states.opened("open")
     assert ret["result"] is True
-    assert "may keep them out: nft: inet f2b-table f2b-chain: ip saddr @banned drop." in ret["comment"]
+    assert "may block served networks: nft: inet f2b-table f2b-chain: ip saddr @banned drop." in ret["comment"]
     assert answered(host, INSIDE)
 
 
@@ -221,7 +221,7 @@ def test_a_limit_in_nft_is_told(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
-    assert "may keep them out: nft: inet t i: " in ret["comment"]
+    assert "may block served networks: nft: inet t i: " in ret["comment"]
     assert answered(host, INSIDE)
 
 
@@ -331,7 +331,7 @@ def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands
     before = host.lines()
     ret = states.opened("open")
     assert (ret["result"], "keep" in ret["comment"]) == (True, False), ret["comment"]
-    assert ("Ours come before" in ret["comment"]) == ("--dport 123" in commands[0])
+    assert ("Our rules precede" in ret["comment"]) == ("--dport 123" in commands[0])
     assert answered(host, INSIDE)
     assert not answered(host, OUTSIDE)
     again = states.opened("open")
@@ -358,7 +358,7 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
     ours = OURS.replace("INPUT", "LAN")
     ret = states.opened("open")
     assert (ret["result"], ret["changes"]["ipv4"]["added"]) == (True, [ours])
-    assert "may keep them out: -A LAN -s 10.123.0.3/32 -j DROP." in ret["comment"]
+    assert "may block served networks: -A LAN -s 10.123.0.3/32 -j DROP." in ret["comment"]
     assert answered(host, INSIDE)
     assert not answered(host, "10.123.0.3")
     assert states.opened("open")["changes"] == {}
@@ -380,7 +380,7 @@ def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
     iptables(host, rule.replace("-A", "-I"))
     for _ in range(2):
         ret = states.opened("open")
-        assert (ret["result"], f"may keep them out: {rule}." in ret["comment"]) == (True, True), ret["comment"]
+        assert (ret["result"], f"may block served networks: {rule}." in ret["comment"]) == (True, True), ret["comment"]
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
@@ -411,13 +411,13 @@ def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
     platform["firewall"]["ipv4"]["keep"] = "service iptables save"
     ret = states._settle("open", platform, LAN)
     assert ret["result"] is True
-    assert "last until the next boot" in ret["comment"]
-    assert "To make them last: service iptables save" in ret["comment"]
+    assert "are lost at the next boot" in ret["comment"]
+    assert "To keep them: service iptables save" in ret["comment"]
     host.file.write_text(RULES)
-    assert "until the next boot" not in states._settle("open", platform, LAN)["comment"]
+    assert "at the next boot" not in states._settle("open", platform, LAN)["comment"]
 
 
-def test_a_run_without_a_change_starts_one_program_a_family_and_nft_where_it_has_chains_of_its_own(host):
+def test_a_run_without_changes_starts_one_program_per_family_and_nft_if_it_has_chains(host):
     saves = [f"iptables-{host.backend}-save", f"ip6tables-{host.backend}-save"]
     states.opened("open")
     for extra in ([], ["nft"]):

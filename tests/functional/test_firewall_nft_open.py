@@ -93,7 +93,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
     assert (done["result"], done["changes"]) == (True, would["changes"]), done["comment"]
     assert sorted(done["changes"]) == ["ipv4", "ipv4 saved", "ipv6", "ipv6 saved"]
     assert answers(modern) == [INSIDE, INSIDE6]
-    assert "until the next boot" not in done["comment"]
+    assert "at the next boot" not in done["comment"]
 
     modern.calls.clear()
     again = states.opened("open", networks=TWO)
@@ -151,8 +151,8 @@ def test_a_ban_stays_in_force_live_and_in_the_file(modern, boots):
     nft_load(modern, text)
     ret = states.opened("open")
     assert ret["result"] is True
-    assert "may keep them out: nft: inet t i: ip saddr 10.123.0.2 drop" in ret["comment"]
-    assert "last until the next boot" in ret["comment"]
+    assert "may block served networks: nft: inet t i: ip saddr 10.123.0.2 drop" in ret["comment"]
+    assert "are lost at the next boot" in ret["comment"]
     assert boots.read_text() == text
     assert not answered(modern, INSIDE)
     assert RULES[0] in ruleset(modern)
@@ -165,13 +165,13 @@ def test_a_file_that_does_not_have_the_chain_is_left_alone_and_that_is_told(mode
     nft_load(modern, chain("inet", "filter", "policy drop"))
     ret = states.opened("open")
     assert ret["result"] is True
-    assert "last until the next boot" in ret["comment"]
+    assert "are lost at the next boot" in ret["comment"]
     assert boots.read_text() == text
     assert answered(modern, INSIDE)
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_whose_chain_somebody_has_renamed_loses_our_line_as_it_would_not_load(modern, boots):
+def test_our_line_is_removed_from_a_file_that_would_not_load(modern, boots):
     text = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(text)
     nft_load(modern, text)
@@ -181,7 +181,7 @@ def test_a_file_whose_chain_somebody_has_renamed_loses_our_line_as_it_would_not_
     assert modern.run("nft", "-c", "-f", str(boots), check=False).returncode != 0
     ret = states.opened("open")
     assert (ret["result"], list(ret["changes"])) == (True, ["ipv4 saved"])
-    assert "last until the next boot" in ret["comment"]
+    assert "are lost at the next boot" in ret["comment"]
     assert boots.read_text() == text.replace("chain input", "chain inbound")
     assert modern.run("nft", "-c", "-f", str(boots)).returncode == 0
 
@@ -193,7 +193,7 @@ def test_a_file_that_no_service_loads_is_left_alone(modern):
     boots.write_text(text)
     nft_load(modern, text)
     ret = states.opened("open")
-    assert "last until the next boot" in ret["comment"]
+    assert "are lost at the next boot" in ret["comment"]
     assert boots.read_text() == text
 
 

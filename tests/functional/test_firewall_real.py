@@ -48,7 +48,7 @@ def test_only_the_networks_of_the_pillar_get_the_time(host):
     assert not answered(host, INSIDE)
 
 
-def test_the_rule_lands_before_the_reject_live_and_in_the_file_and_nothing_else_moves(host, testmode):
+def test_the_rule_is_inserted_before_the_reject_live_and_saved_and_nothing_else_changes(host, testmode):
     before = state_of(host)
     ret = states.opened("open")
     assert ret["result"] is (None if testmode else True)
@@ -310,8 +310,8 @@ def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
     host.run(program, "-I", "INPUT", "1", "-s", "10.123.0.128/25", "-j", "DROP")
     before = host.lines()
     comment = states.opened("open")["comment"]
-    assert f"left alone: {before[1]}" in comment
-    assert f"keep them out: {before[0]}" in comment
+    assert f"wider than the pillar: {before[1]}" in comment
+    assert f"block served networks: {before[0]}" in comment
     assert [line for line in host.lines() if line != OURS] == before
 
 

@@ -49,4 +49,4 @@ def test_what_is_null_is_in_no_state(loader, number):
 def test_each_run_says_whether_the_platform_is_tested(loader, number, told):
     loader.opts["grains"].update(os="Madeup", osmajorrelease=number)
     (state,) = loader.modules.state.apply("ntp.valid", test=True).raw.values()
-    assert state["comment"].endswith(f", and its platform, Madeup-{number} with ntpd, is {told}")
+    assert state["comment"].endswith(f"; its platform, Madeup-{number} with ntpd, is {told}")

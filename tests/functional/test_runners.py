@@ -178,8 +178,8 @@ def test_a_page_that_the_master_does_not_serve_is_one_sentence(tmp_path, runners
     done = master.run("ntpcluster.report", f"path={tmp_path}/ntp.html")
     assert (done.returncode, done.stdout) == (
         1,
-        "Error: the master's file server has no whole salt://ntp/report: environment base lacks style.css, "
-        "pictures.css, hosts.css, media.css, script.js; its file_roots must lead to the whole tree\n",
+        "Error: the master's file server has no complete salt://ntp/report: environment base lacks style.css, "
+        "pictures.css, hosts.css, media.css, script.js; its file_roots must contain the whole tree\n",
     )
     done = master.run("ntpcluster.report", f"path={tmp_path}/ntp.html", "saltenv=prod")
     assert done.returncode == 1 and "environment prod lacks page.html" in done.stdout

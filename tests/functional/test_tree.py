@@ -140,10 +140,10 @@ def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
     """This pillar names one source and one address, and `validate` says so; an apply does not repeat it every time."""
     doubtful = [problem["text"] for problem in loaders.modules.ntpcluster.validate()]
     for key, tier in (("sources", "server"), ("addresses", "client")):
-        said = f"ntp:tiers:server:{key}: gives tier {tier} one source alone: "
+        said = f"ntp:tiers:server:{key}: gives tier {tier} only one source: "
         assert len([text for text in doubtful if text.startswith(said)]) == 1
     (state,) = loaders.modules.state.apply("ntp.valid", test=True).raw.values()
-    told = "the pillar is valid; this host is of tier client, and its platform, Debian-12 with ntpd, is tested"
+    told = "the pillar is valid; this host belongs to tier client; its platform, Debian-12 with ntpd, is tested"
     assert (state["result"], state["comment"]) == (True, told)
 
 
@@ -155,7 +155,7 @@ def test_what_people_call_is_one_module_and_its_manual_is_whole(loaders):
         assert "Internal" not in text and "CLI Example:" in text, name
 
 
-def test_the_manual_of_whatever_else_is_loaded_begins_by_saying_that_it_is_internal(loaders):
+def test_docstrings_of_internal_functions_begin_with_internal(loaders):
     inner = [name for name in loaders.modules if name.startswith("ntpcluster_")]
     assert len(inner) > 50
     for name in inner:

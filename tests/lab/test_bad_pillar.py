@@ -140,14 +140,14 @@ def test_a_daemon_that_el6_has_not_got_is_refused_there(cluster_as_it_was):
     assert refused == {"ntp189": ["ntp:daemon"], "node148": ["ntp:daemon"], "ntp180": [], "node149": []}
     for name in ("ntp189", "node148"):
         applied = cluster_as_it_was.apply(name)
-        assert_refused(applied[name], "ntp:daemon (chrony): is not to be had on RedHat-6", name, "which can have ntpd")
+        assert_refused(applied[name], "ntp:daemon (chrony): is not available on RedHat-6", name, "which has ntpd")
 
 
-def test_a_directive_that_the_daemon_has_not_got_is_refused_until_its_own_stands_beside_it(cluster_as_it_was):
+def test_a_foreign_directive_is_refused_unless_the_daemons_own_is_given_too(cluster_as_it_was):
     cluster_as_it_was.master.write_pillar({**PILLAR, "options": {"leapsectz": "right/UTC", "hwtimestamp": ["*"]}})
     for name, states in cluster_as_it_was.apply().items():
         assert_refused(
-            states, "ntp:options:leapsectz: is not read by ntpd", name, "`leapfile: null` has them do without"
+            states, "ntp:options:leapsectz: is not a directive of ntpd", name, "with `leapfile: null` they do without"
         )
     options = {"leapsectz": "right/UTC", "leapfile": None, "hwtimestamp": ["*"]}
     cluster_as_it_was.master.write_pillar({**PILLAR, "options": options})
@@ -167,7 +167,7 @@ def test_a_pillar_that_does_not_render_is_told_as_such(text, cluster_as_it_was):
     assert all("failed to render" in json.dumps(answer) for answer in answers.values()), answers
     for found in cluster_as_it_was.master.salt("*", "ntpcluster.validate").values():
         assert [problem["key"] for problem in found] == ["ntp"]
-        assert "the pillar did not render: Rendering SLS 'ntp' failed" in found[0]["text"]
+        assert "the pillar failed to render: Rendering SLS 'ntp' failed" in found[0]["text"]
 
 
 def test_a_pillar_without_our_key_asks_for_the_top_file(cluster_as_it_was):
@@ -175,7 +175,7 @@ def test_a_pillar_without_our_key_asks_for_the_top_file(cluster_as_it_was):
     top.write_text("base:\n  'nobody':\n    - ntp\n")
     cluster_as_it_was.master.salt("*", "saltutil.refresh_pillar", "wait=True")
     for states in cluster_as_it_was.apply().values():
-        assert_refused(states, "your pillar has no key `ntp` for this minion: does its top file name it?")
+        assert_refused(states, "your pillar has no key `ntp` for this minion: does its top file list it?")
 
 
 @pytest.mark.parametrize("name", ["ntp.sls", "ntp/init.sls"])

@@ -65,7 +65,7 @@ def test_a_file_that_the_daemon_may_not_read(host):
         assert call(host, "ntpcluster.validate") == []
     else:
         comment = red_and_untouched(host, solo.apply(host))["comment"]
-        assert "ntp:options:leapfile: would have the daemon open /etc/ntp/leap-seconds.list" in comment
+        assert "ntp:options:leapfile: would make the daemon open /etc/ntp/leap-seconds.list" in comment
 
 
 def test_a_platform_that_the_tree_does_not_know(host):

@@ -71,7 +71,7 @@ def made(lab):
 
 
 @pytest.mark.parametrize(("server", "client"), CASES)
-def test_one_apply_of_each_puts_wrong_clocks_right_and_a_second_one_changes_nothing(made, server, client):
+def test_one_apply_corrects_the_clock_and_a_second_one_changes_nothing(made, server, client):
     for name, clock in ((server, 500.0), (client, -1000.0)):
         host, (kind, daemon) = made(name), HOSTS[name]
         solo.set_pillar(host, tiers(server, daemon))

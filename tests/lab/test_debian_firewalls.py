@@ -59,7 +59,7 @@ def opened(host) -> None:
     done = state(host)
     assert (done["result"], done["changes"]) == (True, would["changes"]), done["comment"]
     assert answers(host) == list(INSIDE)
-    assert "until the next boot" not in last(host)["comment"]
+    assert "at the next boot" not in last(host)["comment"]
 
 
 def closed_again(host, reload: list[str]) -> None:

@@ -146,10 +146,10 @@ def test_nobody_runs_a_program_by_a_function_that_is_for_the_other_modules(clust
     """Whoever may call `ntpcluster.*` on a master that takes that for a regular expression may call these as well."""
     words = ("sh", "x", "['-c', 'touch /made']")
     for name, said in cluster.master.salt("*", "ntpcluster_program.run", *words).items():
-        assert "ntpcluster_program.run is for the other modules" in str(said), name
+        assert "ntpcluster_program.run is internal to ntpcluster" in str(said), name
     for name, host in cluster.hosts.items():
         done = host.run(["salt-call", "ntpcluster_program.run", *words], timeout=120)
-        assert "is for the other modules" in done.out + done.err, name
+        assert "is internal to ntpcluster" in done.out + done.err, name
         assert host.run(["test", "-e", "/made"]).rc != 0, name
 
 

@@ -225,7 +225,7 @@ def test_a_ban_in_front_of_our_rule_is_left_alone_and_named(host):
     done = solo.apply(host)
     said = next(s for s in done if s["__id__"] == "served-networks-may-ask")
     assert (failed(done), changed(done)) == ([], [])
-    assert "may keep them out" in said["comment"] and "DROP" in said["comment"]
+    assert "may block served networks" in said["comment"] and "DROP" in said["comment"]
     assert drilling.rules(host)[0].endswith("DROP"), "somebody else's ban stays"
     host.run(["iptables", "-D", *ban]).check()
     assert told(host)
@@ -309,7 +309,7 @@ def test_status_neither_hangs_nor_believes_a_program_that_tells_no_truth(host, s
         stepped = list(call(host, "state.single", "ntpcluster.stepped", "clock", "wait=5").values())[0]
         if saying == "half a table":  # of what is in the other half nobody knows that it is missing
             (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp").values()
-            assert (ran["result"], ran["changes"]) == (False, {}) and "cannot be told" in ran["comment"]
+            assert (ran["result"], ran["changes"]) == (False, {}) and "cannot tell whether" in ran["comment"]
     finally:
         host.run(["rm", "-f", double])
     print(

@@ -59,7 +59,7 @@ def tight(bounds: Bounds, least: float) -> None:
     assert min(ratios.values()) > least
 
 
-def test_servers_that_are_wrong_by_what_they_grant_themselves_and_a_way_that_takes_time_in_one_direction(lab):
+def test_the_bound_holds_with_servers_at_their_own_limit_and_an_asymmetric_path(lab):
     with ThreadPoolExecutor(3) as pool:
         assert [failed(states) for states in pool.map(solo.apply, lab.hosts.values())] == [[], [], []]
     with Bounds(*lab.hosts.values()) as bounds:
@@ -70,7 +70,7 @@ def test_servers_that_are_wrong_by_what_they_grant_themselves_and_a_way_that_tak
     tight(bounds, 0.25)
 
 
-def test_status_and_bound_say_the_same_and_where_there_is_a_limit_an_unknown_bound_is_no_good_one(lab):
+def test_status_and_bound_agree_and_an_unknown_bound_violates_a_limit(lab):
     for host in lab.hosts.values():
         status, alone = call(host, "ntpcluster.status"), call(host, "ntpcluster.bound")
         assert (status["unbounded"], alone["unbounded"], alone["source"]) == (None, None, status["source"])

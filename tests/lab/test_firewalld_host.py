@@ -65,7 +65,7 @@ def host(fresh):
 
 
 @pytest.mark.parametrize("case", ZONES)
-def test_open_to_whom_it_serves_live_after_a_reload_and_after_a_boot_and_closed_again(host, case):
+def test_served_networks_are_admitted_live_after_reload_and_boot_until_removed(host, case):
     preparation, zone = ZONES[case]
     for words in preparation:
         command(host, *words)
@@ -160,7 +160,7 @@ def test_somebody_who_is_banned_stays_banned_and_is_told(host):
     command(host, "--zone=drop", "--add-source=10.0.0.70")
     done = state(host)
     assert done["result"] is True
-    assert "may keep them out" in done["comment"]
+    assert "may block served networks" in done["comment"]
     assert answers(host) == [INSIDE[1]]
     state(host, "absent")
 
@@ -194,7 +194,7 @@ def test_a_run_without_a_change_starts_two_programs(host):
 
 
 @pytest.mark.parametrize("kept", [[], ["--permanent"]], ids=["live", "permanent"])
-def test_where_nobody_is_served_no_program_is_started_until_there_is_a_rule_of_ours(host, kept):
+def test_without_served_networks_no_program_is_started_unless_a_rule_is_ours(host, kept):
     state(host)
     state(host, "absent")
     assert started(host, "absent") == []

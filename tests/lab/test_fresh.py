@@ -76,7 +76,7 @@ def asked(cluster, function, *words):
     return cluster.master.salt("*", function, *words)
 
 
-def test_minions_that_were_never_synced_can_be_asked_and_applied_in_another_environment(cluster):
+def test_new_minions_can_be_queried_and_applied_in_another_environment(cluster):
     green(apply(cluster, "test=True"))
     for name, seen in asked(cluster, "ntpcluster.status").items():
         assert seen["tier"] == ("server" if name == "ntp189" else "client"), seen["problems"]
@@ -194,7 +194,7 @@ def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(
     wait_until(lambda: "gone" not in asked(cluster, "pillar.get", "ntp:sync:max_offset", "gone").values(), 30)
 
 
-def test_a_rollout_that_is_not_told_the_environment_names_it_and_takes_no_module_away(cluster):
+def test_a_rollout_without_saltenv_names_the_environment_and_removes_no_module(cluster):
     plan, _ = run(cluster, "ntpcluster.rollout")
     assert plan["batches"] == [] and plan["problems"] == [
         "node149, ntp189: No matching sls found for 'ntp.modules' in env 'base'; name the tree's environment: saltenv=prod"
@@ -240,7 +240,7 @@ def test_clean_does_what_it_says_and_a_cleaned_host_stays_clean(cluster):
         said = {s["__id__"]: s["changes"] for s in done[name] if s["changes"]}
         assert said == {s["__id__"]: s["changes"] for s in predicted[name] if s["result"] is None}
         service = "ntpd" if host.platform == "el6" else "ntpsec"
-        assert said["deployment-is-gone"][f"service {service}"]["new"] == "gone with its package"
+        assert said["deployment-is-gone"][f"service {service}"]["new"] == "removed with its package"
         assert host.run(["service", service, "status"]).rc != 0
         saved = host.read("/etc/salt/minion.d/beacons.conf")
         assert "ntpcluster" not in saved and "load" in saved

@@ -43,7 +43,9 @@ def single(host, *words):
 
 def test_a_step_says_why_salt_counts_hours(host):
     (step,) = [state for state in host.first if state["__id__"] == "clock-is-stepped"]
-    assert step["changes"] and step["comment"].endswith("Salt's duration counts the step: it is measured by this clock")
+    assert step["changes"] and step["comment"].endswith(
+        "Salt's duration includes the step, as Salt measures it with this clock"
+    )
 
 
 def test_one_that_is_right_is_left_alone_and_costs_no_program(host):

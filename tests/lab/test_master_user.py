@@ -41,8 +41,8 @@ def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
     done = cluster.master.run("salt-run", "-l", "error", f"ntpcluster.{what}", f"path={folder}/{name}")
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout == (
-        f"Error: {folder}/{name} cannot be written: Permission denied. salt-run works as the master's `user`, {USER}, "
-        "whoever starts it: see that it may write there\n"
+        f"Error: {folder}/{name} cannot be written: Permission denied. salt-run runs as the master's `user`, {USER}, "
+        f"whoever starts it: make sure that {USER} can write there\n"
     )
     assert "Traceback" not in done.stderr
     assert list(folder.iterdir()) == []

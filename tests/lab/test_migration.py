@@ -114,7 +114,7 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     assert predicted(said) == predicted(done)
     assert worst < began + WORSE_S and host.time.counters["steps"] == steps
     assert abs(first.ppm - ppm) < NEAR_PPM
-    assert f"{DRIFT[daemon]} begins with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
+    assert f"{DRIFT[daemon]} starts with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
     # One sign for both.
     assert abs(call(host, "ntpcluster.status")["frequency_ppm"] + ppm) < NEAR_PPM
     alone(host, daemon)
@@ -169,7 +169,7 @@ def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
     alone(host, "chrony")
 
 
-def test_a_rival_is_told_while_it_runs_or_starts_at_boot_and_the_next_apply_ends_it(host):
+def test_a_rival_is_reported_while_it_runs_or_is_enabled_until_the_next_apply(host):
     """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
     set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
     assert failed(apply(host)) == []
@@ -208,7 +208,7 @@ esac
 """
 
 
-def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_cleaned():
+def test_a_system_upgraded_in_place_keeps_its_drift_and_can_be_cleaned():
     """EL 6 with ntpd becomes EL 9 with chronyd.
 
     Real: what the tree on EL 6 (Salt 3000.9) has written and kept, and the apply of EL 9's minion above it. Not real: the upgrade
@@ -237,7 +237,7 @@ def test_a_system_that_was_upgraded_in_place_goes_on_with_its_drift_and_can_be_c
         done = apply(new)
         assert failed(done) == []
         assert predicted(said) == predicted(done)
-        assert "/var/lib/chrony/drift begins with the drift of /var/lib/ntp/drift" in str(done)
+        assert "/var/lib/chrony/drift starts with the drift of /var/lib/ntp/drift" in str(done)
         assert abs(call(new, "ntpcluster.status")["frequency_ppm"] + 50.0) < NEAR_PPM
         again = apply(new)
         assert (failed(again), changed(again)) == ([], [])

@@ -88,7 +88,7 @@ def test_a_server_that_answers_nobody_is_critical_though_all_hosts_have_the_time
     with closed_on_the_way(deployed, "10.0.0.180"):
         code, line = check(deployed)
     assert (code, line.startswith("NTP CRITICAL: 4 of 4 hosts synchronized")) == (2, True), line
-    assert "ntp180 (10.0.0.180) answered none of the hosts of tier client that asked it: node148, node149" in line
+    assert "ntp180 (10.0.0.180) answered none of the hosts of tier client that queried it: node148, node149" in line
     assert "unreachable-from" not in check(deployed)[1]
 
 

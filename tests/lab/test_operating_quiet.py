@@ -23,7 +23,7 @@ def test_a_quiet_cluster_tells_nothing_for_ten_minutes(deployed, listener):
 
 def test_a_healthy_host_is_not_healed_whatever_an_event_says(deployed, hosts):
     healthy, _ = run(deployed, "ntpcluster.heal", "node148", "codes=[daemon-stopped]")
-    assert not healthy["applied"] and "does not say so itself" in healthy["comment"]
+    assert not healthy["applied"] and "does not report this itself" in healthy["comment"]
 
 
 def test_a_daemon_that_stops_is_brought_back_by_the_reactor(hosts, listener):

@@ -92,14 +92,14 @@ def test_a_rollout_puts_four_wrong_clocks_right_in_the_order_of_the_tiers(rolled
     assert seen["summary"]["spread_ms"] < 50
 
 
-def test_a_server_that_is_closed_on_the_way_is_found_by_those_who_follow_it_and_by_no_state(rolled_out):
+def test_followers_detect_a_server_blocked_on_the_path_which_no_state_can_see(rolled_out):
     assert check(rolled_out)[0] == 0
     with closed_on_the_way(rolled_out, "10.0.0.180"):
         applied = rolled_out.apply()
         states, code, _ = rollout(rolled_out, resume=True)
         red, line = check(rolled_out)
     assert {name: failed(one) for name, one in applied.items()} == {name: [] for name in rolled_out.hosts}
-    told = "unreachable-from: ntp180 (10.0.0.180) answered none of the hosts of tier client that asked it: node148, node149"
+    told = "unreachable-from: ntp180 (10.0.0.180) answered none of the hosts of tier client that queried it: node148, node149"
     assert code == 1 and states["servers-answer"]["result"] is False
     assert states["servers-answer"]["changes"]["return"]["Error"].startswith(told + ". Remedy: ")
     assert red == 2 and told in line

@@ -252,7 +252,7 @@ def spoil(host, name: str, old: str, new: str) -> None:
 def expect_rollback(host, good: str) -> str:
     done = solo.apply(host)
     red = {state["__id__"]: state["comment"] for state in done if state["result"] is False}
-    assert "Put back what worked before" in red["ntp-is-running"], red
+    assert "Restored the last working configuration" in red["ntp-is-running"], red
     assert host.read(CONFIG[host.platform]) == good
     assert sorted(peer["address"] for peer in call(host, "ntpcluster.peers")) == INTERNET
     return red["ntp-is-running"]
@@ -269,7 +269,7 @@ def test_a_configuration_that_loses_a_source_is_rolled_back(host):
 
 def test_a_configuration_with_a_source_that_nobody_gave_it_is_rolled_back(host):
     good = host.read(CONFIG[host.platform])
-    spoil(host, "ntp.conf.jinja", "# Whose time this host follows.", "server 10.0.0.99")
+    spoil(host, "ntp.conf.jinja", "# Time sources of this host.", "server 10.0.0.99")
     assert "10.0.0.99" in expect_rollback(host, good)
 
 
@@ -289,7 +289,7 @@ def test_options_with_which_the_daemon_does_not_start_are_rolled_back(host):
         ({**SERVER, "timezone": "../../etc/passwd"}, "timezone"),
         ({**SERVER, "options": {"includefile": "/etc/shadow"}}, "includefile"),
         ({"tiers": {"server": {**SERVER["tiers"]["server"], "sources": ["-oops"]}}}, "-oops"),
-        ({**CRON, "step": {"limit": 60}}, "cannot be kept in tier client, where the method is cron"),
+        ({**CRON, "step": {"limit": 60}}, "cannot be enforced in tier client, where the method is cron"),
     ],
 )
 def test_a_bad_pillar_changes_nothing(host, pillar, expected):
@@ -372,8 +372,8 @@ def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
     host.run(["service", cron, "start"]).check()
     package = "cronie" if host.platform == "el6" else "cron"
     words = {
-        "stopped": ("does not run, so nothing would keep the time", f"start the service {cron}"),
-        "disabled": ("does not start at boot, so nothing would keep the time", f"enable the service {cron}"),
+        "stopped": ("does not run, so nothing would set the clock", f"start the service {cron}"),
+        "disabled": ("does not start at boot, so nothing would set the clock", f"enable the service {cron}"),
         "missing": ("is not installed", f"install the package {package}, then start and enable the service {cron}"),
     }
     for done in runs:

@@ -95,7 +95,7 @@ def test_a_small_offset_is_left_to_slewing(host):
     host.set_clock(0.05)
     before = steps(host)
     done = call(host, "ntpcluster.step")
-    assert not done["stepped"] and "left to slewing" in done["comment"]
+    assert not done["stepped"] and "left to the daemon" in done["comment"]
     assert steps(host) == before
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
@@ -105,7 +105,7 @@ def test_without_an_answer_nothing_is_touched(host):
     host.lab.internet.behave(silent=True)
     before = steps(host)
     message = refused(host, "ntpcluster.step", "force=True")
-    assert "no server tells the time" in message and "no answer" in message
+    assert "no server gives the time" in message and "no answer" in message
     assert steps(host) == before
 
 
@@ -113,7 +113,7 @@ def test_servers_without_time_are_not_believed(host):
     host.set_clock(50)
     host.lab.internet.behave(stratum=16, leap=3)
     before = steps(host)
-    assert "not synchronised itself" in refused(host, "ntpcluster.step", "force=True")
+    assert "not synchronized itself" in refused(host, "ntpcluster.step", "force=True")
     assert steps(host) == before
 
 
@@ -201,7 +201,7 @@ def test_a_step_that_was_seen_is_one_although_ntpdate_complains(host):
 
 
 def test_an_ntpdate_that_hangs_is_ended(host):
-    # Stands for an ntpdate that waits for a resolver for ever.
+    # Stands for an ntpdate that waits for a resolver forever.
     host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
     host.set_clock(50)
     assert "did not end within 30 s" in refused(host, "ntpcluster.step", "force=True")
@@ -263,7 +263,7 @@ def stopped_half_way(host):
 def test_two_steps_at_once_are_one_step(host):
     host.set_clock(50)
     before, first = steps(host), solo.step_that_waits(host, DOUBLE)
-    assert "another step of this clock is under way" in refused(host, "ntpcluster.step", "force=True")
+    assert "another step of this clock is in progress" in refused(host, "ntpcluster.step", "force=True")
     host.run(["touch", "/run/go"]).check()
     said = first.communicate(timeout=120)[0]
     assert (first.returncode, steps(host)) == (0, before + 1), said

@@ -347,7 +347,7 @@ def test_names_that_nobody_knows_are_unresolvable(host):
     assert [one["evidence"]["peer"] for one in found if one["code"] == "unresolvable"] == ["no-such-host.lab"]
 
 
-def test_names_of_a_dead_resolver_are_unresolvable_to_the_daemon_and_nothing_to_be_healed(host):
+def test_names_without_a_resolver_are_unresolvable_and_heal_does_nothing(host):
     names = ["nosuch1.lab", "nosuch2.lab"]
     set_pillar(host, pillar(host, tiers={"client": {"match": "*", "sources": names}}))
     host.write("/etc/resolv.conf", "nameserver 10.0.0.254\noptions timeout:2 attempts:1\n")

@@ -83,12 +83,12 @@ def sources():
     return [source["address"] for source in ntpcluster_plan.plan()["sources"]]
 
 
-def test_a_run_with_another_pillar_has_the_minion_refresh_its_memory_and_the_next_one_does_not(host):
+def test_a_run_with_a_changed_pillar_makes_the_minion_refresh_its_copy_once(host):
     assert applied(host, NEW) and host.refreshed == 1
     assert not applied(host, NEW) and host.refreshed == 1
 
 
-def test_a_function_asks_the_master_when_the_minion_remembers_another_pillar_than_was_applied(host):
+def test_a_function_asks_the_master_if_the_minions_copy_differs_from_the_applied_pillar(host):
     applied(host, NEW)
     host.master = {"ntp": NEW}
     assert sources()[-1] == "10.0.0.4"
@@ -127,7 +127,7 @@ def test_a_state_run_and_salt_call_have_just_compiled_theirs(host, monkeypatch):
     assert ntpcluster_validate.validate() == [] and host.asked == 0
 
 
-def test_the_beacon_never_waits_for_the_master_but_has_the_minion_ask_now_and_then(host):
+def test_the_beacon_never_waits_for_the_master_but_makes_the_minion_refresh(host):
     applied(host, NEW)
     ntpcluster_applied.must_not_wait()
     for host.now in (1000.0, 1060.0, 1120.0):
@@ -153,7 +153,7 @@ def test_what_cannot_be_asked_is_said(host):
     host.master = CommandExecutionError("no master")
     plan = ntpcluster_plan.plan()
     said = ntpcluster_applied.judged_by(plan)
-    assert "remembers" in said and "no master" in said
+    assert "cached by the minion" in said and "no master" in said
     ended(host)
     host.master = {"ntp": NEW}
     assert ntpcluster_applied.judged_by(ntpcluster_plan.plan()) == "the pillar"
@@ -245,7 +245,7 @@ def test_the_tree_is_looked_for_where_the_last_run_found_it(host, monkeypatch):
     assert ntpcluster_applied.environments() == ["dev", "prod", "base"]
 
 
-def test_the_tree_is_found_where_salt_has_a_copy_from_even_after_a_run_that_failed(host, tmp_path):
+def test_the_tree_is_found_in_cached_environments_even_after_a_failed_run(host, tmp_path):
     (tmp_path / "files/prod/ntp").mkdir(parents=True)
     (tmp_path / "files/prod/ntp/platforms.yaml").touch()
     (tmp_path / "files/other").mkdir()
@@ -258,7 +258,7 @@ def test_the_list_of_served_code_is_that_of_the_code():
     assert served == ntpcluster_code.listing() + "\n", "run: make digest"
 
 
-def test_the_list_of_what_a_minion_has_names_only_this_trees_files_and_sees_each_change(tmp_path, monkeypatch):
+def test_the_code_list_contains_only_this_trees_files_and_detects_each_change(tmp_path, monkeypatch):
     for name in ("modules/ntpcluster.py", "modules/other.py", "modules/ntpcluster.pyc", "beacons/ntpcluster.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -303,7 +303,7 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     assert ntpcluster_plan.plan()["keys"] == []
 
 
-def test_a_plan_is_remembered_for_who_looks_each_second_and_made_anew_when_anything_can_be_another(host, monkeypatch):
+def test_a_plan_is_cached_between_checks_and_rebuilt_when_an_input_may_have_changed(host, monkeypatch):
     made, judge, now = [], host.functions["ntpcluster_validate.judge"], [1000.0]
     host.functions["ntpcluster_validate.judge"] = lambda *told: made.append(1) or judge(*told)
     host.functions["ntpcluster_program.monotonic"] = lambda: now[0]

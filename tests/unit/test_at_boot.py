@@ -75,7 +75,7 @@ def test_a_job_of_upstart_is_asked_for(etc):
         (True, "run/systemd/system/chronyd.service", "chronyd: asked"),
     ],
 )
-def test_with_systemd_no_program_is_asked_about_a_unit_that_is_wanted_and_cannot_be_masked(etc, unit, mask, starts):
+def test_with_systemd_no_program_is_run_for_a_wanted_unit_that_cannot_be_masked(etc, unit, mask, starts):
     (etc / "run/systemd/system").mkdir(parents=True)
     for level in "2345":  # the script's links, which systemd does not go by where there is a unit
         link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", 0o755)

@@ -62,10 +62,10 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
         pytest.param(alter(0, address="10.9.9.9", remote="10.9.9.9"), "no planned source", id="not its tier"),
         pytest.param(lambda _, look: look.update(complete=False), "not whole", id="half a table"),
         *(
-            pytest.param(system(**{key: None}), "does not tell", id=key)
+            pytest.param(system(**{key: None}), "does not report", id=key)
             for key in ("root_delay_ms", "root_dispersion_ms", "offset_ms", *TOLD)
         ),
-        pytest.param(alter(0, jitter_ms=None), "does not tell jitter", id="jitter_ms"),
+        pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
     ],
 )
 def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811
@@ -97,7 +97,7 @@ def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):
     assert wide["problems"][0]["evidence"] == {"bound_ms": pytest.approx(20.421), "max_bound_ms": 20.0}
     unknown = bounded(limited(plan, 0.021), alter(0, jitter_ms=None))
     assert (unknown["health"], codes(unknown)) == ("degraded", ["bound"])
-    assert "cannot be told" in unknown["problems"][0]["message"]
+    assert "is unknown" in unknown["problems"][0]["message"]
     # Who has no time at all says so, and not that as well.
     assert "bound" not in codes(bounded(limited(plan, 0.020), unselected()))
 
@@ -169,7 +169,7 @@ def viewed():
     })  # fmt: skip
 
 
-def test_the_view_has_the_worst_bound_and_what_two_clocks_can_differ_by_of_all_and_of_each_tier():
+def test_the_view_has_the_worst_bound_and_the_largest_difference_of_all_and_per_tier():
     seen = viewed()
     told = [
         {key: part[key] for key in ("bound_ms", "apart_ms", "unbounded")} for part in (seen["summary"], *seen["tiers"])

@@ -100,8 +100,8 @@ def test_what_can_be_said_otherwise_has_to_be_said():
     ((level, key, message),) = told("chrony", {"leapfile": "/etc/ntp/leap"})
     assert (level, key) == ("error", "leapfile")
     assert message == (
-        "is not read by chrony, the daemon of this host, node148: say beside it what such hosts shall do, by `leapsectz` "
-        "or `leapseclist`; `leapsectz: null` has them do without"
+        "is not a directive of chrony, the daemon of this host, node148: beside it, tell such hosts what to do with `leapsectz` "
+        "or `leapseclist`; with `leapsectz: null` they do without"
     )
     assert told("chrony", {"leapfile": "/etc/ntp/leap", "leapseclist": "/etc/leap"}) == []
     assert told("chrony", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == []
@@ -110,7 +110,7 @@ def test_what_can_be_said_otherwise_has_to_be_said():
 
 
 def test_what_cannot_be_said_otherwise_has_no_effect():
-    message = "has no effect on this host, node148: its daemon, {}, has nothing like it"
+    message = "has no effect on this host, node148: its daemon, {}, has no equivalent"
     assert told("ntpd", {"hwtimestamp": ["*"]}) == [("warning", "hwtimestamp", message.format("ntpd"))]
     assert told("chrony", {"tinker": {"huffpuff": 7200, "panic": 0}}) == [
         ("warning", "tinker:huffpuff", message.format("chrony"))

@@ -100,28 +100,28 @@ def test_a_service_that_is_gone_has_not_been_stopped(host):
     assert ntpcluster_clean.cleaned("deployment-is-gone")["changes"] == {}
 
 
-def test_a_package_that_made_way_for_another_is_purged_if_it_was_ours_with_its_service(host):
+def test_a_replaced_package_is_purged_with_its_service_if_it_was_ours(host):
     host.left, host.owners = ["chrony"], {"chronyd": ["chrony"]}
     host.kept = {**host.kept, "packages": ["chrony", "ntp"]}
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert done["result"] is True and done["changes"] == {
         FILE: GIVEN_BACK,
-        RIVAL: {"old": "by ntpcluster", "new": "gone with its package"},
+        RIVAL: {"old": "by ntpcluster", "new": "removed with its package"},
         "package chrony": {"old": "4.2.6", "new": ""},
         "package ntp": {"old": "4.2.6", "new": ""},
     }
 
 
-def test_a_package_that_was_here_before_and_made_way_comes_back_before_anything_else_changes(host):
+def test_a_replaced_package_is_reinstalled_before_anything_else_changes(host):
     host.kept = {**host.kept, "removed": ["chrony"]}
     host.fails = ("gone for good",)
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert (done["result"], done["changes"], host.forgot) == (False, {}, 0)
-    assert done["comment"] == "was here before, and cannot be installed again: chrony"
+    assert done["comment"] == "was installed before, and cannot be reinstalled: chrony"
     host.fails = ()
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert done["result"] is True and host.packages == ["chrony"]
-    assert done["changes"]["package chrony"] == {"old": "", "new": "installed again"}
+    assert done["changes"]["package chrony"] == {"old": "", "new": "reinstalled"}
 
 
 @pytest.fixture

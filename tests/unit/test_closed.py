@@ -40,17 +40,17 @@ def test_a_person_does_not_get_through(name):
         for one in inspect.signature(FUNCTIONS[name]).parameters.values()
         if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
     ]
-    with pytest.raises(SaltInvocationError, match=f"^{name} is for the other modules of ntpcluster alone"):
+    with pytest.raises(SaltInvocationError, match=f"^{name} is internal to ntpcluster"):
         called_by_a_person(name, *("x" for _ in needed))
 
 
 def test_a_program_that_somebody_wants_to_run_as_root_does_not_run(tmp_path):
-    with pytest.raises(SaltInvocationError, match="for the other modules"):
+    with pytest.raises(SaltInvocationError, match="internal to ntpcluster"):
         called_by_a_person("ntpcluster_program.run", "touch", "x", [str(tmp_path / "made")])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_plan_has_its_secrets_for_the_template_alone():
     """What a function returns goes to the event bus and the job cache of the master."""
-    with pytest.raises(SaltInvocationError, match="for the other modules"):
+    with pytest.raises(SaltInvocationError, match="internal to ntpcluster"):
         called_by_a_person("ntpcluster_plan.plan", "secrets=True")

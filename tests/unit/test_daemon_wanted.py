@@ -80,8 +80,8 @@ def test_a_daemon_that_the_platform_has_not_got_is_refused():
     ((level, key, message),) = told(pillar("chrony"), EL6)
     assert (level, key) == ("error", "ntp:daemon")
     assert message == (
-        "is not to be had on RedHat-6, the platform of this host, ntp1, which can have ntpd. Write null here or in "
-        "ntp:tiers:top:daemon, for each platform's own, or name one of these there"
+        "is not available on RedHat-6, the platform of this host, ntp1, which has ntpd. Write null here or in "
+        "ntp:tiers:top:daemon to use each platform's default, or name one of these there"
     )
     assert told(pillar("chrony"), EL9) == []
     # Each of the ways out that it names.
@@ -96,7 +96,7 @@ def test_a_daemon_that_the_platform_has_not_got_is_refused():
 def test_a_daemon_of_a_tier_that_the_platform_has_not_got_is_refused_in_that_tier():
     ((level, key, message),) = told(pillar("chrony", daemon="ntpd"), EL9)
     assert (level, key) == ("error", "ntp:tiers:top:daemon")
-    assert message.startswith("is not to be had on RedHat-9, the platform of this host, ntp1, which can have chrony. ")
+    assert message.startswith("is not available on RedHat-9, the platform of this host, ntp1, which has chrony. ")
     assert told(pillar("chrony", daemon="ntpd"), EL9, "node1") == []
 
 
@@ -110,7 +110,7 @@ def test_nts_is_refused_where_the_daemon_has_it_not(platform, number):
     )
     found = [one for one in told(given, platform) if one[0] == "error"]
     assert [(level, key) for level, key, _ in found] == [("error", "ntp:tiers:top:sources:1:nts")] * number
-    assert all("is not to be had with" in message and "a tier of their own" in message for _, _, message in found)
+    assert all("is not available with" in message and "their own tier" in message for _, _, message in found)
     # Of another tier's sources this host asks nobody.
     assert [one for one in told(given, platform, "node1") if one[0] == "error"] == []
 

@@ -85,11 +85,11 @@ def test_a_pillar_that_does_not_render_is_told_with_salts_complaint_and_without_
     pillar = compile_pillar(text, pillar_safe_render_error=safe)
     (problem,) = judge(pillar)
     assert problem["level"] == "error" and problem["key"] == "ntp"
-    assert "the pillar did not render: " in problem["message"] and "SLS 'ntp'" in problem["message"]
+    assert "the pillar failed to render: " in problem["message"] and "SLS 'ntp'" in problem["message"]
     assert SECRET not in json.dumps(problem) and "\n" not in problem["message"]
     assert re.findall("line ([0-9]+)", problem["message"]) == ([] if safe or line is None else [str(line)])
     # What does not render to a mapping is told in full by Salt, safe or not.
-    assert ("`salt-run pillar.show_pillar ntp1` prints more" in problem["message"]) == (safe and kind != "no mapping")
+    assert ("`salt-run pillar.show_pillar ntp1` shows more" in problem["message"]) == (safe and kind != "no mapping")
 
 
 def test_a_complaint_about_another_file_is_no_error_of_this_tree(compile_pillar, judge):
@@ -103,7 +103,7 @@ def test_a_complaint_about_another_file_is_no_error_of_this_tree(compile_pillar,
 def test_a_pillar_without_our_key_asks_for_the_top_file(judge):
     (problem,) = judge({"other": 1})
     assert problem["level"] == "error"
-    assert "your pillar has no key `ntp` for this minion: does its top file name it?" in problem["message"]
+    assert "your pillar has no key `ntp` for this minion: does its top file list it?" in problem["message"]
 
 
 @pytest.mark.parametrize(

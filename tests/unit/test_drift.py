@@ -31,7 +31,7 @@ def text(place):
     return open(place["drift"]).read().split() if os.path.exists(place["drift"]) else None
 
 
-def test_a_clock_that_is_50_ppm_too_fast_is_minus_50_in_the_file_of_ntpd_and_50_in_that_of_chronyd(host):
+def test_drift_files_of_ntpd_and_chronyd_have_opposite_signs(host):
     chrony, ntpd = host
     leave(ntpd, "-50.125\n")
     assert ntpd["drift"] in drift.carry(chrony)
@@ -42,7 +42,7 @@ def test_a_clock_that_is_50_ppm_too_fast_is_minus_50_in_the_file_of_ntpd_and_50_
     assert text(ntpd) == ["12.500000"]
 
 
-def test_a_second_time_nothing_is_carried_and_a_daemon_that_has_measured_since_keeps_its_own(host):
+def test_drift_is_carried_over_once_and_a_newer_measurement_is_kept(host):
     chrony, ntpd = host
     leave(ntpd, "-50.125\n", age=60)
     assert drift.carry(chrony) and not drift.carry(chrony)

@@ -38,8 +38,8 @@ def test_a_limit_that_the_crontab_does_not_keep_is_refused(given):
     ((level, key, message),) = told({**given, "step": {"limit": 60}})
     assert (level, key) == ("error", "step:limit")
     assert (
-        message.startswith("cannot be kept in tier client, where the method is cron")
-        and "have a daemon there" in message
+        message.startswith("cannot be enforced in tier client, where the method is cron")
+        and "use a daemon there" in message
     )
 
 
@@ -47,7 +47,7 @@ def test_a_limit_that_the_crontab_does_not_keep_is_refused(given):
 def test_a_limit_that_the_step_at_boot_does_not_keep_is_refused(platform):
     ((level, key, message),) = told({"tiers": tiers(), "step": {"limit": 60, "at_boot": True}}, platform)
     assert (level, key) == ("error", "step:at_boot")
-    assert "cannot stand beside step:limit" in message
+    assert "cannot be combined with step:limit" in message
 
 
 def test_a_step_at_boot_where_nothing_steps_at_boot_is_told():
@@ -61,7 +61,7 @@ def test_a_step_at_boot_where_nothing_steps_at_boot_is_told():
 @pytest.mark.parametrize("panic", [0, 61])
 def test_a_daemon_that_may_jump_further_than_the_limit_is_told(panic):
     pillar = {"tiers": tiers(), "step": {"limit": 60}, "options": {"tinker": {"panic": panic}}}
-    assert told(pillar) == [("warning", "options:tinker:panic", "has the daemon jump further than step:limit, 60")]
+    assert told(pillar) == [("warning", "options:tinker:panic", "makes the daemon step further than step:limit, 60")]
     pillar["options"]["tinker"]["panic"] = 60
     assert told(pillar) == []
 
@@ -100,7 +100,7 @@ def test_what_only_a_daemon_reads_of_a_source_is_told_in_a_tier_by_cron():
 def test_a_key_that_the_tier_below_does_not_check_is_told():
     ((level, key, message),) = told({"keys": KEYS, "tiers": tiers(BY_CRON, key=1)})
     assert (level, key) == ("warning", "tiers:server:key")
-    assert message == "has no effect in tier client: its method is cron, and a step by crontab checks no key"
+    assert message == "has no effect in tier client: its method is cron, and a step from crontab checks no key"
     assert told({"keys": KEYS, "tiers": tiers(key=1)}) == []
 
 

@@ -67,6 +67,6 @@ def test_without_restorecon_the_file_is_in_its_place(host, put, monkeypatch):
 
 def test_a_label_that_cannot_be_given_is_an_error_and_the_file_is_in_its_place(host, put, tmp_path):
     host.code = 255
-    with pytest.raises(CommandExecutionError, match=r"localtime is written, but may have the wrong SELinux label: no"):
+    with pytest.raises(CommandExecutionError, match=r"localtime was written, but may have the wrong SELinux label: no"):
         put()
     assert os.readlink(tmp_path / "localtime") == "new"

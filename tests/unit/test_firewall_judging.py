@@ -56,7 +56,7 @@ def test_each_network_goes_before_its_own_end_live_as_in_the_file():
         ("-A INPUT -j bans", "-A bans -s 10.0.0.0/8 -j DROP"),
     ],
 )
-def test_what_refuses_the_whole_network_by_name_is_never_overridden_and_closes_the_port(ban, quoted):
+def test_a_rule_that_blocks_the_whole_network_by_name_is_kept_and_fails_the_state(ban, quoted):
     chains = TRUSTED + ":bans - [0:0]\n-A bans -s 10.0.0.0/8 -j DROP\n"
     text = table(ban, REJECT, chains=chains)
     edited = rules.edit(text, LAN)

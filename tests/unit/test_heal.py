@@ -33,7 +33,7 @@ def test_the_reactor_calls_the_runner_with_arguments_that_it_has():
         ({"node2": 500.0, "node3": 600.0}, False),
         ({"node2": 500.0, "node3": 600.0, "node4": 700.0}, True),
         ({"node2": -9000.0, "node3": 600.0, "node4": 700.0}, False),
-        # The master's clock was set back since: what lies ahead is no reason to wait for ever.
+        # The master's clock was set back in the meantime: a time in the future is no reason to wait forever.
         ({"node1": 90000.0}, False),
     ],
 )
@@ -97,7 +97,7 @@ def test_one_code_may_be_given_as_text(master):
     """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
     master.says = ["daemon-stopped"]
     assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
-    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would mend: unreachable"
+    assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would fix: unreachable"
 
 
 @pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])

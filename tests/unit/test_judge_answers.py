@@ -145,7 +145,7 @@ def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key
 
 
 @pytest.mark.parametrize("code", ["authentication", "denied", "upstream-unsynchronized", "unreachable"])
-def test_a_server_that_keeps_silent_to_one_question_more_is_what_the_daemon_knows_of_it(host, code):  # noqa: F811
+def test_a_rate_limited_server_is_judged_by_what_the_daemon_knows(host, code):  # noqa: F811
     """A server that limits its clients does not answer who has asked it a moment ago."""
     host.answers = [silent(A)]
     known = [{"code": code, "message": "...", "evidence": {"peer": A}}]
@@ -194,7 +194,7 @@ def test_without_its_cron_daemon_a_right_clock_is_not_well(status, host):  # noq
         [says(A, -0.02), says(B, 0.01), says(C, 0.03, stratum=1)],
     ],
 )
-def test_the_server_that_a_step_takes_is_close_to_the_one_that_the_clock_is_judged_by(status, answers):
+def test_a_step_uses_a_server_close_to_the_one_that_judges_the_clock(status, answers):
     seen = status(*answers)
     taken = ntpcluster_answers.trusted(answers)
     assert abs(taken["offset_s"] * 1000.0 - seen["offset_ms"]) <= 50.0
@@ -211,4 +211,4 @@ def test_a_clock_that_was_stepped_needs_no_second_step_though_its_servers_disagr
     assert abs(ntpcluster_answers.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
     # Half of them say still that the clock is wrong, and which half is right nobody can know.
     (told,) = [one for one in status(*clock(stepped))["problems"] if one["code"] == "offset-high"]
-    assert told["message"].endswith("the servers disagree, and no step mends that")
+    assert told["message"].endswith("the servers disagree; a step cannot fix this")

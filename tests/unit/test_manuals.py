@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from _beacons import ntpcluster as ntpcluster_beacon
 from tests.loaded import FACE, FUNCTIONS, MODULES
+from tests.unit.pillars import PLATFORMS, judge
 from tests.unit.runners import FILES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,6 +99,38 @@ def test_every_example_of_a_tiers_key_is_valid(first, place):
         assert [one["key"] for one in found if one["level"] == "error" and one["key"].endswith(key)] == [], key
 
 
+SAMPLE = yaml.safe_load((ROOT / "pillar.example").read_text())
+
+
+@pytest.mark.parametrize("platform", [None, *sorted(PLATFORMS)])
+def test_the_sample_pillar_is_valid_on_every_platform(platform):
+    # `cron` is there to be seen: it has no effect with `method: daemon`.
+    assert {(one["key"], one["level"]) for one in judge(SAMPLE["ntp"], PLATFORMS.get(platform))} == {
+        ("ntp:cron", "warning")
+    }
+    assert ntpcluster_beacon.validate([SAMPLE["ntp_beacon"]])[0]
+
+
+def test_the_sample_pillar_has_every_key():
+    sample = SAMPLE["ntp"]
+    assert set(flat(DEFAULTS)) - {"keys", "options"} <= set(flat(sample))
+    assert {"keys", "options"} <= set(sample)
+    tiers = sample["tiers"].values()
+    sources = [source for tier in tiers for source in tier.get("sources", []) if isinstance(source, dict)]
+    # `island` stands in place of `sources`: it is in a comment.
+    assert {key for tier in tiers for key in tier} == set(RULES["tier_keys"]) - {"island"}
+    # `nts` cannot be combined with `key`, and no ntpd knows it: it is in a comment.
+    assert {key for source in sources for key in source} == set(RULES["source_keys"]) - {"nts"}
+
+
+def test_the_metadata_are_those_of_the_tree():
+    formula = yaml.safe_load((ROOT / "FORMULA").read_text())
+    known = {name for entry in PLATFORMS.values() for name in entry["os"]}
+    assert set(formula["os"].split(", ")) == known
+    assert formula["version"] == MODULES["ntpcluster_code"].VERSION
+    assert (ROOT / formula["top_level_dir"] / "init.sls").exists()
+
+
 def sections(name: str, part: str) -> dict[str, str]:
     """The sections of the third level in one of the second."""
     text = page(name).split(f"\n## {part}\n", 1)[1].split("\n## ", 1)[0]
@@ -133,7 +167,7 @@ def test_every_function_state_and_page_that_is_named_is_there(path):
 
 
 def test_the_states_of_the_page_are_those_of_the_tree():
-    told = re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page("troubleshooting.md").split("## An apply is red")[1])
+    told = re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page("troubleshooting.md").split("## An apply fails")[1])
     tree = "".join(path.read_text() for path in (ROOT / "salt/ntp").glob("*.sls"))
     assert told and all(f"\n{name}:\n" in tree for name in told), told
 

@@ -128,7 +128,7 @@ def test_no_rule_with_a_mask_has_a_family_flag():
         ]
 
 
-def test_who_serves_the_whole_world_has_no_ignore_that_could_not_be_taken_off_again():
+def test_a_host_that_serves_all_networks_has_no_default_ignore():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"].update(sources=["192.0.2.1"], serves=["0.0.0.0/0"])
     made = plan("ntp189", "10.0.0.189", pillar=pillar, platform="Debian-12")
@@ -314,12 +314,12 @@ def test_every_platform_says_the_same_things():
     [
         ("node148", ["10.0.0.148"], "RedHat-6", []),
         ("ntp189", ["10.0.0.189"], "Debian-12", []),
-        ("ntp189", ["10.0.0.189"], "RedHat-6", [("ntp:tiers:server:sources", "the firewall has to")]),
+        ("ntp189", ["10.0.0.189"], "RedHat-6", [("ntp:tiers:server:sources", "the firewall must do it")]),
         (
             "node148",
             ["192.168.7.7"],
             "RedHat-6",
-            [("ntp:tiers:server:serves", "leaves out this host, node148")],
+            [("ntp:tiers:server:serves", "does not include this host, node148")],
         ),
     ],
 )
@@ -365,7 +365,7 @@ def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address
         pillar["tiers"][tier].update(keys)
     found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host(name, address, pillar=pillar))
     (problem,) = [problem for problem in found if problem["key"] == key and problem["level"] == "error"]
-    assert f"is this host, {name}, but the host is of tier" in problem["message"]
+    assert f"is this host, {name}, but the host belongs to tier" in problem["message"]
 
 
 def test_a_member_with_an_address_that_its_tier_shares_is_no_stray():
@@ -384,7 +384,7 @@ def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
         pillar, DEFAULTS, PLATFORMS["Debian-12"], host("core1", "10.0.0.1", pillar=pillar)
     )
     assert [(problem["key"], problem["level"]) for problem in found] == [("ntp:tiers:rack:match", "warning")]
-    assert "core is taken" in found[0]["message"]
+    assert "core applies" in found[0]["message"]
 
 
 def test_a_limit_on_steps_binds_the_daemon_as_well():

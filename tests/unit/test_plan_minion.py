@@ -218,7 +218,7 @@ def test_a_limit_that_is_not_kept_makes_no_plan(minion):
     """The crontab of a host without a daemon steps over any distance."""
     minion["pillar"]["ntp"] = {**PILLAR, "method": "cron", "step": {"limit": 60}}
     minion["pillar"]["ntp"]["tiers"] = {"client": {"match": "*", "sources": ["10.0.0.1"]}}
-    with pytest.raises(SaltInvocationError, match="ntp:step:limit .60.: cannot be kept in tier client"):
+    with pytest.raises(SaltInvocationError, match="ntp:step:limit .60.: cannot be enforced in tier client"):
         ntpcluster_plan.plan()
 
 

@@ -41,7 +41,7 @@ def running(host, monkeypatch):  # noqa: F811
 def test_half_a_table_restarts_nobody_and_is_no_proof(running):
     seen, done = running(HALF)
     assert (seen["result"], seen["changes"], done) == (False, {}, [])
-    assert "cannot be told" in seen["comment"]
+    assert "cannot tell whether" in seen["comment"]
 
 
 def test_a_second_look_may_have_the_whole_of_it(running):

@@ -92,5 +92,5 @@ except Exception as exc:
         [sys.executable, "-c", program, f"{tmp_path}/time.html"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     name = pwd.getpwuid(user).pw_name
-    assert said.startswith(f"{tmp_path}/time.html cannot be written: Permission denied. salt-run works as")
+    assert said.startswith(f"{tmp_path}/time.html cannot be written: Permission denied. salt-run runs as")
     assert f"`user`, {name}, whoever starts it" in said

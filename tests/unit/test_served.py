@@ -138,7 +138,7 @@ def test_a_server_that_nobody_reaches_is_told_with_who_asked(cluster):
     assert (problem["code"], problem["severity"], problem["hosts"]) == ("unreachable-from", 2, ["ntp180"])
     assert (
         problem["message"]
-        == "ntp180 (10.0.0.180) answered none of the hosts of tier client that asked it: node148, node149"
+        == "ntp180 (10.0.0.180) answered none of the hosts of tier client that queried it: node148, node149"
     )
     assert view["summary"]["severity"] == 2 and view["hosts"]["ntp180"]["open"] is False
     assert rounds == [CLIENTS, CLIENTS]
@@ -150,7 +150,7 @@ def test_a_server_that_nobody_reaches_is_told_with_who_asked(cluster):
     assert 'ntpcluster_host_open{host="ntp189",tier="server"} 1.0' in figures
     page = FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
     assert "answered none of the hosts of tier client" in page
-    assert (page.count("and they get answers"), page.count("and they get no answer")) == (1, 1)
+    assert (page.count("which get answers"), page.count("which get no answer")) == (1, 1)
 
 
 def test_one_lost_packet_closes_nothing(cluster):
@@ -180,7 +180,7 @@ def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
     [problem] = view["problems"]
     assert (problem["code"], problem["severity"], problem["hosts"]) == ("unproven", 1, CLIENTS)
     assert problem["message"] == (
-        "whether ntp180 (10.0.0.180), ntp189 (10.0.0.189) answer tier client is not known: node148, node149: " + why
+        "it is unknown whether ntp180 (10.0.0.180), ntp189 (10.0.0.189) answer tier client: node148, node149: " + why
     )
     assert view["hosts"]["ntp180"]["open"] is None and view["summary"]["severity"] == 1
     assert b"ntpcluster_host_open{" not in b"".join(ntpcluster_metrics.parts(view))
@@ -189,7 +189,7 @@ def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
 def test_one_old_minion_is_made_up_for_by_the_other(cluster):
     view, _ = cluster({"node148": MISSING, "node149": answer(ntp189=True, ntp180=False)})
     [problem] = view["problems"]
-    assert problem["code"] == "unreachable-from" and problem["message"].endswith("that asked it: node149")
+    assert problem["code"] == "unreachable-from" and problem["message"].endswith("that queried it: node149")
 
 
 def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
@@ -198,7 +198,7 @@ def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
     }
     view, rounds = cluster({}, standing)
     assert codes(view) == ["unproven"] and rounds == []
-    assert view["problems"][0]["message"].startswith("whether its servers answer tier client is not known: node148,")
+    assert view["problems"][0]["message"].startswith("it is unknown whether its servers answer tier client: node148,")
 
 
 def test_a_stopped_server_is_told_with_the_reason(cluster):
@@ -224,7 +224,9 @@ def test_an_address_that_is_no_minions_counts_by_itself_and_its_askers_are_told(
     )
     [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
     assert problem["hosts"] == CLIENTS
-    assert problem["message"] == "10.0.0.180 answered none of the hosts of tier client that asked it: node148, node149"
+    assert (
+        problem["message"] == "10.0.0.180 answered none of the hosts of tier client that queried it: node148, node149"
+    )
     FILES["ntpcluster_report"].render(view, FILES["ntpcluster_picture"].geometry(view), PARTS)
 
 
@@ -246,7 +248,7 @@ def test_a_view_that_is_not_told_to_asks_nobody(cluster):
     assert rounds == [] and view["served"] is None and codes(view) == []
 
 
-def test_of_thousands_of_followers_three_are_asked_and_three_more_where_a_server_is_silent(cluster):
+def test_three_of_thousands_of_followers_query_and_three_more_if_a_server_is_silent(cluster):
     many = {f"node{number:04}": RECORDED["node148"] for number in range(2000)}
     many.update({name: RECORDED[name] for name in SERVERS})
     for name in list(many)[:1000]:
@@ -286,7 +288,7 @@ def test_the_check_is_green_only_with_a_proof(cluster, ntp180, code):
         (answer(ntp189=True, ntp180=False), ["ntp180", "ntp189", "node148"], "unreachable-from: ntp180 (10.0.0.180)"),
         # The one that is closed was left out of the rollout.
         (answer(ntp189=True, ntp180=False), ["ntp189", "node148"], None),
-        (MISSING, ["ntp189"], "unproven: whether ntp180"),
+        (MISSING, ["ntp189"], "unproven: it is unknown whether ntp180"),
         (MISSING, ["node148"], None),
     ],
 )

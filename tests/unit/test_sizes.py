@@ -49,7 +49,7 @@ def test_no_six_lines_stand_twice():
     assert repeated({f"{path.parent.name}/{path.name}": path.read_text() for path in FILES}) == []
 
 
-def test_lines_that_stand_twice_are_found_across_blank_lines_and_whatever_their_indent():
+def test_duplicated_lines_are_found_across_blank_lines_and_at_any_indent():
     lines = [f"line {number}" for number in range(6)]
     texts = {"a": "\n".join(lines), "b": "\n".join(["other", "", *(f"  {line}\n" for line in lines)])}
     assert repeated(texts) == [["a:1", "b:3"]]

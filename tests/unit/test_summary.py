@@ -28,7 +28,7 @@ def test_what_is_unknown_is_left_out():
 
 
 @pytest.mark.parametrize("code", [code for code, _ in REMEDIES])
-def test_the_first_problem_stands_behind_with_its_remedy_and_the_others_are_counted(code):
+def test_the_line_ends_with_the_first_problem_and_the_number_of_others(code):
     first = in_order([problem(code, "something is seen")], {"service": "ntpd", "conf": "/etc/ntp.conf"})
     line = summary(dict(DEAD, problems=first))
     assert line == f"stopped, follows nobody | {code}: something is seen | {first[0]['remedy']}"

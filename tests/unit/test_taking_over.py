@@ -46,7 +46,7 @@ def host(monkeypatch):
         },
         "ntpcluster_origin.origin": lambda: Host.kept,
         "ntpcluster_origin.remember": remember,
-        "ntpcluster_drift.carry": lambda platform: Host.did.append("drift") or "begins with the drift",
+        "ntpcluster_drift.carry": lambda platform: Host.did.append("drift") or "starts with the drift",
         "ntpcluster_program.run": lambda name, package, argv, timeout: Host.did.append("mend"),
         "ntpcluster_service.packages": lambda service: [service],
         "pkg.install": install,

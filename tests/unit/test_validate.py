@@ -42,8 +42,8 @@ BAD = [
     (("timezone",), "Asia/Shang hai", "ntp:timezone", 'not "Asia/Shang hai"'),
     (("timezone",), "Asia/Shanghai\n", "ntp:timezone", 'not "Asia/Shanghai\\n"'),
     (("timezone",), "-u", "ntp:timezone", "a time zone"),
-    (("timezone",), "right/Europe/Berlin", "ntp:timezone", "posix/ and right/ apart"),
-    (("timezone",), "posix/UTC", "ntp:timezone", "posix/ and right/ apart"),
+    (("timezone",), "right/Europe/Berlin", "ntp:timezone", "except posix/ and right/"),
+    (("timezone",), "posix/UTC", "ntp:timezone", "except posix/ and right/"),
     (("timezone",), 8, "ntp:timezone", "not 8"),
     (("method",), "chrony", "ntp:method", "one of daemon, cron"),
     (("method",), True, "ntp:method", "not true"),
@@ -72,7 +72,7 @@ BAD = [
     ),
     (("step", "threshold"), float("nan"), "ntp:step:threshold", "not NaN"),
     (("step", "limit"), 0.1, "ntp:step:limit", "not be below the threshold, 0.2"),
-    (("step", "limit"), 60, "ntp:step:limit", "cannot be kept in tier client"),
+    (("step", "limit"), 60, "ntp:step:limit", "cannot be enforced in tier client"),
     (("step", "passes"), True, "ntp:step:passes", "a whole number from 1 to 10, not true"),
     (("step", "passes"), None, "ntp:step:passes", "not nothing"),
     (("sync", "timeout"), -1, "ntp:sync:timeout", "a number of seconds from 1 to 3600"),
@@ -82,7 +82,7 @@ BAD = [
     (("orphan",), 16, "ntp:orphan", "a whole number from 2 to 15"),
     (("orphan",), True, "ntp:orphan", "not true"),
     (("conflicts",), ["chronyd; reboot"], "ntp:conflicts:0", "the name of a service"),
-    (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts:1", "is there twice"),
+    (("conflicts",), ["chronyd", "chronyd"], "ntp:conflicts:1", "is listed twice"),
     (("conflicts",), {}, "ntp:conflicts", "not an empty mapping"),
     (("health", "reference_age"), 0, "ntp:health:reference_age", "a number of seconds from 30 to 1000000"),
     (("health", "survivors"), 0, "ntp:health:survivors", "a whole number from 1 to 10"),
@@ -94,15 +94,15 @@ BAD = [
     (("keys", 2), {"type": "M", "secret": "x"}, "ntp:keys:2", "twice, as a number and as text"),
     (("keys", 3), "hunter3", "ntp:keys:3", "a mapping of type and secret"),
     (("keys", 1, "type"), "hunter3", "ntp:keys:1:type", "one of M, MD5, SHA1"),
-    (("keys", 1, "secret"), "two words", "ntp:keys:1:secret", "without blanks and #"),
-    (("keys", 1, "secret"), "half#comment", "ntp:keys:1:secret", "without blanks and #"),
-    (("keys", 1, "secret"), "x\n2 M known", "ntp:keys:1:secret", "without blanks and #"),
+    (("keys", 1, "secret"), "two words", "ntp:keys:1:secret", "without spaces and #"),
+    (("keys", 1, "secret"), "half#comment", "ntp:keys:1:secret", "without spaces and #"),
+    (("keys", 1, "secret"), "x\n2 M known", "ntp:keys:1:secret", "without spaces and #"),
     (("keys", 1, "secret"), SHA1[:39], "ntp:keys:1:secret", "40 hexadecimal digits"),
     (("keys", 1, "secret"), 12345678, "ntp:keys:1:secret", "must be text"),
     (("keys", 1, "secret"), GONE, "ntp:keys:1:secret", "must be text"),
     # further directives
     (("options",), "tinker panic 0", "ntp:options", "a mapping of directives"),
-    (("options", "restrict"), "default", "ntp:options:restrict", "written by the tree, from `serves`"),
+    (("options", "restrict"), "default", "ntp:options:restrict", "set by the tree, from `serves`"),
     (("options", "server"), "10.0.0.1", "ntp:options:server", "from `sources` and `follows`"),
     (("options", "keys"), "/tmp/keys", "ntp:options:keys", "from `keys`"),
     (("options", "includefile"), "/etc/shadow", "ntp:options:includefile", "is not a known key"),
@@ -120,7 +120,7 @@ BAD = [
         ("options", "filegen", "loopstats", "file"),
         "../x",
         "ntp:options:filegen:loopstats:file",
-        "a bare file name",
+        "a file name without a path",
     ),
     (("options", "logconfig"), ["syncall"], "ntp:options:logconfig:0", "=, + or -"),
     # ntp_config.c: "not recognized - ignored"
@@ -154,7 +154,7 @@ BAD = [
     (("arguments",), "-x", "ntp:arguments", "a list"),
     (("options", "discard", "average"), 13, "ntp:options:discard:average", "a whole number from 0 to 12"),
     (("options", "discard", "monitor"), 1, "ntp:options:discard:monitor", "is not a known key"),
-    ((*SKY, "sources", 1, "nts"), True, "ntp:tiers:sky:sources:1:nts", "cannot stand beside `key`"),
+    ((*SKY, "sources", 1, "nts"), True, "ntp:tiers:sky:sources:1:nts", "cannot be combined with `key`"),
     (("options", "bindaddress"), "10.0.0.1", "ntp:options:bindaddress", "a list, each an IPv4 or IPv6 address"),
     *(
         (("options", "bindaddress"), [bad], "ntp:options:bindaddress:0", "an IPv4 or IPv6 address")
@@ -220,7 +220,7 @@ BAD = [
     ((*CLIENT, "match"), True, "ntp:tiers:client:match", "a compound matcher"),
     ((*CLIENT, "match"), "", "ntp:tiers:client:match", "a compound matcher"),
     ((*CLIENT, "match"), "*\n", "ntp:tiers:client:match", "in one line"),
-    ((*RACK, "match"), "*", "ntp:tiers:rack:match", "takes everyone, as tier client does"),
+    ((*RACK, "match"), "*", "ntp:tiers:rack:match", "matches all hosts, as tier client already does"),
     ((*CLIENT, "method"), "crontab", "ntp:tiers:client:method", "one of daemon, cron"),
     ((*SERVER, "sources"), [], "ntp:tiers:server:sources", "one name or address or more, not an empty list"),
     ((*SERVER, "sources"), "192.0.2.1", "ntp:tiers:server:sources", "a list of one name or address or more"),
@@ -235,7 +235,7 @@ BAD = [
         "ntp:tiers:server:sources:0",
         "{address: ..., prefer: true}",
     ),
-    ((*SERVER, "sources", 0), "prefer", "ntp:tiers:server:sources:0", "a word of ntp.conf"),
+    ((*SERVER, "sources", 0), "prefer", "ntp:tiers:server:sources:0", "a keyword of ntp.conf"),
     ((*SERVER, "sources", 0), "-q", "ntp:tiers:server:sources:0", "a host name"),
     ((*SERVER, "sources", 0), "ntp_1.example", "ntp:tiers:server:sources:0", "a host name"),
     ((*SERVER, "sources", 0), "ntp.example\n", "ntp:tiers:server:sources:0", "a host name"),
@@ -258,7 +258,7 @@ BAD = [
         "is a multicast or reserved address",
     ),
     ((*SERVER, "sources", 0), "::ffff:10.0.0.1", "ntp:tiers:server:sources:0", "is an IPv4 address"),
-    ((*SERVER, "sources", 0), "2001:DB8:0::1", "ntp:tiers:server:sources:2", "is there twice"),
+    ((*SERVER, "sources", 0), "2001:DB8:0::1", "ntp:tiers:server:sources:2", "is listed twice"),
     ((*SERVER, "sources", 0), {"prefer": False}, "ntp:tiers:server:sources:0", "needs `address`"),
     (
         (*SERVER, "sources", 0),
@@ -268,7 +268,7 @@ BAD = [
     ),
     ((*SERVER, "sources", 1, "iburst"), "yes", "ntp:tiers:server:sources:1:iburst", "true or false"),
     ((*SERVER, "sources", 1, "key"), 9, "ntp:tiers:server:sources:1:key", "not among the numbers of `keys`"),
-    ((*SERVER, "sources", 1, "minpoll"), 9, "ntp:tiers:server:sources:1:minpoll", "not be above maxpoll, 8"),
+    ((*SERVER, "sources", 1, "minpoll"), 9, "ntp:tiers:server:sources:1:minpoll", "not exceed maxpoll, 8"),
     (
         (*SERVER, "sources", 1, "maxpoll"),
         18,
@@ -278,7 +278,7 @@ BAD = [
     ((*SERVER, "key"), 3, "ntp:tiers:server:key", "not among the numbers of `keys`"),
     ((*SERVER, "addresses"), "10.0.0.189", "ntp:tiers:server:addresses", "a list of one name or address or more"),
     ((*SERVER, "addresses", 1), {"address": "10.0.0.7"}, "ntp:tiers:server:addresses:1", "as text"),
-    ((*SERVER, "addresses", 1), "10.0.0.189", "ntp:tiers:server:addresses:1", "is there twice"),
+    ((*SERVER, "addresses", 1), "10.0.0.189", "ntp:tiers:server:addresses:1", "is listed twice"),
     ((*SERVER, "serves"), "10.0.0.0/24", "ntp:tiers:server:serves", "a list of networks"),
     (
         (*SERVER, "serves", 0),
@@ -295,7 +295,7 @@ BAD = [
     ),
     ((*SERVER, "serves", 0), "10.0.0.0/33", "ntp:tiers:server:serves:0", "a network such as"),
     ((*SERVER, "serves", 0), "all", "ntp:tiers:server:serves:0", "a network such as"),
-    ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is there twice"),
+    ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is listed twice"),
     # tiers, what they are to each other
     ((*CLIENT, "follows"), GONE, "ntp:tiers:client", "needs `sources`"),
     ((*CLIENT, "follows"), "client", "ntp:tiers:client:follows", "is the tier itself"),
@@ -310,8 +310,8 @@ BAD = [
         "a loop: server > rack > server",
     ),
     ((*SERVER, "addresses"), GONE, "ntp:tiers:server:addresses", "tier rack follows this one and must know"),
-    ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and may not ask it"),
-    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "a step by crontab answers nobody"),
+    ((*SERVER, "serves"), GONE, "ntp:tiers:server:serves", "tier rack follows this one and is not allowed to ask it"),
+    ((*SERVER, "method"), "cron", "ntp:tiers:server:method", "a step from crontab serves nobody"),
 ]
 
 
@@ -320,7 +320,7 @@ def test_a_pillar_with_every_key_has_no_problem():
         {
             "key": "ntp:tiers:rack:addresses",
             "value": None,
-            "message": "gives tier client one source alone: nothing takes over when it fails, and nothing shows when it lies",
+            "message": "gives tier client only one source: there is no failover, and a false one cannot be detected",
             "level": "warning",
         }
     ]
@@ -357,15 +357,15 @@ def test_a_mistake_is_named_at_its_key(path, value, key, words):
 @pytest.mark.parametrize(
     ("path", "value", "key", "words"),
     [
-        ((*SERVER, "sources"), ["192.0.2.1"], "ntp:tiers:server:sources", "one source alone"),
+        ((*SERVER, "sources"), ["192.0.2.1"], "ntp:tiers:server:sources", "only one source"),
         (
             (*SERVER, "sources"),
             ["192.0.2.1", "192.0.2.2"],
             "ntp:tiers:server:sources",
-            "gives tier server two sources: when they disagree, neither is the majority",
+            "gives tier server two sources: if they disagree, neither has a majority",
         ),
-        ((*SERVER, "serves", 3), "0.0.0.0/0", "ntp:tiers:server:serves:3", "the whole world"),
-        (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "not looked at"),
+        ((*SERVER, "serves", 3), "0.0.0.0/0", "ntp:tiers:server:serves:3", "anybody"),
+        (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "is ignored"),
     ],
 )
 def test_what_works_but_is_doubtful_is_a_warning(path, value, key, words):

@@ -300,7 +300,7 @@ def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
     ntpcluster_tree.verdict(view)
 
 
-def test_finding_the_newest_modules_compares_each_hosts_version_a_few_times_and_not_with_all_others():
+def test_finding_the_newest_modules_takes_few_comparisons_per_host():
     class Version(str):
         """One of its own for each host, as they come from the bus."""
 
@@ -404,7 +404,7 @@ def test_clients_alone_are_not_deployed_when_no_server_has_the_time():
     down = {"health": "stopped", "synchronized": False}
     view = build(returns(ntp180=down, ntp189=down))
     problems, _ = ntpcluster_rollout.objections(view, ["node148", "node149"])
-    assert problems == ["tier client has nobody to follow in tier server: ntp180 is stopped, ntp189 is stopped"]
+    assert problems == ["tier client has no server to follow in tier server: ntp180 is stopped, ntp189 is stopped"]
     assert ntpcluster_rollout.objections(view, sorted(RECORDED)) == ([], [])
 
 
@@ -412,12 +412,12 @@ def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
     found = returns()
     del found["ntp180"], found["ntp189"]
     assert ntpcluster_rollout.objections(build(found), sorted(found))[0] == [
-        "tier client follows tier server, to which no minion belongs"
+        "tier client follows tier server, which has no minion"
     ]
     found = returns(node148={"planned": ["10.0.0.189", "10.0.0.181"]})
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
-        ["10.0.0.181, which tier client asks, is no address of a minion of tier server"],
+        ["10.0.0.181, which tier client follows, is not an address of any minion of tier server"],
     )
 
 
@@ -425,11 +425,11 @@ def test_a_planned_name_is_not_taken_for_an_address_of_nobody():
     found = returns(node148={"planned": ["ntp1", "10.0.0.189"]}, node149={"planned": ["ntp1", "fd00::1"]})
     assert ntpcluster_rollout.objections(build(found), sorted(found)) == (
         [],
-        ["fd00::1, which tier client asks, is no address of a minion of tier server"],
+        ["fd00::1, which tier client follows, is not an address of any minion of tier server"],
     )
 
 
-def test_a_host_that_was_refused_the_modules_is_told_with_the_environment_of_its_tree():
+def test_a_host_without_modules_is_reported_with_the_environment_of_its_tree():
     lost = ["No matching sls found for 'ntp.modules' in env 'base'"]
     view = build(returns(node148={"saltenv": "prod"}, node149={"saltenv": "prod"}))
     assert ntpcluster_rollout.refusals(view, {"node149": lost, "node148": lost, "ntp189": {}}) == [
@@ -456,12 +456,12 @@ def test_a_host_on_an_unknown_platform_is_told_before_anything_is_deployed():
 
 def test_advice_on_the_pillar_is_given_once():
     few = {"level": "warning", "text": "ntp:tiers:server:addresses: gives tier client two sources"}
-    odd = {"level": "warning", "text": "ntp:tiers:server:serves: leaves out this host, node149"}
+    odd = {"level": "warning", "text": "ntp:tiers:server:serves: does not include this host, node149"}
     bad = {"level": "error", "text": "ntp:orphan: must be a whole number"}
     found = {"node148": [few], "node149": [few, odd], "ntp189": [bad, few], "node150": "a traceback"}
     assert ntpcluster_rollout.told(found, "warning") == [
         "node148, node149, ntp189: ntp:tiers:server:addresses: gives tier client two sources",
-        "node149: ntp:tiers:server:serves: leaves out this host, node149",
+        "node149: ntp:tiers:server:serves: does not include this host, node149",
     ]
     del found["node150"]
     assert ntpcluster_rollout.told(found, "warning")[0].startswith("every host: ")
@@ -541,6 +541,6 @@ def test_five_thousand_hosts_are_viewed_drawn_and_measured_in_three_seconds_and_
 
 def test_what_a_host_itself_objects_to_stops_a_rollout():
     hidden = {"level": "error", "text": "salt://ntp.sls: is run by `state.apply ntp` instead of ntp/init.sls"}
-    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is one source alone"}
+    doubt = {"level": "warning", "text": "ntp:tiers:server:sources: is only one source"}
     found = {"ntp180": [hidden, doubt], "ntp189": [doubt], "node148": [hidden], "node149": "no answer"}
     assert ntpcluster_rollout.told(found, "error") == ["node148, ntp180: " + hidden["text"]]

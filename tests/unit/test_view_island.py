@@ -53,7 +53,7 @@ def test_a_tier_below_an_island_that_hangs_on_one_server_is_told():
     assert "single-server" in codes(build(island(node148={"peers": alone}, node149={"peers": alone})))
 
 
-def test_a_neighbour_by_the_pillar_may_be_followed_and_any_other_host_of_the_cluster_not():
+def test_only_a_neighbour_from_the_pillar_may_be_followed():
     planned = RECORDED["ntp180"]["planned"]
     view = build(returns(ntp180={"source": FIRST, "planned": [*planned, FIRST]}))
     assert "outside-tier" not in codes(view)
