@@ -24,8 +24,9 @@ LOCK = "/var/run/ntpcluster.lock"
 #: A run from the crontab holds the lock too, usually for two seconds; an apply waits for it instead of failing.
 LOCK_S = 5
 
-#: Maximum number of seconds until an unsynchronized server is queried again: more than PACKET_S of ntpcluster_query.
-AGAIN_S = 8
+#: Seconds until an unsynchronized server is queried again: short, so that a tier that is being deployed is not delayed; not
+#: shorter, or the account would be full before the server is synchronized; at most more than PACKET_S of ntpcluster_query.
+SOON_S, AGAIN_S = 2.5, 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
@@ -163,7 +164,8 @@ def _await_time(servers, wait, in_turn=False):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        time.sleep(min(__salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS), AGAIN_S, left))
+        pause = max(SOON_S, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS))
+        time.sleep(min(pause, AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):

@@ -91,6 +91,8 @@ class Bounds:
             # A host that is switched off, or whose plan is just being written, is looked at the next time.
             with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
                 plan = json.loads((host.folder / KEPT).read_text())["plan"]
+                if plan.get("reference") == "island":
+                    continue  # its bound is that to its leader's clock, and the true time is nobody's there
                 daemon = plan["platform"]["daemon"]
                 module = readers.setdefault(daemon, None) or reader(host, daemon)
                 readers[daemon] = module

@@ -118,7 +118,8 @@ def test_a_server_that_loses_its_sources_follows_its_neighbour_and_its_clients_s
     time.sleep(20)
     said = statuses(hosts)
     print(f"{lab.cast}: {said}")
-    assert said[0][0] == "degraded" and set(said[0][1]) == {"unreachable"}
+    # Without a route chronyd sends nothing, so it waits for no answer: that looks like a refusal.
+    assert said[0][0] == "degraded" and set(said[0][1]) <= {"unreachable", "denied"}
     assert [health for health, _ in said[1:]] == ["ok"] * 3
     # Now nobody has a source. ntpd: the first server goes on as an orphan and the second follows it; chronyd goes on as it is, for
     # days. Nobody takes one of two times for a lie.
