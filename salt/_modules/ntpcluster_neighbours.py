@@ -1,13 +1,13 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Servers of one tier that list each other: an island, which has nobody else, and a tier with ``peers``. Pure functions.
+Internal. Servers of one tier that list each other: an island, which has no sources, and a tier with ``peers``. Pure functions.
 
-A server takes what stands above its own stratum as an orphan and nothing below it (ntp_proto.c; chrony's ``orphan``). So each has
-a stratum of its own, two below that of the server before it in ``addresses``: when two meet again the later one follows the other.
-One between two of them is that of a server that follows another.
+As an orphan, a server follows servers above its own stratum and none below it (ntp_proto.c; chrony's ``orphan``). So each has
+its own stratum, two below that of the server before it in ``addresses``: when two meet again the later one follows the other.
+The stratum between two of them is that of a server that follows another.
 
-The first server of an island has no such stratum but its own clock as a source, which a daemon goes by only when no other
-source tells the time. So when it comes back it follows the one that went on without it, whatever its own clock says.
+The first server of an island has no such stratum. It has its own clock as a source, which a daemon uses only when no other
+source gives the time. So when it returns it follows the server that has taken over, whatever its own clock says.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -82,7 +82,7 @@ def together(tier, tiers, sources, host, orphan):
 
 def leads(plan, claims, rows, system):
     """
-    Internal. Whether a host is a server of an island and goes on by its own clock, as it should: no other server tells it the
+    Internal. Whether a host is a server of an island and rightly continues on its own clock: no other server gives it the
     time, or only one that follows this host.
 
     plan

@@ -60,7 +60,7 @@ def _of_run():
 
 def _remembered(pillar):
     """
-    Return the plan made of the pillar, as JSON. Who waits for a daemon looks each second, and a look begins with the plan.
+    Return the plan made from the pillar, as JSON. While waiting for a daemon, a check each second begins with the plan.
     """
     now, run = __salt__["ntpcluster_program.monotonic"](), __salt__["ntpcluster_applied.in_run"]()
     when, of, text = __context__.get(MADE, (0, None, None))

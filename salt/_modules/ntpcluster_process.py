@@ -2,11 +2,11 @@
 """
 Internal. Which process of this host is the NTP daemon, as the kernel knows it.
 
-A name tells little. While a name of ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
+A process name is not enough. While a name in ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
 and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
 ``ntpd`` too. The daemon is the one that holds UDP port 123, or the one that its pid file names if that one lives: a
 daemon that has just started has no port yet. A chronyd that only sets the clock and ends (``-q``) has the daemon's name
-and pid file; it is none.
+and pid file, but is not the daemon.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals

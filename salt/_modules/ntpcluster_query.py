@@ -34,7 +34,7 @@ BURST_S, PACKET_S, FULL_S = 2, 6, 56
 REFUSED_S = 72
 #: Where the account is kept: the next process of this host has to know of it. In ticks since the boot, like monotonic().
 ACCOUNT = "/var/run/ntpcluster.asked"
-#: Kiss codes by which a server refuses. The others (RFC 5905, 7.4) tell of the server: with INIT and STEP it has no time.
+#: Kiss codes by which a server refuses. The others (RFC 5905, 7.4) describe the server: with INIT and STEP it is not synchronized.
 REFUSALS = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTSN")
 LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 

@@ -2,9 +2,9 @@
 """
 Internal. The NTP daemon as a service, trusted only when it lists its configured sources.
 
-``service ntpd start`` says OK when ntpd dies a moment later, and a line of ntp.conf that ntpd does not understand is
-logged and dropped. So a configuration counts when the running daemon shows exactly its sources, and else the last one
-that worked is put back.
+``service ntpd start`` says OK even if ntpd dies right after, and a line of ntp.conf that ntpd does not understand is
+logged and ignored. So a configuration counts only if the running daemon lists exactly its sources; otherwise the last
+working one is restored.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -22,10 +22,10 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_service"
 
-#: A daemon that shall live must be seen alive this long after its start: the init script returns before it can fail.
+#: A daemon must still be alive this long after its start: the init script returns before the daemon can fail.
 ALIVE_S = 2
 
-#: And one that was told to stop may take this long to end.
+#: How long a daemon may take to stop.
 END_S = 10
 
 #: Time for a daemon to read its configuration and to resolve the names in it.
@@ -69,7 +69,7 @@ STARTERS = (
 #: With which content of its files the daemon was started in this run.
 STARTED_WITH = "ntpcluster_service.started"
 
-#: Who that is, and for whom: the next run takes over from the guard of one that was killed.
+#: The guard process and its owner: the next run takes over from the guard of a run that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
 
@@ -176,7 +176,7 @@ def bring_up(restart=False, **called):
 
 
 def _try(platform, restart, running):
-    """Start or restart, and wait for the proof: an empty text, or the reason why there is none."""
+    """Start or restart, and wait until the daemon lists its sources: an empty text, or the reason why it does not."""
     service = platform["service"]
     # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
     if restart and stop(platform):
@@ -328,7 +328,7 @@ def dismiss(**called):
 
 def relieve(**called):
     """
-    Internal. Take over from the guard of a run that was killed a moment ago, or it would start the daemon in the middle of what
+    Internal. Take over from the guard of a run that was killed just before, or it would start the daemon in the middle of what
     this run does. One that is starting it already is waited for. For the other functions.
 
     Returns whether there was one: the daemon is to run, and whoever takes over has to see to that. The guard of a run
@@ -354,7 +354,7 @@ def relieve(**called):
 
 
 def _start(service):
-    """The words that start a service. Red Hat's systemd hosts have `service` by a package of its own, or not."""
+    """The command that starts a service. On Red Hat's systemd hosts `service` is in a separate package, which may be missing."""
     systemctl, script = salt.utils.path.which("systemctl"), salt.utils.path.which("service")
     # sd_booted(3): a host may have systemd's programs and another init.
     if systemctl and os.path.isdir("/run/systemd/system"):

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What the tiers of the pillar are to each other: who follows whom, by which addresses, and who may ask whom.
+Internal. Check the relations of the tiers: which tier follows which, by which addresses, and which may ask which.
 
 Beside ``ntpcluster_validate``, which judges every key by itself.
 """
@@ -13,7 +13,7 @@ import re
 __virtualname__ = "ntpcluster_tiers"
 __load__ = ["relations"]
 
-# The last of so many servers that list each other goes on at stratum 12: two tiers below it still have a time.
+# The last of this many servers that list each other continues at stratum 12, so that two tiers below it still have a time.
 MOST_NEIGHBOURS = 5
 
 # Words of ntp.conf that end up among the servers when one of its lines is pasted whole.

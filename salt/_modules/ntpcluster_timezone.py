@@ -95,7 +95,7 @@ def _recorded(facts):
 
 
 def _record(zone, facts):
-    """Write the record, if this host keeps one; what else stands in it stays."""
+    """Write the record, if this host keeps one; its other content stays."""
     if not _keeps_record(facts):
         return
     lines = []

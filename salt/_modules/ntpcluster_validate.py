@@ -126,7 +126,7 @@ def _refuse(found, path, value, allowed):
 
 def _unknown(found, path, mapping, known):
     """
-    Add a problem for every key nobody reads, with the one that was probably meant.
+    Add a problem for every unknown key, with the one that was probably meant.
     """
     for key in sorted((key for key in mapping if key not in known), key=_step_name):
         message = "is not a known key"
@@ -264,7 +264,7 @@ def _keys(found, keys, platform, rules):
             continue
         _unknown(found, here, key, {"type", "secret"})
         if key.get("type") not in types:
-            # A secret may stand here by mistake: not repeated.
+            # This may be a secret in the wrong place: do not repeat it.
             found.append(_problem(here + ["type"], None, "must be one of {}".format(", ".join(types))))
         if not _is_secret(key.get("secret")):
             message = "must be text: 1 to 20 printable characters without spaces and #, or 40 hexadecimal digits"
@@ -299,7 +299,7 @@ def _options(found, options, platform, rules):
         value = options[directive]
         here = path + [directive]
         _check(found, here, value, rules["options"][directive])
-        # A directive without words is a syntax error, which ntpd logs and goes on.
+        # A directive without arguments is a syntax error; ntpd logs it and continues.
         if value == {}:
             found.append(_problem(here, value, "must not be empty"))
         if directive == "filegen" and isinstance(value, dict):
@@ -360,7 +360,7 @@ MEANT = {
 
 def _tiers(found, tiers, keys, rules):
     """
-    Judge each tier by itself; ``ntpcluster_tiers.relations`` tells what they are to each other.
+    Check each tier by itself; ``ntpcluster_tiers.relations`` checks how they fit together.
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:

@@ -25,7 +25,7 @@ rollout-can-begin:
 {% else %}
 rollout-can-begin:
   test.succeed_without_changes:
-    - name: {{ (['the pillar fits the minions; left out, as they need nothing: ' ~ (plan.skipped | join(', ') or 'none')]
+    - name: {{ (['the pillar is valid for all minions; skipped because they need nothing: ' ~ (plan.skipped | join(', ') or 'none')]
         + plan.warnings) | join('\n') | yaml_dquote }}
 {% endif %}
 
@@ -52,7 +52,7 @@ rollout-can-begin:
 {% for batch in plan.batches %}
 {% set _ = deployed.extend(batch.hosts) %}
 {% endfor %}
-# Asked by those who follow them, from outside: a state cannot see what is closed on the way.
+# Followers query these servers: no state on a server can see what is blocked on the path.
 servers-answer:
   salt.runner:
     - name: ntpcluster_rollout.proven
