@@ -217,6 +217,7 @@ def _survey(platform, networks):
     firewalls = _families(platform)
     nft, nft_file = (platform.get("firewall") or {}).get("nft"), (platform.get("firewall") or {}).get("nft_file")
     lives = _lives(firewalls, nft)
+    here = __salt__["ntpcluster_firewall_here.here"]() if networks else None
     hooks = _hooks(nft, lives) if nft else []
     made = __salt__["ntpcluster_firewall_nft_rules.survey"](hooks, networks)
     lines = [line for family in sorted(made) for line in made[family]["file"]]
@@ -229,7 +230,7 @@ def _survey(platform, networks):
     for family, data in sorted(firewalls.items()):
         live = lives[family]
         beside = _beside(live, family) + hooks if networks else []
-        judged = judge(live["text"], networks, family, beside)
+        judged = judge(live["text"], networks, family, beside, here)
         running = judged["guarded"] if live["counts"] == "guarded" else live["counts"]
         if not running:  # then nothing is missing, and nothing is to be done
             judged = dict(judged, missing=[], stale=[], wider=[], overtaken=[], steps=[])

@@ -354,11 +354,11 @@ def firewall(networks, hooks):
         nothing = {"missing": [], "present": [], "stale": []}
         error = err.strerror
         survey = dict((family, dict(live=nothing, kept=nothing, networks=[], wider=[])) for family in BOTH)
-    report = {}
+    report, here = {}, __salt__["ntpcluster_firewall_here.here"]()
     for family, found in survey.items():
         passed = hooks[family] if hooks else []
         _with(passed, found["live"]["missing"])
-        way = __salt__["ntpcluster_firewall_passage.passage"](passed, found["networks"])
+        way = __salt__["ntpcluster_firewall_passage.passage"](passed, found["networks"], here)
         saved = dict((name, _shown(found["kept"][name])) for name in ("missing", "stale"))
         report[family] = dict((name, _shown(found["live"][name])) for name in ("present", "missing", "stale"))
         report[family].update(way, wider=found["wider"], overtaken=[], running=True, error=error, keep=None)
