@@ -354,7 +354,7 @@ def _report_nft(report, made, boots, family):
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
 
-def apply(platform=None, networks=None, test=False, **called):
+def apply(platform=None, networks=None, test=False, everywhere=False, **called):
     """
     Internal. Open UDP 123 to these networks, and close it to those that it was opened to before.
 
@@ -365,6 +365,8 @@ def apply(platform=None, networks=None, test=False, **called):
         as for ``ntpcluster.firewall``; ``networks=[]`` takes all our rules out
     test
         change nothing and return what would change
+    everywhere
+        with ``networks=[]``: take them out of those firewalls too that were this host's before
 
     Returns the changes, empty when there are none: {"ipv4": {"added": [rule, ...], "removed": [rule, ...]}}
     for the live rules, the same under "ipv4 saved" for the saved file, and likewise "ipv6".
@@ -374,9 +376,29 @@ def apply(platform=None, networks=None, test=False, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    guard = _guard(platform)
+    guard, changes = _guard(platform), {}
+    several = everywhere and (platform.get("firewall") or {}).get("nft")
+    for one in ("firewalld", "ufw", "iptables") if several else (guard,):
+        try:
+            found = _apply(one, platform, networks, test, runs=one == guard)
+        except CommandExecutionError as err:
+            _gather(changes, (err.info or {}).get("changes", {}))
+            raise CommandExecutionError(err.error, info={"changes": changes} if changes else None)
+        _gather(changes, found)
+    return changes
+
+
+def _gather(changes, more):
+    for key, said in more.items():
+        _note(changes, key, said["added"], said["removed"])
+
+
+def _apply(guard, platform, networks, test, runs):
+    """``apply`` for one firewall, which ``runs`` or has been left behind."""
     if guard == "firewalld":
-        return __salt__["ntpcluster_firewalld.apply"](networks, test)
+        if runs:
+            return __salt__["ntpcluster_firewalld.apply"](networks, test)
+        return __salt__["ntpcluster_firewalld.forget"](test)
     if guard == "ufw":
         return __salt__["ntpcluster_ufw.apply"](networks, test)
     survey = _survey(platform, networks)

@@ -50,10 +50,11 @@ def _near(packet):
 
 def _meets_address(name, value, packet):
     if name == _near(packet):
-        value = list(ipaddress.collapse_addresses(part for part in value if part.version == packet.network.version))
         if any(_inside(packet.network, part) for part in value):
             return True
-        return None if any(_inside(part, packet.network) for part in value) else False
+        parts = [part for part in value if _inside(part, packet.network)]
+        whole = len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [packet.network]
+        return True if whole else None if parts else False
     if any(_inside(_everyone(packet), part) for part in value):
         return True
     # this host's own address; ntpd serves no group of hosts

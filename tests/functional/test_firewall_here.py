@@ -2,8 +2,10 @@
 
 import pytest
 
+from _modules import ntpcluster_firewall as firewall
+from _modules import ntpcluster_ufw as ufw
 from _states import ntpcluster_firewall as states
-from tests.functional.firewalled import INSIDE, INSIDE6, NEEDS, answered
+from tests.functional.firewalled import INSIDE, INSIDE6, NEEDS, answered, state_of
 from tests.functional.test_firewall_hooks import INPUT, TWO, iptables, nft_load
 
 pytestmark = NEEDS
@@ -55,3 +57,20 @@ def test_a_set_whose_parts_together_hold_the_network_keeps_it_out(host, banned):
     ret = states.opened("open")
     assert (ret["result"], "not open to 10.123.0.0/24" in ret["comment"]) == (False, True)
     assert not answered(host, INSIDE)
+
+
+def test_cleaning_takes_our_rule_out_of_the_firewall_that_the_host_had_before(host, monkeypatch, tmp_path):
+    before = state_of(host)
+    states.opened("open")
+    conf = tmp_path / "ufw.conf"
+    conf.write_text("ENABLED=yes\n")
+    monkeypatch.setattr(ufw, "UFW_CONF", str(conf))
+    assert firewall.firewall()["ipv4"]["guard"] == "ufw"
+    monkeypatch.setattr(states, "__opts__", {"test": True})
+    would = states.absent("close")
+    assert would["result"] is None and answered(host, INSIDE)
+    monkeypatch.setattr(states, "__opts__", {"test": False})
+    done = states.absent("close")
+    assert (done["result"], done["changes"]) == (True, would["changes"])
+    assert state_of(host) == before and not answered(host, INSIDE)
+    assert states.absent("close")["changes"] == {}
