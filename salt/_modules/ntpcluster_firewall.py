@@ -211,6 +211,17 @@ def _passed(platform):
     return passed
 
 
+def _left_to_nft(firewalls, lives, hooks):
+    """Marks the chains in a table ``filter`` that nft can change and iptables cannot: nft made rules there, or it is alone."""
+    for family, live in lives.items():
+        alone = not salt.utils.path.which(firewalls[family]["save_command"])
+        chains = [hook for hook in hooks if hook.get("place") == (NFT_FAMILIES[family], "filter")]
+        for hook in chains if live["hidden"] or alone else []:
+            hook["left_to_nft"] = True
+            if live["hidden"]:
+                live["error"] = None
+
+
 def _survey(platform, networks):
     """What there is and what is needed: {family: {"data", "running", "error", "judged", "saved", "networks"}}."""
     judge = __salt__["ntpcluster_firewall_rules.judge"]
@@ -219,12 +230,9 @@ def _survey(platform, networks):
     lives = _lives(firewalls, nft)
     here = __salt__["ntpcluster_firewall_here.here"]() if networks else None
     hooks = _hooks(nft, lives) if nft else []
+    _left_to_nft(firewalls, lives, hooks)
     made = __salt__["ntpcluster_firewall_nft_rules.survey"](hooks, networks)
     lines = [line for family in sorted(made) for line in made[family]["file"]]
-    for family, live in lives.items():
-        chains = [hook["chain"] for hook in hooks if hook.get("place") == (NFT_FAMILIES[family], "filter")]
-        if live["hidden"] and chains and "chain INPUT" not in chains:  # nft shows them, and opens what has to be
-            live["error"] = None
     boots = dict(__salt__["ntpcluster_firewall_nft_rules.saved"](nft, _read(nft_file), lines), file=nft_file)
     survey = {}
     for family, data in sorted(firewalls.items()):

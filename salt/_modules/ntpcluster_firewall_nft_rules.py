@@ -42,10 +42,12 @@ def _reachable_chains(chains, first):
 
 
 def _made_by_nft(hook):
-    """Is it on the input hook, and not a chain INPUT as iptables makes it?"""
+    """Is it on the input hook, and not a chain INPUT that iptables can change?"""
     if hook.get("on") != "input":
         return False
-    return hook["place"][0] == "inet" or hook["place"][1] not in IPTABLES or hook["chain"] != "chain INPUT"
+    if hook.get("left_to_nft") or hook["place"][0] == "inet":
+        return True
+    return hook["place"][1] not in IPTABLES or hook["chain"] != "chain INPUT"
 
 
 def _below(hook):

@@ -246,3 +246,25 @@ def test_people_are_told_what_guards(modern):
     assert firewall.firewall()["ipv4"]["guard"] is None
     nft_load(modern, chain("inet", "filter", "policy drop"))
     assert firewall.firewall()["ipv4"]["guard"] == "nft"
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("iptables", [True, False])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
+    text = "flush ruleset\n" + chain("ip", "filter", end, "INPUT") + chain("ip6", "filter", end, "INPUT")
+    boots.write_text(text)
+    nft_load(modern, text)
+    if not iptables:
+        found = firewall.salt.utils.path.which
+        monkeypatch.setattr(firewall.salt.utils.path, "which", lambda name: None if "tables" in name else found(name))
+    before = ruleset(modern)
+    assert answers(modern) == []
+    done = states.opened("open", networks=TWO)
+    assert done["result"] is True, done["comment"]
+    assert answers(modern) == [INSIDE, INSIDE6]
+    assert states.opened("open", networks=TWO)["changes"] == {}
+    nft_load(modern, boots.read_text())
+    assert answers(modern) == [INSIDE, INSIDE6]
+    assert states.absent("close")["result"] is True
+    assert (ruleset(modern), boots.read_text()) == (before, text)
