@@ -351,6 +351,7 @@ def firewall(platform=None, networks=None, **called):
 
 def _report_nft(report, made, boots, family):
     """Add what the chains made by nft have and need."""
+    report["saved"]["silent"] = boots["file"] if boots["silent"] else None
     for name in ("missing", "stale"):
         report["saved"][name] = report["saved"][name] + boots[name][family]
     if made["present"] or made["missing"] or made["stale"]:

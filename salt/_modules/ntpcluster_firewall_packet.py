@@ -29,7 +29,7 @@ HARMLESS = (
     "RATEEST", "LED", "IDLETIMER",
 )  # fmt: skip
 
-UNKNOWN = {"interfaces": (), "addresses": ()}
+NOT_KNOWN = {"interfaces": (), "addresses": ()}
 # The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``state``: what connection
 # tracking says of it, such as ``NEW``, or None where that is not known; ``here``: see ``meet``.
 Packet = collections.namedtuple("Packet", ("network", "answer", "state", "here"))
@@ -237,7 +237,7 @@ def meet(table, network, answer=False, state="NEW", here=None):
     * ``aimed`` says whether the rule names whom it is for, by network or interface
     * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` that it does
     """
-    packet = Packet(network, answer, state, here or UNKNOWN)
+    packet = Packet(network, answer, state, here or NOT_KNOWN)
     chains = {}
     for chain, rules in table["chains"].items():
         chains[chain] = [

@@ -40,6 +40,12 @@ def _remarks(report, changes):
                     found["keep"] or "save them"
                 )
             )
+        elif found["networks"] and found["saved"].get("silent"):
+            remarks.append(
+                "After the next boot, UDP 123 may be closed: it loads {}, which does not mention the port.".format(
+                    found["saved"]["silent"]
+                )
+            )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:
             remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
