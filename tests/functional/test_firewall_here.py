@@ -1,11 +1,13 @@
 """Rules for one interface, one address or parts of a network, which may keep out all clients or none."""
 
+import binascii
+
 import pytest
 
 from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_ufw as ufw
 from _states import ntpcluster_firewall as states
-from tests.functional.firewalled import INSIDE, INSIDE6, NEEDS, answered, state_of
+from tests.functional.firewalled import INSIDE, INSIDE6, LAN, NEEDS, answered, state_of
 from tests.functional.test_firewall_hooks import INPUT, TWO, iptables, nft_load
 
 pytestmark = NEEDS
@@ -74,3 +76,12 @@ def test_cleaning_takes_our_rule_out_of_the_firewall_that_the_host_had_before(ho
     assert (done["result"], done["changes"]) == (True, would["changes"])
     assert state_of(host) == before and not answered(host, INSIDE)
     assert states.absent("close")["changes"] == {}
+
+
+def test_the_files_of_a_ufw_that_has_been_removed_are_no_matter(host, monkeypatch, tmp_path):
+    mark = binascii.hexlify(b"ntpcluster").decode()
+    (tmp_path / "user.rules").write_text(f"### tuple ### allow udp 123 0.0.0.0/0 any {LAN[0]} in comment={mark}\n")
+    monkeypatch.setitem(ufw.RULE_FILES, "ipv4", str(tmp_path / "user.rules"))
+    found = firewall.salt.utils.path.which
+    monkeypatch.setattr(firewall.salt.utils.path, "which", lambda name: None if name == "ufw" else found(name))
+    assert states.absent("close")["result"] is True
