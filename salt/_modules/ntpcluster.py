@@ -396,7 +396,8 @@ def firewall():
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how to save the live rules on this platform
     * ``saved``: {``file``, ``missing``, ``stale``, ``refused``} of the rules that the next boot loads; ``file`` is None if
-      there is no such file
+      there is no such file; with nft and iptables also ``silent``, the file of nft that the next boot loads if it has rules for
+      arriving packets that do not mention the port, or None
 
     ``refused`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of iptables, and the
     chains of nftables; they assume that the missing rules are in place.

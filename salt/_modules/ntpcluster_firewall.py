@@ -211,25 +211,34 @@ def _passed(platform):
     return passed
 
 
+def _left_to_nft(firewalls, lives, hooks):
+    """Marks the chains in a table ``filter`` that nft can change and iptables cannot: nft made rules there, or it is alone."""
+    for family, live in lives.items():
+        alone = not salt.utils.path.which(firewalls[family]["save_command"])
+        chains = [hook for hook in hooks if hook.get("place") == (NFT_FAMILIES[family], "filter")]
+        for hook in chains if live["hidden"] or alone else []:
+            hook["left_to_nft"] = True
+            if live["hidden"]:
+                live["error"] = None
+
+
 def _survey(platform, networks):
     """What there is and what is needed: {family: {"data", "running", "error", "judged", "saved", "networks"}}."""
     judge = __salt__["ntpcluster_firewall_rules.judge"]
     firewalls = _families(platform)
     nft, nft_file = (platform.get("firewall") or {}).get("nft"), (platform.get("firewall") or {}).get("nft_file")
     lives = _lives(firewalls, nft)
+    here = __salt__["ntpcluster_firewall_here.here"]() if networks else None
     hooks = _hooks(nft, lives) if nft else []
+    _left_to_nft(firewalls, lives, hooks)
     made = __salt__["ntpcluster_firewall_nft_rules.survey"](hooks, networks)
     lines = [line for family in sorted(made) for line in made[family]["file"]]
-    for family, live in lives.items():
-        chains = [hook["chain"] for hook in hooks if hook.get("place") == (NFT_FAMILIES[family], "filter")]
-        if live["hidden"] and chains and "chain INPUT" not in chains:  # nft shows them, and opens what has to be
-            live["error"] = None
     boots = dict(__salt__["ntpcluster_firewall_nft_rules.saved"](nft, _read(nft_file), lines), file=nft_file)
     survey = {}
     for family, data in sorted(firewalls.items()):
         live = lives[family]
         beside = _beside(live, family) + hooks if networks else []
-        judged = judge(live["text"], networks, family, beside)
+        judged = judge(live["text"], networks, family, beside, here)
         running = judged["guarded"] if live["counts"] == "guarded" else live["counts"]
         if not running:  # then nothing is missing, and nothing is to be done
             judged = dict(judged, missing=[], stale=[], wider=[], overtaken=[], steps=[])
@@ -342,6 +351,7 @@ def firewall(platform=None, networks=None, **called):
 
 def _report_nft(report, made, boots, family):
     """Add what the chains made by nft have and need."""
+    report["saved"]["silent"] = boots["file"] if boots["silent"] else None
     for name in ("missing", "stale"):
         report["saved"][name] = report["saved"][name] + boots[name][family]
     if made["present"] or made["missing"] or made["stale"]:
@@ -353,7 +363,7 @@ def _report_nft(report, made, boots, family):
         report["saved"]["file"] = boots["file"] if boots["boots"] and not made["fleeting"] else None
 
 
-def apply(platform=None, networks=None, test=False, **called):
+def apply(platform=None, networks=None, test=False, everywhere=False, **called):
     """
     Internal. Open UDP 123 to these networks, and close it to those that it was opened to before.
 
@@ -364,6 +374,8 @@ def apply(platform=None, networks=None, test=False, **called):
         as for ``ntpcluster.firewall``; ``networks=[]`` takes all our rules out
     test
         change nothing and return what would change
+    everywhere
+        with ``networks=[]``: take them out of those firewalls too that were this host's before
 
     Returns the changes, empty when there are none: {"ipv4": {"added": [rule, ...], "removed": [rule, ...]}}
     for the live rules, the same under "ipv4 saved" for the saved file, and likewise "ipv6".
@@ -373,9 +385,29 @@ def apply(platform=None, networks=None, test=False, **called):
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform, networks = _asked(platform, networks)
-    guard = _guard(platform)
+    guard, changes = _guard(platform), {}
+    several = everywhere and (platform.get("firewall") or {}).get("nft")
+    for one in ("firewalld", "ufw", "iptables") if several else (guard,):
+        try:
+            found = _apply(one, platform, networks, test, runs=one == guard)
+        except CommandExecutionError as err:
+            _gather(changes, (err.info or {}).get("changes", {}))
+            raise CommandExecutionError(err.error, info={"changes": changes} if changes else None)
+        _gather(changes, found)
+    return changes
+
+
+def _gather(changes, more):
+    for key, said in more.items():
+        _note(changes, key, said["added"], said["removed"])
+
+
+def _apply(guard, platform, networks, test, runs):
+    """``apply`` for one firewall, which ``runs`` or has been left behind."""
     if guard == "firewalld":
-        return __salt__["ntpcluster_firewalld.apply"](networks, test)
+        if runs:
+            return __salt__["ntpcluster_firewalld.apply"](networks, test)
+        return __salt__["ntpcluster_firewalld.forget"](test)
     if guard == "ufw":
         return __salt__["ntpcluster_ufw.apply"](networks, test)
     survey = _survey(platform, networks)

@@ -26,6 +26,8 @@ MARK = ' comment "{}"'.format(COMMENT)
 ENABLED = "/etc/systemd/system/*.wants/nftables.service"  # is there when the service starts at boot
 IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-nft
 VERSIONS = {"ipv4": 4, "ipv6": 6}
+INCOMING = re.compile(r"\bhook\s+input\b")
+ABOUT_TIME = re.compile(r"\b(123|ntp)\b")
 SIXTH = re.compile(r"^insert rule ip6 | ip6 saddr | nfproto ipv6 ")  # a line of ours for IPv6
 ADDRESS = {4: "ip", 6: "ip6"}
 
@@ -42,10 +44,12 @@ def _reachable_chains(chains, first):
 
 
 def _made_by_nft(hook):
-    """Is it on the input hook, and not a chain INPUT as iptables makes it?"""
+    """Is it on the input hook, and not a chain INPUT that iptables can change?"""
     if hook.get("on") != "input":
         return False
-    return hook["place"][0] == "inet" or hook["place"][1] not in IPTABLES or hook["chain"] != "chain INPUT"
+    if hook.get("left_to_nft") or hook["place"][0] == "inet":
+        return True
+    return hook["place"][1] not in IPTABLES or hook["chain"] != "chain INPUT"
 
 
 def _below(hook):
@@ -190,19 +194,23 @@ def saved(program, text, wanted):
         [line, ...] that it is to have, as ``file`` from ``ntpcluster_firewall_nft_rules.survey``
 
     Returns {``boots``: do the rules of the file, with ours, come with the next boot, ``text``: the new text, ``missing``,
-    ``stale``: {family: [line of ours, ...]}}. Where the file does not take them, or no service loads it, it is to have none.
+    ``stale``: {family: [line of ours, ...]}, ``silent``: does the next boot load rules for arriving packets that do not mention
+    the port, ours included}. Where the file does not take them, or no service loads it, it is to have none.
     """
     if text is None:
-        return {"boots": False, "missing": _families([]), "stale": _families([]), "text": text}
+        return {"boots": False, "missing": _families([]), "stale": _families([]), "text": text, "silent": False}
     have = [line for line in text.split("\n") if _ours(line)]
     # The table of the line has to be the file's own, now and whenever somebody has changed it: else nothing at all of
     # the file would be loaded.
-    boots = bool(glob.glob(ENABLED))
+    loaded = boots = bool(glob.glob(ENABLED))
     if boots and wanted:
         boots = _nft(program, ["-c"], "flush ruleset\n" + _edit(text, wanted))["retcode"] == 0
     keep = wanted if boots else []
     missing, stale = [line for line in keep if line not in have], [line for line in have if line not in keep]
-    return {"boots": boots, "missing": _families(missing), "stale": _families(stale), "text": _edit(text, keep)}
+    # Only the rules in force are judged. The file's may differ: nobody has loaded them yet, or the port was opened live alone.
+    edited = _edit(text, keep)
+    silent = loaded and bool(INCOMING.search(edited)) and not ABOUT_TIME.search(edited)
+    return {"boots": boots, "missing": _families(missing), "stale": _families(stale), "text": edited, "silent": silent}
 
 
 def change(program, script, **called):

@@ -29,9 +29,10 @@ HARMLESS = (
     "RATEEST", "LED", "IDLETIMER",
 )  # fmt: skip
 
+NOT_KNOWN = {"interfaces": (), "addresses": ()}
 # The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``state``: what connection
-# tracking says of it, such as ``NEW``, or None where that is not known.
-Packet = collections.namedtuple("Packet", ("network", "answer", "state"))
+# tracking says of it, such as ``NEW``, or None where that is not known; ``here``: see ``meet``.
+Packet = collections.namedtuple("Packet", ("network", "answer", "state", "here"))
 
 
 def _inside(inner, outer):
@@ -51,13 +52,29 @@ def _meets_address(name, value, packet):
     if name == _near(packet):
         if any(_inside(packet.network, part) for part in value):
             return True
-        return None if any(_inside(part, packet.network) for part in value) else False
+        parts = [part for part in value if _inside(part, packet.network)]
+        whole = len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [packet.network]
+        return True if whole else None if parts else False
     if any(_inside(_everyone(packet), part) for part in value):
         return True
-    # this host's own address, which is not known here; but ntpd serves no group of hosts
+    # this host's own address; ntpd serves no group of hosts
     if all(part.is_multicast or part.is_loopback or part.network_address == BROADCAST for part in value):
         return False
-    return None
+    met = [any(_inside(own, part) for part in value) for own in packet.here["addresses"]]
+    return met[0] if len(set(met)) == 1 else None
+
+
+def _meets_interface(value, packet):
+    if "+" in value:
+        return True
+    if set(value) == {"lo"}:
+        return False
+    # "eth+" of iptables and "eth*" of nft: all that begin so
+    met = [
+        any(one == name or (name[-1:] in ("+", "*") and one.startswith(name[:-1])) for name in value)
+        for one in packet.here["interfaces"]
+    ]
+    return met[0] if len(set(met)) == 1 else None
 
 
 def _meets_port(name, value, packet):
@@ -82,7 +99,7 @@ def _meets(name, value, packet):
     if name == "state":
         return packet.state in value if packet.state else None
     if name in ("input", "output"):
-        return True if "+" in value else False if set(value) == {"lo"} else None
+        return _meets_interface(value, packet)
     if name == "version":
         return packet.network.version in value
     if name == "fragment":
@@ -197,7 +214,7 @@ def _too_wide(rule, conditions, networks):
     )
 
 
-def meet(table, network, answer=False, state="NEW"):
+def meet(table, network, answer=False, state="NEW", here=None):
     """
     Internal. Answer what each rule of a table asks, for the packets of one network.
 
@@ -209,6 +226,9 @@ def meet(table, network, answer=False, state="NEW"):
         judge the host's answer to them rather than their question
     state
         the packet's state in connection tracking; None when it is not known
+    here
+        {``interfaces``: names of those on the way to the network, ``addresses``: this host's own, as networks}, each empty
+        if it is not known; None: neither is
 
     Returns the table with the ``version`` of IP and with other rules, in which
 
@@ -217,7 +237,7 @@ def meet(table, network, answer=False, state="NEW"):
     * ``aimed`` says whether the rule names whom it is for, by network or interface
     * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` that it does
     """
-    packet = Packet(network, answer, state)
+    packet = Packet(network, answer, state, here or NOT_KNOWN)
     chains = {}
     for chain, rules in table["chains"].items():
         chains[chain] = [

@@ -12,8 +12,8 @@ import collections
 __virtualname__ = "ntpcluster_firewall_passage"
 
 
-def _met(table, network, answer, state):
-    return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state)
+def _met(table, network, answer, state, here=None):
+    return __salt__["ntpcluster_firewall_packet.meet"](table, network, answer, state, here)
 
 
 def _reachable(table, chain):
@@ -60,13 +60,13 @@ def _untracks(rule):
     return rule["target"] == "NOTRACK" or (rule["target"] == "CT" and "--notrack" in rule["arguments"])
 
 
-def _untracked(hooks, network):
+def _untracked(hooks, network, here):
     """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
     found = False
     for hook in hooks:
         if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
             continue
-        met = _reachable(_met(hook["table"], network, hook["answer"], None), hook["chain"])
+        met = _reachable(_met(hook["table"], network, hook["answer"], None, here), hook["chain"])
         away = False  # may some packets have left the chain before
         for rule, _, takes in met:
             if _untracks(rule):
@@ -77,10 +77,25 @@ def _untracked(hooks, network):
     return found
 
 
-def _states(hooks, network):
+def _near(here, network):
+    """
+    By which interfaces a network's packets come and go, those of its narrowest route and of routes to parts of it, and this
+    host's addresses; None if that is not known. The way out counts as the way in.
+    """
+    if not here:
+        return None
+    routes = here[network.version]["routes"]
+    wide = [(to.prefixlen, name) for to, name in routes if network.prefixlen >= to.prefixlen and network[0] in to]
+    narrowest = max(wide)[0] if wide else None
+    names = [name for to, name in routes if to.prefixlen > network.prefixlen and to[0] in network]
+    names += [name for length, name in wide if length == narrowest]
+    return {"interfaces": sorted(set(names)), "addresses": here[network.version]["addresses"]}
+
+
+def _states(hooks, network, here):
     """The state of the question and that of the answer; None: not known."""
-    question = _untracked([hook for hook in hooks if not hook["answer"]], network)
-    answer = _untracked([hook for hook in hooks if hook["answer"]], network)
+    question = _untracked([hook for hook in hooks if not hook["answer"]], network, here)
+    answer = _untracked([hook for hook in hooks if hook["answer"]], network, here)
     return (
         {True: "UNTRACKED", False: "NEW"}.get(question),
         # of a connection whose question was not tracked, the answer is the first packet
@@ -102,7 +117,7 @@ def end(hook, network):
     return None if hook["policy"] == "ACCEPT" else hook["says"]
 
 
-def passage(hooks, networks):
+def passage(hooks, networks, here=None):
     """
     Internal. Judge whether questions from these networks get through these hooks, and the answers back.
 
@@ -110,15 +125,18 @@ def passage(hooks, networks):
         list, as from ``ntpcluster_firewall_parse.hooks``; those of the other family are left out of account
     networks
         list of ipaddress objects of one family
+    here
+        as from ``ntpcluster_firewall_here.here``; None: rules for one interface or address of this host count as doubts
 
     Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
     """
     refused, blocked = collections.OrderedDict(), []
     for network in networks:
         passed = [hook for hook in hooks if network.version in hook["versions"]]
-        states = _states(passed, network)
+        near = _near(here, network)
+        states = _states(passed, network, near)
         for hook in passed:
-            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]]), hook)
+            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]], near), hook)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
             if found:
                 refused["{}".format(network)] = found

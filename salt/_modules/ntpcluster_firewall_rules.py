@@ -222,7 +222,7 @@ def needed(table, networks, everyone, chain):
     return _judge(table, networks, everyone, chain)
 
 
-def judge(text, networks, family="ipv4", beside=()):
+def judge(text, networks, family="ipv4", beside=(), here=None):
     """
     Internal. Judge a firewall's rules against the networks that are to reach UDP 123.
 
@@ -234,6 +234,8 @@ def judge(text, networks, family="ipv4", beside=()):
         ``ipv4`` or ``ipv6``
     beside
         hooks besides those of the text, as from ``ntpcluster_firewall_nft.hooks``
+    here
+        as for ``ntpcluster_firewall_passage.passage``
 
     Returns None when the text has no complete filter table, else a dict, every rule as text:
 
@@ -261,7 +263,7 @@ def judge(text, networks, family="ipv4", beside=()):
     steps = _steps(judged)
     after = _edit(text, judged) if steps else tables
     hooks = __salt__["ntpcluster_firewall_parse.hooks"](after, family) + list(beside)
-    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted)
+    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted, here)
     return {
         "networks": ["{}".format(network) for network in wanted],
         "guarded": bool(table["chains"].get("INPUT")) or policy != "ACCEPT",

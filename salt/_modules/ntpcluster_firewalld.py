@@ -45,11 +45,11 @@ WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
 OPENINGS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
 
 
-def _command(arguments):
-    answer = __salt__["ntpcluster_program.run"]("firewall-cmd", "firewalld", arguments, timeout=FIREWALLD_TIMEOUT_S)
+def _command(arguments, program="firewall-cmd"):
+    answer = __salt__["ntpcluster_program.run"](program, "firewalld", arguments, timeout=FIREWALLD_TIMEOUT_S)
     if answer["retcode"] != 0:
         said = "no answer" if answer["timed_out"] else (answer["stderr"] or answer["stdout"]).strip()
-        raise CommandExecutionError("`firewall-cmd {}` failed: {}".format(" ".join(arguments), said))
+        raise CommandExecutionError("`{} {}` failed: {}".format(program, " ".join(arguments), said))
     return answer["stdout"]
 
 
@@ -354,11 +354,11 @@ def firewall(networks, hooks):
         nothing = {"missing": [], "present": [], "stale": []}
         error = err.strerror
         survey = dict((family, dict(live=nothing, kept=nothing, networks=[], wider=[])) for family in BOTH)
-    report = {}
+    report, here = {}, __salt__["ntpcluster_firewall_here.here"]()
     for family, found in survey.items():
         passed = hooks[family] if hooks else []
         _with(passed, found["live"]["missing"])
-        way = __salt__["ntpcluster_firewall_passage.passage"](passed, found["networks"])
+        way = __salt__["ntpcluster_firewall_passage.passage"](passed, found["networks"], here)
         saved = dict((name, _shown(found["kept"][name])) for name in ("missing", "stale"))
         report[family] = dict((name, _shown(found["live"][name])) for name in ("present", "missing", "stale"))
         report[family].update(way, wider=found["wider"], overtaken=[], running=True, error=error, keep=None)
@@ -393,4 +393,28 @@ def apply(networks, test=False, **called):
             raise CommandExecutionError("After the change, firewalld's zones are not as expected ({}).".format(said))
     except CommandExecutionError as err:
         raise CommandExecutionError(err.error, info={"changes": done} if done else None)
+    return changes
+
+
+def forget(test=False, **called):
+    """
+    Internal. Take our rules out of the permanent zones of a firewalld that does not run: its next start would open UDP 123.
+
+    test
+        as for ``ntpcluster_firewall.apply``
+
+    Returns what that does. Raises CommandExecutionError when a zone cannot be read or changed.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    changes = {}
+    for name, zone in sorted(_kept().items()):
+        rules = [rule for rule in zone["rules"] if _ours(rule)]
+        if rules and not test:
+            _command(["--zone=" + name] + ["--remove-rich-rule=" + rule for rule in rules], "firewall-offline-cmd")
+        versions = [network.version for rule in rules for network in _opens(rule)]
+        told = [
+            ("ipv{} saved".format(version), "removed", "zone {}: {}".format(name, rule))
+            for version, rule in zip(versions, rules)
+        ]
+        _note(changes, told)
     return changes

@@ -84,14 +84,14 @@ def firewall(networks, passed):
 
     Raises SaltInvocationError for what is not a network, CommandExecutionError when a file cannot be read.
     """
-    report = {}
+    report, here = {}, __salt__["ntpcluster_firewall_here.here"]()
     for family, found in _survey(networks).items():
         hooks, chain = passed[family] if passed else [], USER_CHAINS[family]
         for hook in hooks:
             rules = hook["table"]["chains"].get(chain) if hook["chain"] == "INPUT" else None
             for network in found["missing"] if rules is not None else []:
                 rules.append(__salt__["ntpcluster_firewall_parse.opening"](network, chain, _shown([network])[0]))
-        way = __salt__["ntpcluster_firewall_passage.passage"](hooks, found["networks"])
+        way = __salt__["ntpcluster_firewall_passage.passage"](hooks, found["networks"], here)
         report[family] = dict((name, _shown(found[name])) for name in ("present", "missing", "stale"))
         report[family].update(way, guard="ufw", running=True, error=None, keep=None, wider=[], overtaken=[])
         report[family]["networks"] = ["{}".format(network) for network in found["networks"]]

@@ -40,6 +40,12 @@ def _remarks(report, changes):
                     found["keep"] or "save them"
                 )
             )
+        elif found["networks"] and found["saved"].get("silent"):
+            remarks.append(
+                "After the next boot, UDP 123 may be closed: it loads {}, which does not mention the port.".format(
+                    found["saved"]["silent"]
+                )
+            )
         later = ["{} (`{}`)".format(*one) for one in sorted(found["saved"]["refused"].items())]
         if later and not found["refused"]:
             remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
@@ -77,15 +83,15 @@ def _settled(report):
     )
 
 
-def _settle(name, platform, networks):
-    """Brings the firewall in line with ``networks`` and reports."""
+def _settle(name, platform, networks, everywhere=False):
+    """Brings the firewall in line with ``networks`` and reports; ``everywhere``: those that this host had before as well."""
     ret = {"name": name, "changes": {}, "result": True, "comment": ""}
     test = __opts__["test"]
     try:
         report = __salt__["ntpcluster_firewall.firewall"](platform, networks)
         overtaken = [rule for found in report.values() for rule in found["overtaken"]]
-        if not _settled(report):
-            ret["changes"] = __salt__["ntpcluster_firewall.apply"](platform, networks, test=test)
+        if everywhere or not _settled(report):
+            ret["changes"] = __salt__["ntpcluster_firewall.apply"](platform, networks, test=test, everywhere=everywhere)
         if ret["changes"] and not test:
             report = __salt__["ntpcluster_firewall.firewall"](platform, networks)
     except (CommandExecutionError, SaltInvocationError) as err:
@@ -146,7 +152,7 @@ def opened(name, networks=None, manage=True):
 
 def absent(name):
     """
-    None of our rules remains, neither in the live rules nor in the saved file.
+    None of our rules remains, neither in the live rules nor in the saved file, nor in a firewall that is stopped now.
 
     name
         only the state's name
@@ -159,6 +165,6 @@ def absent(name):
     # Needs only the platform from the plan, so it works with an invalid pillar too.
     try:
         pillar = __salt__["ntpcluster_applied.pillar"]()
-        return _settle(name, __salt__["ntpcluster_facts.facts"](pillar)["platform"] or {}, [])
+        return _settle(name, __salt__["ntpcluster_facts.facts"](pillar)["platform"] or {}, [], everywhere=True)
     except (CommandExecutionError, SaltInvocationError) as err:
         return {"name": name, "changes": {}, "result": False, "comment": err.strerror}

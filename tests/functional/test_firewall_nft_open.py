@@ -246,3 +246,55 @@ def test_people_are_told_what_guards(modern):
     assert firewall.firewall()["ipv4"]["guard"] is None
     nft_load(modern, chain("inet", "filter", "policy drop"))
     assert firewall.firewall()["ipv4"]["guard"] == "nft"
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("iptables", [True, False])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
+    text = "flush ruleset\n" + chain("ip", "filter", end, "INPUT") + chain("ip6", "filter", end, "INPUT")
+    boots.write_text(text)
+    nft_load(modern, text)
+    if not iptables:
+        found = firewall.salt.utils.path.which
+        monkeypatch.setattr(firewall.salt.utils.path, "which", lambda name: None if "tables" in name else found(name))
+    before = ruleset(modern)
+    assert answers(modern) == []
+    done = states.opened("open", networks=TWO)
+    assert done["result"] is True, done["comment"]
+    assert answers(modern) == [INSIDE, INSIDE6]
+    assert states.opened("open", networks=TWO)["changes"] == {}
+    nft_load(modern, boots.read_text())
+    assert answers(modern) == [INSIDE, INSIDE6]
+    assert states.absent("close")["result"] is True
+    assert (ruleset(modern), boots.read_text()) == (before, text)
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("live", ["", "udp dport 123 accept"])
+def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, live):
+    """The rules in force need nothing of ours: they have not been loaded yet, or somebody opened them by hand."""
+    closed = "flush ruleset\n" + chain("inet", "filter", "policy drop")
+    boots.write_text(closed)
+    if live:
+        nft_load(modern, closed + f"insert rule inet filter input {live}\n")
+    ret = states.opened("open", networks=TWO)
+    assert (ret["result"], ret["changes"]) == (True, {}), ret["comment"]
+    assert f"After the next boot, UDP 123 may be closed: it loads {boots}" in ret["comment"]
+    assert answered(modern, INSIDE)
+    nft_load(modern, boots.read_text())
+    assert not answered(modern, INSIDE)
+    assert "may be closed" not in states.opened("open", networks=TWO)["comment"]
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_a_file_that_opens_the_port_itself_needs_no_word(modern, boots):
+    text = (
+        "flush ruleset\n"
+        + chain("inet", "filter", "policy drop")
+        + "insert rule inet filter input udp dport ntp accept\n"
+    )
+    boots.write_text(text)
+    nft_load(modern, text)
+    ret = states.opened("open", networks=TWO)
+    assert (ret["result"], "may be closed" in ret["comment"], boots.read_text()) == (True, False, text)

@@ -125,6 +125,15 @@ def test_ufw_is_opened_and_closed_again(ufw):
     assert rules(ufw) == before
 
 
+def test_cleaning_takes_our_rule_out_of_a_ufw_that_has_been_disabled(ufw):
+    before = rules(ufw)
+    state(ufw)
+    ufw.run(["ufw", "disable"]).check()
+    assert state(ufw, "absent")["result"] is True
+    ufw.run(["ufw", "--force", "enable"]).check()
+    assert rules(ufw) == before
+
+
 def test_a_rule_of_ufw_that_keeps_them_out_is_red_and_stays(ufw):
     ufw.run(["ufw", "deny", "proto", "udp", "to", "any", "port", "123"]).check()
     done = state(ufw)

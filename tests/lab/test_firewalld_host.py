@@ -214,3 +214,16 @@ def test_a_firewalld_that_does_not_answer_is_red(host):
         assert "cannot be read" in done["comment"] or "no answer" in done["comment"]
     finally:
         host.run(["systemctl", "kill", "--signal=CONT", "--kill-whom=main", "firewalld"]).check()
+
+
+def test_cleaning_while_firewalld_is_stopped_leaves_nothing_for_its_next_start(host):
+    before = zones(host)
+    state(host)
+    host.run(["systemctl", "stop", "firewalld"]).check()
+    would = state(host, "absent", "test=True")
+    gone = state(host, "absent")
+    host.run(["systemctl", "start", "firewalld"]).check()
+    assert (gone["result"], sorted(gone["changes"])) == (True, ["ipv4 saved", "ipv6 saved"]), gone["comment"]
+    assert (would["result"], would["changes"]) == (None, gone["changes"])
+    assert zones(host) == before
+    assert answers(host) == []
