@@ -207,3 +207,17 @@ def test_the_figures_job_keeps_its_view_in_the_history(path, tmp_path, monkeypat
     for _ in range(2):
         assert ntpcluster.metrics(f"{tmp_path}/x.prom", history=path)["hosts"] == 1
     assert shares(path, monkeypatch, START + 60) == {"node148": (60, 0, 0)}
+
+
+def test_the_time_between_two_views_counts_for_the_hours_that_it_lies_in(path):
+    keep(path, *(view(START + at, node148=1) for at in (3000, 3300, 3540, 3640, 3700, 7200)))
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT hour, within FROM sums ORDER BY hour").fetchall() == [
+            (START, 600.0),
+            (START + 3600, 100.0),
+        ]
+    # A view at the very end of an hour tells of that hour alone.
+    keep(path, view(START + 10500, node148=1), view(START + 10800, node148=7))
+    with sqlite3.connect(path) as file:
+        told = file.execute("SELECT hour, within, worst_ms FROM sums WHERE hour > ?", [START + 3600]).fetchall()
+    assert told == [(START + 7200, 300.0, 7.0)]
