@@ -129,7 +129,7 @@ def shares(path, days):
 
 def hours(path, groups, now, most):
     """
-    Internal. What is known of each of the last 24 hours, the present one being the last: of groups of hosts, and of the worst hosts.
+    Internal. What is known of each of the last 24 hours, the present one included: of groups of hosts, and of the worst hosts.
 
     path
         As for ``keep``.

@@ -156,9 +156,11 @@ def test_the_table_has_the_worst_host_first_and_programs_get_the_figures(runner,
 
 
 def test_a_share_that_is_not_all_is_never_shown_as_all(path):
-    assert [ntpcluster_slo._percent(share) for share in (1, 0.99999999, 0.5, 1e-12, 0)] == [
+    assert [ntpcluster_slo.percent(share) for share in (1, 0.99999999, 0.5, 1e-12, 0)] == [
         "100.0000 %", "99.9999 %", "50.0000 %", "0.0001 %", "0.0000 %",
     ]  # fmt: skip
+    shown = [ntpcluster_slo.percent(share, 1) for share in (1, 0.9999, 0.5, 1e-12, 0)]
+    assert shown == ["100.0 %", "99.9 %", "50.0 %", "0.1 %", "0.0 %"]
 
 
 def test_prometheus_reads_the_shares(runner, path, tmp_path):
