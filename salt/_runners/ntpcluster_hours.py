@@ -98,8 +98,7 @@ def bars(hour):
 def _axis(start):
     """Labels of the hours, each at the middle of its hour, in per cent of the axis."""
     return [
-        {"x": round((number + 0.5) / 0.24, 2), "text": _clock(start + 3600 * number)}
-        for number in range(1, 24, LABELS)
+        {"x": round((number + 0.5) / 0.24, 2), "text": _clock(start + 3600 * number)} for number in range(1, 24, LABELS)
     ]
 
 
