@@ -186,7 +186,7 @@ def watch(tgt="*", tgt_type="compound", interval=5, count=None, timeout=None):
 
 
 @_or_one_sentence
-def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
+def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None, history=None):
     """
     Write a page about the whole cluster, atomically: the tree as a picture, every problem with its remedy,
     the offsets on one scale, and a table of all hosts. It is one self-contained HTML file: you can mail it,
@@ -198,10 +198,13 @@ def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
         As for ``ntpcluster.view``.
     saltenv
         The environment that has the page's files (``salt://ntp/report``); default: ``base``, or the first one that has them.
+    history
+        The ``history`` file of ``ntpcluster.metrics``. The page then shows, for each tier and for the 20 worst hosts, for what
+        share of each of the last 24 hours the clocks were within their bound (as ``ntpcluster.slo``), and the worst bound.
 
     Returns a dict: ``path``, ``hosts`` (number), ``bytes``. If the path is not the full path of an HTML
-    file or cannot be written, if the master does not serve the page's files, or if the target matches no minion, it prints one
-    sentence and exits with code 1.
+    file or cannot be written, if the history cannot be read, if the master does not serve the page's files, or if the target
+    matches no minion, it prints one sentence and exits with code 1.
 
     CLI Example:
 
@@ -209,8 +212,11 @@ def report(path, tgt="*", tgt_type="compound", timeout=None, saltenv=None):
 
         salt-run ntpcluster.report path=/srv/ntp-figures/time.html
         salt-run ntpcluster.report /srv/ntp-figures/servers.html tgt='ntp*' timeout=10
+        salt-run ntpcluster.report path=/srv/ntp-figures/time.html history=/srv/ntp-figures/history.sqlite
     """
-    return __salt__["ntpcluster_report.write"](path, tgt=tgt, tgt_type=tgt_type, timeout=timeout, saltenv=saltenv)
+    return __salt__["ntpcluster_report.write"](
+        path, tgt=tgt, tgt_type=tgt_type, timeout=timeout, saltenv=saltenv, history=history
+    )
 
 
 @_or_one_sentence

@@ -12,7 +12,7 @@ import time
 from salt.exceptions import CommandExecutionError
 
 # The loader offers these alone; ``state`` and ``GAP_S`` stay plain for the tests.
-__load__ = ["keep", "shares"]
+__load__ = ["keep", "shares", "hours"]
 
 ENDING = ".sqlite"
 HOUR_S = 3600
@@ -34,6 +34,21 @@ ADD = """
 INSERT INTO sums SELECT ?, number, ?, ?, ?, ? FROM hosts WHERE name = ? AND first < ?
 ON CONFLICT (hour, host) DO UPDATE SET within = within + excluded.within, beyond = beyond + excluded.beyond,
     unknown = unknown + excluded.unknown, worst_ms = coalesce(max(worst_ms, excluded.worst_ms), worst_ms, excluded.worst_ms)
+"""
+ASKED_TABLE = "CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT NOT NULL, place INTEGER NOT NULL, number INTEGER UNIQUE)"
+#: A host that was in no view has no number.
+ASK = "INSERT INTO asked SELECT ?1, ?2, (SELECT number FROM hosts WHERE name = ?1)"
+#: Of an hour, each host's sums are more than its length only if the master's clock was set back in it. CROSS JOIN: SQLite reads
+#: the sums in their order, each once.
+BY_PLACE = """
+SELECT place, hour, count(*), sum(within), sum(beyond), sum(max(within + beyond + unknown, min(3600, :stop - hour))), max(worst_ms)
+FROM sums CROSS JOIN asked ON number = host WHERE hour >= :start AND hour < :stop GROUP BY place, hour
+"""
+WORST = """
+SELECT name FROM asked LEFT JOIN (
+    SELECT host, sum(within) AS within, sum(beyond) AS beyond, max(worst_ms) AS worst_ms FROM sums
+    WHERE hour >= :start AND hour < :stop GROUP BY host) ON host = number
+ORDER BY coalesce(beyond, 0) DESC, coalesce(within, 0), worst_ms DESC, name LIMIT :most
 """
 SUMS = """
 SELECT name, tier, first, hour, within, beyond, unknown, worst_ms FROM hosts JOIN (
@@ -68,12 +83,12 @@ def keep(path, view):
         if passed > GAP_S:
             file.execute("INSERT INTO gaps VALUES (?, ?)", [last, now])
         elif passed:
-            hour = int(now // HOUR_S) * HOUR_S
-            rows = ((state(host), host["bound_ms"], name) for name, host in hosts.items())
+            rows = [(state(host), host["bound_ms"], name) for name, host in hosts.items()]
             file.executemany(
                 ADD,
                 [
-                    (hour, *(passed * (word == each) for each in ("within", "beyond", "unknown")), bound, name, now)
+                    (hour, *(seconds * (word == each) for each in ("within", "beyond", "unknown")), bound, name, now)
+                    for hour, seconds in _by_hours(last, now)
                     for word, bound, name in rows
                 ],
             )
@@ -112,6 +127,49 @@ def shares(path, days):
     return {"start": start, "stop": stop, "hosts": {name: hosts[name] for name in sorted(hosts)}}
 
 
+def hours(path, groups, now, most):
+    """
+    Internal. What is known of each of the last 24 hours, the present one included: of groups of hosts, and of the worst hosts.
+
+    path
+        As for ``keep``.
+    groups
+        Lists of hosts, each host in one of them.
+    now
+        The end of the time, in seconds since 1970. A view that is at most 300 s from this is the end instead.
+    most
+        How many hosts to tell of one by one: those that were beyond what the pillar allows for longest, then those that
+        were within it for the shortest time.
+
+    Returns a dict: ``start``, ``stop`` (seconds since 1970), ``groups`` (for each its hours), ``hosts`` {id: its hours}. Each
+    hour is a dict: ``start``, ``within``, ``beyond``, ``unknown`` (seconds, of all hosts of the group together), ``worst_ms``
+    (None: no bound was known). Time that nothing was recorded of is unknown.
+
+    Raises SaltInvocationError for another path, CommandExecutionError if the file is not there or is none of these.
+    """
+    __salt__["ntpcluster_publish.check"](path, ENDING)
+    with _opened(path, new=False) as file:
+        [last] = file.execute("SELECT max(look) FROM last").fetchone()
+        stop = now if last is None or abs(now - last) > GAP_S else last
+        span = {"start": int(-(-stop // HOUR_S) - 24) * HOUR_S, "stop": stop}
+        told = _of_groups(file, groups, span)
+        worst = [name for [name] in file.execute(WORST, {**span, "most": most})]
+        return {**span, "groups": told, "hosts": dict(zip(worst, _of_groups(file, [[name] for name in worst], span)))}  # noqa: B905
+
+
+def _of_groups(file, groups, span):
+    """The hours of each group of hosts; leaves the hosts in the table ``asked``."""
+    file.execute(ASKED_TABLE)
+    file.execute("DELETE FROM asked")
+    file.executemany(ASK, ((name, place) for place, names in enumerate(groups) for name in names))
+    rows = {(place, hour): row for place, hour, *row in file.execute(BY_PLACE, span)}
+    hours = range(span["start"], span["start"] + 24 * HOUR_S, HOUR_S)
+    return [
+        [_hour(hour, len(names), span["stop"], rows.get((place, hour))) for hour in hours]
+        for place, names in enumerate(groups)
+    ]
+
+
 @contextlib.contextmanager
 def _opened(path, new=True):
     """The file, with a transaction that is kept if nothing goes wrong in it."""
@@ -141,6 +199,24 @@ def state(host):
     if host["bound_ms"] is None or allowed is None:
         return "unknown"
     return "within" if host["bound_ms"] <= allowed else "beyond"
+
+
+def _by_hours(since, until):
+    """The time between two views, which is less than an hour, by the hours that it lies in: [(hour, seconds)]."""
+    edge = int(until // HOUR_S) * HOUR_S
+    parts = ((edge - HOUR_S, edge - since), (edge, until - max(since, edge)))
+    return [(hour, seconds) for hour, seconds in parts if seconds > 0]
+
+
+def _hour(start, number, stop, row):
+    """One hour of so many hosts, from the sums of those that have any."""
+    some, within, beyond, whole, worst = row or (0, 0.0, 0.0, 0.0, None)
+    whole += (number - some) * min(HOUR_S, stop - start)
+    # The sums are of floats, and may be off by their last digits; no two views are a few milliseconds apart.
+    unknown = max(0.0, whole - within - beyond)
+    if unknown < 1e-6 * whole:
+        unknown = 0.0
+    return {"start": start, "within": within, "beyond": beyond, "unknown": unknown, "worst_ms": worst}
 
 
 def _shares(row, gaps, start):

@@ -39,22 +39,23 @@ ROWS = 5000
 EXAMPLES = 5
 
 
-def write(path, tgt, tgt_type, timeout, saltenv):
+def write(path, tgt, tgt_type, timeout, saltenv, history=None):
     """
     Internal. Write a page about the whole cluster, at once or not at all.
 
-    path, tgt, tgt_type, timeout, saltenv
+    path, tgt, tgt_type, timeout, saltenv, history
         As for ``ntpcluster.report``.
 
     Returns what ``ntpcluster.report`` returns.
 
     Raises SaltInvocationError as ``ntpcluster_publish.check`` and ``ntpcluster_view.take``, CommandExecutionError as
-    ``ntpcluster_page.parts`` and ``ntpcluster_publish.publish``.
+    ``ntpcluster_page.parts``, ``ntpcluster_hours.tell`` and ``ntpcluster_publish.publish``.
     """
     __salt__["ntpcluster_publish.check"](path, ".html")
     parts = __salt__["ntpcluster_page.parts"](saltenv)
     view = __salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout, served=True)
-    page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts)
+    day = None if history is None else __salt__["ntpcluster_hours.tell"](history, view)
+    page = render(view, __salt__["ntpcluster_picture.geometry"](view), parts, day)
     return dict(__salt__["ntpcluster_publish.publish"](path, [page.encode("utf-8")]), hosts=len(view["hosts"]))
 
 
@@ -62,7 +63,7 @@ def write(path, tgt, tgt_type, timeout, saltenv):
 # From here on nothing is asked: every function depends on its arguments alone.
 
 
-def render(view, picture, parts):
+def render(view, picture, parts, day=None):
     """The page as text."""
     rank = {word: number for number, word in enumerate(view["summary"]["health"])}
 
@@ -82,6 +83,7 @@ def render(view, picture, parts):
         problems=problems(view),
         tree=picture["tree"],
         scale=picture["scale"],
+        day=day,
         hosts=order,
         rows=rows,
         rest="\n".join("\t".join(_cells(host)) for host in order[len(rows) :]),

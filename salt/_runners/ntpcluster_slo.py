@@ -7,7 +7,7 @@ import time
 from salt.exceptions import SaltInvocationError
 
 # The loader offers these alone.
-__load__ = ["tell", "table"]
+__load__ = ["tell", "table", "percent"]
 
 #: (metric, what it is, the share)
 SHARES = tuple(
@@ -61,13 +61,21 @@ def table(found):
     lines.append(f"{'host':<{width}}  {heads}  {'worst bound ms':>14}  {'days':>6}")
     order = sorted(found["hosts"].items(), key=lambda item: (item[1]["within"], item[0]))
     for name, said in order:
-        shares = "  ".join(f"{_percent(said[word]):>10}" for word in ("within", "beyond", "unknown"))
+        shares = "  ".join(f"{percent(said[word]):>10}" for word in ("within", "beyond", "unknown"))
         worst = "-" if said["worst_ms"] is None else "{:.3f}".format(said["worst_ms"])
         lines.append(f"{name:<{width}}  {shares}  {worst:>14}  {said['seconds'] / 86400:>6.2f}")
     return "\n".join(lines)
 
 
-def _percent(share):
-    """A share that is not all is never rounded up to all, nor one that is something down to nothing."""
-    figure = min(share * 100, 99.9999) if share < 1 else 100.0
-    return f"{max(figure, 0.0001) if share > 0 else 0.0:.4f} %"
+def percent(share, digits=4):
+    """
+    Internal. A share as text. One that is not all is never rounded up to all, nor one that is something down to nothing.
+
+    share
+        From 0 to 1.
+    digits
+        So many decimals.
+    """
+    least = 10.0**-digits
+    figure = min(share * 100, 100 - least) if share < 1 else 100.0
+    return f"{max(figure, least) if share > 0 else 0.0:.{digits}f} %"

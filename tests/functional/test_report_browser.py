@@ -7,9 +7,9 @@ import pytest
 import salt.config
 import salt.loader
 
-from _runners import ntpcluster_report
+from _runners import ntpcluster_history, ntpcluster_hours, ntpcluster_report
 from tests.functional.browser import Browser, chromium
-from tests.unit.test_report import ROOT, changed, many, render, view
+from tests.unit.test_report import NOW, ROOT, changed, many, render, view
 
 #: What assistive technology is told of the table, in the order of the rows.
 HEADS = (
@@ -49,7 +49,19 @@ def pages(tmp_path_factory):
     }
     for name, found in clusters.items():
         (folder / f"{name}.html").write_text(render(view(found, expected=["node150"])), encoding="utf-8")
+    seen = view(hostile, expected=["node150"])
+    history = past(str(folder / "history.sqlite"), seen)
+    (folder / "day.html").write_text(render(seen, ntpcluster_hours.tell(history, seen)), encoding="utf-8")
     return folder
+
+
+def past(path, seen):
+    """Three hours of a cluster, a view every five minutes: node148 was beyond its bound, and for some time nobody looked."""
+    for number in range(-36, 0):
+        if not -20 < number < -14:
+            seen["hosts"]["node148"].update(bound_ms=16384.0 if number < -30 else 4.5, max_bound_ms=20.0)
+            ntpcluster_history.keep(path, dict(seen, time=NOW + 300 * number))
+    return path
 
 
 @pytest.fixture
@@ -86,7 +98,7 @@ def picture(png: bytes) -> tuple[int, int, bytes]:
     return width, height, line[:size]
 
 
-@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge"])
+@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge", "day"])
 def test_a_page_opens_without_complaint_and_loads_nothing(browser, pages, name):
     browser.screen(1200, 900)
     seconds = browser.open(pages / f"{name}.html")
@@ -206,11 +218,12 @@ def test_health_is_told_by_words_and_shapes_and_not_by_colour_alone(small):
     assert len(set(shapes)) == len(shapes) == 7
 
 
-@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge"])
+@pytest.mark.parametrize("name", ["small", "hostile", "large", "huge", "day"])
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])
 def test_no_screen_has_to_be_scrolled_sideways(browser, pages, name, width):
     browser.screen(width, 800, phone=True)
     browser.open(pages / f"{name}.html")
+    browser.run("document.querySelectorAll('.hours').forEach(e => { e.open = true })")
     assert browser.run("document.documentElement.scrollWidth") <= width
     wide = "[...document.querySelectorAll('main *')].filter(e => e.checkVisibility() && !e.closest('svg, .hush')"
     wide += " && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 90))"
@@ -247,10 +260,12 @@ CONTRAST = """(() => {
 })()"""
 
 
+@pytest.mark.parametrize("name", ["small", "day"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_has_the_contrast_that_wcag_wants(browser, pages, scheme):
+def test_all_text_has_the_contrast_that_wcag_wants(browser, pages, scheme, name):
     browser.screen(1200, 900)
-    browser.open(pages / "small.html", prefers_color_scheme=scheme)
+    browser.open(pages / f"{name}.html", prefers_color_scheme=scheme)
+    browser.run("document.querySelectorAll('.hours').forEach(e => { e.open = true })")
     # WCAG 2.2, 1.4.3: 4.5 to 1.
     assert browser.run(CONTRAST) == []
 
@@ -291,6 +306,34 @@ def test_the_page_is_printed_with_every_host_in_full(small):
     assert small.run("document.querySelectorAll('details:not([open])').length") == 0
     small.run("dispatchEvent(new Event('afterprint'))")
     assert small.run("document.querySelectorAll('details[open]').length") == 0
+
+
+def test_a_day_is_told_without_a_script_and_without_colours(scriptless, pages):
+    scriptless.open(pages / "day.html")
+    charts = scriptless.run("[...document.querySelectorAll('#day .past svg[role=img]')].map(e => e.ariaLabel)")
+    # Four tiers, one with a hostile name and one unknown, and each of the six hosts.
+    assert len(charts) == 10
+    assert any(text.startswith("node148: within ") and text.endswith("worst bound 16,384.000 ms") for text in charts)
+    assert "tier unknown: unknown 100.0\u00a0%; no bound was known" in charts
+    hours = "[...document.querySelectorAll('#day details tbody')].map(e => e.rows.length)"
+    assert scriptless.run(hours) == [24] * len(charts)
+    scriptless.click("#day summary")
+    assert scriptless.run("document.querySelector('#day table').checkVisibility()")
+    # A bar is wide and filled, slim and filled, or wide and empty.
+    looks = scriptless.run(
+        "['within', 'beyond', 'unknown'].map(word => document.querySelector(`.past rect.${word}`)).map(e =>"
+        " [Math.round(e.getAttribute('width')), getComputedStyle(e).fill === 'none'])"
+    )
+    assert looks == [[8, False], [3, False], [7, True]]
+
+
+def test_a_printed_day_has_the_figures_of_every_hour(browser, pages):
+    browser.screen(1200, 900)
+    browser.open(pages / "day.html")
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    assert browser.run("document.querySelectorAll('#day details:not([open])').length") == 0
+    assert browser.paper().startswith(b"%PDF")
+    browser.run("dispatchEvent(new Event('afterprint'))")
 
 
 #: Rows of the table that can be seen.
@@ -411,9 +454,12 @@ def runners(tmp_path_factory):
 
 
 def test_salt_writes_a_page_that_a_browser_opens(runners, browser, tmp_path):
-    done = runners["ntpcluster.report"](path=str(tmp_path / "ntp.html"))
+    history = str(tmp_path / "history.sqlite")
+    assert runners["ntpcluster.metrics"](path=str(tmp_path / "ntp.prom"), history=history)["hosts"] == 4
+    done = runners["ntpcluster.report"](path=str(tmp_path / "ntp.html"), history=history)
     assert done["hosts"] == 4
     browser.screen(1200, 900)
     browser.open(tmp_path / "ntp.html")
     assert browser.complaints() == []
     assert sorted(browser.run(COLUMN.format(1))) == ["node148", "node149", "ntp180", "ntp189"]
+    assert "Last 24 hours" in browser.run("document.getElementById('day').innerText")

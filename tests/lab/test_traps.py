@@ -137,7 +137,7 @@ def test_a_firewall_that_drops_the_answers_looks_the_same_and_diagnose_says_so(h
     assert late["health"] == "unsynchronized"
     found = call(host, "ntpcluster.diagnose")
     assert codes(found).count("unreachable") == 3
-    assert all("UDP 123" in one["remedy"] for one in found if one["code"] == "unreachable")
+    assert all("UDP port 123" in one["remedy"] for one in found if one["code"] == "unreachable")
 
 
 def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):

@@ -80,8 +80,8 @@ PARTS = {
 }
 
 
-def render(seen):
-    return ntpcluster_report.render(seen, ntpcluster_picture.geometry(seen), PARTS)
+def render(seen, day=None):
+    return ntpcluster_report.render(seen, ntpcluster_picture.geometry(seen), PARTS, day)
 
 
 def many(number):

@@ -156,9 +156,11 @@ def test_the_table_has_the_worst_host_first_and_programs_get_the_figures(runner,
 
 
 def test_a_share_that_is_not_all_is_never_shown_as_all(path):
-    assert [ntpcluster_slo._percent(share) for share in (1, 0.99999999, 0.5, 1e-12, 0)] == [
+    assert [ntpcluster_slo.percent(share) for share in (1, 0.99999999, 0.5, 1e-12, 0)] == [
         "100.0000 %", "99.9999 %", "50.0000 %", "0.0001 %", "0.0000 %",
     ]  # fmt: skip
+    shown = [ntpcluster_slo.percent(share, 1) for share in (1, 0.9999, 0.5, 1e-12, 0)]
+    assert shown == ["100.0 %", "99.9 %", "50.0 %", "0.1 %", "0.0 %"]
 
 
 def test_prometheus_reads_the_shares(runner, path, tmp_path):
@@ -207,3 +209,17 @@ def test_the_figures_job_keeps_its_view_in_the_history(path, tmp_path, monkeypat
     for _ in range(2):
         assert ntpcluster.metrics(f"{tmp_path}/x.prom", history=path)["hosts"] == 1
     assert shares(path, monkeypatch, START + 60) == {"node148": (60, 0, 0)}
+
+
+def test_the_time_between_two_views_counts_for_the_hours_that_it_lies_in(path):
+    keep(path, *(view(START + at, node148=1) for at in (3000, 3300, 3540, 3640, 3700, 7200)))
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT hour, within FROM sums ORDER BY hour").fetchall() == [
+            (START, 600.0),
+            (START + 3600, 100.0),
+        ]
+    # A view at the very end of an hour tells of that hour alone.
+    keep(path, view(START + 10500, node148=1), view(START + 10800, node148=7))
+    with sqlite3.connect(path) as file:
+        told = file.execute("SELECT hour, within, worst_ms FROM sums WHERE hour > ?", [START + 3600]).fetchall()
+    assert told == [(START + 7200, 300.0, 7.0)]
