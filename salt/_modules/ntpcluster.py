@@ -363,8 +363,8 @@ def validate(pillar=None):
         this host is checked, together with what only the host knows: its
         platform, its addresses, which tiers match it. The pillar is requested from the master, so that the latest edit is seen.
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (the
-    value there; only its kind if it is a list, a mapping, or a text in place of one; never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, but the setting is doubtful), ``text`` (all of it
+    value there; only its kind if it is a list, a mapping, or a text in place of one; never a secret), ``message`` (what is
+    allowed), ``level`` (``error``: no plan can be made; ``warning``: it can, but the setting is doubtful), ``text`` (all of it
     in one line, special characters escaped). Of many problems in one list or mapping, the first ten are returned, and the number
     of the others.
 
