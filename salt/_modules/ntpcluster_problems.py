@@ -81,7 +81,7 @@ def in_order(found, platform):
     Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
 
     found
-        List of {code, message, evidence}.
+        List of {code, message, evidence}; a ``remedy`` beside them is kept.
     platform
         The platform's entry of platforms.yaml: remedies name its service and files.
     """
@@ -90,7 +90,7 @@ def in_order(found, platform):
     ordered = []
     for one in sorted(found, key=lambda one: codes.index(one["code"])):
         if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:
-            ordered.append(dict(one, remedy=remedies[one["code"]].format(**named)))
+            ordered.append(dict(one, remedy=one.get("remedy") or remedies[one["code"]].format(**named)))
     return ordered
 
 

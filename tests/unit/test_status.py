@@ -37,10 +37,12 @@ class Host:
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
+        self.deployed = True
         self.services, self.rivals, self.at_boot = ["crond", "cron"], [], []
         stand_ins = {
             "ntpcluster_facts.foreign": lambda: None,
             "ntpcluster_applied.judged_by": lambda plan: "the pillar",
+            "ntpcluster_origin.deployed": lambda: self.deployed,
             "ntpcluster_plan.plan": lambda: self.plan,
             "ntpcluster_query.query": self._query,
             "ntpcluster_program.run": self._program,
@@ -181,3 +183,14 @@ def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host
 def test_an_answer_that_ends_before_the_table_says_nothing_of_the_sources(host, kind):
     seen = host.status(healthy(kind).split("     remote")[0])
     assert "incomplete" in codes(seen) and "not-listed" not in codes(seen), codes(seen)
+
+
+@pytest.mark.parametrize("deployed", [True, False, None])
+def test_a_stopped_daemon_has_another_remedy_where_the_tree_is_not_deployed(host, monkeypatch, deployed):
+    host.process.update(running=False, pid=None, uptime_s=None)
+    host.deployed = deployed
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", lambda servers: {"servers": [], "best": None})
+    for problems in (host.status()["problems"], FUNCTIONS["ntpcluster_diagnose.diagnose"]()):
+        remedy = next(one["remedy"] for one in problems if one["code"] == "daemon-stopped")
+        assert ("ntp.clean has undone it" in remedy) == (deployed is False)
+        assert ("service ntpd start" in remedy) == (deployed is not False)
