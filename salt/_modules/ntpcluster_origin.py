@@ -37,7 +37,8 @@ def origin():
 
 def deployed():
     """
-    Internal. Whether this tree has been applied to this host, and ``ntp.clean`` has not been since; None: what was kept cannot be read.
+    Internal. Whether this tree has been applied to this host, and ``ntp.clean`` has not been since; None: what was kept cannot
+    be read.
     """
     try:
         return bool(origin())
