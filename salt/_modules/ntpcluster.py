@@ -150,7 +150,8 @@ def peers():
 
     Returns a list of dicts:
 
-    - ``remote`` as ntpq prints it, ``address`` in full, ``assid`` the association's number (unique, unlike names)
+    - ``remote`` as ntpq prints it, ``address`` in full (None: a name that is not resolved), ``assid`` the association's number
+      (unique, unlike names)
     - ``refid`` what the source itself follows, and ``refid_kind`` the kind of that value
     - ``stratum`` (16: unsynchronized or never heard), ``type`` ntpq's letter
     - ``when_s`` seconds since the last packet (None: never, or ntpq's value is impossible), ``poll_s``
