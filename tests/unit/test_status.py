@@ -182,10 +182,12 @@ def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host
 
 @pytest.mark.parametrize(("host_line", "named"), [(f"srchost={LONG}, ", LONG), ("", LONG[:15])])
 def test_an_unresolved_name_is_named_and_not_its_missing_address(host, host_line, named):
-    """ntpsec's row for it, as constructed from the source: no capture has the variables of one with a name that is cut short."""
+    """ntpsec's row for it, as constructed from the source: no capture has the variables of one whose name is cut short."""
     host.plan = plan([*INTERNET[:2], LONG])
     text = healthy("modern").replace("*10.0.0.3        .LAB.            1", f" {LONG[:15]} .DNS.           16")
-    text = text.replace("17769  b61a   yes   yes  none  sys.peer    sys_peer", "17769  8011   yes    no  none    reject    mobilize")
+    text = text.replace(
+        "17769  b61a   yes   yes  none  sys.peer    sys_peer", "17769  8011   yes    no  none    reject    mobilize"
+    )
     text = text.replace("377   0.2875", "  0   0.0000").replace("srcadr=10.0.0.3, ", f"srcadr=0.0.0.0, {host_line}")
     found = [one for one in host.status(text)["problems"] if one["code"] == "unresolvable"]
     assert [one["message"] for one in found] == [f"{named} is not resolved yet"]
