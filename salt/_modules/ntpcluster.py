@@ -150,7 +150,8 @@ def peers():
 
     Returns a list of dicts:
 
-    - ``remote`` as ntpq prints it, ``address`` in full, ``assid`` the association's number (unique, unlike names)
+    - ``remote`` as ntpq prints it, ``address`` in full (None: a name that is not resolved), ``assid`` the association's number
+      (unique, unlike names)
     - ``refid`` what the source itself follows, and ``refid_kind`` the kind of that value
     - ``stratum`` (16: unsynchronized or never heard), ``type`` ntpq's letter
     - ``when_s`` seconds since the last packet (None: never, or ntpq's value is impossible), ``poll_s``
@@ -359,11 +360,12 @@ def validate(pillar=None):
     Return everything that is wrong or doubtful about the pillar.
 
     pillar
-        The value of ``ntp``. By default the pillar of this host is checked, together with what only the host knows: its
+        The value of ``ntp``, or a mapping with this one key; on the command line in one line, as JSON. By default the pillar of
+        this host is checked, together with what only the host knows: its
         platform, its addresses, which tiers match it. The pillar is requested from the master, so that the latest edit is seen.
     Returns a list of dicts, errors first: ``key`` (``ntp:tiers:client:follows``), ``value`` (the
-    value there; of a list or mapping only its kind, and never a secret), ``message`` (what is allowed),
-    ``level`` (``error``: no plan can be made; ``warning``: it can, but the setting is doubtful), ``text`` (all of it
+    value there; only its kind if it is a list, a mapping, or a text in place of one; never a secret), ``message`` (what is
+    allowed), ``level`` (``error``: no plan can be made; ``warning``: it can, but the setting is doubtful), ``text`` (all of it
     in one line, special characters escaped). Of many problems in one list or mapping, the first ten are returned, and the number
     of the others.
 

@@ -25,7 +25,7 @@ def diagnose():
     Internal. ``ntpcluster.diagnose`` says what this takes and returns.
     """
     seen = __salt__["ntpcluster_status.status"]()
-    found = [dict((key, value) for key, value in one.items() if key != "remedy") for one in seen["problems"]]
+    found = list(seen["problems"])
     if seen["health"] == "ok":
         return []
     if any(one["code"] == "unknown-platform" for one in found):

@@ -22,6 +22,9 @@ ASKED_AT_ONCE = 4
 #: to start it, and took its daemon for a silent one, which is restarted.
 NTPQ_LIMIT_S = 6
 
+#: The `srcadr` of a name that ntpsec has not resolved yet; `srchost` is the name.
+NO_ADDRESS = ("0.0.0.0", "::")
+
 #: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
 _NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
 
@@ -178,6 +181,10 @@ def _unclear(peer):
 
 def _complete(peer, variables, clock):
     """Put the exact values of its association into a row of the table; `clock` is the daemon's time."""
+    if variables.get("srcadr") in NO_ADDRESS:
+        variables = dict(variables, srcadr=None)
+        if "address" in peer["inexact"]:
+            peer["remote"] = variables.get("srchost") or peer["remote"]
     for key, name in (("offset_ms", "offset"), ("delay_ms", "delay"), ("jitter_ms", "jitter"), ("address", "srcadr")):
         if key in peer["inexact"] and variables.get(name) is not None:
             peer[key] = variables[name]

@@ -35,6 +35,17 @@ def origin():
     return stored(INDEX)
 
 
+def deployed():
+    """
+    Internal. Whether this tree has been applied to this host, and ``ntp.clean`` has not been since; None: what was kept cannot
+    be read.
+    """
+    try:
+        return bool(origin())
+    except CommandExecutionError:
+        return None
+
+
 def remember(key, value, **called):
     """
     Internal. Keep a fact about this host as it was before, unless one is kept already. A list grows instead.

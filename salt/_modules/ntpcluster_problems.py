@@ -21,7 +21,9 @@ REMEDIES = (
     ("no-tree", "make the tree available: file_roots on the master, or saltenv; then: salt-call ntpcluster.validate"),
     ("daemon-stopped", "start it: service {service} start; if it exits at once, see the system log"),
     ("cron-stopped", "start and enable it: with `method: cron` nothing else sets the clock"),
-    ("daemon-silent", "restart it: service {service} restart; if still silent, see restrict (ntpd) or cmdport (chronyd) in {conf}"),
+    ("daemon-silent",
+     "restart it: service {service} restart; if still silent, see restrict (ntpd) or cmdport (chronyd) in {conf}, and whether this "
+     "host's firewall blocks its loopback (iptables -I INPUT -i lo -j ACCEPT)"),
     ("no-clock-capability", "run the daemon on the machine that owns the clock, not in this container"),
     ("rival-daemon", "stop and disable the other daemon: both adjust the same clock"),
     ("not-listed", "the daemon does not have the planned sources: salt-call state.apply ntp, or service {service} restart"),
@@ -30,7 +32,9 @@ REMEDIES = (
     ("authentication", "the key in {keys_file} differs from the server's, or is missing on one side"),
     ("loop", "two hosts follow each other: make each tier follow only the tier above"),
     ("upstream-unsynchronized", "synchronize the source first: it answers, but is not synchronized itself"),
-    ("unreachable", "check its daemon, its status, its access list (restrict, allow), UDP port 123, and the route"),
+    ("unreachable",
+     "check its daemon, its status, its access list (restrict, allow), its firewall (there: ntpcluster.firewall), this host's own "
+     "firewall (iptables-save, nft list ruleset), UDP port 123 on the path, and the route"),
     ("panic", "the clock is more than 1000 s off: salt-call ntpcluster.step"),
     ("falseticker", "this source disagrees with the others: find out which side is wrong before trusting either"),
     ("orphan", "nothing disciplines this clock: restore a real source upstream"),
@@ -81,7 +85,7 @@ def in_order(found, platform):
     Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
 
     found
-        List of {code, message, evidence}.
+        List of {code, message, evidence}; a ``remedy`` beside them is kept.
     platform
         The platform's entry of platforms.yaml: remedies name its service and files.
     """
@@ -90,7 +94,7 @@ def in_order(found, platform):
     ordered = []
     for one in sorted(found, key=lambda one: codes.index(one["code"])):
         if (one["code"], one["message"]) not in [(other["code"], other["message"]) for other in ordered]:
-            ordered.append(dict(one, remedy=remedies[one["code"]].format(**named)))
+            ordered.append(dict(one, remedy=one.get("remedy") or remedies[one["code"]].format(**named)))
     return ordered
 
 

@@ -33,10 +33,7 @@ def standing(anew=False):
     if anew:
         __salt__["ntpcluster_applied.pillar"](anew=True)
     seen = __salt__["ntpcluster_status.status"]()
-    try:
-        seen["deployed"] = bool(__salt__["ntpcluster_origin.origin"]())
-    except CommandExecutionError:
-        seen["deployed"] = None  # what was kept cannot be read
+    seen["deployed"] = __salt__["ntpcluster_origin.deployed"]()
     seen["saltenv"] = __salt__["ntpcluster_applied.kept"]().get("saltenv")
     seen["version"] = __salt__["ntpcluster_code.version"]()
     addresses = list(__grains__.get("ipv4") or []) + list(__grains__.get("ipv6") or [])

@@ -18,6 +18,9 @@ NOTHING_KNOWN = {"daemon": "ntpd", "service": "ntpd", "process": "ntpd", "pid_fi
 #: Processes of other time daemons. What keeps the clock of a network card (ptp4l, phc2sys) may well run beside one.
 DAEMONS = ("chronyd", "ntpd", "systemd-timesyn")
 
+#: What to do where no daemon runs because the tree is not deployed; to start one would not help.
+UNDEPLOYED = "`ntp` was never applied here, or ntp.clean has undone it: apply `ntp` (again), or take the host out of the cluster"
+
 
 def status(age=0):
     """
@@ -41,6 +44,9 @@ def status(age=0):
         code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
         problems.append(__salt__["ntpcluster_problems.problem"](code, said))
     seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
+    stopped = [one for one in seen["problems"] if one["code"] == "daemon-stopped"]
+    if stopped and __salt__["ntpcluster_origin.deployed"]() is False:
+        stopped[0]["remedy"] = UNDEPLOYED
     __context__["ntpcluster.seen"] = (__salt__["ntpcluster_program.monotonic"](), seen)
     return seen
 

@@ -29,6 +29,8 @@ def validate(pillar=None, states=True, anew=True):
     """
     own = pillar is None
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
+    if not own and isinstance(pillar, dict) and list(pillar) == ["ntp"]:
+        pillar = pillar["ntp"]
     return judge(pillar, __salt__["ntpcluster_facts.facts"](pillar), own, states)
 
 
@@ -83,7 +85,8 @@ def problems(pillar, defaults, platform=None):
     """
     found, rules = [], __salt__["ntpcluster_rules.allowed"]()
     if not isinstance(pillar, dict):
-        _refuse(found, ["ntp"], pillar, "a mapping with `tiers` in it, as in pillar/ntp/init.sls")
+        allowed = "a mapping with `tiers` in it, as in pillar/ntp/init.sls"
+        _refuse_mapping(found, ["ntp"], pillar, allowed + " (on the command line: in one line, as JSON)" * _is_text(pillar))
         return found
     _unknown(found, ["ntp"], pillar, set(rules["settings"]) | {"tiers", "keys", "options"})
     for name in sorted(rules["settings"]):
@@ -124,6 +127,17 @@ def _refuse(found, path, value, allowed):
     found.append(_problem(path, value, "must be {}, not {}".format(allowed, _shown(value))))
 
 
+def _refuse_mapping(found, path, value, allowed):
+    """
+    Add the problem that a value is no mapping. A text is not repeated: Salt leaves a mapping of several lines, given on the
+    command line, as one text, with all the secrets in it.
+    """
+    if _is_text(value):
+        found.append(_problem(path, "a text", "must be {}, not a text".format(allowed)))
+    else:
+        _refuse(found, path, value, allowed)
+
+
 def _unknown(found, path, mapping, known):
     """
     Add a problem for every unknown key, with the one that was probably meant.
@@ -151,7 +165,7 @@ def _check(found, path, value, rule):
         if not test(value):
             _refuse(found, path, value, allowed)
     elif not isinstance(value, dict):
-        _refuse(found, path, value, "a mapping of {}".format(", ".join(sorted(rule))))
+        _refuse_mapping(found, path, value, "a mapping of {}".format(", ".join(sorted(rule))))
     else:
         _unknown(found, path, value, set(rule))
         for key in sorted(key for key in value if key in rule):
@@ -288,7 +302,7 @@ def _options(found, options, platform, rules):
     if options is None:
         return
     if not isinstance(options, dict):
-        _refuse(found, path, options, "a mapping of directives")
+        _refuse_mapping(found, path, options, "a mapping of directives")
         return
     _unknown(found, path, {key: None for key in options if key not in WRITTEN}, set(rules["options"]))
     for directive in sorted(key for key in options if key in WRITTEN):
@@ -364,7 +378,7 @@ def _tiers(found, tiers, keys, rules):
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:
-        _refuse(found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}")
+        _refuse_mapping(found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}")
         return
     for name in sorted(tiers, key=_step_name):
         here = path + [name]

@@ -57,8 +57,8 @@ def watch(tgt, tgt_type, interval, count, timeout):
             if done == count:
                 break
             time.sleep(max(0.0, interval - (time.monotonic() - began)))
-    except KeyboardInterrupt:
-        pass
+    except (KeyboardInterrupt, SystemExit):
+        pass  # Salt's own handler of the signal raises the second one (_handle_signals in salt/scripts.py)
 
 
 def _coloured():

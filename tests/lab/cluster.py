@@ -214,6 +214,10 @@ def require_root() -> None:
         raise SystemExit("The lab makes network namespaces and mounts of its own, so it needs root: run this as root.")
 
 
+#: What is said if no lab is found; the directory, because NTPLAB_CACHE may have named another one when the lab was started.
+NONE_UP = f"No lab is up in {CACHE / 'run'} (one that was started with NTPLAB_CACHE set is in that directory)"
+
+
 def down() -> list[str]:
     """Remove the labs that were left up here (`make demo KEEP=1`, or a run that was killed); returns their names.
 

@@ -5,6 +5,8 @@ Exit 0 only if every host follows its own tier, and its clocks, read from outsid
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import sys
 import time
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready, require_root
+from tests.lab.images import CACHE
 
 #: A client with chrony beside those with ntpd.
 HOSTS = (*CAST, Role("node150", "10.0.0.150", "el9"))
@@ -63,11 +66,16 @@ def main() -> int:
         good = show(console, cluster, before, status) and not any(map(failed, applied.values()))
         if "--keep" in sys.argv:
             cluster.keep()
-            console.print("\nThe cluster is up. Go in:   .venv/bin/python -m tests.lab.enter node148")
-            console.print(
-                "Beside the master:         .venv/bin/python -m tests.lab.enter master salt '*' ntpcluster.status"
-            )
-            console.print("Remove it:                 make lab-down")
+            where = f"NTPLAB_CACHE={shlex.quote(str(CACHE))} " if "NTPLAB_CACHE" in os.environ else ""
+            enter = f"{where}.venv/bin/python -m tests.lab.enter"
+            for what, how in (
+                ("The cluster is up. On a host:", f"{enter} node148"),
+                ("On the master:", f"{enter} master salt '*' ntpcluster.status"),
+                ("The lab's pillar:", f"{cluster.folder}/master/pillar/ntp/init.sls"),
+                ("Remove it:", f"{where}make lab-down"),
+            ):
+                # Not wrapped: a line is there to be copied.
+                console.print(f"{what:30}{how}", highlight=False, markup=False, soft_wrap=True)
     say("[green]every host has the right time[/green]" if good else "[red]not every host has the right time[/red]")
     return 0 if good else 1
 

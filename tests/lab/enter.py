@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from tests.lab.cluster import require_root
+from tests.lab.cluster import NONE_UP, require_root
 from tests.lab.host import enter
 from tests.lab.images import CACHE, FORBIDDEN
 from tests.lab.master import MASTER_SCRIPTS
@@ -19,17 +19,21 @@ def main() -> None:
     require_root()
     labs = sorted((CACHE / "run").glob("*/hosts.json"))
     if not labs:
-        raise SystemExit("No lab is up: `make demo KEEP=1` leaves one.")
+        raise SystemExit(f"{NONE_UP}; `make demo KEEP=1` leaves one.")
     hosts = json.loads(labs[-1].read_text())
-    name, *argv = sys.argv[1:] or ["?"]
+    there = f"the hosts are master, {', '.join(hosts)}."
+    if not sys.argv[1:]:
+        raise SystemExit(f"Usage: python -m tests.lab.enter HOST [PROGRAM ARGUMENT ...]; {there}")
+    name, *argv = sys.argv[1:]
     if name == "master":
         folder = labs[-1].parent
-        argv = argv or ["bash"]
+        # Without a prompt of its own this would look like a shell of the machine.
+        argv = argv or ["env", r"PS1=root@lab-master:\w# ", "bash", "--norc"]
         environment = ["env", f"PATH={MASTER_SCRIPTS}:{os.environ['PATH']}", f"SALT_CONFIG_DIR={folder}/master/etc"]
         confined = ["setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all"]
         os.execvp("ip", ["ip", "netns", "exec", f"{folder.name}-master", *confined, *environment, *argv])
     if name not in hosts:
-        raise SystemExit(f"No host {name!r}: there are master, {', '.join(hosts)}.")
+        raise SystemExit(f"No host {name!r}: {there}")
     words = [*enter(hosts[name]), *(argv or ["bash", "-l"])]
     os.execvp(words[0], words)
 

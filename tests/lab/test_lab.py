@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,23 @@ def test_the_machine_is_untouched_while_hosts_step_their_clocks_and_after(images
         assert drift < 0.001 + 0.0005 * (time.monotonic() - start), "the machine's clock has moved"
         assert during == before
     assert machine() == before
+
+
+def test_who_looks_for_a_lab_in_the_wrong_directory_is_told_which_one_it_was(tmp_path):
+    def say(program: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.lab.{program}"],
+            cwd=PROJECT, env={**os.environ, "NTPLAB_CACHE": str(tmp_path)}, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    for program in ("enter", "down"):
+        assert say(program).startswith(f"No lab is up in {tmp_path}/run (")
+    (tmp_path / "run/ntplab").mkdir(parents=True)
+    (tmp_path / "run/ntplab/hosts.json").write_text('{"node148": 1}')
+    assert say("enter") == (
+        "Usage: python -m tests.lab.enter HOST [PROGRAM ARGUMENT ...]; the hosts are master, node148.\n"
+    )
 
 
 def test_nothing_in_a_host_could_touch_the_machine(lab):

@@ -418,6 +418,8 @@ def test_why_nobody_is_selected_is_said_in_the_daemons_own_words(plan):
         ("daemon-stopped", "RedHat-9", "service chronyd start"),
         ("daemon-silent", "RedHat-9", "/etc/chrony.conf"),
         ("daemon-silent", "RedHat-6", "/etc/ntp.conf"),
+        ("daemon-silent", "RedHat-6", "iptables -I INPUT -i lo -j ACCEPT"),
+        ("unreachable", "RedHat-6", "this host's own firewall"),
         ("authentication", "RedHat-9", "/etc/chrony.keys"),
         ("authentication", "RedHat-6", "/etc/ntp/keys"),
         ("frequency-limit", "RedHat-9", "/var/lib/chrony/drift"),

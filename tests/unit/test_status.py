@@ -37,10 +37,12 @@ class Host:
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
         self.process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
+        self.deployed = True
         self.services, self.rivals, self.at_boot = ["crond", "cron"], [], []
         stand_ins = {
             "ntpcluster_facts.foreign": lambda: None,
             "ntpcluster_applied.judged_by": lambda plan: "the pillar",
+            "ntpcluster_origin.deployed": lambda: self.deployed,
             "ntpcluster_plan.plan": lambda: self.plan,
             "ntpcluster_query.query": self._query,
             "ntpcluster_program.run": self._program,
@@ -162,6 +164,7 @@ def test_two_rows_on_one_line_are_no_row(host):
 
 
 # Of a resolver that is dead, classic ntpd has no row at all, ntpsec one for each name.
+LONG = "gps1.example.net"
 NO_ROWS = "No association ID's returned\n\n"
 NO_PLACES = "".join(f"***No associations found, `&{n}' unknown\n" for n in (1, 2, 3))
 
@@ -177,7 +180,31 @@ def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host
     assert not set(codes(seen)) & set(ntpcluster_heal.CURABLE)
 
 
+@pytest.mark.parametrize(("host_line", "named"), [(f"srchost={LONG}, ", LONG), ("", LONG[:15])])
+def test_an_unresolved_name_is_named_and_not_its_missing_address(host, host_line, named):
+    """ntpsec's row for it, as constructed from the source: no capture has the variables of one whose name is cut short."""
+    host.plan = plan([*INTERNET[:2], LONG])
+    text = healthy("modern").replace("*10.0.0.3        .LAB.            1", f" {LONG[:15]} .DNS.           16")
+    text = text.replace(
+        "17769  b61a   yes   yes  none  sys.peer    sys_peer", "17769  8011   yes    no  none    reject    mobilize"
+    )
+    text = text.replace("377   0.2875", "  0   0.0000").replace("srcadr=10.0.0.3, ", f"srcadr=0.0.0.0, {host_line}")
+    found = [one for one in host.status(text)["problems"] if one["code"] == "unresolvable"]
+    assert [one["message"] for one in found] == [f"{named} is not resolved yet"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_that_ends_before_the_table_says_nothing_of_the_sources(host, kind):
     seen = host.status(healthy(kind).split("     remote")[0])
     assert "incomplete" in codes(seen) and "not-listed" not in codes(seen), codes(seen)
+
+
+@pytest.mark.parametrize("deployed", [True, False, None])
+def test_a_stopped_daemon_has_another_remedy_where_the_tree_is_not_deployed(host, monkeypatch, deployed):
+    host.process.update(running=False, pid=None, uptime_s=None)
+    host.deployed = deployed
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", lambda servers: {"servers": [], "best": None})
+    for problems in (host.status()["problems"], FUNCTIONS["ntpcluster_diagnose.diagnose"]()):
+        remedy = next(one["remedy"] for one in problems if one["code"] == "daemon-stopped")
+        assert ("ntp.clean has undone it" in remedy) == (deployed is False)
+        assert ("service ntpd start" in remedy) == (deployed is not False)

@@ -524,6 +524,30 @@ def test_no_problem_repeats_a_secret(path, value):
     assert found and "hunter3" not in json.dumps(found)
 
 
+def test_a_text_where_a_mapping_belongs_is_never_repeated():
+    """Salt does not parse a mapping of several lines on the command line: all of it arrives as one text, secrets included."""
+    text = "keys:\n  1: {type: M, secret: hunter3}\n"
+
+    def mappings(value, path=()):
+        if isinstance(value, dict):
+            yield path
+            for key in value:
+                yield from mappings(value[key], (*path, key))
+
+    for path in mappings(GOOD):
+        found = judge(spoilt(path, text))
+        assert found and "hunter3" not in json.dumps(found), path
+    assert "in one line, as JSON" in judge(text)[0]["message"]
+
+
+def test_a_pillar_may_be_given_with_its_top_key(monkeypatch):
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_facts.facts", lambda _: {"defaults": DEFAULTS, "platform": None})
+    validate = FUNCTIONS["ntpcluster_validate.validate"]
+    assert validate({"ntp": GOOD}) == validate(GOOD)
+    assert [one["key"] for one in validate({"ntp": GOOD, "more": 1})][:2] == ["ntp:more", "ntp:ntp"]
+    assert "not nothing" in validate({"ntp": None})[0]["message"]
+
+
 def test_a_long_list_is_judged_with_few_calls_by_way_of_salt(monkeypatch):
     """Each takes Salt 3008 some 7 us: nine networks read for each of a thousand sources were most of a second."""
 

@@ -1,8 +1,10 @@
 """The cluster's view: from what minions return, whatever that is, to what is wrong with the cluster."""
 
 import copy
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from salt.scripts import _handle_signals
 
-from _runners import ntpcluster_problems, ntpcluster_rollout, ntpcluster_tree, ntpcluster_view
-from tests.unit import runners  # noqa: F401 (gives the runners their __salt__)
+from _runners import ntpcluster, ntpcluster_problems, ntpcluster_rollout, ntpcluster_tree, ntpcluster_view
+from tests.unit import runners
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What four hosts of a lab returned: two servers, two clients, one EL6 and one Debian 12 host in each tier.
@@ -320,6 +323,17 @@ def test_finding_the_newest_modules_takes_few_comparisons_per_host():
 
 # ---------------------------------------------------------------------------------------------------------
 # The tree and the check
+
+
+@pytest.mark.parametrize("handler", [signal.default_int_handler, functools.partial(_handle_signals, None)])
+def test_ctrl_c_ends_the_watch_quietly(monkeypatch, handler):
+    """With Python's handler and with that of `salt-run`; the signal is a real one, sent while the hosts are asked."""
+    monkeypatch.setitem(runners.TABLE, "ntpcluster_view.take", lambda **_: signal.raise_signal(signal.SIGINT))
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        assert ntpcluster.watch(interval=600) == {"data": {}, "outputter": "txt"}
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_the_tree_shows_every_host_once_below_what_it_follows():
