@@ -214,7 +214,7 @@ def query(servers=None, timeout=2, samples=1):
 
     Returns a dict: ``servers``, a list in the order of the query, of
 
-    - ``name`` as given and its ``address`` (None: the name does not resolve)
+    - ``name`` as given and its ``address``; None if the name does not resolve, and then ``message`` says so in words
     - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
       code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
       set by its source (None: it does not say)

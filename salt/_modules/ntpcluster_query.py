@@ -47,7 +47,7 @@ def query(servers=None, timeout=2, samples=1):
     for what, value, most, low in (("timeout", timeout, 60, 0.001), ("samples", samples, 8, 1)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= most:
             raise SaltInvocationError("{0}: {1!r} is not a number from {2:g} to {3}".format(what, value, low, most))
-    found = [dict(_nothing(name), address=_address(name)) for name in names]
+    found = [_nothing(name, _address(name)) for name in names]
     for _ in range(int(samples)):
         pace()
         asked()
@@ -133,11 +133,13 @@ def _servers(servers):
     return ["{0}".format(server) for server in servers]
 
 
-def _nothing(name):
-    """What is known of a server that has not answered."""
+def _nothing(name, address):
+    """What is known of a server that has not answered. `address`: None if the name does not resolve."""
+    unknown = "{0} does not resolve: the name is unknown, or this host's resolver does not answer".format(name)
     return {
         "name": name,
-        "address": None,
+        "address": address,
+        "message": unknown if address is None else None,
         "reachable": False,
         "stratum": None,
         "leap": None,

@@ -177,3 +177,15 @@ def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, mon
 def test_a_number_of_packets_that_is_none_is_refused(clock, samples):
     with pytest.raises(SaltInvocationError, match="samples: .* is not a number from 1 to 8"):
         ntpcluster_query.query(["10.0.0.1"], samples=samples)
+
+
+def test_a_name_that_does_not_resolve_is_told_in_words(clock, monkeypatch):
+    """Stand-ins: a resolver that knows no name, and a network that takes no packet."""
+    monkeypatch.setitem(
+        FUNCTIONS, "ntpcluster_program.run", lambda *words, **_: {"retcode": 2, "stdout": "", "stderr": ""}
+    )
+    monkeypatch.setattr(ntpcluster_query, "_ask", lambda address: None)
+    unknown, silent = ntpcluster_query.query(["ntp1.exmaple", "192.0.2.1"])["servers"]
+    assert (unknown["address"], unknown["reachable"]) == (None, False)
+    assert unknown["message"].startswith("ntp1.exmaple does not resolve")
+    assert (silent["address"], silent["message"]) == ("192.0.2.1", None)
