@@ -23,8 +23,8 @@ from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 from tests.loaded import FUNCTIONS
 
-#: Seconds between two looks at one host: 1 for the figures in docs/drills.md, which keeps a processor busy. ntpsec's ntpq is a Python
-#: program of 0.2 s.
+#: Seconds between two looks at one host. The figures in docs/drills.md are of 1 s, which keeps a processor busy.
+#: ntpsec's ntpq is a Python program of 0.2 s.
 EVERY_S = float(os.environ.get("BOUNDS_EVERY", "5"))
 SLOWER = {"modern": 3.0}
 #: So many hosts are looked at that often; more of them less often.
