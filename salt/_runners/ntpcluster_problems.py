@@ -208,7 +208,7 @@ def _cause(hosts, peer, follower):
         state = "does not answer the master either" if host["health"] == "silent" else "is {}".format(host["health"])
         if host["health"] in ("ok", "degraded"):
             state += (
-                " but cannot be reached" if not peer["reach"] else " but is not chosen ({})".format(peer["condition"])
+                " but cannot be reached" if not peer["heard"] else " but is not chosen ({})".format(peer["condition"])
             )
         return "{} {}{}".format(peer["host"], state, though)
     return "{} is not a host of this cluster and gives no time{}".format(peer["address"], though)

@@ -263,6 +263,15 @@ def test_a_server_whose_sources_another_one_follows_is_sent_to_its_own_network()
         assert "though" not in problem["message"] and "firewall" not in problem["remedy"]
 
 
+def test_a_source_that_has_fallen_silent_cannot_be_reached_whatever_the_daemon_still_calls_it():
+    found = returns()
+    found["node148"].update(health="unsynchronized", synchronized=False)
+    for row in found["node148"]["peers"]:
+        row.update(reach=0o60, condition="system_peer")
+    [problem] = [one for one in build(found)["problems"] if one["code"] == "unserved"]
+    assert "ntp189 is ok but cannot be reached, though node149 follows it" in problem["message"]
+
+
 def test_the_sources_of_a_daemon_that_does_not_answer_are_unknown_and_not_absent():
     found = returns()
     silence = {"code": "daemon-silent", "message": "timed out", "remedy": ""}
