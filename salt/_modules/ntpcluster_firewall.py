@@ -45,6 +45,8 @@ HIDDEN = re.compile(r"^# Table `(\S+)' .*incompatible", re.M)
 BESIDES = re.compile(r"^# Warning: .*legacy tables present, use (\S+) to see them", re.M)
 OLDER_TABLES = {"ipv4": "/proc/net/ip_tables_names", "ipv6": "/proc/net/ip6_tables_names"}  # of the kernel, as loaded
 NFT_FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
+# What changes the files of a firewall that is stopped or disabled; without it, nothing loads those files either
+LEFT_BEHIND = {"firewalld": "firewall-offline-cmd", "ufw": "ufw"}
 TRIES = 3  # of one change, a second apart, as long as it is BUSY
 
 
@@ -404,6 +406,8 @@ def _gather(changes, more):
 
 def _apply(guard, platform, networks, test, runs):
     """``apply`` for one firewall, which ``runs`` or has been left behind."""
+    if guard in LEFT_BEHIND and not runs and not salt.utils.path.which(LEFT_BEHIND[guard]):
+        return {}
     if guard == "firewalld":
         if runs:
             return __salt__["ntpcluster_firewalld.apply"](networks, test)

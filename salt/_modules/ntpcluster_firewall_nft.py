@@ -34,7 +34,8 @@ GET_SETS = (10 << 8) | 10  # likewise, NFT_MSG_GETSET
 REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
 TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set and of a rule as well); a base chain has a hook
-EXPRESSIONS = 4  # an attribute of a rule
+HANDLE, EXPRESSIONS = 3, 4  # attributes of a rule
+COMMENT = "ntpcluster"
 PORT_123 = b"\x06\x00\x01\x00\x00\x7b"  # the attribute that a comparison with 123 has: length, NFTA_DATA_VALUE, port
 HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packets that are not ours
 FAMILY_NAMES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
@@ -53,6 +54,7 @@ PASSING = (
     "secmark", "snat", "masquerade", "flow", "continue",
 )  # fmt: skip
 LIMITS = ("limit", "ct count")  # met by some packets, and not by all that are alike
+IPTABLES_TARGETS = ("REJECT", "LOG")  # those of iptables that nft shows without their arguments, which do not matter
 DIVERTING = ("dnat", "redirect", "tproxy", "queue", "fwd", "synproxy")
 # Is it a later part of a packet, or with the other mask any part of one
 FRAGMENT = [{"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, mask]} for mask in (0x1FFF, 0x3FFF)]
@@ -146,6 +148,25 @@ def names_port(family, table):
         (family, table) == (its, _name(attributes[TABLE])) and PORT_123 in attributes.get(EXPRESSIONS, b"")
         for its, attributes in _dump(GET_RULES)
     )
+
+
+def _marked():
+    """
+    The rules of iptables that have our comment, as {(family, table, handle), ...}. nft shows that they have one, but not which.
+
+    Raises CommandExecutionError when the kernel does not say.
+    """
+    words = COMMENT.encode("ascii") + b"\0"
+    return set(
+        (family, _name(attributes[TABLE]), struct.unpack(str(">Q"), attributes[HANDLE])[0])
+        for family, attributes in _dump(GET_RULES)
+        if b"comment\0" in attributes.get(EXPRESSIONS, b"") and words in attributes[EXPRESSIONS]
+    )
+
+
+def _of_iptables(rule):
+    """Has a rule a comment as iptables writes it?"""
+    return any((item.get("xt") or {}).get("name") == "comment" for item in rule["expr"])
 
 
 # From nft's JSON to rules
@@ -295,7 +316,8 @@ def _rules(listed, sets):
         elif name == "log" and not rule["target"]:
             rule["target"] = "LOG"
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
-            rule["target"] = name
+            theirs = (body or {}).get("name") if name == "xt" else None
+            rule["target"] = theirs if theirs in IPTABLES_TARGETS else name
         elif name == "notrack":
             rule["target"] = "NOTRACK"
         elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
@@ -348,6 +370,7 @@ def _hooks(ruleset, covered):
     """The hooks of a ruleset in nft's JSON that the packet passes and that are not covered by iptables-save."""
     tables, chains, sets = {}, [], {}
     listed = [list(item.items())[0] for item in ruleset["nftables"]]
+    marked = _marked() if any(kind == "rule" and _of_iptables(body) for kind, body in listed) else ()
     for kind, body in listed:
         if kind in ("set", "map"):
             sets.setdefault((body["family"], body["table"]), {})[body["name"]] = body.get("elem")
@@ -358,6 +381,8 @@ def _hooks(ruleset, covered):
     for number, (kind, body) in enumerate(listed):
         if kind == "rule":
             place = (body["family"], body["table"])
+            if place + (body["handle"],) in marked:
+                body = dict(body, comment=COMMENT)
             made = _rules(dict(body, line=number), sets.get(place, {}))
             tables[place]["chains"]["chain " + body["chain"]] += made
     return [

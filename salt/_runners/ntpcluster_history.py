@@ -35,7 +35,9 @@ INSERT INTO sums SELECT ?, number, ?, ?, ?, ? FROM hosts WHERE name = ? AND firs
 ON CONFLICT (hour, host) DO UPDATE SET within = within + excluded.within, beyond = beyond + excluded.beyond,
     unknown = unknown + excluded.unknown, worst_ms = coalesce(max(worst_ms, excluded.worst_ms), worst_ms, excluded.worst_ms)
 """
-ASKED_TABLE = "CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT NOT NULL, place INTEGER NOT NULL, number INTEGER UNIQUE)"
+ASKED_TABLE = (
+    "CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT NOT NULL, place INTEGER NOT NULL, number INTEGER UNIQUE)"
+)
 #: A host that was in no view has no number.
 ASK = "INSERT INTO asked SELECT ?1, ?2, (SELECT number FROM hosts WHERE name = ?1)"
 #: Of an hour, each host's sums are more than its length only if the master's clock was set back in it. CROSS JOIN: SQLite reads

@@ -30,8 +30,8 @@ def tell(history, view):
         What ``ntpcluster.view`` returned. Its hosts are told of, in its tiers.
 
     Returns a dict: ``start``, ``stop`` (texts, UTC), ``axis`` [{x, text}], ``tiers`` and ``hosts``: [{``id`` or ``tier``,
-    ``number`` (of hosts), ``text`` (the whole day), ``within`` (text), ``hours``: [{``time``, ``within``, ``beyond``, ``unknown``
-    (texts), ``worst_ms``, ``bars``: see ``bars``}]}]. ``within`` of a whole day of which nothing is known is None.
+    ``number`` (of hosts), ``text`` (the whole day), ``value`` (the same in short), ``hours``: [{``time``, ``within``, ``beyond``,
+    ``unknown`` (texts), ``worst_ms``, ``bars``: see ``bars``}]}]
 
     Raises SaltInvocationError and CommandExecutionError as ``ntpcluster_history.hours``.
     """
@@ -57,7 +57,7 @@ def _row(hours):
     text = ", ".join(f"{word} {shares[word]}" for word in WORDS if whole[word])
     return {
         "text": text + (f"; worst bound {max(worst):,.3f} ms" if worst else "; no bound was known"),
-        "within": shares["within"] if whole["within"] or whole["beyond"] else None,
+        "value": shares["within"] + " within" if whole["within"] or whole["beyond"] else "unknown",
         "hours": [
             {"time": _clock(hour["start"]), "worst_ms": hour["worst_ms"], "bars": bars(hour), **_shares(hour)}
             for hour in hours

@@ -1,11 +1,13 @@
 """Rules for one interface, one address or parts of a network, which may keep out all clients or none."""
 
+import binascii
+
 import pytest
 
 from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_ufw as ufw
 from _states import ntpcluster_firewall as states
-from tests.functional.firewalled import INSIDE, INSIDE6, NEEDS, answered, state_of
+from tests.functional.firewalled import INSIDE, INSIDE6, LAN, NEEDS, OUTSIDE, answered, state_of
 from tests.functional.test_firewall_hooks import INPUT, TWO, iptables, nft_load
 
 pytestmark = NEEDS
@@ -74,3 +76,47 @@ def test_cleaning_takes_our_rule_out_of_the_firewall_that_the_host_had_before(ho
     assert (done["result"], done["changes"]) == (True, would["changes"])
     assert state_of(host) == before and not answered(host, INSIDE)
     assert states.absent("close")["changes"] == {}
+
+
+def test_the_files_of_a_ufw_that_has_been_removed_are_no_matter(host, monkeypatch, tmp_path):
+    mark = binascii.hexlify(b"ntpcluster").decode()
+    (tmp_path / "user.rules").write_text(f"### tuple ### allow udp 123 0.0.0.0/0 any {LAN[0]} in comment={mark}\n")
+    monkeypatch.setitem(ufw.RULE_FILES, "ipv4", str(tmp_path / "user.rules"))
+    found = firewall.salt.utils.path.which
+    monkeypatch.setattr(firewall.salt.utils.path, "which", lambda name: None if name == "ufw" else found(name))
+    assert states.absent("close")["result"] is True
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_our_rule_is_removed_from_a_chain_that_iptables_cannot_show_any_more(host):
+    states.opened("open")
+    nft_load(host, "insert rule ip filter INPUT ct state established accept")
+    nft_load(host, "add rule ip filter INPUT tcp dport 4460 accept")
+    assert states.opened("open")["changes"] == {} and answered(host, INSIDE)
+    before = host.run("nft", "-s", "list", "chain", "ip", "filter", "INPUT").stdout.splitlines()
+    gone = states.absent("close")
+    assert (gone["result"], len(gone["changes"]["ipv4"]["removed"])) == (True, 1), gone
+    after = host.run("nft", "-s", "list", "chain", "ip", "filter", "INPUT").stdout.splitlines()
+    assert after == [line for line in before if "udp dport 123" not in line]
+    assert not answered(host, INSIDE)
+
+
+@pytest.mark.parametrize("host", ["legacy"], indirect=True)
+def test_a_reject_of_iptables_that_only_nft_shows_counts_as_one(host):
+    host.run("iptables-nft", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "REJECT")
+    ret = states.opened("open")
+    assert ret["result"] is False, ret["comment"]
+    assert "not open to 10.123.0.0/24: `nft: ip filter INPUT: udp dport 123 xt`" in ret["comment"]
+    assert not answered(host, INSIDE)
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_a_chain_of_rules_by_iptables_and_by_nft_is_opened_by_nft(host):
+    nft_load(host, "insert rule ip filter INPUT ct state established accept")
+    before = host.run("nft", "-s", "list", "ruleset").stdout
+    ret = states.opened("open")
+    assert ret["result"] is True, ret["comment"]
+    assert answered(host, INSIDE) and not answered(host, OUTSIDE)
+    assert states.opened("open")["changes"] == {}
+    assert states.absent("close")["result"] is True
+    assert host.run("nft", "-s", "list", "ruleset").stdout == before

@@ -299,6 +299,11 @@ def test_rules_that_nft_made_are_not_taken_for_an_empty_firewall(host):
     program.chmod(0o755)
     platform = host.platform
     platform["firewall"]["ipv4"]["save_command"] = str(program)
+    if host.backend == "nft":  # nft shows the chain, and opens it
+        assert firewall.firewall(platform, LAN)["ipv4"]["guard"] == "nft"
+        firewall.apply(platform, LAN)
+        assert answered(host, INSIDE)
+        return
     assert "nft" in firewall.firewall(platform, LAN)["ipv4"]["error"]
     with pytest.raises(CommandExecutionError, match="rules that nft made"):
         firewall.apply(platform, LAN)
