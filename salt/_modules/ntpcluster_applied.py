@@ -183,8 +183,9 @@ def plan():
     if last.get("code") != __salt__["ntpcluster_code.version"]():
         return None  # a plan made by other code may lack keys that this code needs
     when = os.stat(KEPT).st_mtime
-    said = "the plan applied on {0} UTC ({1}), because this host has no pillar `ntp` now".format(
-        time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when)
+    why = "`--local` does not ask the master" if __opts__.get("local") else "this host has no pillar `ntp` now"
+    said = "the plan applied on {0} UTC ({1}), because {2}".format(
+        time.strftime(str("%Y-%m-%d %H:%M"), time.gmtime(when)), _age(time.time() - when), why
     )
     return dict(last["plan"], kept=said)
 

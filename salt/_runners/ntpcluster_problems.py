@@ -32,6 +32,9 @@ PROBLEMS = {
     "outdated": (1, "install the new modules: salt HOST state.apply ntp.modules"),
 }
 
+#: The remedy for a host that cannot hear a source which another host of its tier follows.
+OWN_NETWORK = "look at its own network and firewall first: another host of its tier follows the same source"
+
 #: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where a host has
 #: no valid pillar that says what is allowed.
 MAX_OFFSET_MS = 100.0
@@ -165,10 +168,15 @@ def _absent(hosts, _tiers_):
 
 def _unserved(hosts, _tiers_):
     """Hosts that no tier matches, and hosts without a source that gives them time, with the state of their sources."""
-    found, groups = [], {}
+    found, groups, followers = [], {}, {}
+    for name, host in hosts.items():
+        if host["synchronized"] and host["source"]:
+            followers.setdefault((host["tier"], host["source_host"] or host["source"]), name)
     for name, host in hosts.items():
         if host["health"] in ("silent", "unreadable", "stopped", "settling") or host["method"] == "cron":
             continue
+        if any(item["code"] == "daemon-silent" for item in host["problems"]):
+            continue  # its sources are unknown
         if "tier" not in host["missing"] and host["tier"] is None:
             groups.setdefault("no tier of the pillar matches {}", []).append(name)
         # The leader of an island is synchronized without a source.
@@ -177,26 +185,33 @@ def _unserved(hosts, _tiers_):
             and not any(peer["usable"] for peer in host["peers"])
             and "peers" not in host["missing"]
         ):
-            causes = sorted({_cause(hosts, peer) for peer in host["peers"]}) or ["it has no source at all"]
-            groups.setdefault("nobody serves {}: " + "; ".join(causes).replace("{", "(").replace("}", ")"), []).append(
-                name
-            )
+            causes = sorted({_cause(hosts, peer, followers.get(_way(host, peer))) for peer in host["peers"]})
+            causes = "; ".join(causes or ["it has no source at all"]).replace("{", "(").replace("}", ")")
+            groups.setdefault("nobody serves {}: " + causes, []).append(name)
     for message, names in groups.items():
         found.append(_problem("unserved", names, message.format(some(names))))
+        if any(_way(hosts[name], peer) in followers for name in names for peer in hosts[name]["peers"]):
+            found[-1]["remedy"] = OWN_NETWORK
     return found
 
 
-def _cause(hosts, peer):
-    """Why a source gives no time, as the cluster knows it."""
+def _way(host, peer):
+    """The tier of a host and one of its sources: what one host of a tier follows, the others can hear as well."""
+    return host["tier"], peer["host"] or peer["address"]
+
+
+def _cause(hosts, peer, follower):
+    """Why a source gives no time, as the cluster knows it. `follower`: another host of the tier that follows it, or None."""
+    though = f", though {follower} follows it" if follower else ""
     if peer["host"]:
         host = hosts[peer["host"]]
         state = "does not answer the master either" if host["health"] == "silent" else "is {}".format(host["health"])
         if host["health"] in ("ok", "degraded"):
             state += (
-                " but cannot be reached" if not peer["reach"] else " but is not chosen ({})".format(peer["condition"])
+                " but cannot be reached" if not peer["heard"] else " but is not chosen ({})".format(peer["condition"])
             )
-        return "{} {}".format(peer["host"], state)
-    return "{} is not a host of this cluster and gives no time".format(peer["address"])
+        return "{} {}{}".format(peer["host"], state, though)
+    return "{} is not a host of this cluster and gives no time{}".format(peer["address"], though)
 
 
 def _outside(hosts, tiers):

@@ -179,6 +179,11 @@ def _word(value):
     return sys.intern(printable(value)) if isinstance(value, str) and value else None
 
 
+def _line(value):
+    """Such a text with its lines, of which a wrong pillar has one for each mistake, joined to one; else None."""
+    return _word(" ".join(value.split())) if isinstance(value, str) else None
+
+
 def _words(value):
     """Those members of a list that are such texts."""
     return [word for word in map(_word, _list(value)) if word]
@@ -246,7 +251,7 @@ def _host(name, value, answered=True):
     host["daemon"]["uptime_s"] = _number(daemon.get("uptime_s"))
     host["peers"] = [_peer(peer) for peer in _list(said.get("peers")) if isinstance(peer, dict)]
     host["problems"] = [
-        {key: _word(item.get(key)) or "" for key in ("code", "message", "remedy")}
+        {key: _line(item.get(key)) or "" for key in ("code", "message", "remedy")}
         for item in _list(said.get("problems"))
         if isinstance(item, dict) and _word(item.get("code"))
     ]

@@ -77,6 +77,7 @@ def alone(monkeypatch):
     """`salt-call --local`."""
     monkeypatch.setitem(ntpcluster_applied.__opts__, "__cli", "salt-call")
     monkeypatch.setitem(ntpcluster_applied.__opts__, "file_client", "local")
+    monkeypatch.setitem(ntpcluster_applied.__opts__, "local", True)
 
 
 def sources():
@@ -193,7 +194,16 @@ def test_without_an_answer_of_the_master_the_last_plan_stands_in(host):
     applied(host, NEW)
     del host.pillar["ntp"]
     host.master = CommandExecutionError("no master")
-    assert "the plan applied on" in ntpcluster_applied.judged_by(ntpcluster_plan.plan())
+    said = ntpcluster_applied.judged_by(ntpcluster_plan.plan())
+    assert "the plan applied on" in said and said.endswith("because this host has no pillar `ntp` now")
+
+
+def test_who_says_local_is_told_that_this_is_why_the_master_was_not_asked(host, monkeypatch):
+    applied(host, NEW)
+    del host.pillar["ntp"]
+    alone(monkeypatch)
+    said = ntpcluster_applied.judged_by(ntpcluster_plan.plan())
+    assert "the plan applied on" in said and said.endswith("because `--local` does not ask the master")
 
 
 def test_a_plan_from_memory_is_no_plan_for_a_state_and_has_no_secrets(host, monkeypatch):

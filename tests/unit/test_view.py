@@ -249,6 +249,42 @@ def test_a_host_that_no_source_serves_is_told_with_the_state_of_its_sources():
     assert "ntp189 is stopped" in problem["message"]
 
 
+def test_a_server_whose_sources_another_one_follows_is_sent_to_its_own_network():
+    found = returns()
+    found["ntp189"].update(health="unsynchronized", synchronized=False, source=None)
+    for row in found["ntp189"]["peers"]:
+        row.update(reach=0, condition="reject")
+    [problem] = [one for one in build(found)["problems"] if one["code"] == "unserved"]
+    source = found["ntp180"]["source"]
+    assert f"{source} is not a host of this cluster and gives no time, though ntp180 follows it" in problem["message"]
+    assert "its own network and firewall" in problem["remedy"]
+    found["ntp180"].update(found["ntp189"], id="ntp180")
+    for problem in build(found)["problems"]:
+        assert "though" not in problem["message"] and "firewall" not in problem["remedy"]
+
+
+def test_a_source_that_has_fallen_silent_cannot_be_reached_whatever_the_daemon_still_calls_it():
+    found = returns()
+    found["node148"].update(health="unsynchronized", synchronized=False)
+    for row in found["node148"]["peers"]:
+        row.update(reach=0o60, condition="system_peer")
+    [problem] = [one for one in build(found)["problems"] if one["code"] == "unserved"]
+    assert "ntp189 is ok but cannot be reached, though node149 follows it" in problem["message"]
+
+
+def test_the_sources_of_a_daemon_that_does_not_answer_are_unknown_and_not_absent():
+    found = returns()
+    silence = {"code": "daemon-silent", "message": "timed out", "remedy": ""}
+    found["node148"].update(health="unsynchronized", synchronized=False, source=None, peers=[], problems=[silence])
+    assert "unserved" not in [one["code"] for one in build(found)["problems"]]
+
+
+def test_a_message_of_several_lines_is_one_line():
+    problem = {"code": "invalid-pillar", "message": "The pillar:\n  ntp:a: is wrong\n  ntp:b: too", "remedy": "x"}
+    view = build(returns(node148={"problems": [problem]}))
+    assert view["hosts"]["node148"]["problems"][0]["message"] == "The pillar: ntp:a: is wrong ntp:b: too"
+
+
 def test_a_host_that_no_tier_takes_is_unserved():
     view = build(returns(node148={"tier": None, "level": None, "health": "unsynchronized", "synchronized": False}))
     assert [(p["code"], p["hosts"]) for p in view["problems"]] == [("unserved", ["node148"])]
