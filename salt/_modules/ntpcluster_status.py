@@ -19,7 +19,9 @@ NOTHING_KNOWN = {"daemon": "ntpd", "service": "ntpd", "process": "ntpd", "pid_fi
 DAEMONS = ("chronyd", "ntpd", "systemd-timesyn")
 
 #: What to do where no daemon runs because the tree is not deployed; to start one would not help.
-UNDEPLOYED = "`ntp` was never applied here, or ntp.clean has undone it: apply `ntp` (again), or take the host out of the cluster"
+UNDEPLOYED = (
+    "`ntp` was never applied here, or ntp.clean has undone it: apply `ntp` (again), or take the host out of the cluster"
+)
 
 
 def status(age=0):

@@ -86,7 +86,9 @@ def problems(pillar, defaults, platform=None):
     found, rules = [], __salt__["ntpcluster_rules.allowed"]()
     if not isinstance(pillar, dict):
         allowed = "a mapping with `tiers` in it, as in pillar/ntp/init.sls"
-        _refuse_mapping(found, ["ntp"], pillar, allowed + " (on the command line: in one line, as JSON)" * _is_text(pillar))
+        _refuse_mapping(
+            found, ["ntp"], pillar, allowed + " (on the command line: in one line, as JSON)" * _is_text(pillar)
+        )
         return found
     _unknown(found, ["ntp"], pillar, set(rules["settings"]) | {"tiers", "keys", "options"})
     for name in sorted(rules["settings"]):
@@ -378,7 +380,9 @@ def _tiers(found, tiers, keys, rules):
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:
-        _refuse_mapping(found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}")
+        _refuse_mapping(
+            found, path, tiers, "a mapping of one tier or more, NAME: {match: ..., sources or follows: ...}"
+        )
         return
     for name in sorted(tiers, key=_step_name):
         here = path + [name]
