@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 
 import yaml
 
@@ -38,6 +39,11 @@ def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None
     host = lab.add(role, clock=clock, minion=minion, show=(PROJECT, *show), **how)
     # The minion is the last that init starts: what comes before it, the firewall for one, is there as well then.
     wait_until(lambda: host.run(["pgrep", "-f", "salt-minion"]).rc == 0, 60, 0.2)
+    # A salt-call of Salt 3000 that makes the folders of the cache at the same moment ends with "File exists".
+    for _ in range(25):
+        if host.run(["test", "-d", "/var/cache/salt/minion/proc"]).rc == 0:
+            break
+        time.sleep(0.2)
     host.run(["mkdir", "-p", "/srv/pillar", "/srv/instead/ntp/files"]).check()
     host.write("/srv/pillar/top.sls", "base:\n  '*':\n    - ntp\n")
     set_pillar(host, pillar or PILLAR)
