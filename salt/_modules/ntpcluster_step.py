@@ -126,10 +126,13 @@ def _whom(plan, servers):
 def right():
     """
     Internal. Whether the system time is known to be right: the daemon follows a source closely, or the servers say so, or this run
-    has set it just now.
+    has set it just now. A host without servers to query has reference clocks, which only its daemon reads: wait for the daemon.
     """
     if __salt__["ntpcluster_program.monotonic"]() - __context__.get(RIGHT, -RIGHT_S) < RIGHT_S:
         return True
+    plan = __salt__["ntpcluster_plan.plan"]()
+    if not plan["step_by"] and plan["local"] is None:
+        return __salt__["ntpcluster_status.synchronized"]()["synchronized"]
     return step(test=True)["needed"] is False
 
 
