@@ -10,7 +10,6 @@ working one is restored.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import fcntl
-import hashlib
 import os
 import signal
 import subprocess
@@ -66,7 +65,7 @@ STARTERS = (
     "/usr/lib/systemd/system/{0}.service",
 )
 
-#: With which content of its files the daemon was started in this run.
+#: Checksums of the files with which the daemon was started in this run.
 STARTED_WITH = "ntpcluster_service.started"
 
 #: The guard process and its owner: the next run takes over from the guard of a run that was killed.
@@ -134,12 +133,9 @@ def proof(age=0):
     return {"proven": not reason if known else None, "missing": missing, "strange": strange, "reason": reason}
 
 
-def bring_up(restart=False, **called):
+def bring_up(**called):
     """
     Internal. Start or restart the daemon and prove its configuration; if it fails, put the last one that worked back.
-
-    restart
-        Restart a daemon that runs already.
 
     Returns the text of what was done. Raises CommandExecutionError with the reason if the configuration was not
     proven, saying what runs now instead.
@@ -151,12 +147,12 @@ def bring_up(restart=False, **called):
     guard(platform)
     try:
         running = __salt__["ntpcluster_process.running"](platform)["running"]
-        # One that a guard has just started knows nothing of the files; the one that the step has started has read them.
-        restart = (restart or running) and not (running and __context__.pop(STARTED_WITH, None) == _content(files))
-        reason = _try(platform, restart, running)
+        # A daemon started by a guard may have read older files; one started by the step has read these.
+        ready = __context__.pop(STARTED_WITH, None) == _digests(files) and running
+        reason = _try(platform, running, ready)
         if not reason:
             __salt__["ntpcluster_origin.keep_proven"](files)
-            done = "restarted" if restart else "started"
+            done = "restarted" if running and not ready else "started"
             said = "{0} has been {1} and has the planned sources".format(service, done)
             return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
@@ -175,13 +171,17 @@ def bring_up(restart=False, **called):
     )
 
 
-def _try(platform, restart, running):
-    """Start or restart, and wait until the daemon lists its sources: an empty text, or the reason why it does not."""
-    service = platform["service"]
-    # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
-    if restart and stop(platform):
-        return "{0} does not stop".format(service)
-    done = __salt__["service.start"](service) if restart or not running else True
+def _try(platform, running, ready):
+    """
+    Start or restart the daemon, unless it is `ready`, and wait until it lists its sources: an empty text, or the reason why it does
+    not.
+    """
+    service, done = platform["service"], True
+    if not ready:
+        # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
+        if running and stop(platform):
+            return "{0} does not stop".format(service)
+        done = __salt__["service.start"](service)
     until, seen_alive = __salt__["ntpcluster_program.monotonic"]() + PROOF_S, None
     while True:
         time.sleep(0.5)
@@ -200,30 +200,23 @@ def _try(platform, restart, running):
 
 def start(platform, **called):
     """
-    Internal. Start the daemon again that was stopped for a moment; what is in its files now need not be read by it once more.
+    Internal. Start the daemon after a step, and remember which files it reads: with the same files it need not be restarted.
+
+    platform
+        With ``service``, ``process`` and ``pid_file``.
 
     Returns whether it was started.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    files = _content(config_files())
+    __context__[STARTED_WITH] = _digests(config_files())
     # Debian's script waits three minutes for a lock if the daemon runs already.
-    started = __salt__["ntpcluster_process.running"](platform)["running"] or __salt__["service.start"](
-        platform["service"]
-    )
-    __context__[STARTED_WITH] = files
-    return started
+    running = __salt__["ntpcluster_process.running"](platform)["running"]
+    return running or __salt__["service.start"](platform["service"])
 
 
-def _content(files):
-    """What is in these files, None for one that is not there; a file written meanwhile is another content."""
-    found = []
-    for path in files:
-        try:
-            with salt.utils.files.fopen(path, "rb") as source:
-                found.append(hashlib.sha256(source.read()).hexdigest())
-        except (IOError, OSError):
-            found.append(None)
-    return found
+def _digests(files):
+    """Checksums of these files; None for a missing one."""
+    return [__salt__["file.get_hash"](path) if os.path.isfile(path) else None for path in files]
 
 
 def stop(platform, **called):

@@ -339,7 +339,7 @@ def _running(name, restart):
             return _result(name, False, comment="{0} cannot be enabled".format(service))
         comment = "{0} has been enabled".format(service)
         if not now["running"] or not proof["proven"]:
-            comment = __salt__["ntpcluster_service.bring_up"](restart=now["running"])
+            comment = __salt__["ntpcluster_service.bring_up"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Otherwise Salt would call mod_watch next, and a restart with the restored files would hide the failure.
         return dict(_result(name, False, comment="{0}".format(exc)), skip_watch=True)

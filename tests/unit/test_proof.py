@@ -24,7 +24,7 @@ def running(host, monkeypatch):  # noqa: F811
         "ntpcluster_service.config_files": list,
         "ntpcluster_origin.unproven": lambda files: [],
         "ntpcluster_origin.remember": lambda what, was: None,
-        "ntpcluster_service.bring_up": lambda restart: done.append("restart" if restart else "start") or "done",
+        "ntpcluster_service.bring_up": lambda: done.append("brought up") or "done",
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setitem(FUNCTIONS, name, stand_in)
@@ -53,4 +53,4 @@ def test_a_second_look_may_have_the_whole_of_it(running):
 def test_a_source_that_is_missing_in_a_whole_table_is_a_reason_to_restart(running, host):  # noqa: F811
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
     seen, done = running(WHOLE)
-    assert (seen["result"], done) == (True, ["restart"]) and "10.0.0.9" in seen["changes"]["restarted"]
+    assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]
