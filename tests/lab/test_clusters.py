@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
 
+from _modules.ntpcluster_query import PACE_S
 from tests.lab.cluster import Cluster, Role, changed, failed, ready
 from tests.lab.demo import WRONG
 
@@ -67,6 +70,40 @@ def test_every_host_says_the_same_of_itself_in_the_same_words(cluster, first):
     assert all(line.startswith(f"ok, follows {told[name]['source']}, stratum ") for name, line in lines.items()), lines
     assert len({tuple(sorted(seen)) for seen in told.values()}) == 1
     assert len({tuple(sorted(peer)) for seen in told.values() for peer in seen["peers"]}) == 1
+
+
+#: Packets to each server, so far apart, from a host whose packets nobody else's are counted with; how many it answers.
+ASK_AT_OUR_PACE = """
+import socket, sys, time
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in sys.argv[3:]]
+answered = [0] * len(socks)
+for _ in range(int(sys.argv[1])):
+    for sock, server in zip(socks, sys.argv[3:]):
+        sock.settimeout(1)
+        sock.sendto(b"\\x23" + bytes(39) + b"ourpace!", (server, 123))
+    sent = time.monotonic()
+    for number, sock in enumerate(socks):
+        try:
+            answered[number] += 0 < sock.recv(99)[1] < 16
+        except OSError:
+            pass
+    time.sleep(max(0, sent + float(sys.argv[2]) - time.monotonic()))
+print(*answered)
+"""
+
+
+def test_servers_with_a_rate_limit_answer_packets_at_our_pace(cluster, first):
+    """ntp_monitor() of the real ntpd, ntpsec and chronyd, which ntpcluster_query reckons with."""
+    servers = [ADDRESSES[name] for name in cluster.hosts if name.startswith("ntp")]
+    words = ["ip", "netns", "exec", cluster.master.namespace, sys.executable, "-c", ASK_AT_OUR_PACE]
+    done = subprocess.run([*words, "8", str(PACE_S), *servers], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["8"] * len(servers), done.stdout
+    # And they do have a limit. That of ntpsec 1.2.2 is wider: it answers all of these.
+    limits = [
+        ADDRESSES[name] for name, host in cluster.hosts.items() if name[:3] == "ntp" and host.platform != "modern"
+    ]
+    done = subprocess.run([*words, "30", "0.2", *limits], capture_output=True, text=True, check=True, timeout=60)
+    assert all(int(answers) < 30 for answers in done.stdout.split()), done.stdout
 
 
 def test_a_second_apply_changes_nothing(cluster, first):
