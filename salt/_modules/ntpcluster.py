@@ -263,7 +263,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
     Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold;
     None in test mode if no server gives the time), ``offset_before_s`` and
-    ``offset_after_s`` (None if not measured), ``moved_s`` how far the clock was observed to move, ``server``,
+    ``offset_after_s`` (after a step: what the observed move has left, to some hundredths of a second; None if unknown),
+    ``moved_s`` how far the clock was observed to move, ``server``,
     ``passes`` made, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool),
     ``comment``.
 

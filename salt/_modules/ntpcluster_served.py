@@ -2,9 +2,9 @@
 """
 Internal. Whether the servers of this host answer it: the packet that proves that a server's port is open.
 
-A server that limits its clients counts our packets and those of this host's daemon as one. A packet of ours within 2 s
-before one of the daemon has the daemon refused, and an ntpd that is refused (RATE) asks less often from then on. So this
-asks at a moment when the daemon does not.
+A server with a rate limit counts our packets and those of this host's daemon together. If ours comes less than a second before
+one of the daemon, the server refuses the daemon, and an ntpd that is refused (RATE) polls less often from then on. So this
+queries at a moment when the daemon does not.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals

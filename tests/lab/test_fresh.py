@@ -139,7 +139,7 @@ def test_one_apply_after_an_upgrade_runs_the_new_code_and_leaves_no_old_file(clu
     (tree / "kept").rename(tree / "prod")
     if refused:
         pytest.skip(
-            f"git has no version 0.1.0 here, commit {FIRST_RELEASE}, as in a copy without its history: {refused}"
+            f"git cannot give version 0.1.0, commit {FIRST_RELEASE} (a shallow clone has not got it): {refused}"
         )
     for functions in before.values():
         assert {"ntpcluster.parse_ntpq", "ntpcluster.forget"} <= set(functions)

@@ -17,7 +17,7 @@ from tests.lab.drilling import follows, service, sources, timed
 from tests.lab.solo import call
 
 SERVER = "10.0.0.189"
-#: Seconds. Packets 2.2 s apart use up a server's patience within 32 s.
+#: Seconds. Packets 2.2 s apart make a server with a rate limit refuse after 32 s.
 LATE_S = 45
 #: Seconds. A daemon that was refused is heard again after minutes; one that was not has its first answers after some seconds.
 SOON_S = 40
