@@ -2,8 +2,8 @@
 Internal. One view of the whole cluster, made from the reports of its hosts.
 
 A host's status shows what that host can see. This file combines all of them; ``ntpcluster_problems`` finds
-what no host can see alone. ``build`` only computes; ``take`` queries the minions and calls it. The tree, the check, the
-metrics and the report display the view, and judge nothing themselves.
+what no host can see alone. ``take`` queries the minions; ``build`` makes the same view of returns that are given. The tree,
+the check, the metrics and the report display the view, and judge nothing themselves.
 
 A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
 other, with the reason; it never makes the rest unreadable.
@@ -73,14 +73,15 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False, served=False):
         kept=_host,
     )
     took = time.monotonic() - watch
-    hosts = _rows(asked["returns"], asked["expected"])
-    tiers, owners = _tiers(hosts), _connect(hosts)
-    proven = __salt__["ntpcluster_served.ask"](hosts, tiers, owners, timeout) if served else None
-    return _view(hosts, tiers, proven, began, took)
+
+    def prove(hosts, tiers, owners):
+        return __salt__["ntpcluster_served.ask"](hosts, tiers, owners, timeout) if served else None
+
+    return _view(asked["returns"], asked["expected"], began, took, prove)
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on no minion is queried, save by ``prove``: every function depends on its arguments alone.
 
 
 def build(returns, expected=None, now=None, took=None, served=None):
@@ -100,10 +101,7 @@ def build(returns, expected=None, now=None, took=None, served=None):
     """
     returns = returns if isinstance(returns, dict) else {}
     rows = {name: _host(name, value) for name, value in returns.items()}
-    hosts = _rows(rows, expected or ())
-    tiers = _tiers(hosts)
-    _connect(hosts)
-    return _view(hosts, tiers, served, time.time() if now is None else now, took)
+    return _view(rows, expected or (), time.time() if now is None else now, took, lambda *_: served)
 
 
 def _rows(rows, expected):
@@ -115,8 +113,14 @@ def _rows(rows, expected):
     return {name: found[name] for name in sorted(found)}
 
 
-def _view(hosts, tiers, served, now, took):
-    """The view made of the hosts and their tiers; the others as for ``build``."""
+def _view(rows, expected, now, took, prove):
+    """
+    The view made of the rows of those that answered. ``prove``, called with hosts, tiers and owners, returns what
+    ``ntpcluster_served.ask`` returns. The others as for ``build``.
+    """
+    hosts = _rows(rows, expected)
+    tiers, owners = _tiers(hosts), _connect(hosts)
+    served = prove(hosts, tiers, owners)
     _reached(hosts, served)
     for tier in tiers:
         tier.update(_bounds(hosts, tier["hosts"]))
