@@ -20,8 +20,9 @@ AGREE_S = 0.05
 #: A difference from the source below this is not worth a slew.
 SMALL_S = 0.001
 
-#: How long the hosts have to be synchronized after a step. ntpd uses its own clock 27 s after its start.
-SYNCHRONIZED_S, AGAIN_S = 150, 5
+#: How long the hosts have to be synchronized again after a step. ntpd uses its own clock 27 s after its start, and asks a server
+#: that had no time then after another 64 s.
+SYNCHRONIZED_S, AGAIN_S = 300, 5
 
 
 def set_time(source, offset, step, test, tier, timeout):
@@ -56,7 +57,7 @@ def set_time(source, offset, step, test, tier, timeout):
     if not test:
         told = _move(servers, clients, {"offset": offset, "step": step, "test": False}, result, timeout)
         told["done"] = True
-        moved = servers + list(told["clients"])
+        moved = [name for name in (*servers, *told["clients"]) if hosts[name]["synchronized"]]
         told["comment"] = _settle(moved, timeout) if step else _slewing(told["takes_s"], offset)
     return told
 
@@ -199,7 +200,7 @@ def members(hosts, tier, step):
     for name, row in mine.items():
         if name not in left and name not in servers:
             levels.setdefault(row["level"], []).append(name)
-    order = sorted(servers, key=lambda name: (name != leader, servers[name]["turn"], name))
+    order = sorted(servers, key=lambda name: (name != leader, servers[name]["turn"] or 0, name))
     return tier, order, [sorted(levels[level]) for level in sorted(levels)], left
 
 
