@@ -108,27 +108,6 @@ def test_what_cannot_be_or_is_not_to_be_believed_is_refused(cluster, first, unto
     assert "is not a number of seconds" in str(one)
 
 
-def test_a_server_that_fails_has_the_step_of_the_leader_taken_back(cluster, first):
-    wait_until(lambda: synchronized(cluster), 120)
-    before, right = steps(cluster), cluster.hosts[LEADER].clock_error()
-    holder = ["sh", "-c", "exec 9>>/var/run/ntpcluster.lock; flock -n 9 && touch /run/held && exec sleep 600"]
-    second = cluster.hosts[SECOND]
-    hold = threading.Thread(target=lambda: second.run(holder, timeout=700), daemon=True)
-    hold.start()
-    wait_until(lambda: second.run(["test", "-e", "/run/held"]).rc == 0, 30)
-    try:
-        said = refusal(cluster, "offset=30", "step=True", "test=False")
-    finally:
-        second.run(["pkill", "-f", "sleep 600"])
-        hold.join()
-    assert said.startswith(f"{SECOND}: ") and f"Stepped back: {LEADER}" in said, said
-    assert {name: count - before[name] for name, count in steps(cluster).items() if count != before[name]} == {
-        LEADER: 2
-    }
-    assert abs(cluster.hosts[LEADER].clock_error() - right) < ONE_TIME_S
-    wait_until(lambda: synchronized(cluster), 120)
-
-
 def test_one_step_brings_all_to_the_time_of_the_source(cluster, first):
     """By two hours: ntpd exits by itself if it sees its server more than 1000 s off."""
     wait_until(lambda: synchronized(cluster), 120)
@@ -216,3 +195,26 @@ def test_the_next_apply_finds_nothing_to_do(cluster, first):
     assert {name: (failed(states), changed(states)) for name, states in again.items()} == {
         name: ([], []) for name in cluster.hosts
     }
+
+
+def test_a_server_that_fails_has_the_step_of_the_leader_taken_back(cluster, first):
+    wait_until(lambda: synchronized(cluster), 120)
+    before, right = steps(cluster), cluster.hosts[LEADER].clock_error()
+    holder = ["sh", "-c", "exec 9>>/var/run/ntpcluster.lock; flock -n 9 && touch /run/held && exec sleep 600"]
+    second = cluster.hosts[SECOND]
+    hold = threading.Thread(target=lambda: second.run(holder, timeout=700), daemon=True)
+    hold.start()
+    wait_until(lambda: second.run(["test", "-e", "/run/held"]).rc == 0, 30)
+    try:
+        said = refusal(cluster, "offset=30", "step=True", "test=False")
+    finally:
+        second.run(["pkill", "-f", "sleep 600"])
+        hold.join()
+    assert said.startswith(f"{SECOND}: ") and f"Stepped back: {LEADER}" in said, said
+    assert {name: count - before[name] for name, count in steps(cluster).items() if count != before[name]} == {
+        LEADER: 2
+    }
+    assert abs(cluster.hosts[LEADER].clock_error() - right) < ONE_TIME_S
+    # ntpd may have seen the leader 30 s off, and takes some polls to believe it again; meanwhile it goes on as it was.
+    assert spread(cluster) < ONE_TIME_S
+    assert [stopped(host) for host in cluster.hosts.values()] == [[]] * 4
