@@ -156,7 +156,7 @@ def _read_by(platform, options):
     Return what a platform's daemon reads of ``options``: neither what is another daemon's, nor what is null.
     """
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
-    foreign = __salt__[doing]()
+    foreign = __salt__[doing](platform)
     read = {}
     for name in options:
         value = options[name]

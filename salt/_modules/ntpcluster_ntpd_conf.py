@@ -51,9 +51,12 @@ def refclock(clock):
     return __salt__["ntpcluster_refclock.ntpd"](clock)
 
 
-def foreign():
+def foreign(platform):
     """
-    Internal. Which of the pillar's options are another daemon's: this one has no such directive.
+    Internal. Which of the pillar's options are another daemon's, or only a later version's: this one has no such directive.
+
+    platform
+        The daemon's; with chrony it has ``lacks``, directives of later versions.
 
     Returns a dict: for each directive (``leapsectz``), or word of one (``tinker:allan``), the directives by which this daemon is
     told the same; none: it has nothing like it.
