@@ -51,7 +51,10 @@ def query(servers=None, timeout=2, samples=1):
     for _ in range(int(samples)):
         pace()
         asked()
-        for server, answer in zip(found, _exchange([server["address"] for server in found], timeout)):
+        answers = _exchange([server["address"] for server in found], timeout)
+        if all(answer is False for answer in answers):
+            asked(-1)
+        for server, answer in zip(found, answers):
             if answer and (server["delay_s"] is None or (answer["delay_s"] or timeout) < server["delay_s"]):
                 server.update(answer)
     usable = [server for server in found if server["offset_s"] is not None]
@@ -86,12 +89,12 @@ def asked(packets=1, refused=False, **called):
     Internal. Keep account of the packets that this host has sent, for ``ntpcluster_query.pace`` of this process and of later ones.
 
     packets
-        So many were sent, the last one just now.
+        So many were sent, the last one just now. -1: the last one was rejected, so no server has counted it.
     refused
         A server has answered that they were too many, or not at all.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
+    account = REFUSED_S if refused else max(0.0, _account()[1] + packets * PACKET_S)
     entry = (__salt__["ntpcluster_program.monotonic"](), account)
     __context__["ntpcluster_query.asked"] = entry
     try:
@@ -165,7 +168,10 @@ def _address(name):
 
 
 def _exchange(addresses, timeout):
-    """Send one packet to each address and gather the answers: a list in their order, None where none came."""
+    """
+    Send one packet to each address and gather the answers: a list in their order. None: silence. False: the packet was rejected,
+    because no process listens there or a firewall says so (ICMP), or it could not be sent.
+    """
     answers = [None] * len(addresses)
     waiting = {}
     try:
@@ -173,6 +179,8 @@ def _exchange(addresses, timeout):
             sock = _ask(address)
             if sock:
                 waiting[sock[0]] = (number,) + sock[1:]
+            else:
+                answers[number] = False
         until = __salt__["ntpcluster_program.monotonic"]() + timeout
         while waiting:
             left = until - __salt__["ntpcluster_program.monotonic"]()
@@ -183,11 +191,11 @@ def _exchange(addresses, timeout):
                 number, nonce, sent, sent_at = waiting[sock]
                 try:
                     packet = sock.recv(2048)
-                except (socket.error, OSError):  # refused: no process listens there
+                except (socket.error, OSError):
                     packet = None
                 trip = _precise() - sent_at
-                answer = read_answer(packet, nonce, sent, trip) if packet else None
-                if answer or packet is None:
+                answer = False if packet is None else read_answer(packet, nonce, sent, trip)
+                if answer is not None:
                     answers[number] = answer
                     del waiting[sock]
                     sock.close()

@@ -26,7 +26,7 @@ LOCK_S = 5
 
 #: Seconds until an unsynchronized server is queried again: short, so that a tier that is being deployed is not delayed; not
 #: shorter, or the account would be full before the server is synchronized; at most more than PACKET_S of ntpcluster_query.
-SOON_S, AGAIN_S = 2.5, 8
+SOON_S, AGAIN_S = 2, 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
