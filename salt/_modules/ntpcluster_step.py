@@ -24,9 +24,9 @@ LOCK = "/var/run/ntpcluster.lock"
 #: A run from the crontab holds the lock too, usually for two seconds; an apply waits for it instead of failing.
 LOCK_S = 5
 
-#: Seconds until an unsynchronized server is queried again, at first and later: short, so that a tier that is being deployed is
-#: not delayed; not shorter, or the server's counter would be full before the server is synchronized; the later one is more than
-#: PACKET_S of ntpcluster_query.
+#: Minimum and maximum number of seconds until an unsynchronized server is queried again: short, so that a tier that is being
+#: deployed is not delayed; not shorter, or the server's counter would be full before the server is synchronized; the maximum is
+#: above PACKET_S of ntpcluster_query.
 SOON_S, AGAIN_S = 2, 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
