@@ -69,7 +69,7 @@ def claims(host: NamespaceHost) -> tuple[bool, int]:
 
 
 def no_firewall(host: NamespaceHost) -> None:
-    """Stop the default firewall of an EL9 host: it blocks NTP clients of a daemon that the tree does not manage."""
+    """Stop the default firewall of an EL9 host: it blocks NTP clients."""
     if host.platform == "el9":
         host.settle()
         host.run(["systemctl", "disable", "--now", "firewalld"]).check()
