@@ -5,13 +5,13 @@ Undo the deployment
 
 .. code-block:: yaml
 
-    nobody-is-told-any-more:
+    no-more-events-are-sent:
       ntpcluster_clean.beacon_absent: []
 
     deployment-is-gone:
       ntpcluster_clean.cleaned: []
 
-The states of this file report what they did: what they predicted and then found to be true.
+The states of this file report what they did: the predicted changes that they then observed.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -51,7 +51,7 @@ def cleaned(name):
         return _result(name, False, comment="nothing has been restored: {0}".format(exc))
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
-    # A package that was removed in favour of another daemon's has left its configuration.
+    # A package that was replaced by another daemon's has left its configuration.
     there = dict(__salt__["pkg.list_pkgs"](removed=True), **__salt__["pkg.list_pkgs"]())
     packages = [package for package in kept.get("packages", []) if package in there]
     back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
@@ -85,9 +85,9 @@ def cleaned(name):
 
 def _undo(services, files, packages, wanted, changes, done):
     """
-    Restore services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is made; returns
-    why it stopped half way, or None. ``packages``: those to remove, and those to reinstall. ``wanted``: the services
-    to be started again.
+    Restore services, files and packages. Each of the predicted ``changes`` is added to ``done`` as soon as it is made; returns
+    why it stopped early, or None. ``packages``: those to remove, and those to reinstall. ``wanted``: the services to be started
+    again.
     """
     packages, back = packages
     # First: if there is no repository nothing has changed yet, and the present daemon keeps running.
@@ -120,7 +120,7 @@ def _undo(services, files, packages, wanted, changes, done):
 
 
 def _comes_with(service, packages):
-    """Whether all that starts a service is owned by these packages; an installation may have started it as well."""
+    """Whether these packages own all files that start a service; an installation may have started it as well."""
     owners = __salt__["ntpcluster_service.packages"](service) if packages else []
     return bool(owners) and set(owners) <= set(packages)
 
@@ -135,7 +135,7 @@ def _restore_service(service, was):
 
 def beacon_absent(name):
     """
-    The beacon of this tree is removed, now and after a restart of the minion; other beacons stay.
+    The beacon of this tree is removed, now and after a restart of the minion; other beacons are not changed.
 
     Salt's own ``beacon.absent`` rewrites all beacons, and writes an empty file if the minion does not answer.
 
@@ -172,7 +172,7 @@ def beacon_absent(name):
 
 
 def _live_beacons():
-    """The beacons of the running minion; of one that does not run, none."""
+    """The beacons of the running minion; empty if it does not run."""
     found = __salt__["beacons.list"](return_yaml=False)
     return found if isinstance(found, dict) else {}
 

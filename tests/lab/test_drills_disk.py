@@ -1,7 +1,7 @@
-"""Drills 8 and 9: packages that do not come, or come by half; disks that are full, folders and files nobody may write.
+"""Drills 8 and 9: packages that are missing or incomplete; full disks; directories and files that are not writable.
 
-The tests of this file run in their order on one host, from a bare one. Full and read-only folders are mounts in the host's own
-mount namespace, made from outside, as nothing in a host may mount.
+The tests of this file run in order on one host, which is bare at first. Full and read-only directories are mounts in the host's
+own mount namespace, made from outside, because nothing in a host may mount.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def red(states) -> dict[str, str]:
 
 
 def nothing_has_changed(host) -> None:
-    """But the firewall, which is opened to the neighbours before the daemon is there: that asks for no package."""
+    """Except the firewall, which is opened to the neighbours before the daemon is installed: that needs no package."""
     left = difference(host.bare, system(host))
     for ours in ("firewall", "ntp"):
         left.pop(ours, None)
@@ -91,7 +91,7 @@ def test_a_bare_host_without_a_repository_stays_as_it_is_and_says_why(host):
 
 
 def as_files(host, spoil: bool) -> list[dict]:
-    """The pillar's `package:sources`: the repository's packages as files of the tree, one checksum wrong or none."""
+    """The pillar's `package:sources`: the repository's packages as files of the tree, with one wrong checksum or none."""
     found, place = [], REPOSITORY[host.platform]
     host.run(["mkdir", "-p", "/srv/instead/ntp/packages"]).check()
     for name in PACKAGES[host.platform]:
@@ -137,7 +137,7 @@ def test_half_a_transaction_is_made_whole_by_the_next_apply(host, ending):
         [*host.enter(), "salt-call", "--local", "state.apply", "ntp"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    # yum does it all itself; the first of its files on the disk shows that it is at it. apt leaves it to dpkg.
+    # yum does everything itself; the first of its files on the disk shows that it has begun. apt runs dpkg for it.
     half = "/usr/sbin/ntpd" if host.platform == "el6" else "/usr/sbin/ntpd.dpkg-new"
     until = time.monotonic() + 60
     upper = host.folder / "upper"
@@ -220,7 +220,7 @@ def test_a_package_database_in_disorder_is_repaired_as_a_dry_run_says(host):
 # -- 8: disks ---------------------------------------------------------------------------------------------------------
 
 
-#: Mounts in the mount namespace of a process: the host has neither the right nor the program. `umount` is lazy (2, MNT_DETACH).
+#: Mounts in the mount namespace of a process: the host lacks both the right and the program. `umount` is lazy (2, MNT_DETACH).
 MOUNT = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -246,7 +246,7 @@ def mount(host, what: str, folder: str) -> None:
 
 @contextlib.contextmanager
 def full(host, folder: str):
-    """The folder on a disk of its own, without a byte left."""
+    """The directory on a separate disk that is completely full."""
     host.run(["sh", "-ec", f"mkdir -p {folder} /run/kept; cp -a {folder}/. /run/kept"]).check()
     mount(host, "full", folder)
     host.run(["sh", "-ec", f"cp -a /run/kept/. {folder}; rm -r /run/kept"]).check()

@@ -153,7 +153,7 @@ def beacons(monkeypatch, tmp_path):
 
 
 def test_a_beacon_that_is_off_but_still_saved_is_told_as_half_done(beacons):
-    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    done = ntpcluster_clean.beacon_absent("no-more-events-are-sent")
     assert (done["result"], done["changes"]) == (False, {"beacon": {"old": "on", "new": "off"}})
 
 
@@ -161,6 +161,6 @@ def test_a_beacon_that_stays_on_is_told_as_half_done(beacons):
     functions, folder = beacons
     functions["beacons.delete"] = lambda name: None
     (folder / "none").mkdir()
-    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    done = ntpcluster_clean.beacon_absent("no-more-events-are-sent")
     path = str(folder / "none" / "beacons.conf")
     assert (done["result"], done["changes"]) == (False, {path: {"old": "with the beacon", "new": "without it"}})
