@@ -111,14 +111,9 @@ def _no_such_daemon(name, tier, wanted, platform, host):
 
 def _unread(options, plan):
     """
-<<<<<<< HEAD
-    Return a problem for each directive that the host's daemon, or its version there, has not got. Where the same can be said to
-    this daemon by another directive, it must be: what protects the hosts of one daemon must not be lost silently on those of
-    the other.
-=======
-    Return a problem for each directive that the host's daemon does not have. If this daemon has an equivalent directive, the
-    pillar must contain it: a setting that protects the hosts of one daemon must not be lost silently on those of the other.
->>>>>>> main
+    Return a problem for each directive that the host's daemon, or its version there, does not have. If this daemon has an
+    equivalent directive, the pillar must contain it: a setting that protects the hosts of one daemon must not be lost silently
+    on those of the other.
     """
     found, platform = [], plan["platform"]
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")

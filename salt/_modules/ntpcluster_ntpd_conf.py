@@ -53,14 +53,10 @@ def refclock(clock):
 
 def foreign(platform):
     """
-<<<<<<< HEAD
-    Internal. Which of the pillar's options are another daemon's, or only a later version's: this one has no such directive.
+    Internal. Which of the pillar's options belong to another daemon, or only to a later version: this one has no such directive.
 
     platform
         The daemon's; with chrony it has ``lacks``, directives of later versions.
-=======
-    Internal. Which of the pillar's options belong to another daemon: this one has no such directive.
->>>>>>> main
 
     Returns a dict: for each directive (``leapsectz``), or keyword of one (``tinker:allan``), the equivalent directives of this
     daemon; an empty list if it has none.
