@@ -45,8 +45,8 @@ def refusal(cluster, *words) -> str:
 
 def settled(cluster) -> bool:
     """
-    Whether all hosts are synchronized and one server leads: at the start two may have followed each other for a poll. After a restart
-    of their leader hosts with ntpd are `degraded` for eight polls: `reach-gaps`.
+    Whether all hosts are synchronized and one server leads: at the start two may follow each other for a poll. After a restart
+    of their leader, hosts with ntpd are `degraded` for eight polls: `reach-gaps`.
     """
     seen = cluster.master.salt("*", "ntpcluster.status")
     leaders = [name for name in (LEADER, SECOND) if name in seen and seen[name]["source"] is None]
