@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -48,15 +49,18 @@ while True:
 """
 ASK = """
 import socket, sys
-here, there = sys.argv[1:]
+here, there, port = sys.argv[1:]
 asker = socket.socket(socket.AF_INET6 if ":" in here else socket.AF_INET, socket.SOCK_DGRAM)
-asker.bind((here, 0))
+asker.bind((here, int(port)))
 asker.connect((there, 123))
 asker.settimeout(0.5)
 for question in (b"first", b"second"):
     asker.send(question)
     assert asker.recv(64) == question
 """
+#: Below those that the kernel hands out by chance. Of these, it gives one again within the two minutes for which connection
+#: tracking knows the flow: then the answer says nothing of the rules that are in force now.
+PORTS = itertools.count(10000)
 
 
 class Host:
@@ -181,11 +185,15 @@ def made(backend, folder, monkeypatch):
         ip("netns", "delete", asking)
 
 
-def answered(host, source):
-    """Does the host answer two questions in a row, from one port as ntpd asks, that come from this address?"""
-    there = source[:-1] + "1"
-    command = ["ip", "netns", "exec", host.asking, sys.executable, "-c", ASK, source, there]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def asked(namespace, source, there, port=None):
+    """Does who asks from this port in a namespace, or else from a new one, get two answers in a row, as ntpd asks?"""
+    words = [sys.executable, "-c", ASK, source, there, str(next(PORTS) if port is None else port)]
+    return subprocess.run(["ip", "netns", "exec", namespace, *words], capture_output=True, check=False).returncode == 0
+
+
+def answered(host, source, port=None):
+    """Does the host answer somebody at this address?"""
+    return asked(host.asking, source, source[:-1] + "1", port)
 
 
 def state_of(host):

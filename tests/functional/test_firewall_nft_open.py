@@ -141,6 +141,17 @@ def test_whatever_refuses_everybody_gets_a_rule_of_ours_before_it(host, testmode
     assert "ntpcluster" not in host.run("nft", "list", "ruleset").stdout
 
 
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("source", [INSIDE, INSIDE6])
+def test_a_flow_that_is_known_outlives_the_rule_so_whoever_looks_has_to_ask_from_another_port(modern, source):
+    nft_load(modern, chain("inet", "filter", "final reject"))
+    states.opened("open", networks=TWO)
+    assert answered(modern, source, port=9999)
+    states.absent("close")
+    assert answered(modern, source, port=9999), "the flow of a moment ago"
+    assert not answered(modern, source)
+
+
 BANNED = "table inet t { chain i { type filter hook input priority 0; policy drop; ip saddr 10.123.0.2 drop; }; }"
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 
-from tests.functional.firewalled import ASK, RESPONDER
+from tests.functional.firewalled import RESPONDER, asked
 from tests.lab import solo
 from tests.lab.cluster import Cluster, Role, ready
 
@@ -74,9 +73,8 @@ def reboot(host) -> None:
 
 
 def answered(host, source: str) -> bool:
-    """Whether two questions in a row, from one port as ntpd asks, are answered to this address."""
-    words = ["ip", "netns", "exec", host.neighbour, sys.executable, "-c", ASK, source, HERE[source]]
-    return subprocess.run(words, capture_output=True).returncode == 0
+    """Whether the host answers somebody at this address."""
+    return asked(host.neighbour, source, HERE[source])
 
 
 def answers(host) -> list[str]:
