@@ -336,7 +336,7 @@ def firewall(platform=None, networks=None, **called):
         return __salt__["ntpcluster_ufw.firewall"](networks, passed)
     report = {}
     for family, found in _survey(platform, networks).items():
-        kept = ("networks", "present", "missing", "stale", "wider", "refused", "blocked", "overtaken")
+        kept = ("networks", "present", "missing", "stale", "wider", "refused", "unclear", "blocked", "overtaken")
         report[family] = dict((name, found["judged"][name]) for name in kept)
         report[family].update(running=found["running"], error=found["error"])
         report[family]["guard"] = "iptables" if found["running"] else None

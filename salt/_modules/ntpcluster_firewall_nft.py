@@ -302,7 +302,7 @@ def _rules(listed, sets):
     """A rule of nft as rules of ``ntpcluster_firewall_parse.table``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": listed.get("comment")}
-    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"])
+    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"], to=(None, None))
     alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
@@ -318,6 +318,9 @@ def _rules(listed, sets):
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             theirs = (body or {}).get("name") if name == "xt" else None
             rule["target"] = theirs if theirs in IPTABLES_TARGETS else name
+            if name in ("dnat", "redirect"):
+                to = body or {}
+                rule["to"] = __salt__["ntpcluster_firewall_parse.translated"](to.get("addr"), to.get("port"))
         elif name == "notrack":
             rule["target"] = "NOTRACK"
         elif name in LIMITS or (name in ("set", "meter") and _limited(body)):

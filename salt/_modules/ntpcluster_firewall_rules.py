@@ -17,6 +17,7 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 
 * ``blocked``: it blocks part of the network or an interface (a deliberate ban), or it matches something that is
   not understood here and its target can refuse
+* ``unclear``: those of them that may block all of the network, for all that is understood
 * ``refused``: it blocks the whole network by name, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
   before it, and the port is not open. Only an administrator can decide whether that ban or the pillar is wrong
 
@@ -246,7 +247,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
     * ``wider``: rules of others (or the policy) that let in more than the networks, or may
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
     * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_passage.passage``
+    * ``refused``, ``unclear``, ``blocked``: as from ``ntpcluster_firewall_passage.passage``, of the rules as they are after the steps
 
     Raises SaltInvocationError for anything that is not a network.
     """
@@ -274,6 +275,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
         "steps": steps,
         "overtaken": judged["overtaken"],
         "refused": way["refused"],
+        "unclear": way["unclear"],
         "blocked": way["blocked"],
     }
 

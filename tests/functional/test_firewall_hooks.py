@@ -84,6 +84,7 @@ table ip kube-proxy {
 """
 # sets, policy and rules
 INPUT = "table inet t { %s; chain i { type filter hook input priority 0; policy %s; %s; }; }"
+NAT = "table ip n { chain p { type nat hook prerouting priority dstnat; %s; }; }"
 DYNAMIC = "set s { type ipv4_addr; flags dynamic; }"
 DOCKERS_CHAINS = [
     "-t nat -N DOCKER",
@@ -123,6 +124,13 @@ def iptables(host, *rules, program="iptables"):
             INPUT % ("", "accept", "ip saddr . udp dport { 10.0.0.0/8 . 123, 192.0.2.7 . 53 } drop"),
             "ip saddr . udp dport {10.0.0.0/8 . 123, 192.0.2.7 . 53} drop",
         ),
+        (
+            INPUT
+            % ("", "accept", "ip saddr 10.123.0.0/25 drop; ip saddr { 10.123.0.128-10.123.0.255, 192.0.2.7 } drop"),
+            "nft: inet t i: ip saddr {",
+        ),
+        (NAT % "udp dport 123 dnat to 10.123.0.99", "nft: ip n p: udp dport 123 dnat"),
+        (NAT % "udp dport 123 redirect to :124", "nft: ip n p: udp dport 123 redirect"),
     ],
     ids=[
         "unknown match",
@@ -130,6 +138,9 @@ def iptables(host, *rules, program="iptables"):
         "output",
         "ingress",
         "pairs",
+        "halves",
+        "elsewhere",
+        "other port",
     ],  # fmt: skip
 )
 def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
@@ -196,6 +207,25 @@ def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
     assert "nft:" not in ret["comment"]
+    assert answered(host, INSIDE)
+
+
+@pytest.mark.parametrize(
+    "nft_rule, iptables_rule",
+    [
+        ("udp dport 123 dnat to 10.123.0.1:123", "-p udp --dport 123 -j DNAT --to-destination 10.123.0.1:123"),
+        ("udp dport 123 dnat to 10.123.0.1", "-p udp --dport 123 -j DNAT --to-destination 10.123.0.1"),
+        ("udp dport 123 redirect", "-p udp --dport 123 -j REDIRECT"),
+        ("udp dport 123 redirect to :123", "-p udp --dport 123 -j REDIRECT --to-ports 123"),
+    ],
+    ids=["address and port", "address", "here", "port"],
+)
+def test_a_packet_that_is_sent_to_this_host_itself_is_no_matter(host, nft_rule, iptables_rule):
+    nft_load(host, NAT % nft_rule)
+    iptables(host, "-t nat -A PREROUTING " + iptables_rule)
+    ret = states.opened("open")
+    assert ret["result"] is True
+    assert "may block" not in ret["comment"], ret["comment"]
     assert answered(host, INSIDE)
 
 
@@ -292,8 +322,20 @@ def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
             ["-I INPUT -s 10.123.0.0/16 -p udp --dport 123 -j DROP"],
             "-A INPUT -s 10.123.0.0/16 -p udp -m udp --dport 123 -j DROP",
         ),
+        (
+            ["-I INPUT -s 10.123.0.128/25 -j DROP", "-t raw -A PREROUTING -s 10.123.0.0/25 -j DROP"],
+            "-A INPUT -s 10.123.0.128/25 -j DROP",
+        ),
+        (
+            ["-t nat -A PREROUTING -p udp --dport 123 -j DNAT --to-destination 10.123.0.99"],
+            "-t nat -A PREROUTING -p udp -m udp --dport 123 -j DNAT --to-destination 10.123.0.99",
+        ),
+        (
+            ["-t nat -A PREROUTING -p udp --dport 123 -j REDIRECT --to-ports 124"],
+            "-t nat -A PREROUTING -p udp -m udp --dport 123 -j REDIRECT --to-ports 124",
+        ),
     ],
-    ids=["raw", "mangle", "output policy", "output", "trusted", "ban"],
+    ids=["raw", "mangle", "output policy", "output", "trusted", "ban", "halves", "elsewhere", "other port"],
 )
 def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands, quoted):
     iptables(host, *commands)
@@ -369,18 +411,46 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
 @pytest.mark.parametrize(
     "rule",
     [
-        "-A INPUT -d 10.123.0.1/32 -p udp -m udp --dport 123 -j DROP",
-        "-A INPUT -m mac --mac-source 02:00:00:00:00:99 -j DROP",
         "-A INPUT -m iprange --src-range 10.123.0.70-10.123.0.80 -j DROP",
-        "-A INPUT -p udp -m udp --sport 123 --dport 123 -j REJECT --reject-with icmp-port-unreachable",
         "-t raw -A PREROUTING -s 10.123.0.77/32 -j DROP",
     ],
 )
-def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
+def test_who_is_banned_by_a_rule_before_ours_is_told(host, rule):
     iptables(host, rule.replace("-A", "-I"))
     for _ in range(2):
         ret = states.opened("open")
-        assert (ret["result"], f"may block served networks: {rule}." in ret["comment"]) == (True, True), ret["comment"]
+        assert (ret["result"], ret.get("warnings")) == (True, None)
+        assert f"UDP 123 {'has been' if ret['changes'] else 'is'} open" in ret["comment"]
+        assert f"may block served networks: {rule}." in ret["comment"]
+
+
+@pytest.mark.parametrize(
+    "rule, is_open",
+    [
+        ("-A INPUT -d 10.123.0.1/32 -p udp -m udp --dport 123 -j DROP", False),
+        ("-A INPUT -m mac --mac-source 02:00:00:00:00:99 -j DROP", True),
+        ("-A INPUT -p udp -m udp --sport 123 --dport 123 -j REJECT --reject-with icmp-port-unreachable", True),
+        ("-A INPUT -p udp -m udp --sport 1024:65535 --dport 123 -j DROP", False),
+        ("-A INPUT -m length --length 0:65535 -j DROP", False),
+        ("-A INPUT -m ttl --ttl-gt 1 -j DROP", False),
+        ("-A INPUT -m recent --update --seconds 60 --name DEFAULT --mask 255.255.255.255 --rsource -j DROP", True),
+        ("-A INPUT -p udp -m hashlimit --hashlimit-upto 9000/sec --hashlimit-name x -j DROP", False),
+        ('-A INPUT -p udp -m u32 --u32 "0x0=0x0:0xffffffff" -j DROP', False),
+        ("-t mangle -A PREROUTING -m statistic --mode nth --every 1 --packet 0 -j DROP", False),
+    ],
+)
+def test_what_is_not_understood_and_may_refuse_everybody_is_a_warning_and_never_called_open(host, rule, is_open):
+    program, words = f"iptables-{host.backend}", rule.replace('"', "").replace("-A", "-I").split()
+    if host.run(program, *words, check=False).returncode:
+        pytest.skip(f"this kernel has no {words[words.index('-m') + 1]}")
+    for _ in range(2):
+        ret = states.opened("open")
+        assert (ret["result"], len(ret["warnings"])) == (True, 1), ret["comment"]
+        assert ret["warnings"][0] in ret["comment"]
+        assert "It is unknown whether UDP 123 is open to 10.123.0.0/24: `" in ret["warnings"][0]
+        assert f" {words[words.index('-m') + 1]} " in ret["warnings"][0]
+        assert "is open to" not in ret["comment"].replace(ret["warnings"][0], "")
+    assert answered(host, INSIDE) == is_open, "what the rule really does, which the state cannot know"
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
