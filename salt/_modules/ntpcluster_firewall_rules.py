@@ -247,7 +247,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
     * ``wider``: rules of others (or the policy) that let in more than the networks, or may
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
     * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``unclear``, ``blocked``: as from ``ntpcluster_firewall_passage.passage``, of the rules as they are after the steps
+    * ``refused``, ``unclear``, ``blocked``: as from ``ntpcluster_firewall_passage.passage``, after the steps
 
     Raises SaltInvocationError for anything that is not a network.
     """
