@@ -165,8 +165,8 @@ def _marked():
 
 
 def _of_iptables(rule):
-    """Has a rule a comment as iptables writes it?"""
-    return any((item.get("xt") or {}).get("name") == "comment" for item in rule["expr"])
+    """Has a rule a comment as iptables writes it? Perhaps, where an old nft only says that there is something of iptables."""
+    return any((item["xt"] or {"name": "comment"}).get("name") == "comment" for item in rule["expr"] if "xt" in item)
 
 
 # From nft's JSON to rules
@@ -323,6 +323,8 @@ def _rules(listed, sets):
                 rule["to"] = __salt__["ntpcluster_firewall_parse.translated"](to.get("addr"), to.get("port"))
         elif name == "notrack":
             rule["target"] = "NOTRACK"
+        elif name == "xt" and not body:  # an old nft: a match or a target
+            rule["target"], more = rule["target"] or name, [[("unknown", name, False)]]
         elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
             more = [[("partly", name, False)]]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):

@@ -223,6 +223,46 @@ def needed(table, networks, everyone, chain):
     return _judge(table, networks, everyone, chain)
 
 
+def listed(hooks, networks, family, here):
+    """
+    Internal. Judge rules that iptables made in nftables by what nft shows of them, which leaves some of their conditions open.
+
+    hooks
+        those of one family in the tables of iptables, as from ``ntpcluster_firewall_nft.hooks``
+    networks, family, here
+        as for ``ntpcluster_firewall_rules.judge``
+
+    Returns ``present``, ``wider`` and ``guarded`` as ``ntpcluster_firewall_rules.judge`` does; None where something is needed or
+    not known, so that ``iptables-save`` has to be run.
+    """
+    everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
+    wanted = _wanted(networks, everyone.version)
+    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted, here)
+    found = {"present": [], "wider": [], "guarded": False}
+    if way["refused"] or way["unclear"]:
+        return None
+    for hook in hooks:
+        if hook["place"][1] != "filter" or hook["chain"] != "chain INPUT":
+            continue
+        chains = dict(hook["table"]["chains"], INPUT=hook["table"]["chains"]["chain INPUT"])
+        del chains["chain INPUT"]
+        table = {"chains": chains, "policy": {"INPUT": hook["policy"]}, "commit": -1}
+        judged = _judge(table, wanted, everyone)
+        if judged["added"] or judged["first"] or judged["stale"] or not _ours_are_known(_met(table, everyone)):
+            return None
+        found["present"] = [hook["prefix"] + rule["text"] for rule in judged["present"]]
+        found["wider"] = [hook["prefix"] + text for text in _wider(table, wanted, everyone)] if wanted else []
+        found["guarded"] = bool(chains["INPUT"]) or hook["policy"] != "ACCEPT"
+    return found
+
+
+def _ours_are_known(table):
+    """Is it clear of each rule of ours to whom it opens?"""
+    opens = __salt__["ntpcluster_firewall_packet.opens"]
+    ours = [rule for rules in table["chains"].values() for rule in rules if rule["comment"] == COMMENT]
+    return all(opens(rule["conditions"], table["version"]) for rule in ours)
+
+
 def judge(text, networks, family="ipv4", beside=(), here=None):
     """
     Internal. Judge a firewall's rules against the networks that are to reach UDP 123.

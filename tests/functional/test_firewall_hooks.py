@@ -279,14 +279,28 @@ def test_an_untracked_flow_has_no_state_in_either_kind_of_table(host, where, ans
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-@pytest.mark.parametrize("rule", ["ip saddr { 10.123.0.2, 10.123.0.3 } drop", "udp dport vmap { 123 : drop }"])
-def test_sets_in_a_table_of_iptables_are_not_overlooked(host, rule):
+@pytest.mark.parametrize("sets_go_first", [False, True])
+@pytest.mark.parametrize(
+    ("rule", "is_open"), [("ip saddr { 10.123.0.2, 10.123.0.3 } drop", False), ("udp dport vmap { 123 : drop }", True)]
+)
+def test_a_chain_of_iptables_with_sets_is_read_and_opened_by_nft(host, rule, is_open, sets_go_first):
+    """iptables-save shows such rules without their sets."""
+    before = host.run("nft", "-s", "list", "ruleset").stdout
     nft_load(host, f"insert rule ip filter INPUT {rule}")
-    before = host.run("nft", "list", "ruleset").stdout
+    assert not answered(host, INSIDE)
     ret = states.opened("open")
-    assert ret["result"] is False
-    assert "iptables-save shows without their sets" in ret["comment"]
-    assert host.run("nft", "list", "ruleset").stdout == before
+    assert ret["result"] is True, ret["comment"]
+    assert [one.partition(" ip saddr")[0] for one in ret["changes"]["ipv4"]["added"]] == ["nft: ip filter INPUT:"]
+    assert (f"may block served networks: nft: ip filter INPUT: {rule[:9]}" in ret["comment"]) is not is_open
+    assert answered(host, INSIDE) == is_open
+    assert "ipv4" not in states.opened("open")["changes"]
+    handle = host.run("nft", "-a", "list", "chain", "ip", "filter", "INPUT").stdout.partition(rule.split()[0])[2]
+    for step in range(2):
+        if sets_go_first == bool(step):
+            assert states.absent("close")["result"] is True
+        else:
+            nft_load(host, f"delete rule ip filter INPUT handle {handle.partition('# handle ')[2].split()[0]}")
+    assert host.run("nft", "-s", "list", "ruleset").stdout == before
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
@@ -493,5 +507,5 @@ def test_a_run_without_changes_starts_one_program_per_family_and_nft_if_it_has_c
     for extra in ([], ["nft"]):
         host.calls.clear()
         assert states.opened("open")["changes"] == {}
-        assert [command[0].rpartition("/")[2] for command in host.calls] == saves + extra
+        assert sorted(command[0].rpartition("/")[2] for command in host.calls) == sorted(saves + extra)
         nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
