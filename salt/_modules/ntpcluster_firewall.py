@@ -181,7 +181,7 @@ def _older_tables(family):
 
 
 def _listed(nft, hooked):
-    """All hooks of nftables where nft is run in any case, as there are some that iptables-save does not show as they are; or None."""
+    """All hooks of nftables, if there are some that iptables-save does not show as they are, so nft is needed; else None."""
     sets = __salt__["ntpcluster_firewall_nft.sets"]()
     besides = [
         chain

@@ -232,13 +232,13 @@ def listed(hooks, networks, family, here):
     networks, family, here
         as for ``ntpcluster_firewall_rules.judge``
 
-    Returns ``present``, ``wider`` and ``guarded`` as ``ntpcluster_firewall_rules.judge`` does; None where something is needed or
-    not known, so that ``iptables-save`` has to be run.
+    Returns what ``ntpcluster_firewall_rules.judge`` does but for ``networks`` and what blocks them; None where something is needed
+    or not known, so that ``iptables-save`` has to be run.
     """
     everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
     wanted = _wanted(networks, everyone.version)
     way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted, here)
-    found = {"present": [], "wider": [], "guarded": False}
+    found = {"present": [], "wider": [], "guarded": False, "missing": [], "stale": [], "steps": [], "overtaken": []}
     if way["refused"] or way["unclear"]:
         return None
     for hook in hooks:

@@ -58,8 +58,8 @@ for question in (b"first", b"second"):
     asker.send(question)
     assert asker.recv(64) == question
 """
-#: Below those that the kernel hands out by chance. Of these, it gives one again within the two minutes for which connection
-#: tracking knows the flow: then the answer says nothing of the rules that are in force now.
+#: Each request comes from a port of its own, below those that the kernel chooses at random: it may choose one again while
+#: connection tracking still knows the flow (two minutes), and such a packet passes whatever rules are in force now.
 PORTS = itertools.count(10000)
 
 
@@ -186,13 +186,13 @@ def made(backend, folder, monkeypatch):
 
 
 def asked(namespace, source, there, port=None):
-    """Does who asks from this port in a namespace, or else from a new one, get two answers in a row, as ntpd asks?"""
+    """Whether two requests in a row from this port in a namespace, as ntpd sends them, are answered; None: a port used once."""
     words = [sys.executable, "-c", ASK, source, there, str(next(PORTS) if port is None else port)]
     return subprocess.run(["ip", "netns", "exec", namespace, *words], capture_output=True, check=False).returncode == 0
 
 
 def answered(host, source, port=None):
-    """Does the host answer somebody at this address?"""
+    """Whether the host answers requests from this address."""
     return asked(host.asking, source, source[:-1] + "1", port)
 
 
