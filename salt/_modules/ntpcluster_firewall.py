@@ -293,7 +293,7 @@ def _hooks(nft, lives, listed):
         live = lives[family]
         live["text"] = re.sub(r"^\*{}\n.*?^COMMIT$".format(table), "", live["text"], flags=re.M | re.S)
         if table == "filter":
-            live.update(text=live["text"] + "\n" + NO_RULES, hidden=True)
+            live.update(text=live["text"] + "\n" + NO_RULES, counts=False, hidden=True)
     shown = [(NFT_FAMILIES[family], table) for family, table in covered if (family, table) not in mixed]
     if listed is None:
         return __salt__["ntpcluster_firewall_nft.hooks"](nft, shown)

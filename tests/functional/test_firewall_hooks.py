@@ -287,6 +287,8 @@ def test_a_chain_of_iptables_with_sets_is_read_and_opened_by_nft(host, rule, is_
     """iptables-save shows such rules without their sets."""
     before = host.run("nft", "-s", "list", "ruleset").stdout
     nft_load(host, f"insert rule ip filter INPUT {rule}")
+    listed = host.run("nft", "-a", "list", "chain", "ip", "filter", "INPUT").stdout
+    [handle] = [line.split()[-1] for line in listed.splitlines() if rule in line]
     assert not answered(host, INSIDE)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
@@ -294,12 +296,11 @@ def test_a_chain_of_iptables_with_sets_is_read_and_opened_by_nft(host, rule, is_
     assert (f"may block served networks: nft: ip filter INPUT: {rule[:9]}" in ret["comment"]) is not is_open
     assert answered(host, INSIDE) == is_open
     assert "ipv4" not in states.opened("open")["changes"]
-    handle = host.run("nft", "-a", "list", "chain", "ip", "filter", "INPUT").stdout.partition(rule.split()[0])[2]
     for step in range(2):
         if sets_go_first == bool(step):
             assert states.absent("close")["result"] is True
         else:
-            nft_load(host, f"delete rule ip filter INPUT handle {handle.partition('# handle ')[2].split()[0]}")
+            nft_load(host, f"delete rule ip filter INPUT handle {handle}")
     assert host.run("nft", "-s", "list", "ruleset").stdout == before
 
 
