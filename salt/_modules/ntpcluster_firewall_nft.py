@@ -303,6 +303,7 @@ def _rules(listed, sets):
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": listed.get("comment")}
     rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"], to=(None, None))
+    rule["of_iptables"] = listed.get("of_iptables", False)
     alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
@@ -387,7 +388,7 @@ def _hooks(ruleset, covered):
         if kind == "rule":
             place = (body["family"], body["table"])
             if place + (body["handle"],) in marked:
-                body = dict(body, comment=COMMENT)
+                body = dict(body, comment=COMMENT, of_iptables=True)
             made = _rules(dict(body, line=number), sets.get(place, {}))
             tables[place]["chains"]["chain " + body["chain"]] += made
     return [

@@ -232,6 +232,8 @@ def listed(hooks, networks, family, here):
     networks, family, here
         as for ``ntpcluster_firewall_rules.judge``
 
+    A chain in which a rule of ours was made by nft becomes one that is ``left_to_nft``.
+
     Returns what ``ntpcluster_firewall_rules.judge`` does but for ``networks`` and what blocks them; None where something is needed
     or not known, so that ``iptables-save`` has to be run.
     """
@@ -250,6 +252,10 @@ def listed(hooks, networks, family, here):
         judged = _judge(table, wanted, everyone)
         if judged["added"] or judged["first"] or judged["stale"] or not _ours_are_known(_met(table, everyone)):
             return None
+        made = [rule["of_iptables"] for rule in judged["present"] if rule["comment"] == COMMENT]
+        if made and not all(made):  # nft put ours there, and whatever becomes of them is up to it
+            hook["left_to_nft"] = True
+            continue
         found["present"] = [hook["prefix"] + rule["text"] for rule in judged["present"]]
         found["wider"] = [hook["prefix"] + text for text in _wider(table, wanted, everyone)] if wanted else []
         found["guarded"] = bool(chains["INPUT"]) or hook["policy"] != "ACCEPT"
