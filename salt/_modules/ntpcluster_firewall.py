@@ -229,11 +229,13 @@ def _lives(firewalls, nft, networks, here):
 def _passed(platform, networks):
     """
     All that a request and its reply pass, {family: [hook, ...]}, of either kind of iptables and of nftables; what cannot
-    be read counts as a hook that blocks everything.
+    be read counts as a hook that blocks everything. Nothing is read for a family without networks.
     """
-    nft = platform["firewall"]["nft"]
-    lives, listed = _lives(_families(platform), nft, networks, __salt__["ntpcluster_firewall_here.here"]())
-    hooks, passed = _hooks(nft, lives, listed), {}
+    nft, wanted = platform["firewall"]["nft"], __salt__["ntpcluster_firewall_rules.wanted"]
+    firewalls, passed = _families(platform), dict((family, []) for family in NFT_FAMILIES)
+    served = dict((family, data) for family, data in firewalls.items() if wanted(networks, family))
+    lives, listed = _lives(served, nft, networks, __salt__["ntpcluster_firewall_here.here"]())
+    hooks = _hooks(nft, lives, listed)
     for family, live in lives.items():
         passed[family] = (
             __salt__["ntpcluster_firewall_parse.hooks"](live["text"], family) + _beside(live, family) + hooks

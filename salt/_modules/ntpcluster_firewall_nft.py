@@ -291,11 +291,16 @@ def _words(value):
     return name
 
 
-def _limited(body):
-    """Does a statement that notes the packet in a set or a meter apply a limit there?"""
-    stated = body.get("stmt") or []
+def _limit(name, body):
+    """
+    The condition of a limit, or of one by which a statement notes the packet in a set or a meter: does it take what exceeds the
+    limit, or what keeps to it, which may be everything? None where there is none.
+    """
+    stated = [{name: body}] if name in LIMITS else (body or {}).get("stmt") or []
     stated = stated if isinstance(stated, list) else [stated]
-    return any(list(one)[0] in LIMITS for one in stated)
+    found = [one[limit] for one in stated for limit in LIMITS if limit in one]
+    over = all((one or {}).get("inv") for one in found)
+    return [("partly" if over else "within a limit", name, False)] if found else None
 
 
 def _rules(listed, sets):
@@ -326,8 +331,8 @@ def _rules(listed, sets):
             rule["target"] = "NOTRACK"
         elif name == "xt" and not body:  # an old nft: a match or a target
             rule["target"], more = rule["target"] or name, [[("unknown", name, False)]]
-        elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
-            more = [[("partly", name, False)]]
+        elif name in LIMITS or (name in ("set", "meter") and _limit(name, body)):
+            more = [_limit(name, body)]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
             more = [[("unknown", name, False)]]
         alternatives = [before + asked for before in alternatives for asked in more]

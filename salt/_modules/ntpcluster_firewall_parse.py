@@ -43,6 +43,7 @@ OPTIONS = {
 }  # fmt: skip
 # Options without an argument, likewise
 FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None, "--random": None, "--persistent": None}
+FLAGS.update({"--loose": None, "--validmark": None, "--accept-local": None, "--invert": None})  # of rpfilter
 # Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
 MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
 # Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
@@ -153,7 +154,9 @@ def _destination(text, of_port):
 def _note(rule, name, text, negated, version):
     """Writes one option with its argument into a rule."""
     if name == "module":
-        if text not in MODULES:
+        if text == "rpfilter":  # a filter of forged addresses
+            rule["conditions"].append(("partly", text, False))
+        elif text not in MODULES:
             rule["conditions"].append(("unknown", "-m " + text, False))
     elif name == "goto":
         rule.update(target=text, goto=True)

@@ -244,15 +244,31 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
         INPUT % (DYNAMIC, "accept", "udp dport 123 add @s { ip saddr ct count over 99 } drop"),
         INPUT % ("", "accept", "udp dport 123 meter m { ip saddr limit rate over 99/second } drop"),
         INPUT % ("", "accept", "udp dport 123 ct count over 99 drop"),
+        INPUT % ("", "accept", "udp dport 123 limit rate over 99/second drop"),
     ],
-    ids=["limit in a set", "count in a set", "meter", "count"],
+    ids=["limit in a set", "count in a set", "meter", "count", "limit"],
 )
 def test_a_limit_in_nft_is_told(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
-    assert ret["result"] is True, ret["comment"]
+    assert (ret["result"], ret.get("warnings")) == (True, None), ret["comment"]
     assert "may block served networks: nft: inet t i: " in ret["comment"]
     assert answered(host, INSIDE)
+
+
+@pytest.mark.parametrize(
+    "ruleset",
+    [
+        INPUT % ("", "accept", "udp dport 123 limit rate 9000/second drop"),
+        INPUT % (DYNAMIC, "accept", "udp dport 123 add @s { ip saddr limit rate 9000/second } drop"),
+        INPUT % ("", "accept", "meta l4proto udp ct count 9000 drop"),
+    ],
+)
+def test_a_rule_of_nft_that_drops_what_keeps_to_a_limit_is_a_warning(host, ruleset):
+    nft_load(host, ruleset)
+    ret = states.opened("open")
+    assert (ret["result"], len(ret["warnings"])) == (True, 1), ret["comment"]
+    assert not answered(host, INSIDE)
 
 
 @pytest.mark.parametrize("where", ["iptables", "nft"])
@@ -428,6 +444,7 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
     [
         "-A INPUT -m iprange --src-range 10.123.0.70-10.123.0.80 -j DROP",
         "-t raw -A PREROUTING -s 10.123.0.77/32 -j DROP",
+        "-t raw -A PREROUTING -m rpfilter --validmark --invert -j DROP",
     ],
 )
 def test_who_is_banned_by_a_rule_before_ours_is_told(host, rule):
