@@ -1,4 +1,5 @@
-"""An island: servers without sources and their clients, whose clocks are hours apart, become one time by one apply and stay so."""
+"""An island: servers without sources and their clients, whose clocks are hours apart, have the same time after one apply and
+keep it."""
 
 from __future__ import annotations
 
@@ -10,11 +11,11 @@ from tests.lab import operating
 from tests.lab.cluster import CAST, Cluster, Role, changed, failed, ready, wait_until
 from tests.lab.images import PROJECT
 
-#: On an island a bound is that to the leader's clock, and true time is nobody's.
+#: On an island a bound is relative to the leader's clock, which is not the true time.
 pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
 
 ADDRESSES = {role.name: role.address for role in CAST}
-#: Seconds from the true time, which nothing here knows.
+#: Seconds from the true time, which no host here knows.
 WRONG = {"ntp189": 7200.0, "ntp180": -5400.0, "node148": 30.0, "node149": -86400.0}
 PILLAR = {
     "tiers": {
@@ -29,7 +30,7 @@ PILLAR = {
     "health": {"settle": 12},
 }
 LEADER, SECOND = "ntp189", "ntp180"
-#: How far two clocks of an island may be apart.
+#: The maximum difference of two clocks of an island.
 ONE_TIME_S = 0.01
 
 
@@ -41,7 +42,7 @@ def spread(cluster) -> float:
 
 @pytest.fixture(scope="module")
 def kinds():
-    """Of the leader, the other server, and the clients. A module with another cast has a fixture of this name of its own."""
+    """The kinds of the leader, the other server, and the clients. A module with other kinds overrides this fixture."""
     return "el6", "modern", "el6", "modern"
 
 
@@ -78,7 +79,7 @@ def test_every_host_is_green_and_says_that_nothing_ties_it_to_utc(cluster, first
         assert (seen["reference"], seen["synchronized"], seen["problems"]) == ("island", True, []), name
     for line in cluster.master.salt("*", "ntpcluster.summary").values():
         assert "an island: nothing ties it to UTC" in line
-    # The clients have asked the second server once, when it had no time yet, and ask again after 64 s.
+    # The clients queried the second server once, before it was synchronised, and query it again after 64 s.
     assert set(operating.codes(cluster)) <= {"single-server"}
 
 
@@ -90,7 +91,7 @@ def test_a_second_apply_changes_nothing(cluster, first):
 
 
 def test_an_operator_brings_the_island_to_a_better_time(cluster, first):
-    """As docs/pillar.md says: the leader's clock by hand, then the others, one after the other, by a step."""
+    """As in docs/pillar.md: first set the leader's clock by hand, then step the others, one after the other."""
     cluster.hosts[LEADER].run(["date", "-s", "+90 seconds"]).check()
     for name in [SECOND, *sorted(set(cluster.hosts) - {LEADER, SECOND})]:
         done = cluster.master.salt(name, "ntpcluster.step", "wait=60", "force=True")[name]

@@ -12,7 +12,7 @@ from tests.lab.test_drills_island import (  # noqa: F401
     test_one_apply_makes_one_time_that_of_the_first_server,
 )
 
-#: On an island a bound is that to the leader's clock, and true time is nobody's.
+#: On an island a bound is relative to the leader's clock, which is not the true time.
 pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
 
 CASTS = {

@@ -1,6 +1,6 @@
 """The firewall of the EL6 host behaves as EL6's does: iptables 1.4.7-11 and its init script.
 
-`el6` is a freshly booted host, with nothing deployed on it, for this module alone.
+`el6` is a freshly booted host, with nothing deployed on it, only for this module.
 """
 
 import pytest
@@ -131,7 +131,7 @@ def test_reload_takes_the_file_and_keeps_the_old_rules_if_it_is_wrong(firewall):
 
 
 def test_saving_after_an_insert_into_a_stopped_firewall_loses_the_stock_rules(firewall):
-    # The seed's way on a host whose firewall was off: this is the loss that the product has to prevent.
+    # The method of the original script on a host whose firewall was off: the product has to prevent this loss.
     service(firewall, "iptables", "stop")
     firewall.run(["iptables", "-I", "INPUT", *NTP_RULE.split()])
     assert service(firewall, "iptables", "save")[0] == 0

@@ -1,4 +1,4 @@
-"""UDP 123 behind the firewalld of an EL9 host: open to whom it serves, live, after a reload and after a boot."""
+"""UDP 123 on an EL9 host with firewalld: open to its clients, live, after a reload and after a boot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RULES = [
     for family, network, anywhere in zip("46", NETWORKS, ("0.0.0.0/0", "::/0"), strict=True)
 ]
 
-# What is done to a host that has just been installed, and the zone that gets the packets then.
+# Changes to a newly installed host, and the zone that gets the packets then.
 ZONES = {
     "the zone that a fresh host has": ([], "public"),
     "a default zone that drops": ([["--set-default-zone=drop"]], "drop"),
@@ -54,7 +54,7 @@ def zones(host) -> tuple[str, str, str]:
 
 @pytest.fixture
 def host(fresh):
-    """A host with firewalld as it was after its first boot."""
+    """A host with firewalld in its state after the first boot."""
     before = zones(fresh)
     yield fresh
     fresh.run(["nft", "delete", "table", "inet", "mine"])
@@ -100,7 +100,7 @@ def test_served_networks_are_admitted_live_after_reload_and_boot_until_removed(h
 
 
 def test_a_connection_that_is_open_lives_on_while_the_port_is_opened(host):
-    """Neither the opening nor the closing reloads: what was added to the live rules alone is still there."""
+    """Neither opening nor closing the port reloads firewalld: rules that are only live are kept."""
     command(host, "--add-port=4460/tcp")
     state(host)
     state(host, "absent")

@@ -1,4 +1,4 @@
-"""The state of the hardware clock on a host that follows its servers: off, empty, broken, or not there."""
+"""The state of the hardware clock on a host that follows its servers: wrong, empty, broken, or missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.lab import solo
 from tests.lab.cluster import Cluster, Role, failed, wait_until
 from tests.lab.solo import call
 
-#: What takes hwclock's place in the path.
+#: A replacement for hwclock in the path.
 DOUBLE = "/usr/local/sbin/hwclock"
 
 
@@ -26,7 +26,7 @@ def host(request, images):
 
 @pytest.fixture(autouse=True)
 def well(host):
-    """Each test ends with a hardware clock that works and is right."""
+    """Each test ends with a working and correct hardware clock."""
     yield
     host.run(["rm", "-f", DOUBLE])
     host.lab.internet.behave()
@@ -36,7 +36,7 @@ def well(host):
 
 
 def single(host, *words):
-    """The state alone: result, whether it changes anything, comment."""
+    """Run only this state: result, whether it changes anything, comment."""
     (state,) = call(host, "state.single", "ntpcluster.hardware_clock", "rtc", *words).values()
     return state["result"], bool(state["changes"]), state["comment"]
 
@@ -64,8 +64,8 @@ def test_one_that_is_a_day_off_is_written_once(host):
 @pytest.mark.parametrize("rhel", [False, True])
 def test_one_whose_battery_died_is_written(host, rhel):
     if rhel:
-        # Stands for util-linux 2.17.2 of RHEL 6, which reads the clock before it sets it, except with --noadjfile
-        # (manipulate_clock of its hwclock.c). Everything else is the real program of the host.
+        # A stand-in for util-linux 2.17.2 of RHEL 6, which reads the clock before it sets it, except with --noadjfile
+        # (manipulate_clock of its hwclock.c). Everything else is the host's real program.
         host.write(
             DOUBLE,
             f"""#!/bin/sh

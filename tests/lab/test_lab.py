@@ -1,4 +1,4 @@
-"""The lab itself: what is promised about the machine it runs on, and about what is left of it."""
+"""The lab itself: it does not change the machine, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_who_looks_for_a_lab_in_the_wrong_directory_is_told_which_one_it_was(tmp
 
 def test_nothing_in_a_host_could_touch_the_machine(lab):
     host = lab.add(Role("c", "10.0.0.23", "el6"))
-    # Init has begun nothing yet when the host counts as booted.
+    # When the host counts as booted, init has not started anything yet.
     pids = wait_until(lambda: len(host.pids()) > 1 and host.pids(), 20)
     assert host.pid in pids
     for pid in pids:
@@ -69,7 +69,7 @@ def test_nothing_in_a_host_could_touch_the_machine(lab):
         ["sysctl", "-w", "kernel.hostname=x"],
     ):
         assert host.run(argv).rc != 0, argv
-    # Without the clock library there is no clock to set: the machine's own answers no.
+    # Without the clock library there is no clock to set: the machine's own refuses.
     host.run(["mv", "/etc/ld.so.preload", "/etc/ld.so.preload.off"]).check()
     refused = host.run(["date", "-s", "2019-01-01"])
     host.run(["mv", "/etc/ld.so.preload.off", "/etc/ld.so.preload"]).check()

@@ -1,4 +1,4 @@
-"""A master whose `user` is not root, as in Salt's packages since 3006: what its runners write, and what they cannot."""
+"""A master whose `user` is not root, as in Salt's packages since 3006: what its runners can write, and what they cannot."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
 )
 def test_what_else_a_runner_cannot_do_is_one_sentence_as_well(cluster, words):
     done = cluster.master.run("salt-run", "-l", "error", f"ntpcluster.{words[0]}", *words[1:])
-    # Salt's own word about a target that matches nobody comes first.
+    # Salt's own message about a target that matches no minion comes first.
     *salt, last = done.stdout.splitlines()
     assert done.returncode == 1 and last.startswith("Error: "), done.stdout + done.stderr
     assert len(salt) == (words[0] not in ("report", "metrics")) and "Traceback" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What hosts tell of themselves by their beacons: each event made for real."""
+"""The events of the beacons: each is caused by a real fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ten quiet minutes in which no beacon says a word, then a daemon that dies and is healed by the sample reactor."""
+"""Ten quiet minutes in which no beacon sends an event; then a daemon dies and the sample reactor heals the host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.lab.operating import run, services
 
 QUIET_S = 600
 
-#: What contrib/reactor/ntpcluster.conf says, for a file that stands elsewhere.
+#: The settings of contrib/reactor/ntpcluster.conf, for a file at another place.
 MASTER_OPTIONS = {
     "reactor": [{"salt/beacon/*/ntpcluster/health": [str(PROJECT / "contrib/reactor/ntpcluster.sls")]}],
 }

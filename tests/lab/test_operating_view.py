@@ -1,4 +1,4 @@
-"""The cluster as its master sees it: the tree, the check, the report, and faults that no single host can know of."""
+"""The cluster seen from its master: the tree, the check, the report, and faults that no single host can detect."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_client_that_follows_another_client_is_found(deployed, hosts):
 
 
 def test_hosts_that_follow_each_other_in_a_circle_are_found(deployed, hosts):
-    """Three of them: a daemon refuses one that follows itself, but sees no farther than that."""
+    """Three hosts: a daemon refuses a server that follows it directly, but cannot detect a longer loop."""
     with (
         following(hosts["ntp189"], "10.0.0.1", "10.0.0.180 prefer"),
         following(hosts["node149"], "10.0.0.189"),
@@ -101,7 +101,7 @@ def test_a_tier_that_hangs_on_one_server_and_hosts_that_nobody_serves_are_found(
     clients = ["node148", "node149"]
 
     def of_all(code):
-        """The problem, as soon as both clients have it."""
+        """The problem, once both clients have it."""
         return wait_until(lambda: (p := codes(deployed).get(code)) and p["hosts"] == clients and p, 120, 2)
 
     try:

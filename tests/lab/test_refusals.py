@@ -1,6 +1,6 @@
-"""Servers that do not serve a client, of both daemons and to both: they refuse it, or have another key.
+"""Servers that do not serve a client, with both daemons on either side: they refuse it, or have another key.
 
-To a daemon such a server is silent, or nearly; what it is silent about, only a question without a key can tell.
+Such a server hardly answers the daemon; only a request without a key can find the reason.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tests.lab.test_traps import CONFIG
 SERVERS = {"ntp6": ("el6", "10.0.0.66"), "ntp9": ("el9", "10.0.0.69")}
 CLIENTS = {"node6": ("el6", "10.0.0.76"), "node9": ("el9", "10.0.0.79")}
 CLASSIC, CHRONY = (address for _, address in SERVERS.values())
-#: How a server refuses one host. ntpd sends a kiss code to those only that ask too often (ntp_monitor.c).
+#: How a server refuses one host. ntpd sends a kiss code only to clients that query too often (ntp_monitor.c).
 REFUSE = {"el6": "restrict {} noserve kod\n", "el9": "deny {}\n"}
 RIGHT, WRONG = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 
 
 def pillar(key: str | None = None, timeout: int = 60) -> dict:
-    # With the default poll intervals: a host that polls every 8 s has used up what a server with a rate limit grants it,
-    # and unsuccessful requests count too. Then the server does not answer the queries of `diagnose` either.
+    # With the default poll intervals: a host that polls every 8 s has exhausted the rate limit of a server, and unsuccessful
+    # requests count too. Then the server does not answer the queries of `diagnose` either.
     asked = [{"address": one, "key": 7} for one in (CLASSIC, CHRONY)] if key else sources(CLASSIC, CHRONY)
     return {
         "tiers": {
@@ -45,7 +45,7 @@ def pillar(key: str | None = None, timeout: int = 60) -> dict:
 
 @pytest.fixture(scope="module")
 def lab():
-    """A server and a client of each daemon; all of it works, without keys."""
+    """A server and a client of each daemon, all working, without keys."""
     ready(kinds=("el6", "el9"))
     with Cluster(master=False) as lab:
         for name, (kind, address) in {**SERVERS, **CLIENTS}.items():
@@ -71,7 +71,7 @@ def diagnosed(host) -> list[dict]:
 
 
 def told(host) -> tuple[dict[str, str], list[dict]]:
-    """What `status` names of both servers, a little while after the daemon's start, and what `diagnose` says."""
+    """The problems of both servers in `status` shortly after the daemon's start, and in `diagnose`."""
     seen = wait_until(lambda: len(named((look := call(host, "ntpcluster.status"))["problems"])) == 2 and look, 60, 1)
     assert not seen["synchronized"]
     return named(seen["problems"]), diagnosed(host)
@@ -97,7 +97,7 @@ def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_
 
 def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
     for name in CLIENTS:
-        # Nobody will answer, so the apply need not wait for that: it is the keys that are written.
+        # No server will answer, so the apply need not wait: it only has to write the keys.
         solo.set_pillar(lab.hosts[name], pillar(WRONG, timeout=5))
         solo.apply(lab.hosts[name])
     both = {CLASSIC: "authentication", CHRONY: "authentication"}
@@ -105,8 +105,8 @@ def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
         host = lab.hosts[name]
         seen, _ = told(host)
         print(f"{name}: status says {seen}")
-        # A server with ntpd may answer that it does not take the key, and a client with chronyd tells so.
+        # A server with ntpd may answer that it does not accept the key, and a client with chronyd reports it.
         assert seen[CHRONY] == "unreachable" and seen[CLASSIC] in ("unreachable", "authentication")
-        # Queries come on top of the daemon's first eight requests: a server that limits its clients may refuse some of them.
+        # Queries add to the daemon's first eight requests: a server with a rate limit may refuse some of them.
         found = wait_until(lambda host=host: named(look := diagnosed(host)) == both and look, 150, 30)
         assert all(KEYS[host.platform] in one["remedy"] for one in found if one["code"] == "authentication")
