@@ -231,7 +231,7 @@ def test_a_hardware_clock_written_seconds_off_is_written_again(host):
     done = call(host, "ntpcluster.systohc")
     host.run(["mv", f"{path}.real", path]).check()
     assert host.run(["rm", "/run/missed"]).rc == 0
-    assert done["written"] and abs(done["error_s"]) < 1.6, done  # 2.5 s before; a busy machine may miss the moment again
+    assert done["written"] and abs(done["error_s"]) < 1.6, done  # 2.5 s before; a busy machine may miss again
     assert abs(host.rtc_error() - host.clock_error()) < 1.6
 
 

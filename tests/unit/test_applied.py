@@ -1,4 +1,4 @@
-"""Which pillar and which files a function goes by, and what it goes by when the master is away."""
+"""Which pillar and which files a function uses, also when the master is unavailable."""
 
 import copy
 import json
@@ -26,8 +26,8 @@ NEW = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "1
 @pytest.fixture
 def host(minion, monkeypatch, tmp_path):  # noqa: F811
     """
-    A minion that remembers OLD; `master` is what the master has, `asked` counts how often it was asked for it,
-    `refreshed` how often the minion was told to refresh. The real thing differs in what it takes to reach a master.
+    A minion whose copy of the pillar is OLD; `master` is the master's pillar, `asked` counts how often the master was asked for
+    it, `refreshed` how often the minion was told to refresh. Unlike here, a real minion reaches its master over the network.
     """
 
     class Host:
@@ -67,7 +67,7 @@ def applied(host, pillar):
 
 
 def ended(host):
-    """The next function is called by another process."""
+    """Simulate that the next function is called in another process."""
     host.context.clear()
     for key in (ntpcluster_applied.RUN, ntpcluster_applied.COUNT, ntpcluster_plan.MADE):
         ntpcluster_applied.__opts__.pop(key, None)
@@ -171,7 +171,7 @@ def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, m
     alone(monkeypatch)
     when = os.stat(ntpcluster_applied.KEPT).st_mtime - age
     os.utime(ntpcluster_applied.KEPT, (when, when))
-    # Not even the files of the tree are there with `salt-call --local`.
+    # With `salt-call --local` not even the files of the tree are available.
     host.functions["cp.cache_file"] = lambda url, saltenv: ""
     plan = ntpcluster_plan.plan()
     assert plan["sources"][-1]["address"] == "10.0.0.4" and plan["platform"]["service"] == "ntpd"
@@ -263,7 +263,7 @@ def test_the_tree_is_found_in_cached_environments_even_after_a_failed_run(host, 
 
 
 def test_the_list_of_served_code_is_that_of_the_code():
-    """A minion fetches the code when its own list differs from this one: an old list leaves it with old code."""
+    """A minion fetches the code if its own list differs from this one: with an outdated list it would keep old code."""
     served = (ROOT / "salt/ntp/modules.sha256").read_text()
     assert served == ntpcluster_code.listing() + "\n", "run: make digest"
 
@@ -306,7 +306,7 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     assert len(ntpcluster_plan.plan()["sources"]) == 3
     assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
     assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret
-    # Where the next run is of the same process, it makes its own.
+    # The next run in the same process makes its own plan.
     host.functions["ntpcluster_validate.judge"] = judge
     del host.pillar["ntp"]["keys"]
     ntpcluster_applied.begin("base")
@@ -332,12 +332,12 @@ def test_a_plan_is_cached_between_checks_and_rebuilt_when_an_input_may_have_chan
     host.pillar["ntp"]["orphan"] = 9
     assert anew()
     assert not anew()
-    # What is refreshed has a context of its own, and a state run its own plan.
+    # A refresh starts a new context, and a state run has its own plan.
     host.context.clear()
     assert anew()
     ntpcluster_applied.begin("base")
     assert anew()
-    # Python takes these two for equal, and the rules do not.
+    # These two are equal in Python, but not to the rules.
     ended(host)
     host.pillar["ntp"]["hwclock"] = {"utc": True}
     assert anew()
@@ -357,7 +357,7 @@ def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
 
 
 def test_a_run_judges_its_pillar_once(host, monkeypatch):
-    """The first state does; the two dozen that ask for the plan after it get what was made then."""
+    """The first state judges it; the two dozen states that use the plan after it get the same plan."""
     called = dict.fromkeys(
         ("ntpcluster_validate.judge", "ntpcluster_facts.facts", "ntpcluster_applied.pillar", "match.compound"), 0
     )

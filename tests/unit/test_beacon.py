@@ -1,4 +1,4 @@
-"""When a host tells of itself: on a change that lasts, once, and never in its first minute."""
+"""When a host sends an event: once for a change that lasts, and never in its first minute."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ SETTINGS = {"confirm": 2, "offset_ms": 100.0, "calm": 0.5, "grace": 60}
 
 
 class Host:
-    """A host that is looked at every 10 s, long after its start; what it says changes as the test says."""
+    """A host that is checked every 10 s, long after its start; the test changes what it reports."""
 
     def __init__(self, young=False, **settings):
         self.now, self.memory = 1000.0, {"since": 1000.0 if young else 0.0, "known": {}, "seen": {}}
@@ -25,7 +25,7 @@ class Host:
             peer["usable"] = True
 
     def looks(self, times=2, **change):
-        """Tags and new values of the events that so many looks sent."""
+        """Tags and new values of the events that this many checks sent."""
         self.status.update(change)
         sent = []
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""chronyc's answers in neutral words: what is true of the clock and of the sources, whichever daemon says it."""
+"""chronyc's answers in the neutral form: facts about the clock and the sources, independent of the daemon."""
 
 import copy
 
@@ -9,7 +9,7 @@ from tests.unit.py2_chrony import ntpcluster_chrony_look, ntpcluster_chronyc
 
 CAPTURES = py2_corpus.captures("chronyc")
 EXPECTED = py2_corpus.expected("chronyc")
-#: How far each clock really was ahead when it was captured, in ms: read from outside, by the lab.
+#: How far each clock really was ahead at the time of the capture, in ms, read from outside by the lab.
 REALLY_AHEAD_MS = {"c43-slewing-csv": -1615.985, "c43-maxchange-csv": 50000.0, "c43-many-csv": 0.066, "c40-csv": 0.056}
 
 
@@ -28,7 +28,7 @@ def peer(name, address):
 
 @pytest.mark.parametrize("name", sorted(REALLY_AHEAD_MS))
 def test_offsets_are_those_of_the_clock(name):
-    """Also while chronyd slews: its own table then says that all is well, 1.6 s off."""
+    """Also while chronyd slews: its own table then shows offsets near zero, with the clock 1.6 s off."""
     selected = next(row for row in look(name)["peers"] if row["condition"] == "system_peer")
     assert abs(selected["offset_ms"] + REALLY_AHEAD_MS[name]) < 1.0
 
@@ -68,17 +68,17 @@ def test_a_refid_means_what_it_means_to_ntpd(refid, kind):
 
 def test_a_loop_and_keys():
     assert peer("c43-loop-csv", "10.77.1.60")["flash"] == 0x800
-    # ntpd answers with a crypto-NAK; chronyd does not answer at all to what is not signed with its key.
+    # ntpd answers with a crypto-NAK; chronyd does not answer packets that are not signed with its key.
     assert peer("c43-wrong-key-csv", "10.77.1.62")["flash"] == 0x10
     assert peer("c43-wrong-key-csv", "10.77.1.60")["heard"] is False
-    # This host lacks the key: not a packet leaves.
+    # This host lacks the key: it sends no packets.
     assert {row["flash"] for row in look("c43-no-key-csv")["peers"][:3]} == {0x10}
     assert [row["authenticated"] for row in look("c43-keys-sha1-csv")["peers"]] == [True, True]
     assert peer("c43-no-key-csv", "10.77.1.1")["authenticated"] is None
 
 
 def test_a_source_that_lost_its_time_still_answers():
-    """80 s after its last sample: chronyd's packets, all of them answered, say that it lives and has no time."""
+    """80 s after its last sample: chronyd's packets, all answered, show that the source works but is not synchronised."""
     row = peer("c43-lost-time-long-csv", "10.77.1.1")
     assert (row["reach"], row["when_s"], row["flash"], row["answers"], row["stratum"]) == (0, 84, 0x20, True, 16)
 
@@ -86,7 +86,7 @@ def test_a_source_that_lost_its_time_still_answers():
 def test_a_source_that_died_is_not_known_to_answer():
     row = peer("c43-dead-source-csv", "10.77.1.1")
     assert (row["reach"], row["flash"], row["answers"], row["condition"]) == (0, 0, None, "reject")
-    # chronyd itself goes on saying that it is synchronised.
+    # chronyd itself still reports that it is synchronised.
     assert look("c43-dead-source-csv")["system"]["leap"] == "none"
 
 
@@ -146,7 +146,7 @@ def test_an_unnamed_row_of_4_0_belongs_to_its_place():
 
 
 def test_the_age_of_a_reference_is_told_by_the_sources_own_clock():
-    """The lab's servers say that their clock was set 8 s ago; that of one is 5 s behind, which is no age."""
+    """The lab's servers report that their clock was set 8 s ago; one clock is 5 s behind, which must not add to the age."""
     ages = [row["reference_age_s"] for row in look("c43-many-csv")["peers"] if row["reach"]]
     assert len(ages) == 6
     assert all(7 < age < 9.1 for age in ages)

@@ -1,4 +1,4 @@
-"""What chronyc prints is read as what it is: every capture, and each claim that a capture alone does not show."""
+"""The output of chronyc is read correctly: every capture, and each rule that a capture alone does not show."""
 
 import os
 
@@ -31,7 +31,7 @@ def test_a_capture_is_read_as_what_it_is(name):
 
 @pytest.mark.parametrize("name", ["c43-start", "c43-many", "c43-user", "c43-slewing", "c40", "c461"])
 def test_a_table_says_what_the_columns_of_the_same_moment_say(name):
-    """Captured within 50 ms of each other: only rounding and what moves all the time may differ."""
+    """Captured within 50 ms of each other: only rounding and values that change constantly may differ."""
     columns = read(name + "-csv")
     table = read(name)
     assert (table["error"], table["missing"]) == (columns["error"], columns["missing"])
@@ -46,7 +46,7 @@ def test_a_table_says_what_the_columns_of_the_same_moment_say(name):
 
 
 def near(command, key, exact, rounded):
-    """A table has four digits and whole seconds; what is slewed, ages and the count of our own questions move."""
+    """A table has four digits and whole seconds; the slewed offset, ages and the count of our own requests change."""
     if key == "inexact" or exact is None or isinstance(exact, (str, bool, list)):
         return key == "inexact" or exact == rounded
     if key.endswith("_s") or key == "commands_received":
@@ -56,7 +56,7 @@ def near(command, key, exact, rounded):
 
 
 def test_offsets_have_our_sign():
-    """10.77.1.4 tells a time 5 s behind: chronyc's +4.99 of `sources` and its -5.00 of `ntpdata` are both -5 s here."""
+    """10.77.1.4 gives a time 5 s behind: chronyc's +4.99 of `sources` and its -5.00 of `ntpdata` are both -5 s here."""
     answers = read("c43-many-csv")["answers"]
     [source] = [row for row in answers["sources"] if row["name"] == "10.77.1.4"]
     [packet] = [row for row in answers["ntpdata"] if row["address"] == "10.77.1.4"]
@@ -137,7 +137,7 @@ def test_a_text_that_was_cut_is_never_whole(lost):
 
 
 def test_rows_that_are_not_understood_make_their_answer_doubtful():
-    """A later release may print what we do not know: its rows are not taken for none."""
+    """A later release may print unknown rows: that must not be read as having no rows."""
     lines = CAPTURES["c43-disagree-csv"][0].split("\n")
     spoilt = [line.replace(",LAB,", ",LAB,new,words,") for line in lines]
     assert spoilt != lines
@@ -148,7 +148,7 @@ def test_rows_that_are_not_understood_make_their_answer_doubtful():
 
 
 def test_what_always_has_a_row_is_not_passed_by():
-    """The beginning of `activity` looks like `serverstats`: what would stand between them is not known to be empty."""
+    """The beginning of `activity` looks like `serverstats`: so the answers in between are not known to be empty."""
     rows = ["^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1", "10.0.0.1,4,3,6,0.1,1.0,0.1,0.1", "0,0,0,0"]
     commands = ["sources", "sourcestats", "activity", "ntpdata", "serverstats"]
     got = chronyc.parse(commands, "\n".join(rows), "", 137)
@@ -201,8 +201,8 @@ def test_chrony_3_says_how_many_rows_there_are():
         assert (got["complete"], got["missing"]) == (complete, [] if complete else ["sources"])
 
 
-# Samples that are not ours to give away, or were not taken for this: read where they are, if they are there.
-# Per sample: the command, the number of its rows, and fields of rows by their place, or of the answer.
+# Samples that we may not redistribute, or that were not captured for this purpose: read in place if they exist. Per sample: the
+# command, the number of its rows, and fields of rows by index, or of the answer.
 SAMPLES = {
     "c43-startup-sources": ("sources", 9, {0: {"state": "?", "reach": 1, "offset_ms": 0.092}, 1: {"when_s": None}}),
     "c43-startup-tracking": ("tracking", None, {"leap": "alarm", "stratum": 0, "refid": "0.0.0.0", "reference_time_s": None}),
@@ -252,7 +252,7 @@ def test_a_shared_sample_has_its_rows_and_fields(name):
     assert len(answer) == rows
     for place, wanted in fields.items():
         assert {key: answer[place][key] for key in wanted} == wanted
-    # Of the last one the page has cut two rows: its own first line says six.
+    # The page truncated two rows of the last one: its own first line says six.
     assert got["complete"] == (name != "web-insights-old-header")
 
 

@@ -1,5 +1,5 @@
 """
-Whatever chronyc prints is read back as what it was, or as unknown: never as something else.
+Everything that chronyc prints is read back as its original value or as unknown, never as something else.
 
 A model of chronyc's own formats (4.3: client.c, print_report and what it calls) writes the answers of random daemons, as
 ``-c`` and as tables; the readers read them.
@@ -86,7 +86,7 @@ def letters(refid):
 
 
 def visible(source):
-    """`ntpdata` and `authdata` know no clocks, and `ntpdata` no name without address."""
+    """`ntpdata` and `authdata` do not list clocks, and `ntpdata` does not list names without an address."""
     return source["mode"] != "#" and not source["name"].startswith("ID#")
 
 

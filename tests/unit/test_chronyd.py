@@ -1,4 +1,4 @@
-"""What chronyd says when it is run once is read as what it is."""
+"""The output of chronyd when it runs once is read correctly."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_step_is_no_measurement():
 
 
 def test_a_warning_of_a_running_daemon_is_no_step():
-    """`System clock wrong by` without its last word is what the daemon logs before it slews or steps."""
+    """The daemon logs `System clock wrong by` without the last word before it slews or steps."""
     got = chronyd.once("", "2026-11-26T02:57:14Z System clock wrong by -2.999940 seconds\n")
     assert (got["offset_s"], got["stepped"]) == (None, None)
     assert [error["code"] for error in got["errors"]] == ["unknown"]
@@ -44,7 +44,7 @@ def test_an_end_without_a_word_is_an_error(retcode):
 
 
 def test_a_chronyd_that_knows_no_p_proves_nothing():
-    """Not refused, not accepted: before 4.0 there is no such option."""
+    """Neither refused nor accepted: there is no such option before 4.0."""
     got = chronyd.proof("Usage: chronyd ...", "chronyd: invalid option -- 'p'\n", 1)
     assert (got["good"], got["line"], got["text"]) == (None, None, None)
     assert "invalid option" in got["message"]
@@ -60,5 +60,5 @@ def test_an_accepted_file_is_good():
 
 
 def test_a_complaint_outweighs_the_code():
-    """Should a release end with 0 and complain, the file is not good."""
+    """If a release exits with 0 but prints an error, the file is not good."""
     assert chronyd.proof("x\n", "Fatal error : Invalid directive at line 1 in file f\n", 0)["good"] is False

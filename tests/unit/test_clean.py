@@ -1,4 +1,4 @@
-"""The way back on a host where something cannot be undone. With real services and packages: tests/lab/test_fresh.py."""
+"""Undoing a deployment on a host where something cannot be undone. With real services and packages: tests/lab/test_fresh.py."""
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -12,7 +12,8 @@ RAN, STOPPED = {"running": True, "enabled": True}, {"running": False, "enabled":
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names what cannot be done."""
+    """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names the operations that
+    fail."""
 
     class Host:
         fails, packages, forgot, kept = (
@@ -126,7 +127,7 @@ def test_a_replaced_package_is_reinstalled_before_anything_else_changes(host):
 
 @pytest.fixture
 def beacons(monkeypatch, tmp_path):
-    """A minion whose beacon runs; what it has saved cannot be written, or does not say what runs."""
+    """A minion with a running beacon; its saved beacons cannot be written, or differ from the running ones."""
     live = {"ntpcluster": [{"interval": 60}]}
     saved = {"ntpcluster": [{"interval": 60}], "load": []}
     functions = {"beacons.delete": lambda name: live.pop(name, None)}

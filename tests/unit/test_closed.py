@@ -1,6 +1,5 @@
 """
-What changes a host, runs a program it is told or tells a secret is no function for people: only the other modules get
-through.
+Functions that change a host, run a given program or return a secret are not for people: only other modules can call them.
 """
 
 import inspect
@@ -11,7 +10,7 @@ from salt.minion import load_args_and_kwargs
 
 from tests.loaded import FUNCTIONS
 
-#: Every one of them, by file.
+#: All of these functions, by file.
 CLOSED = {
     "applied": ["begin", "compiled", "keep", "must_not_wait", "pillar"],
     "dhcp": ["ignore"],
@@ -27,7 +26,7 @@ NAMES = [f"ntpcluster_{file}.{function}" for file, functions in CLOSED.items() f
 
 
 def called_by_a_person(name, *words):
-    """As minion and salt-call do it: Salt's own function prepares the arguments."""
+    """As the minion and salt-call do it: Salt's own function prepares the arguments."""
     data = {"fun": name, "jid": "20261126000000000000", "tgt": "*", "user": "root"}
     args, kwargs = load_args_and_kwargs(FUNCTIONS[name], list(words), data)
     return FUNCTIONS[name](*args, **kwargs)

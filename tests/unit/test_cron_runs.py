@@ -1,4 +1,4 @@
-"""Which cron daemon of a host is told of, where there may be one of several. With the real ones: tests/lab/test_states.py."""
+"""Which cron daemon of a host is reported, if there may be one of several. With the real ones: tests/lab/test_states.py."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CRON = {"services": ["cron", "cron.target"], "package": "cron"}
 
 @pytest.fixture
 def host(monkeypatch):
-    """What `service` says: the names of the services that are there, that run and that start at boot."""
+    """A stand-in for `service`: the names of the services that exist, that run and that start at boot."""
     known = {"available": (), "status": (), "enabled": ()}
     functions = {
         f"service.{verb}": lambda service, verb=verb: service in known[verb]

@@ -1,4 +1,4 @@
-"""Which daemon a host shall have, and what is refused because its platform or its daemon has it not."""
+"""Which daemon a host should have, and what is refused because its platform or its daemon does not have it."""
 
 import copy
 
@@ -10,7 +10,7 @@ from tests.unit.pillars import DEFAULTS, PLATFORMS
 
 SOURCES = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 TIERS = {"top": {"match": "ntp*", "sources": SOURCES}, "rest": {"match": "*", "sources": SOURCES}}
-#: What a host of RHEL 6 is to both daemons; it has one of them.
+#: The entry of RHEL 6 for both daemons; it has only one of them.
 EL6, EL9 = (dict(PLATFORMS[name], name=name) for name in ("RedHat-6", "RedHat-9"))
 BOTH = dict(EL6, name="Both-1", daemons={**EL6["daemons"], **EL9["daemons"]})
 
@@ -37,7 +37,7 @@ def told(pillar, platform, name="ntp1"):
         ("chrony", {}, ("chrony", "chrony")),
         (None, {"daemon": "chrony"}, ("chrony", "ntpd")),
         ("chrony", {"daemon": "ntpd"}, ("ntpd", "chrony")),
-        # A tier's null is each platform's own.
+        # null in a tier means each platform's own daemon.
         ("chrony", {"daemon": None}, ("ntpd", "chrony")),
     ],
 )
@@ -49,7 +49,7 @@ def test_the_word_of_the_tier_counts_before_that_of_the_site(site, top, daemons)
 
 
 def test_the_first_tier_from_the_top_says_it():
-    """Two matchers find the host: the tier whose member it is counts, in whatever order they stand."""
+    """Two matchers find the host: the tier that it belongs to counts, in any order of the tiers."""
     tiers = {
         "low": {"match": "n*", "follows": "high", "daemon": "ntpd"},
         "high": {"match": "ntp*", "sources": SOURCES, "daemon": "chrony"},
@@ -84,7 +84,7 @@ def test_a_daemon_that_the_platform_has_not_got_is_refused():
         "ntp:tiers:top:daemon to use each platform's default, or name one of these there"
     )
     assert told(pillar("chrony"), EL9) == []
-    # Each of the ways out that it names.
+    # Each of the remedies that the message names.
     assert (
         told(pillar(), EL6)
         == told(pillar("chrony", daemon=None), EL6)
@@ -111,7 +111,7 @@ def test_nts_is_refused_where_the_daemon_has_it_not(platform, number):
     found = [one for one in told(given, platform) if one[0] == "error"]
     assert [(level, key) for level, key, _ in found] == [("error", "ntp:tiers:top:sources:1:nts")] * number
     assert all("is not available with" in message and "their own tier" in message for _, _, message in found)
-    # Of another tier's sources this host asks nobody.
+    # This host does not query the sources of another tier.
     assert [one for one in told(given, platform, "node1") if one[0] == "error"] == []
 
 

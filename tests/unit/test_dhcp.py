@@ -1,4 +1,4 @@
-"""Which interface files have a lease change ntp.conf. bash itself says what the files mean."""
+"""Which interface files allow a lease to change ntp.conf. bash itself evaluates the files."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ FILES = {
     "BOOTPROTO=none\nBOOTPROTO=dhcp\n": True,
     "NAME='the \u00e9t\u00e9 card'\nBOOTPROTO=dhcp\n": True,
     "BOOTPROTO=dhcp\nPEERNTP=yes\n": True,
-    "BOOTPROTO=dhcp\nPEERNTP=NO\n": True,  # ntp.sh knows `no` alone
+    "BOOTPROTO=dhcp\nPEERNTP=NO\n": True,  # ntp.sh recognises only `no`
     "BOOTPROTO=dhcp\nPEERNTP=no\nPEERNTP=yes\n": True,
     "BOOTPROTO=dhcp\nPEERNTP=no\n": False,
     'BOOTPROTO=dhcp; PEERNTP="no"\n': False,
@@ -55,7 +55,7 @@ def card(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", FILES)
 def test_a_file_means_what_the_shell_makes_of_it(card, text):
     card.write_text(text)
-    # What ifup and dhclient's ntp.sh ask.
+    # The tests that ifup and dhclient's ntp.sh make.
     asked = f'. {card}; [ "$BOOTPROTO" = dhcp -o "$BOOTPROTO" = bootp ] && [ "$PEERNTP" != no ]'
     assert (subprocess.run(["bash", "-c", asked], check=False).returncode == 0) is FILES[text]
     assert ntpcluster_dhcp.meddles() == ([str(card)] if FILES[text] else [])

@@ -1,4 +1,4 @@
-"""The drift that one daemon has measured, given to the one after it. With real daemons: tests/lab/test_migration.py."""
+"""The drift that one daemon has measured is handed to its successor. With real daemons: tests/lab/test_migration.py."""
 
 import os
 
@@ -10,7 +10,7 @@ from tests.loaded import FUNCTIONS
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
-    """A host that is el9 and was el6: its own daemon's drift file, and the places of the others."""
+    """A host upgraded from el6 to el9: its own daemon's drift file, and the paths of the others."""
     own = {"daemon": "chrony", "drift": str(tmp_path / "chrony/drift")}
     other = {"daemon": "ntpd", "drift": str(tmp_path / "ntp/drift")}
     (tmp_path / "ntp").mkdir()
@@ -20,7 +20,7 @@ def host(monkeypatch, tmp_path):
 
 
 def leave(place, text, age=0):
-    """The drift file as its daemon has left it so many seconds ago."""
+    """The drift file as its daemon left it this many seconds ago."""
     os.makedirs(os.path.dirname(place["drift"]), exist_ok=True)
     with open(place["drift"], "w") as target:
         target.write(text)

@@ -31,7 +31,7 @@ STOCK = """\
 COMMIT
 """
 
-# EL5's layout, still met on hosts that were upgraded
+# EL5's layout, still found on upgraded hosts
 RED_HAT_CHAIN = """\
 *filter
 :INPUT ACCEPT [0:0]
@@ -378,7 +378,7 @@ def test_nothing_but_networks_gets_near_a_command(networks):
             function(STOCK, networks)
 
 
-# Random rules: a model of the chain decides what a packet meets, independently of the code under test.
+# Random rules: a model of the chain decides which rules match a packet, independently of the code under test.
 
 NETWORKS = ["10.0.0.0/24", "192.0.2.0/25"]
 SOURCES = {
@@ -388,7 +388,7 @@ SOURCES = {
     "10.0.0.66/32": ["10.0.0.66", "10.0.0.66/32", "10.0.0.66/255.255.255.255"],
     None: [None, "0.0.0.0/0"],
 }
-MEMBERS = {  # a packet from the key has a source in each of these
+MEMBERS = {  # a packet from the key has its source in each of these
     "10.0.0.5": ["10.0.0.0/24", "10.0.0.0/8", None],
     "10.0.0.66": ["10.0.0.66/32", "10.0.0.0/24", "10.0.0.0/8", None],
     "10.7.7.7": ["10.0.0.0/8", None],
@@ -467,7 +467,7 @@ def test_any_rules_are_edited_once_and_no_other_line_ever_changes(drawn, policy,
         if not any(network in MEMBERS[address] for network in networks):
             assert verdict(after, address, 123, policy) == verdict(without, address, 123, policy)
             continue
-        # whoever is wanted gets in, unless a rule bans just these addresses
+        # the wanted clients get in, unless a rule bans exactly their addresses
         bans = [rule for rule in without if rule[2] not in ("DROP", "REJECT") or rule[0]]
         if verdict(bans, address, 123, "ACCEPT") == "ACCEPT":
             assert verdict(after, address, 123, policy) == "ACCEPT"
@@ -481,7 +481,7 @@ def test_any_rules_get_the_same_live_as_in_the_file(drawn, policy, networks):
     live = list(lines)
     for step in judge(text, networks)["steps"]:
         arguments = step["arguments"]
-        if arguments[0] == "-D":  # iptables takes out the first rule that says the same
+        if arguments[0] == "-D":  # iptables deletes the first rule with the same meaning
             same = [parse._tokens(line)[2:] for line in live].index(arguments[2:])
             assert live.pop(same) == step["text"]
         else:

@@ -1,4 +1,4 @@
-"""Judging firewall rules for one network: where ours go, what keeps it out all the same, and in which table."""
+"""Judging firewall rules for one network: where our rules go, what blocks it nevertheless, and in which table."""
 
 import re
 

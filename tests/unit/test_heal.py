@@ -1,4 +1,4 @@
-"""The sample reactor and its hand: what is healed, how often, and that the event alone is not believed."""
+"""The sample reactor and its runner: what is healed, how often, and that the event alone is not trusted."""
 
 import inspect
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_the_reactor_calls_the_runner_with_arguments_that_it_has():
         ({"node2": 500.0, "node3": 600.0}, False),
         ({"node2": 500.0, "node3": 600.0, "node4": 700.0}, True),
         ({"node2": -9000.0, "node3": 600.0, "node4": 700.0}, False),
-        # The master's clock was set back in the meantime: a time in the future is no reason to wait forever.
+        # The master's clock was set back in the meantime: a time in the future must not cause an endless wait.
         ({"node1": 90000.0}, False),
     ],
 )
@@ -43,7 +43,7 @@ def test_a_host_is_healed_once_an_hour_and_three_hosts_at_most(healed, refused):
 
 @pytest.fixture
 def master(monkeypatch):
-    """A master whose minion says what the test puts into `says`; `asked` are the functions that were run on it."""
+    """A master whose minion returns what the test puts into `says`; `asked` are the functions that were run on it."""
 
     class Cache(dict):
         def list(self, bank):
@@ -94,7 +94,7 @@ def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
 
 
 def test_one_code_may_be_given_as_text(master):
-    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
+    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` passes it."""
     master.says = ["daemon-stopped"]
     assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
     assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would fix: unreachable"

@@ -1,4 +1,4 @@
-"""What a host's time is worth: a healthy host, and one change at a time that must be named, and nothing else with it."""
+"""The judgement of a host's time: a healthy host, and one change at a time that must be reported, and nothing else."""
 
 import copy
 import inspect
@@ -20,7 +20,7 @@ def plan():
 
 
 def row(address, condition, **changes):
-    """A source as ``ntpcluster.peers`` gives it, healthy."""
+    """A healthy source, as ``ntpcluster.peers`` returns it."""
     tally = {"system_peer": "*", "candidate": "+", "falseticker": "x", "reject": " "}[condition]
     return {
         "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
@@ -31,7 +31,7 @@ def row(address, condition, **changes):
 
 
 def judge(plan, change=lambda process, look: None, problems=None):
-    """The judgement on a healthy host after `change` was done to its process and its look."""
+    """The judgement on a healthy host after `change` was applied to its process and its look."""
     process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
     look = {
         "error": None,
@@ -71,7 +71,7 @@ def alter(index=0, **changes):
 
 
 def system(**changes):
-    """The daemon says something else of itself."""
+    """The daemon reports other system variables."""
 
     def change(_, look):
         look["system"].update(changes)
@@ -80,7 +80,7 @@ def system(**changes):
 
 
 def extra(address, **changes):
-    """The daemon has one source more."""
+    """The daemon has an additional source."""
 
     def change(_, look):
         look["peers"].append(row(address, "candidate", **changes))
@@ -307,7 +307,7 @@ def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
     [(0, None, ["unsynchronized"]), (1, 9, ["unsynchronized"]), (2, None, ["unreachable", "unreachable"])],
 )
 def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, when, found):
-    """As 4.2.8p15 and ntpsec print it: `when` is whatever, and ntpsec has `heard` from before."""
+    """As 4.2.8p15 and ntpsec print it: `when` has any value, and ntpsec has an old `heard`."""
     gone = {"refid": ".STEP.", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
 
     def change(process, look):
@@ -399,14 +399,15 @@ def test_few_sources_are_a_matter_of_the_pillar(plan):
 
 
 def test_one_refusal_among_good_answers_is_a_gap_and_no_want_of_time(plan):
-    """As chronyd 4.3 shows a server that limits it: the last packet had neither stratum nor time, for it was a kiss code."""
+    """As chronyd 4.3 shows a server with a rate limit: the last packet had no stratum and no time, because it was a kiss
+    code."""
     seen = judge(plan, alter(1, refid="RATE", stratum=16, flash=0x20, reach=0o376, answers=True))
     assert codes(seen) == ["reach-gaps"]
     assert seen["problems"][0]["message"].endswith("it refused one of them (RATE)")
 
 
 def test_why_nobody_is_selected_is_said_in_the_daemons_own_words(plan):
-    """chronyd has a word for each source; ntpd has none."""
+    """chronyd has a term for each source; ntpd has none."""
     said = [one["message"] for one in judge(plan, unselected(selection="too much jitter"))["problems"]]
     assert said[0].endswith(f"; its own words: {SERVERS[0]}: too much jitter, {SERVERS[1]}: too much jitter")
     assert "words" not in judge(plan, unselected())["problems"][0]["message"]
@@ -439,7 +440,7 @@ def three(plan):
 
 
 def one_left(process, look):
-    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last one is a candidate, and nobody is followed."""
+    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last source is a candidate, and none is selected."""
     look["peers"] = [
         row(SERVERS[0], "candidate"),
         row(SERVERS[1], "reject", reach=0, when_s=1050),
@@ -487,7 +488,7 @@ def test_a_liar_is_not_counted_among_those_that_could_agree(plan):
 
 
 def unseen(process, _):
-    """The minion may not look whose port 123 is."""
+    """The minion has no right to see which process holds port 123."""
     process.update(running=None, pid=None, uptime_s=None)
 
 

@@ -1,4 +1,4 @@
-"""Fresh keys."""
+"""New keys."""
 
 import pytest
 from salt.exceptions import SaltInvocationError

@@ -1,4 +1,4 @@
-"""The figures for Prometheus: names, units, what is left out, and a file that is whole at every moment."""
+"""The metrics for Prometheus: names, units, omissions, and a file that is complete at every moment."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def view(silent=(), **changes):
 
 
 def text(seen):
-    """What the file would hold."""
+    """The content that the file would have."""
     return b"".join(ntpcluster_metrics.parts(seen))
 
 

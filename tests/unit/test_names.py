@@ -1,4 +1,4 @@
-"""Every function that a docstring, a comment or a page names is there, in the file that the name says."""
+"""Every function that a docstring, a comment or a page names exists, in the file that the name says."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from tests.loaded import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = re.compile(r"(?<![\w/.-])ntpcluster\w*\.[a-z_]+(?![\w/])")
-#: What ends like this is a file.
+#: A name with one of these endings is a file.
 ENDINGS = ("py", "sls", "conf", "json", "prom", "html", "lock")
 
 
@@ -31,7 +31,7 @@ STATES, RUNNERS = public("_states"), public("_runners")
 
 
 def prose(path: Path) -> str:
-    """What a file says to people: of Python the docstrings, sentences, comments and names in double backquotes."""
+    """The text of a file for people: in Python the docstrings, sentences, comments and names in double backquotes."""
     text = path.read_text()
     if path.suffix != ".py":
         return text

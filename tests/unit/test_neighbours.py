@@ -1,4 +1,4 @@
-"""Servers that list each other: an island, and a tier with `peers`. What is planned, refused, and judged."""
+"""Servers that list each other: an island, and a tier with `peers`. Their plan, refused pillars, and the judgement."""
 
 import copy
 
@@ -12,7 +12,7 @@ from tests.unit.test_judge import judge as judged
 from tests.unit.test_plan import host
 
 FIRST, SECOND, THIRD = SERVERS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-#: Host ids are the servers' numbers; any other one is a client.
+#: The servers' ids are numbers; any other host is a client.
 ISLAND = {
     "tiers": {
         "server": {"match": "s*", "island": True, "addresses": SERVERS, "serves": ["10.0.0.0/24"]},
@@ -131,7 +131,7 @@ def doubts(name, address, pillar=ISLAND):
 def test_a_host_that_a_matcher_took_by_mistake_is_no_server_of_the_island():
     assert doubts("s1", FIRST) == [] and doubts("node", "10.0.0.9") == []
     assert doubts("stray", "10.0.0.9") == [("ntp:tiers:server:addresses", "error")]
-    # And a server that no matcher finds is no client.
+    # And a server that no matcher finds does not become a client.
     assert doubts("lost", FIRST) == [("ntp:tiers:server:addresses", "error")]
 
 
@@ -147,7 +147,7 @@ LOCAL = dict(refid=".LOCL.", stratum=3, type="l")
 
 
 def seen(made, *rows, **claims):
-    """The judgement on a server of the island whose daemon lists these rows and says this of itself."""
+    """The judgement on a server of the island whose daemon lists these rows and reports these system variables."""
 
     def change(_, look):
         look["peers"] = list(rows)
@@ -179,7 +179,7 @@ def test_a_server_that_has_lost_the_others_goes_on_and_says_whom_it_misses():
 
 
 def test_a_follower_that_falls_silent_is_missed_though_chronyd_never_took_a_sample_of_it():
-    """chronyd keeps the last packet, which was one of a loop, and the time of no other."""
+    """chronyd keeps the last packet, which was part of a loop, and no other time."""
     silent = dict(reach=0, when_s=None, answers=None)
     verdict = seen(
         plan("s1", FIRST, platform="RedHat-9"), follower(SECOND, **silent), follower(THIRD), refid="7F7F0101"
@@ -188,7 +188,7 @@ def test_a_follower_that_falls_silent_is_missed_though_chronyd_never_took_a_samp
 
 
 def test_two_times_on_one_island_are_not_well():
-    """The second server goes on by itself, although the first one tells the time."""
+    """The second server continues alone, although the first one gives the time."""
     verdict = seen(plan("s2", SECOND), row(FIRST, "reject", stratum=4), follower(THIRD), refid="127.0.0.1")
     assert not verdict["synchronized"] and "orphan" in codes(verdict)
 
@@ -234,7 +234,7 @@ def test_a_neighbour_that_follows_this_host_is_no_loop_and_any_other_source_is()
 
 @pytest.fixture
 def asked(monkeypatch):
-    """A host whose servers say what `answers` says; whom a step asks."""
+    """A host whose servers return `answers`; returns the servers that a step queries."""
     calls, answers = [], {}
 
     def query(servers):

@@ -1,4 +1,4 @@
-"""Tables of peers: every row and every field of what ntpq really printed."""
+"""Tables of peers: every row and every field of real output of ntpq."""
 
 import json
 import re
@@ -12,7 +12,7 @@ CAPTURES = py2_corpus.captures("ntpq")
 TABLES = {name: table for name in CAPTURES if (table := py2_corpus.expected(name)) and "rows" in table}
 HEADER = re.compile(r"^( *remote +)refid      st t when poll reach   delay   offset  ? jitter$")
 
-# True values behind multi-num, num-u (the daemon's own, in ms): offset, delay, jitter.
+# The true values for multi-num, num-u (the daemon's own, in ms): offset, delay, jitter.
 TRUE_NUMBERS = [
     (-0.001, 0.001, 0.0),
     (-99.999, 999.999, 9999.999),
@@ -51,7 +51,7 @@ def test_every_row_and_every_field_is_as_expected(name):
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_the_expectations_stand_in_the_captured_columns(name):
-    """Reads the columns by their place alone, and knows nothing of the parser."""
+    """Reads the columns only by position, independently of the parser."""
     lines = CAPTURES[name][0].replace("\r", "").split("\n")
     start = next(number for number, line in enumerate(lines) if HEADER.match(line))
     width = len(HEADER.match(lines[start]).group(1)) - 7

@@ -1,4 +1,4 @@
-"""Samples that are not ours to give away (other projects' fixtures, pages): read where they are, if they are there."""
+"""Samples that we may not redistribute (other projects' fixtures, pages): read in place if they exist."""
 
 import os
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not os.path.isdir(SHARED), reason="the samples that may not be published are not beside the project"
 )
 
-# Per sample: rows, the place of the system peer (None: there is none), and fields of rows by their place.
+# Per sample: rows, the index of the system peer (None: there is none), and fields of rows by index.
 TABLES = {
     "fx-jc-centos-7.7-ntpq-p": (4, None, {0: {"when_s": 1, "offset_ms": -2.805, "reach": 1}, 1: {"when_s": None},
                                           2: {"when_s": None}, 3: {"when_s": 2, "offset_ms": 1.044, "tally": " "}}),

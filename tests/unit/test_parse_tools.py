@@ -182,7 +182,7 @@ def test_more_text_than_a_program_prints_is_cut_and_said_so():
 
 
 def test_a_step_that_changes_the_date_is_a_step_and_no_error():
-    """ntpsec says so on top, as its libraries do when the day is another after the step."""
+    """ntpsec's libraries print an additional message when the step changes the date."""
     text = (
         "2026-11-22 07:24:16.752541 (+0000) -274469780.001479 +/- 0.001819 10.77.1.1 s1 no-leap\n"
         "CLOCK: time stepped by -274469780.001479\nCLOCK: time changed from 2035-08-05 to 2026-11-22\n"

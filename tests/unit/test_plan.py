@@ -1,4 +1,4 @@
-"""What each host is to do, derived from the few lines of the pillar."""
+"""The plan of each host, derived from the few lines of the pillar."""
 
 import copy
 import fnmatch
@@ -23,7 +23,7 @@ QUIET = "nomodify notrap nopeer noquery"
 
 THREE_TIERS = {
     "tiers": {
-        # Written from the bottom up: the order of a mapping must not matter.
+        # Written from the bottom up, because the order of a mapping must not matter.
         "node": {"match": "*", "follows": "rack"},
         "rack": {
             "match": "rack*",
@@ -118,7 +118,7 @@ def test_ntpsec_lets_in_sources_by_name_one_by_one():
 
 
 def test_no_rule_with_a_mask_has_a_family_flag():
-    # A syntax error before 4.2.6p5-9, and ntpd would only log it and serve nobody.
+    # A syntax error before 4.2.6p5-9: ntpd would only log it and not serve anybody.
     for platform in ("RedHat-6", "Debian-12"):
         made = plan("rack1", "10.1.0.1", pillar=THREE_TIERS, platform=platform)
         masked = [line.split(" kod ")[0] for line in lines(made) if " mask " in line]
@@ -206,7 +206,7 @@ def test_a_host_never_lists_its_own_name():
 def test_only_a_tier_that_serves_is_an_orphan_parent():
     orphans = {name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")}
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
-    # But every tier knows at which stratum a source stands that is below one.
+    # But every tier knows the stratum of a source that is below an orphan.
     assert plan("db17", "10.1.7.7", pillar=THREE_TIERS)["orphan_stratum"] == 6
 
 
@@ -221,7 +221,7 @@ def test_only_a_tier_that_serves_is_an_orphan_parent():
         (3, {"minsane": 1}, 1, []),
         (4, {"minsane": 3, "minclock": 4}, 3, ["tos minclock 4"]),
         (2, {"minsane": 2}, 2, []),
-        # ntpd keeps one survivor: two could never agree.
+        # ntpd keeps one survivor, so two could never agree.
         (3, {"minclock": 1}, 1, ["tos minclock 1"]),
     ],
 )
@@ -290,7 +290,7 @@ def test_a_tier_can_have_a_method_of_its_own():
     pillar["tiers"]["client"]["method"] = "cron"
     assert plan("node148", "10.0.0.148", pillar=pillar)["method"] == "cron"
     assert plan("ntp189", "10.0.0.189", pillar=pillar)["method"] == "daemon"
-    # The word of the first release.
+    # The name in the first release.
     assert plan("ntp189", "10.0.0.189", pillar={**pillar, "method": "ntpd"})["method"] == "daemon"
 
 
@@ -348,13 +348,13 @@ def test_a_host_that_could_ask_only_itself_is_an_error():
 @pytest.mark.parametrize(
     ("pillar", "spoil", "name", "address", "key"),
     [
-        # Its matcher lost it: it would follow the other server, which follows it.
+        # Its matcher no longer finds it: it would follow the other server, which follows it.
         (PILLAR, {"server": {"match": "X@foo"}}, "ntp189", "10.0.0.189", "ntp:tiers:server:addresses"),
-        # Two tiers down, where its own address is in no list it asks.
+        # Two tiers down, where its own address is not in the list of its sources.
         (THREE_TIERS, {"core": {"match": "croe*"}}, "core1", "10.0.0.1", "ntp:tiers:core:addresses"),
         # Up instead of down.
         (THREE_TIERS, {"core": {"match": "*1"}}, "rack1", "10.1.0.1", "ntp:tiers:rack:addresses"),
-        # By name, the id or the fully qualified one.
+        # By name: the id or the fully qualified name.
         (PILLAR, {"server": {"addresses": ["Node148"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
         (PILLAR, {"server": {"addresses": ["node148.example"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
     ],

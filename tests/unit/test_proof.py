@@ -1,4 +1,4 @@
-"""A daemon that shows half of its table, once: it is neither proven nor restarted for what nobody could read."""
+"""A daemon that once shows an incomplete table: it is neither proven nor restarted because of the unreadable part."""
 
 import pytest
 
@@ -7,13 +7,13 @@ from tests.loaded import FUNCTIONS
 from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
 
 WHOLE = healthy("el6")
-#: Two rows glued into one, which is no row: what a cut or a mixed answer looks like.
+#: Two rows on one line, which is not a valid row: this is what a truncated or mixed answer looks like.
 HALF = WHOLE.replace("\n+10.0.0.2", "+10.0.0.2")
 
 
 @pytest.fixture
 def running(host, monkeypatch):  # noqa: F811
-    """The state of a host whose files are as they were, by what ntpq prints at each look; and what was done to its daemon."""
+    """The state of a host with unchanged files, with the given output of ntpq at each look; and what was done to its daemon."""
     answers, done = [], []
 
     def status(age=0):

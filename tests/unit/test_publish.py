@@ -1,4 +1,4 @@
-"""A file that others read is whole at every moment."""
+"""A file that others read is complete at every moment."""
 
 import os
 import pwd
@@ -51,7 +51,7 @@ def test_nothing_but_pages_and_figures_is_written(tmp_path, name):
     ],
 )
 def test_minions_are_asked_for_nothing_that_no_runner_needs(fun, how):
-    """Who may call `ntpcluster.*` by a site's `peer_run` may call this one, too."""
+    """Users who may call `ntpcluster.*` by a site's `peer_run` may call this one too."""
     with pytest.raises(SaltInvocationError, match="is not what this asks of minions"):
         minions(fun, **how)
 
@@ -74,7 +74,7 @@ def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_beside_it(tm
 
 
 def test_a_master_that_is_not_root_is_told_whose_right_is_missing(tmp_path):
-    """In a process that has given up root, as salt-run does."""
+    """In a process that has dropped root, as salt-run does."""
     tmp_path.chmod(0o500)
     user = 65534 if os.geteuid() == 0 else os.geteuid()
     program = """

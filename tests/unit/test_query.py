@@ -86,7 +86,7 @@ def test_random_bytes_are_never_more_than_no_answer():
 
 class Monitor:
     """
-    What a server with `limited` thinks of one client: a model of ntp_monitor(), in ntp_monitor.c, in seconds. 4.2.8 rounds the
+    The state of one client on a server with `limited`: a model of ntp_monitor(), in ntp_monitor.c, in seconds. 4.2.8 rounds the
     interval; 4.2.6 counts the ticks of its own clock, which is `early` or late by part of a second.
     """
 
@@ -107,7 +107,7 @@ class Monitor:
 
 @pytest.fixture
 def clock(monkeypatch, tmp_path):
-    """A clock that moves when somebody sleeps, and an account of this host's packets that nobody else has."""
+    """A clock that advances with each sleep, and a separate packet counter for this host."""
     monkeypatch.setattr(ntpcluster_query, "ACCOUNT", str(tmp_path / "asked"))
     now = [1000.0]
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: now[0])
@@ -174,7 +174,7 @@ def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, mon
 
 
 def test_a_packet_that_nobody_took_is_not_counted(clock):
-    """Nothing listens at this address of the loopback: the kernel says so, as a host without a daemon or a REJECT does."""
+    """Nothing listens at this loopback address: the kernel reports it, like a host without a daemon or a REJECT rule."""
     ntpcluster_query.asked(2)
     before = ntpcluster_query.pause(10)
     for _ in range(20):
@@ -197,7 +197,7 @@ def test_a_number_of_packets_that_is_none_is_refused(clock, samples):
 
 
 def test_a_name_that_does_not_resolve_is_told_in_words(clock, monkeypatch):
-    """Stand-ins: a resolver that knows no name, and a network that takes no packet."""
+    """Stand-ins: a resolver that knows no names, and a network that rejects all packets."""
     monkeypatch.setitem(
         FUNCTIONS, "ntpcluster_program.run", lambda *words, **_: {"retcode": 2, "stdout": "", "stderr": ""}
     )

@@ -1,4 +1,5 @@
-"""Reference clocks: their lines for either daemon, what is refused, and the verdict on who follows one. No device is here."""
+"""Reference clocks: their lines for either daemon, what is refused, and the judgement of a host that follows one. There is no
+real device."""
 
 import copy
 
@@ -39,7 +40,7 @@ def plan(*sources, platform="RedHat-6"):
 def test_a_clock_of_ntpd_has_a_line_and_its_fudge(clock, lines, names):
     made = plan(clock, "192.0.2.1")
     assert made["refclocks"] == [{"lines": lines, "names": names}]
-    # It is asked by no packet: neither for a step, nor let in by a rule.
+    # It is not queried by packets: not for a step, and no access rule admits it.
     assert [source["address"] for source in made["sources"]] == made["step_by"] == made["step_tickers"] == ["192.0.2.1"]
 
 
@@ -129,7 +130,7 @@ def test_a_host_that_follows_its_planned_clock_is_well(platform, name):
 
     verdict = judged(plan(SHM, "192.0.2.1", platform=platform), change)
     assert (verdict["health"], codes(verdict), verdict["source"]) == ("ok", [], name)
-    # A clock that nobody planned, and one that the daemon lacks.
+    # A clock that is not planned, and a planned one that the daemon does not have.
     assert "not-listed" in codes(judged(plan("192.0.2.1", platform=platform), change))
     both = plan(SHM, {"refclock": "pps"}, "192.0.2.1", platform=platform)
     assert "not-listed" in codes(judged(both, change))

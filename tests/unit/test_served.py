@@ -1,4 +1,4 @@
-"""Servers proven by a packet: when a host asks, who is asked, and what the view makes of the answers."""
+"""Servers proven by a packet: when a host queries, which hosts do it, and the view of the answers."""
 
 import copy
 import json
@@ -30,22 +30,23 @@ def row(when, poll=64, **more):
     [
         ([], 5000, 0),
         ([row(30)], 5000, 0),
-        # It polled a moment ago, or is about to.
+        # It polled a moment ago, or will poll soon.
         ([row(1)], 5000, 3),
         ([row(62)], 5000, 6),
-        # A poll that was not answered: the register of the time goes on.
+        # A poll that was not answered: the timer continues.
         ([row(64 + 62)], 5000, 6),
         ([row(30), row(62)], 5000, 6),
-        # After 3 s the second is due, after 9 s neither.
+        # After 3 s the second poll is due, after 9 s neither.
         ([row(1), row(59)], 5000, 9),
-        # Nobody counts the packets of a daemon that is not answered, and where nothing is known there is nothing to wait for.
+        # A server that does not answer does not count the daemon's packets, and without any knowledge there is nothing to wait
+        # for.
         ([row(62, answers=False)], 5000, 0),
         ([row(None), row(3, None)], 5000, 0),
         # The packets of the start are over after 20 s.
         ([row(30)], 5, 15),
         ([row(50)], 5, 15 + 3),
         ([row(30)], None, 0),
-        # Polls as short as these leave no room.
+        # Polls this short leave no gap.
         ([row(1, 6)], 5000, 0),
     ],
 )
@@ -66,7 +67,7 @@ def test_the_servers_of_the_plan_are_asked_after_that_wait(monkeypatch):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# On the master: a stand-in for the master's client gives each minion's returns at once, in the order of their names.
+# On the master: a stand-in for the master's client returns the minions' results at once, in the order of their names.
 
 
 def answer(**reached):
@@ -75,7 +76,7 @@ def answer(**reached):
 
 
 class Minions:
-    """`ntpcluster_ask.minions` with these returns: a list has one for each time that the host is asked."""
+    """`ntpcluster_ask.minions` with these returns: a list has one return for each time that the host is asked."""
 
     def __init__(self, says, standing=RECORDED):
         self.says, self.standing, self.rounds = copy.deepcopy(says), copy.deepcopy(standing), []
@@ -101,7 +102,7 @@ class Minions:
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """Makes the cluster's view of what its minions say: (view, rounds of asking)."""
+    """Makes the cluster's view from the minions' returns: (view, rounds of queries)."""
 
     def take(says, standing=RECORDED, **how):
         minions = Minions(says, standing)
@@ -263,7 +264,7 @@ def test_three_of_thousands_of_followers_query_and_three_more_if_a_server_is_sil
 
 
 def test_the_server_itself_is_not_asked_about_itself(cluster):
-    """A host of the tier below whose address stands among the servers."""
+    """A host of the tier below whose address is among the servers."""
     standing = {n: dict(s, planned=["10.0.0.148"] if n in CLIENTS else s["planned"]) for n, s in RECORDED.items()}
     said = {"servers": [{"name": "10.0.0.148", "address": "10.0.0.148", "reachable": True}]}
     view, _ = cluster({"node148": said}, standing)
@@ -286,7 +287,7 @@ def test_the_check_is_green_only_with_a_proof(cluster, ntp180, code):
     [
         (answer(ntp189=True, ntp180=True), ["ntp180", "ntp189", "node148"], None),
         (answer(ntp189=True, ntp180=False), ["ntp180", "ntp189", "node148"], "unreachable-from: ntp180 (10.0.0.180)"),
-        # The one that is closed was left out of the rollout.
+        # The blocked server was left out of the rollout.
         (answer(ntp189=True, ntp180=False), ["ntp189", "node148"], None),
         (MISSING, ["ntp189"], "unproven: it is unknown whether ntp180"),
         (MISSING, ["node148"], None),

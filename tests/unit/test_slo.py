@@ -1,4 +1,4 @@
-"""For how long each host was within its bound: what is kept of a view, and what is told of many."""
+"""For how long each host was within its bound: what is stored of a view, and the result of many views."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ START = (time.time() - 86400) // 3600 * 3600
 
 
 def view(now, silent=(), **bounds):
-    """A view of these hosts with these bounds, 10 ms being allowed; the other recorded hosts are not in it."""
+    """A view of these hosts with these bounds and a limit of 10 ms; without the other recorded hosts."""
     found = {name: dict(copy.deepcopy(RECORDED[name]), bound_ms=ms, max_bound_ms=10) for name, ms in bounds.items()}
     return ntpcluster_view.build(found, [*found, *silent], now, 1.0)
 
@@ -50,7 +50,7 @@ def shares(path, monkeypatch, now, days=2):
         (9.9, 10, 100, "within"),
         (10, 10, 100, "within"),
         (10.1, 10, 100, "beyond"),
-        # Without a bound in the pillar the offset that it allows is what the host must keep.
+        # Without a bound in the pillar, the host must stay within the maximum offset.
         (99, None, 100, "within"),
         (101, None, 100, "beyond"),
         (None, 10, 100, "unknown"),
@@ -77,7 +77,7 @@ def test_time_in_which_nobody_looked_is_unknown_also_at_the_end(path, monkeypatc
     keep(path, *(view(START + at, node148=1) for at in (0, 60, 60 + 301, 60 + 361)))
     assert shares(path, monkeypatch, START + 421) == {"node148": (120, 0, 301)}
     assert shares(path, monkeypatch, START + 421 + 1000) == {"node148": (120, 0, 301 + 1000)}
-    # A look that is late is no gap.
+    # A late view is not a gap.
     keep(path, view(START + 421 + 300, node148=1))
     assert shares(path, monkeypatch, START + 721) == {"node148": (420, 0, 301)}
 
@@ -85,7 +85,7 @@ def test_time_in_which_nobody_looked_is_unknown_also_at_the_end(path, monkeypatc
 def test_a_host_that_came_later_or_was_taken_out_is_not_told_of_for_the_other_time(path, monkeypatch):
     late = [view(START + at, ntp189=1, node149=1) for at in (1000, 1060, 1120)]
     keep(path, *(view(START + at, ntp189=1, node148=1) for at in (0, 60)), *late)
-    # The gap from 60 to 1000 is that of the hosts which were there.
+    # The gap from 60 to 1000 counts for the hosts that existed then.
     told = shares(path, monkeypatch, START + 1120)
     assert told == {"ntp189": (180, 0, 940), "node149": (120, 0, 0), "node148": (60, 0, 940)}
     keep(path, view(START + 7300, ntp189=1, node149=1))
@@ -109,7 +109,7 @@ def test_a_masters_clock_that_is_set_back_tells_nothing_twice(path, monkeypatch)
 
 
 def test_the_shares_are_those_that_a_list_of_all_views_gives(path, monkeypatch):
-    """Reckoned again from the views themselves, over some hours and with views that are missing."""
+    """Recalculated from the views themselves, over some hours and with missing views."""
     dice = random.Random(7)
     now, last, wanted = START, None, {"within": 0.0, "beyond": 0.0, "unknown": 0.0}
     for _ in range(400):
@@ -218,7 +218,7 @@ def test_the_time_between_two_views_counts_for_the_hours_that_it_lies_in(path):
             (START, 600.0),
             (START + 3600, 100.0),
         ]
-    # A view at the very end of an hour tells of that hour alone.
+    # A view at the exact end of an hour belongs only to that hour.
     keep(path, view(START + 10500, node148=1), view(START + 10800, node148=7))
     with sqlite3.connect(path) as file:
         told = file.execute("SELECT hour, within, worst_ms FROM sums WHERE hour > ?", [START + 3600]).fetchall()

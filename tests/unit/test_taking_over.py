@@ -1,4 +1,4 @@
-"""The package of one daemon takes the place of another's, as Debian's do. With real packages: tests/lab/test_migration.py."""
+"""The package of one daemon replaces that of another, as on Debian. With real packages: tests/lab/test_migration.py."""
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -15,7 +15,8 @@ PLATFORM = {
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host with ntpsec, whose plan says chrony. `fails` is what the package manager says; `did` is what was done, in order."""
+    """A host with ntpsec whose plan says chrony. `fails` is the error of the package manager; `did` is what was done, in
+    order."""
 
     class Host:
         test, fails, did, kept, services = False, [], [], {}, {"ntpsec": dict(ON)}
@@ -68,7 +69,7 @@ def host(monkeypatch):
 def test_drift_and_boot_come_first_and_what_leaves_is_predicted_and_remembered(host):
     host.test = True
     said = ntpcluster_deploy.installed("ntp-is-installed")
-    new = dict(NEW, new="installed")  # of which version, the package manager knows
+    new = dict(NEW, new="installed")  # only the package manager knows the version
     assert (said["result"], said["changes"], host.did, host.kept) == (None, {"chrony": new, "ntpsec": GONE}, [], {})
     host.test = False
     done = ntpcluster_deploy.installed("ntp-is-installed")

@@ -1,4 +1,5 @@
-"""Which time zones a host knows, and what its /etc/localtime shows: with this machine's own tzdata, in a folder of the test."""
+"""Which time zones a host knows, and what its /etc/localtime shows: with this machine's own tzdata, in a directory of the
+test."""
 
 import os
 import shutil
@@ -9,7 +10,7 @@ import pytest
 from _modules import ntpcluster_timezone, ntpcluster_zones
 from tests.loaded import FUNCTIONS
 
-#: Zones as they are called, and two that Debian puts beside them.
+#: Names of zones, and two other files that Debian has in the same directory.
 NAMES = ("Asia/Shanghai", "Asia/Chongqing", "Europe/Berlin", "Europe/Kiev", "Europe/Kirov", "Etc/GMT-8", "UTC", "EST")
 
 LINK = {"localtime": "link"}
@@ -17,7 +18,7 @@ LINK = {"localtime": "link"}
 
 @pytest.fixture
 def zones(tmp_path, monkeypatch):
-    """A tzdata from before Kyiv got its name. Each file is that of UTC: only names matter here."""
+    """A tzdata from before Kiev was renamed to Kyiv. Each file is that of UTC: only names matter here."""
     folder = tmp_path / "usr/share/zoneinfo"
     for name in (*NAMES, "right/Europe/Berlin", "posix/Europe/Berlin", "posixrules", "localtime", "Factory"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +98,8 @@ def test_a_copy_is_no_link(zones):
     assert ntpcluster_timezone._shown("UTC", {"localtime": "copy"})
 
 
-#: Whether a record is there before; whether the platform makes it; the zone that counts before, and whether there is one then.
+#: Whether there was a record; whether the platform creates one; the zone in effect before, and whether there is a record
+#: afterwards.
 RECORDS = [
     ("Asia/Shanghai", True, "Asia/Shanghai", True),
     ("Asia/Shanghai", False, "Asia/Shanghai", True),
@@ -110,7 +112,7 @@ RECORDS = [
 def test_a_record_is_kept_right_where_it_is_and_made_where_the_platform_makes_it(
     zones, tmp_path, monkeypatch, there, made, before, kept
 ):
-    """As on Debian 12, whose tzdata makes /etc/timezone, and on 13, whose tzdata goes on with the one of an older release."""
+    """As on Debian 12, whose tzdata creates /etc/timezone, and on 13, whose tzdata only updates the one of an older release."""
     record = tmp_path / "etc/timezone"
     if there:
         record.write_text(f"{there}\n")

@@ -1,4 +1,4 @@
-"""The cluster's view: from what minions return, whatever that is, to what is wrong with the cluster."""
+"""The cluster's view: from arbitrary returns of minions to the problems of the cluster."""
 
 import copy
 import functools
@@ -222,7 +222,7 @@ def test_a_source_given_by_name_is_not_held_against_its_address():
 
 
 def test_a_name_that_looks_like_an_address_is_a_name():
-    """Of `cafe` and `ad.be` each letter may stand in an address."""
+    """Every letter of `cafe` and `ad.be` is a hexadecimal digit."""
     for name in ("cafe", "ad.be"):
         view = build(returns(ntp180={"planned": [name], "source": "192.0.2.99"}))
         assert codes(view) == []
@@ -341,7 +341,7 @@ def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
 
 def test_finding_the_newest_modules_takes_few_comparisons_per_host():
     class Version(str):
-        """One of its own for each host, as they come from the bus."""
+        """A separate object for each host, as from the event bus."""
 
         compared = 0
         __hash__ = str.__hash__
@@ -363,7 +363,7 @@ def test_finding_the_newest_modules_takes_few_comparisons_per_host():
 
 @pytest.mark.parametrize("handler", [signal.default_int_handler, functools.partial(_handle_signals, None)])
 def test_ctrl_c_ends_the_watch_quietly(monkeypatch, handler):
-    """With Python's handler and with that of `salt-run`; the signal is a real one, sent while the hosts are asked."""
+    """With Python's handler and with that of `salt-run`; a real signal is sent during the query."""
     monkeypatch.setitem(runners.TABLE, "ntpcluster_view.take", lambda **_: signal.raise_signal(signal.SIGINT))
     previous = signal.signal(signal.SIGINT, handler)
     try:
