@@ -1,4 +1,4 @@
-"""What keeps a client out besides the rules of INPUT, with real nft, real iptables (both kinds) and real packets."""
+"""What blocks a client besides the rules of INPUT, with real nft, real iptables (both kinds) and real packets."""
 
 import shutil
 
@@ -24,7 +24,7 @@ table inet filter {
     chain output { type filter hook output priority 0; policy accept; }
 }
 """
-# as firewalld 1.3 makes it, shortened to what a question to UDP 123 passes
+# as firewalld 1.3 makes it, reduced to what a request to UDP 123 passes
 FIREWALLD = """
 table inet zones {
     chain filter_PREROUTING {
@@ -67,7 +67,7 @@ table inet f2b-table {
     }
 }
 """
-# what kube-proxy makes, shortened in the same way
+# as kube-proxy makes it, reduced in the same way
 KUBE_PROXY = """
 table ip kube-proxy {
     map no-endpoint-services {
@@ -140,7 +140,8 @@ def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode,
     assert "UDP 123 is not open to 10.123.0.0/24" in ret["comment"]
     assert quoted in ret["comment"]
     if not testmode:
-        # a rule of nft's that only may refuse (a mark that no packet has) is red as well, so nobody is asked there
+        # a rule of nft that may refuse (a mark that no packet has) makes the state fail as well, so the test sends no packets
+        # there
         assert quoted.startswith("meta mark") or not answered(host, INSIDE)
         again = states.opened("open")
         assert (again["result"], again["changes"]) == (False, {})

@@ -1,4 +1,4 @@
-"""UDP 123 opened in rules that somebody made with nft: by a rule of ours in each chain on the way, and nothing else moves."""
+"""UDP 123 opened in rules that somebody made with nft: with one rule of ours in each chain on the path, and no other change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TABLES = {
 
 @pytest.fixture
 def modern(host):
-    """A host of today: no service of iptables and no rules of it, and nftables.service is on."""
+    """A current host: no iptables service, no iptables rules, and nftables.service enabled."""
     host.run("iptables-" + host.backend, "-F")
     host.run("nft", "flush", "ruleset")
     host.file.unlink()
@@ -98,7 +98,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
     modern.calls.clear()
     again = states.opened("open", networks=TWO)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
-    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one checks the file
+    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one call checks the file
 
     nft_load(modern, boots.read_text())
     assert answers(modern) == [INSIDE, INSIDE6]
@@ -273,7 +273,7 @@ def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(moder
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("live", ["", "udp dport 123 accept"])
 def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, live):
-    """The rules in force need nothing of ours: they have not been loaded yet, or somebody opened them by hand."""
+    """The live rules do not need ours: the file's have not been loaded yet, or somebody opened the port by hand."""
     closed = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(closed)
     if live:

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: what a reader sees and can do with it, on a screen, on a phone, on paper."""
+"""The report in a real Chromium: what a reader sees and can do, on a screen, on a phone, on paper."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from _runners import ntpcluster_history, ntpcluster_hours, ntpcluster_report
 from tests.functional.browser import Browser, chromium
 from tests.unit.test_report import NOW, ROOT, changed, many, render, view
 
-#: What assistive technology is told of the table, in the order of the rows.
+#: The table as assistive technology sees it, in the order of the rows.
 HEADS = (
     "[...document.querySelectorAll('#table thead th')].map(th => [th.innerText.trim(), th.getAttribute('aria-sort')])"
 )
@@ -36,7 +36,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A sick small cluster, a hostile one, a large one, one with more hosts than the table has, and one that is well."""
+    """A small cluster with problems, a hostile one, a large one, one with more hosts than the table, and a healthy one."""
     folder = tmp_path_factory.mktemp("pages")
     hostile = changed(**SICK)
     hostile["<script>alert(1)</script>"] = dict(hostile["node148"], tier="<img src=//x.test/a onerror=alert(1)>")
@@ -56,7 +56,8 @@ def pages(tmp_path_factory):
 
 
 def past(path, seen):
-    """Three hours of a cluster, a view every five minutes: node148 was beyond its bound, and for some time nobody looked."""
+    """Three hours of a cluster, a view every five minutes: node148 was beyond its bound, and for some time there was no
+    view."""
     for number in range(-36, 0):
         if not -20 < number < -14:
             seen["hosts"]["node148"].update(bound_ms=16384.0 if number < -30 else 4.5, max_bound_ms=20.0)
@@ -73,7 +74,7 @@ def small(browser, pages):
 
 @pytest.fixture
 def scriptless(browser):
-    """The browser as of a reader who lets no script run."""
+    """A browser with scripts disabled."""
     browser.ask("Emulation.setScriptExecutionDisabled", value=True)
     browser.screen(1200, 900)
     yield browser
@@ -177,7 +178,7 @@ def test_everything_that_can_be_used_is_reached_by_tab(small):
     for _ in range(wanted + 2):
         small.press("Tab")
         reached.add(small.run("document.activeElement.dataset && document.activeElement.dataset.n"))
-    # Of the scale's two buttons the arrow keys choose; Tab stops at one.
+    # The arrow keys select one of the scale's two buttons; Tab stops only once.
     assert len(reached - {None}) >= wanted - 1
 
 
@@ -295,7 +296,7 @@ def test_paper_is_the_same_whatever_the_screen_prefers(browser, pages):
         )
         seen[scheme] = (screen, browser.run(COLOURS))
     assert seen["light"][0] != seen["dark"][0] and seen["light"][1] == seen["dark"][1]
-    # White paper, and the screen's own light colours of the words.
+    # White paper, and the light colours of the health words.
     assert seen["dark"][1][0] == "#fff" and seen["dark"][1][2:8] == seen["light"][0][2:8]
 
 
@@ -336,7 +337,7 @@ def test_a_printed_day_has_the_figures_of_every_hour(browser, pages):
     browser.run("dispatchEvent(new Event('afterprint'))")
 
 
-#: Rows of the table that can be seen.
+#: The visible rows of the table.
 VISIBLE = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
 
 
@@ -386,7 +387,7 @@ def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(bro
 
 
 def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_path, monkeypatch):
-    """The same cluster as rows and, but for its worst host, as lines; a host has one name that is long, another is unknown."""
+    """The same cluster as rows and, except for its worst host, as lines; one host has a long name, another is unknown."""
     found = changed(
         **SICK, ntp180={"stratum": 3, "root_delay_ms": None}, ntp189={"tier": "<b>tier</b> with a long name"}
     )
@@ -407,7 +408,7 @@ def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_p
 def test_a_link_to_a_host_that_is_no_row_yet_shows_and_marks_it(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "huge.html")
-    # The servers are well, and so the last ones.
+    # The servers are ok, and therefore the last ones.
     browser.run("document.querySelector('.tree.wide a[aria-label^=ntp180]').focus()")
     browser.press("Enter")
     browser.run("new Promise((done) => setTimeout(done, 200))")
@@ -426,7 +427,7 @@ def test_without_its_script_a_larger_table_is_followed_by_all_other_hosts_as_tex
     assert scriptless.run("document.documentElement.scrollWidth") <= 1200
 
 
-#: Stands for the minions: the recorded returns of four of them. None of them queries its servers, so those are `unproven`.
+#: A stand-in for the minions: the recorded returns of four of them. None of them queries its servers, so those are `unproven`.
 #: Everything else is real.
 ASK = """
 import json
