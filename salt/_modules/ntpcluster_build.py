@@ -156,7 +156,7 @@ def _read_by(platform, options):
     Return the ``options`` that a platform's daemon reads: without those of another daemon, and without null values.
     """
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
-    foreign = __salt__[doing]()
+    foreign = __salt__[doing](platform)
     read = {}
     for name in options:
         value = options[name]

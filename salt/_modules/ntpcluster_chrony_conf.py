@@ -28,6 +28,7 @@ TRANSLATED = {"discard": ("average",), "tinker": ("panic", "step"), "tos": ("max
 #: The shortest time between two answers to one client, as a power of two of seconds, beyond a burst.
 RATELIMIT = 2
 
+#: ntpd's directives that chronyd has not got, as `foreign` returns them.
 FOREIGN = {
     "disable": [],
     "discard:minimum": [],
@@ -50,6 +51,10 @@ FOREIGN = {
     "tos:minclock": [],
     "tos:mindist": [],
 }
+
+
+#: The same of chrony's own that only later versions have; `lacks` in platforms.yaml says which.
+LATER = {"leapseclist": ["leapsectz"]}
 
 
 def configuration(made, settings):
@@ -85,11 +90,11 @@ def refclock(clock):
     return __salt__["ntpcluster_refclock.chrony"](clock)
 
 
-def foreign():
+def foreign(platform):
     """
     Internal. Which directives chronyd does not have, as ``ntpcluster_ntpd_conf.foreign`` describes it.
     """
-    return FOREIGN
+    return dict(FOREIGN, **dict((name, LATER.get(name, [])) for name in platform["lacks"]))
 
 
 def files(options):

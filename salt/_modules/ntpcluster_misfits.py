@@ -29,7 +29,7 @@ def misfits(pillar, known):
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
     options = pillar.get("options") or {}
     doing = __salt__["ntpcluster_daemon.doing"](known["platform"], "foreign")
-    leap = None if "leapsectz" in __salt__[doing]() else options.get("leapsectz")
+    leap = None if "leapsectz" in __salt__[doing](known["platform"]) else options.get("leapsectz")
     if leap and not os.path.isfile(__salt__["ntpcluster_zones.path"](leap)):
         message = "is not among the time zones of this host: without it the daemon learns of leap seconds only from its sources"
         found.append(_problem(["options", "leapsectz"], leap, message, "warning"))
@@ -112,12 +112,13 @@ def _no_such_daemon(name, tier, wanted, platform, host):
 
 def _unread(options, plan):
     """
-    Return a problem for each directive that the host's daemon does not have. If this daemon has an equivalent directive, the
-    pillar must contain it: a setting that protects the hosts of one daemon must not be lost silently on those of the other.
+    Return a problem for each directive that the host's daemon, or its version there, does not have. If this daemon has an
+    equivalent directive, the pillar must contain it: a setting that protects the hosts of one daemon must not be lost silently
+    on those of the other.
     """
     found, platform = [], plan["platform"]
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
-    foreign = __salt__[doing]()
+    foreign = __salt__[doing](platform)
     for name in sorted(foreign):
         directive, _, word = name.partition(":")
         given = options.get(directive)
@@ -130,6 +131,8 @@ def _unread(options, plan):
             "others": "` or `".join(others),
             "one": (others + [None])[0],
         }
+        if name in platform.get("lacks", ()):
+            told["daemon"] += " in the version of {0}".format(platform["name"])
         if others:
             message = (
                 "is not a directive of {daemon}, the daemon of this host, {here}: beside it, tell such hosts what to do with "

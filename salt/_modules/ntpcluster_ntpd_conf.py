@@ -51,9 +51,12 @@ def refclock(clock):
     return __salt__["ntpcluster_refclock.ntpd"](clock)
 
 
-def foreign():
+def foreign(platform):
     """
-    Internal. Which of the pillar's options belong to another daemon: this one has no such directive.
+    Internal. Which of the pillar's options belong to another daemon, or only to a later version: this one has no such directive.
+
+    platform
+        The daemon's; with chrony it has ``lacks``, directives of later versions.
 
     Returns a dict: for each directive (``leapsectz``), or keyword of one (``tinker:allan``), the equivalent directives of this
     daemon; an empty list if it has none.

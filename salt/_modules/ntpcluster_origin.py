@@ -175,6 +175,17 @@ def stored(name):
         raise CommandExecutionError("{0} cannot be read: {1}".format(path, exc))
 
 
+def drop(name, **called):
+    """
+    Internal. Remove a file that ``ntpcluster_origin.store`` has written; one that is not there is no error.
+
+    name
+        Name of the file, without a folder.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    salt.utils.files.safe_rm(os.path.join(STORE, os.path.basename(name)))
+
+
 def keep_proven(paths, **called):
     """
     Internal. Store copies of a configuration that has been seen to work.

@@ -161,6 +161,27 @@ def named(names):
     return sorted(found, key=lambda one: (one["started"], one["pid"]))
 
 
+def using(folder):
+    """
+    Internal. The processes that have a file below a folder open; not one that has been deleted since.
+
+    folder
+        Its path, without links and without a slash at its end.
+
+    Returns a list of texts: name and pid.
+    """
+    found = []
+    for pid in os.listdir("/proc"):
+        files = "/proc/{0}/fd".format(pid)
+        try:
+            opened = [_link(os.path.join(files, number)) or "" for number in os.listdir(files)] if pid.isdigit() else []
+        except (IOError, OSError):  # it has ended meanwhile
+            continue
+        if any(path.startswith(folder + "/") and not path.endswith(" (deleted)") for path in opened):
+            found.append("{0} (pid {1})".format(_read("/proc/{0}/comm".format(pid)).strip(), pid))
+    return found
+
+
 def rivals(own, living):
     """
     Internal. List the processes that discipline this clock in addition to its daemon.

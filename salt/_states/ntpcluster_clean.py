@@ -41,10 +41,14 @@ def cleaned(name):
     """
     try:
         kept = __salt__["ntpcluster_origin.origin"]()
-    except CommandExecutionError as exc:
+        if not kept:
+            return _result(name, comment="this host has nothing of this deployment")
+        platform = __salt__["ntpcluster_facts.platform"]()
+        repair = __salt__["ntpcluster_package.repair"](platform)
+        if repair and not __opts__["test"]:
+            __salt__["ntpcluster_package.mend"](platform, kept.get("packages", []))
+    except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="nothing has been restored: {0}".format(exc))
-    if not kept:
-        return _result(name, comment="this host has nothing of this deployment")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
     # A package that was replaced by another daemon's has left its configuration.
@@ -52,7 +56,7 @@ def cleaned(name):
     packages = [package for package in kept.get("packages", []) if package in there]
     back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
-    changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    changes = dict(repair, **dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files))
     for service, was in services.items():
         new = "removed with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
@@ -62,7 +66,7 @@ def cleaned(name):
         changes["package {0}".format(package)] = {"old": "", "new": "reinstalled"}
     if __opts__["test"]:
         return _result(name, None, changes, "the host would be restored to what it was before")
-    done = {}
+    done = dict(repair)
     try:
         # Reinstalling a package may start its service.
         wanted = sorted(
@@ -88,7 +92,7 @@ def _undo(services, files, packages, wanted, changes, done):
     packages, back = packages
     # First: if there is no repository nothing has changed yet, and the present daemon keeps running.
     if back:
-        __salt__["pkg.install"](pkgs=back)
+        __salt__["ntpcluster_package.transact"]("pkg.install", {"pkgs": back})
     for package in back:
         if not __salt__["pkg.version"](package):
             return "was installed before, and cannot be reinstalled: {0}".format(package)
@@ -102,7 +106,7 @@ def _undo(services, files, packages, wanted, changes, done):
         done[path] = changes[path]
     try:
         if packages:
-            __salt__["pkg.purge"](pkgs=packages)
+            __salt__["ntpcluster_package.transact"]("pkg.purge", {"pkgs": packages})
     finally:
         left = [package for package in packages if __salt__["pkg.version"](package)]
         for key in ("package {0}".format(package) for package in packages if package not in left):

@@ -35,12 +35,11 @@ class Machine:
     def on(
         self, cable: str, hardware: str, wrapper: tuple[str, ...] = (), rtc: float | None = None, saved: str = ""
     ) -> None:
-        """Power on: boot from the disk, or resume where the machine was `saved`. `rtc` is the hardware clock's time."""
+        """Power on: boot from the disk, or go on where the machine was `saved`. `rtc` is the hardware clock's time."""
         base = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() if rtc is None else rtc))
         argv = [
             *wrapper,
-            # The emulator must not outlive this process (it also ends with its thread), and does not need the right to set the
-            # clock.
+            # The emulator must not outlive this process (nor does it its thread), and needs no right over the clock.
             "setpriv", "--pdeathsig", "KILL", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all",
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
             "-machine", "pc,usb=off,vmport=off", "-accel", "tcg,tb-size=128", "-cpu", "qemu64",
@@ -231,7 +230,8 @@ class VirtualHost(Host):
 
 
 def save_golden(platform: str, folder: Path) -> None:
-    """Boot the machine in `folder` once and save its state: the run level is reached, the minion is stopped and has no name."""
+    """Boot the machine in `folder` once and save it as it then stands: its run level reached, its minion stopped and
+    nameless."""
     machine = Machine(folder, platform)
     machine.on("hubport,hubid=0", "52:54:00:77:00:00")
     try:
