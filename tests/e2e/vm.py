@@ -230,8 +230,7 @@ class VirtualHost(Host):
 
 
 def save_golden(platform: str, folder: Path) -> None:
-    """Boot the machine in `folder` once and save it as it then stands: its run level reached, its minion stopped and
-    nameless."""
+    """Boot the machine in `folder` once and save it as it then stands: its run level reached, its minion stopped and nameless."""
     machine = Machine(folder, platform)
     machine.on("hubport,hubid=0", "52:54:00:77:00:00")
     try:
