@@ -69,7 +69,7 @@ def test_both_recover_from_a_power_cut_that_also_spoiled_their_hardware_clocks(c
     assert int(stepped) <= int(started)
 
 
-def test_a_server_that_boots_before_its_sources_are_there_recovers_when_they_come(cluster):
+def test_a_server_that_boots_before_its_sources_recovers_when_they_answer(cluster):
     host = cluster.hosts[SERVER]
     change_by_hand(host)
     cluster.internet.behave(silent=True)
@@ -80,7 +80,7 @@ def test_a_server_that_boots_before_its_sources_are_there_recovers_when_they_com
     recovers(host, "sources were silent")
 
 
-def test_what_was_undone_by_hand_is_back_after_a_reboot(cluster):
+def test_manual_changes_are_reverted_after_a_reboot(cluster):
     together(cluster, undo_by_hand)
     together(cluster, lambda host: host.reboot())
     together(cluster, lambda host: recovers(host, "undone by hand"))

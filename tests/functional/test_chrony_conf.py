@@ -104,7 +104,7 @@ def test_a_server_of_the_top_tier(tmp_path):
     assert written(tmp_path, plan_of(BASE)) == PLAIN
 
 
-def test_a_client_serves_nobody(tmp_path):
+def test_a_client_does_not_serve(tmp_path):
     assert written(tmp_path, plan_of(BASE, "client")) == [
         "driftfile /var/lib/chrony/drift",
         "server 10.0.0.189 iburst prefer",
@@ -203,6 +203,6 @@ def test_keys_as_chronyd_reads_them():
     ]
 
 
-def test_a_secret_stands_in_the_keys_only():
+def test_a_secret_is_only_in_the_key_file():
     plan = plan_of(changed(server={"sources": [POLLS]}, keys=KEYS))
     assert SECRET not in render("chrony.conf.jinja", plan)

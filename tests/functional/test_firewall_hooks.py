@@ -132,7 +132,7 @@ def iptables(host, *rules, program="iptables"):
         "pairs",
     ],  # fmt: skip
 )
-def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
+def test_an_nft_chain_that_blocks_clients_fails_the_state_and_is_quoted(host, testmode, ruleset, quoted):
     iptables(host, *DOCKERS_CHAINS)
     nft_load(host, ruleset)
     ret = states.opened("open")
@@ -148,7 +148,7 @@ def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode,
         assert quoted in again["comment"]
 
 
-def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
+def test_an_nft_chain_blocks_clients_of_both_families(host):
     host.load("*filter\n:INPUT DROP\n-A INPUT -p ipv6-icmp -j ACCEPT\nCOMMIT\n", "ip6tables")
     nft_load(host, DEBIANS_OWN % "ip saddr 10.123.0.0/16 drop; ip6 saddr fd00:123::/64 udp dport 123 accept")
     ret = states.opened("open", networks=TWO)
@@ -192,7 +192,7 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
         "fragments",
     ],  # fmt: skip
 )
-def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
+def test_an_nft_chain_that_admits_them_does_not_matter(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
@@ -200,7 +200,7 @@ def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
     assert answered(host, INSIDE)
 
 
-def test_a_ban_of_some_addresses_in_nft_is_told(host):
+def test_a_ban_of_some_addresses_in_nft_is_reported(host):
     nft_load(host, FAIL2BAN % "ip saddr @banned drop")
     ret = states.opened("open")
     assert ret["result"] is True
@@ -218,7 +218,7 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
     ],
     ids=["limit in a set", "count in a set", "meter", "count"],
 )
-def test_a_limit_in_nft_is_told(host, ruleset):
+def test_a_limit_in_nft_is_reported(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
@@ -273,7 +273,7 @@ def test_sets_in_another_table_of_iptables_are_read_by_nft(host):
     assert not answered(host, INSIDE)
 
 
-def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
+def test_an_unreadable_nft_chain_is_not_ignored(host):
     host.nft = "no-such-nft"
     nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
     ret = states.opened("open")
@@ -296,7 +296,7 @@ def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
     ],
     ids=["raw", "mangle", "output policy", "output", "trusted", "ban"],
 )
-def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands, quoted):
+def test_a_rule_that_refuses_a_whole_network_fails_the_state_and_is_quoted(host, testmode, commands, quoted):
     iptables(host, *commands)
     before = host.lines()
     ret = states.opened("open")
@@ -327,7 +327,7 @@ def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands
     ],
     ids=["chain of a network", "all but one", "return", "answers", "everyone", "groups"],
 )
-def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands):
+def test_our_rules_precede_the_end_of_that_networks_path(host, policy, commands):
     iptables(host, f"-P INPUT {policy}", *commands)
     before = host.lines()
     ret = states.opened("open")
@@ -341,7 +341,7 @@ def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands
     assert host.lines() == before
 
 
-def test_our_rule_of_an_older_release_behind_such_a_chain_is_put_right(host):
+def test_our_rule_of_an_older_release_behind_such_a_chain_is_moved(host):
     chain = ["-N LAN", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP", "-I INPUT -s 10.0.0.0/8 -j LAN"]
     iptables(host, *chain, OURS.replace("-A INPUT", "-I INPUT 2"))
     assert not answered(host, INSIDE)
@@ -377,7 +377,7 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
         "-t raw -A PREROUTING -s 10.123.0.77/32 -j DROP",
     ],
 )
-def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
+def test_a_rule_before_ours_that_may_refuse_is_reported(host, rule):
     iptables(host, rule.replace("-A", "-I"))
     for _ in range(2):
         ret = states.opened("open")
@@ -398,7 +398,7 @@ def test_the_tables_of_the_older_iptables_count_as_well(host, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["legacy"], indirect=True)
-def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
+def test_rules_of_iptables_nft_and_of_the_older_kind_both_count(host):
     host.run("iptables-nft", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
     ret = states.opened("open")
     assert ret["result"] is False
@@ -406,7 +406,7 @@ def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
     assert not answered(host, INSIDE)
 
 
-def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
+def test_a_rule_that_no_file_stores_is_reported_as_temporary(host):
     platform = host.platform
     host.file.unlink()
     platform["firewall"]["ipv4"]["keep"] = "service iptables save"

@@ -101,7 +101,7 @@ def test_a_rule_by_hand_counts_in_the_spelling_iptables_gives_it(host):
     assert list(states.opened("open")["changes"]) == ["ipv4 saved"]
 
 
-def test_a_changed_pillar_moves_the_hole(host):
+def test_a_changed_pillar_changes_the_admitted_networks(host):
     states.opened("open")
     new = OURS.replace("10.123.0.0", "10.123.1.0")
     ret = states.opened("open", networks=["10.123.1.0/24"])
@@ -111,7 +111,7 @@ def test_a_changed_pillar_moves_the_hole(host):
     assert host.file.read_text() == RULES.replace(REJECT, new + "\n" + REJECT)
 
 
-def test_our_rule_behind_the_reject_is_put_right(host):
+def test_our_rule_behind_the_reject_is_moved(host):
     host.run(f"iptables-{host.backend}", *OURS.split())
     ret = states.opened("open")
     assert ret["changes"]["ipv4"] == {"added": [OURS], "removed": [OURS]}
@@ -149,7 +149,7 @@ def test_unsaved_rules_of_others_are_neither_lost_nor_saved(host):
     assert "8080" not in host.file.read_text()
 
 
-def test_without_a_saved_file_none_is_made(host):
+def test_no_saved_file_is_created(host):
     host.file.unlink()
     ret = states.opened("open")
     assert list(ret["changes"]) == ["ipv4"]
@@ -192,7 +192,7 @@ def test_a_host_without_iptables_has_no_firewall(host, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["legacy"], indirect=True)
-def test_rules_that_no_program_can_read_are_not_taken_for_none(host):
+def test_unreadable_rules_are_not_ignored(host):
     platform = host.platform
     platform["firewall"]["ipv4"].update(save_command="no-such-save", file="/nonexistent")
     assert not answered(host, INSIDE)
@@ -265,7 +265,7 @@ def test_a_saved_file_keeps_owner_mode_link_and_odd_bytes(host):
     assert (real.stat().st_uid, real.stat().st_gid, stat.S_IMODE(real.stat().st_mode)) == (12, 34, 0o640)
 
 
-def test_a_change_that_met_another_one_is_tried_again(host, monkeypatch):
+def test_a_change_that_collides_with_another_one_is_repeated(host, monkeypatch):
     monkeypatch.setattr(firewall.time, "sleep", lambda seconds: None)
     host.fail_at = 1
     host.failure = {"retcode": 4, "stdout": "", "stderr": "iptables: Resource temporarily unavailable."}
@@ -275,7 +275,7 @@ def test_a_change_that_met_another_one_is_tried_again(host, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["legacy"], indirect=True)  # nft has no lock: each change is atomic in the kernel
-def test_a_lock_that_somebody_keeps_is_an_error_and_changes_nothing(host, monkeypatch):
+def test_a_lock_held_by_another_program_is_an_error_and_changes_nothing(host, monkeypatch):
     before = state_of(host)
     monkeypatch.setattr(firewall, "TIMEOUT", 1)
     with open(host.folder / "xtables.lock", "w") as lock:
@@ -285,7 +285,7 @@ def test_a_lock_that_somebody_keeps_is_an_error_and_changes_nothing(host, monkey
     assert state_of(host) == before
 
 
-def test_a_firewall_that_cannot_be_read_is_red_only_where_a_hole_is_needed(host):
+def test_an_unreadable_firewall_fails_the_state_only_on_servers(host):
     platform = host.platform
     platform["firewall"]["ipv4"]["save_command"] = "false"
     with pytest.raises(CommandExecutionError, match="ntp:firewall:manage"):
@@ -309,7 +309,7 @@ def test_rules_that_nft_made_are_not_taken_for_an_empty_firewall(host):
         firewall.apply(platform, LAN)
 
 
-def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_left(host):
+def test_wide_rules_and_bans_of_others_are_named_in_the_comment_and_kept(host):
     program = f"iptables-{host.backend}"
     host.run(program, "-I", "INPUT", "1", "-p", "udp", "--dport", "123", "-j", "ACCEPT")
     host.run(program, "-I", "INPUT", "1", "-s", "10.123.0.128/25", "-j", "DROP")

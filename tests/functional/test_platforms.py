@@ -33,7 +33,7 @@ def texts(value):
 
 
 @pytest.mark.parametrize("number", range(1, len(MADE_UP) + 1), ids=MADE_UP)
-def test_what_is_null_is_in_no_state(loader, number):
+def test_keys_that_are_null_are_in_no_state(loader, number):
     loader.opts["grains"].update(os="Madeup", osmajorrelease=number)
     # This file includes all state files with a platform's files and services.
     shown = loader.modules.state.show_low_sls("ntp.applied")

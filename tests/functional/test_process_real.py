@@ -103,17 +103,17 @@ def inside(code, *privileges):
     return json.loads(done.stdout)
 
 
-def test_nobody_is_no_daemon():
+def test_without_a_process_there_is_no_daemon():
     assert inside("answer = seen()") == [False, None]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_the_daemon_is_who_holds_the_port_and_not_the_older_namesake(family):
+def test_the_daemon_is_the_process_with_the_port_and_not_an_older_one_of_the_same_name(family):
     holder, found = inside(f"become(); holder = become(port={family}); become(); answer = [holder, seen()]")
     assert found == [True, holder]
 
 
-def test_a_namesake_without_the_port_is_no_daemon():
+def test_a_process_of_the_same_name_without_the_port_is_not_the_daemon():
     """The resolver child of ntpd 4.2.6: the daemon is dead, with or without its pid file."""
     assert inside("become(); answer = seen()") == [False, None]
     assert inside("become(); dead = become(end=True, pid_file=True); os.waitpid(dead, 0); answer = seen()") == [
@@ -122,7 +122,7 @@ def test_a_namesake_without_the_port_is_no_daemon():
     ]
 
 
-def test_a_namesake_that_asks_a_server_does_not_hold_the_port():
+def test_a_process_of_the_same_name_that_queries_a_server_does_not_hold_the_port():
     assert inside("become(peer=True); answer = [process.port_sockets(), seen()]") == [[], [False, None]]
 
 
@@ -131,11 +131,11 @@ def test_a_daemon_that_has_not_bound_its_port_yet_is_known_by_its_pid_file():
     assert found == [True, pid]
 
 
-def test_a_pid_file_that_names_another_program_is_not_believed():
+def test_a_pid_file_that_names_another_program_is_ignored():
     assert inside("become(name='sleep', pid_file=True); become(); answer = seen()") == [False, None]
 
 
-def test_one_that_only_sets_the_clock_is_no_daemon():
+def test_a_process_that_only_sets_the_clock_is_not_the_daemon():
     assert inside("only_sets(); answer = seen()") == [False, None]
 
 
@@ -143,12 +143,12 @@ def test_a_zombie_is_dead():
     assert inside("become(end=True, pid_file=True); answer = seen()") == [False, None]
 
 
-def test_ntpdate_with_the_port_is_no_daemon():
+def test_ntpdate_with_the_port_is_not_the_daemon():
     held, found = inside("become(name='ntpdate', port=4); become(); answer = [len(process.port_sockets()), seen()]")
     assert (held, found) == (1, [False, None])
 
 
-def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
+def test_openntpd_is_not_the_daemon_although_it_is_called_ntpd_and_holds_the_port():
     """As OpenNTPD 6.2p3: /proc/PID/stat says (ntpd), /proc/PID/cmdline `ntpd: ntp engine`."""
     found, titles = inside(
         "titled('ntpd: ntp engine'); answer = [seen(), [one['title'] for one in process.named(['ntpd'])]]"
@@ -157,7 +157,7 @@ def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
     assert titles[0].startswith("ntpd: ntp engine")
 
 
-def test_rivals_are_named_once_each_and_a_container_s_are_not():
+def test_each_rival_is_named_once_and_those_of_containers_are_not():
     """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that change it."""
     code = """
 from _modules import ntpcluster_diagnose as diagnose, ntpcluster_problems as problems
@@ -182,7 +182,7 @@ def test_a_daemon_that_dropped_root_is_seen_by_root():
     assert found == [True, holder]
 
 
-def test_what_may_not_be_looked_into_is_unknown_unless_its_pid_file_names_it():
+def test_a_process_that_may_not_be_examined_is_unknown_unless_a_pid_file_names_it():
     """Root without CAP_SYS_PTRACE, as in many containers, cannot read the sockets of another user's process."""
     blind = ["setpriv", "--bounding-set=-sys_ptrace,-sys_time,-sys_boot", "--inh-caps=-all"]
     assert inside("become(port=4, user=65534); answer = seen()", *blind) == [None, None]
@@ -192,7 +192,7 @@ def test_what_may_not_be_looked_into_is_unknown_unless_its_pid_file_names_it():
     assert inside("become(user=65534); answer = seen()", *blind) == [False, None]
 
 
-def test_who_holds_the_port_is_unknown_to_one_who_does_not_see_every_process():
+def test_the_holder_of_the_port_is_unknown_without_a_view_of_every_process():
     """A minion that is not root, on a host that hides the processes of others: it sees only the port."""
     code = """
 subprocess.check_call(["mount", "-o", "remount,hidepid=2", "/proc"])
@@ -265,7 +265,7 @@ answer = [os.path.exists("/run/started"), time.monotonic() - began]
         ("become(name='busybox', peer=True)", "", True, 1.5),
     ],
 )  # fmt: skip
-def test_the_guard_starts_what_is_dead_and_nothing_beside_what_lives(before, after, starts, least):
+def test_the_guard_starts_a_dead_daemon_and_never_a_second_one(before, after, starts, least):
     code = GUARDED.format(guard=ntpcluster_service.GUARD, before=before, after=after)
     started, took = inside(code)
     assert started is starts

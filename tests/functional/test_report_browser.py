@@ -100,7 +100,7 @@ def picture(png: bytes) -> tuple[int, int, bytes]:
 
 
 @pytest.mark.parametrize("name", ["small", "hostile", "large", "huge", "day"])
-def test_a_page_opens_without_complaint_and_loads_nothing(browser, pages, name):
+def test_a_page_opens_without_errors_and_loads_nothing(browser, pages, name):
     browser.screen(1200, 900)
     seconds = browser.open(pages / f"{name}.html")
     print(f"{name}: {seconds:.2f} s")
@@ -182,7 +182,7 @@ def test_everything_that_can_be_used_is_reached_by_tab(small):
     assert len(reached - {None}) >= wanted - 1
 
 
-def test_finding_leaves_the_hosts_that_fit(small):
+def test_searching_shows_only_the_hosts_that_match(small):
     small.run("document.getElementById('text').focus()")
     small.write("client ntp1")
     assert small.run(COLUMN.format(1)) == ["node148", "node149"]
@@ -191,7 +191,7 @@ def test_finding_leaves_the_hosts_that_fit(small):
     assert small.run(COLUMN.format(1)) == ["node148"]
 
 
-def test_a_box_in_the_picture_leads_to_all_of_its_host(small):
+def test_a_box_in_the_picture_links_to_the_details_of_its_host(small):
     small.run("document.querySelector('.tree.wide a[aria-label^=node148]').focus()")
     small.press("Enter")
     small.run("new Promise((done) => setTimeout(done, 200))")
@@ -309,7 +309,7 @@ def test_the_page_is_printed_with_every_host_in_full(small):
     assert small.run("document.querySelectorAll('details[open]').length") == 0
 
 
-def test_a_day_is_told_without_a_script_and_without_colours(scriptless, pages):
+def test_a_day_is_readable_without_a_script_and_without_colours(scriptless, pages):
     scriptless.open(pages / "day.html")
     charts = scriptless.run("[...document.querySelectorAll('#day .past svg[role=img]')].map(e => e.ariaLabel)")
     # Four tiers, one with a hostile name and one unknown, and each of the six hosts.
@@ -347,7 +347,7 @@ def test_without_its_script_the_page_still_shows_every_host(scriptless, pages):
     assert not scriptless.run("document.getElementById('find').checkVisibility()")
 
 
-def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
+def test_five_thousand_hosts_are_sorted_and_searched_quickly(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "large.html")
     assert len(browser.run(COLUMN.format(1))) == 200
@@ -362,7 +362,7 @@ def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
     assert browser.run(COLUMN.format(1)) == ["node4997"]
 
 
-def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(browser, pages):
+def test_in_a_large_cluster_only_the_displayed_hosts_are_rows(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "huge.html")
     rows = "document.querySelectorAll('#table tbody tr').length"
@@ -386,7 +386,7 @@ def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(bro
     assert browser.run("document.getElementById('all').textContent") == "Show 5,000 more"
 
 
-def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_path, monkeypatch):
+def test_a_row_made_from_a_line_equals_the_row_of_the_page(browser, tmp_path, monkeypatch):
     """The same cluster as rows and, except for its worst host, as lines; one host has a long name, another is unknown."""
     found = changed(
         **SICK, ntp180={"stratum": 3, "root_delay_ms": None}, ntp189={"tier": "<b>tier</b> with a long name"}
@@ -405,7 +405,7 @@ def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_p
     assert len(looks[0]) == 5 and looks[0] == looks[1]
 
 
-def test_a_link_to_a_host_that_is_no_row_yet_shows_and_marks_it(browser, pages):
+def test_a_link_to_a_host_without_a_row_shows_and_marks_it(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "huge.html")
     # The servers are ok, and therefore the last ones.

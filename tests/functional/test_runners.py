@@ -91,11 +91,11 @@ def manual(master: Master) -> set[str]:
     return set(re.findall(r"^ntpcluster\.(\w+):$", master.run("-d", "ntpcluster").stdout, re.MULTILINE))
 
 
-def test_the_manual_shows_what_people_call_and_nothing_else(master):
+def test_the_manual_shows_only_public_functions(master):
     assert manual(master) == PUBLIC
 
 
-def test_runners_of_an_earlier_release_go_when_the_new_ones_are_synced(tmp_path):
+def test_runners_of_an_earlier_release_are_removed_when_the_new_ones_are_synced(tmp_path):
     master = Master(tmp_path, file_roots={"base": [str(PROJECT / "salt")]})
     kept = tmp_path / "var/cache/salt/master/extmods/runners"
     kept.mkdir(parents=True)
@@ -113,7 +113,7 @@ def loaded(master):
     return {name: function for name, function in salt.loader.runner(opts).items() if name.startswith("ntpcluster")}
 
 
-def test_what_people_call_is_in_one_file_and_all_else_says_internal(loaded):
+def test_public_functions_are_in_one_file_and_all_others_say_internal(loaded):
     assert {name for name in loaded if name.startswith("ntpcluster.")} == {f"ntpcluster.{name}" for name in PUBLIC}
     for name, function in loaded.items():
         internal = function.__doc__.split()[0] == "Internal."

@@ -35,7 +35,7 @@ def test_the_states_stand_in_the_order_in_which_things_happen(loaders):
 
 
 @pytest.mark.parametrize("given", [None, "node*", ["node*"], 0, False])
-def test_a_rollout_of_whom_nobody_can_tell_is_one_red_state(loaders, given):
+def test_a_rollout_with_a_malformed_target_is_one_failed_state(loaders, given):
     """Without it, all hosts are the target; a value that is not a mapping may have been meant to select fewer."""
     (low,) = loaders.modules.state.show_low_sls("orch.ntp", pillar={"rollout": given})
     assert (low["__id__"], low["fun"]) == ("rollout-can-begin", "fail_without_changes")

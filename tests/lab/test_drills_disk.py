@@ -108,7 +108,7 @@ def as_files(host, spoil: bool) -> list[dict]:
     return found
 
 
-def test_a_package_with_a_wrong_checksum_is_not_installed_nor_are_the_others(host):
+def test_a_package_with_a_wrong_checksum_prevents_the_installation_of_all(host):
     set_pillar(host, pillar(package={"sources": as_files(host, spoil=True)}))
     with without_repository(host):
         done = solo.apply(host)
@@ -289,7 +289,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_cannot_be_written_is_red_and_leaves_the_old_whole(host, fault):
+def test_a_file_that_cannot_be_written_fails_the_state_and_stays_complete(host, fault):
     set_pillar(host, pillar())
     assert failed(solo.apply(host)) == []
     before, pid = belongings(host), daemons(host)

@@ -204,7 +204,7 @@ def test_servers_and_clients_report_that_all_upstream_servers_are_gone(lab):
     assert max(moved.values()) < drilling.STILL_S * 1000
 
 
-def test_when_the_internet_is_back_everybody_recovers_without_help(lab):
+def test_when_the_internet_is_back_every_host_recovers_without_help(lab):
     lab.internet.behave()
     everybody = list(lab.hosts.values())
     seconds = timed(lambda: all(follows(host) in INTERNET for host in everybody[: len(SERVERS)]), 120)

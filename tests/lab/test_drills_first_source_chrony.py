@@ -41,7 +41,7 @@ def lab(request):
 
 
 @pytest.mark.parametrize("how", ["restart", "boot"])
-def test_a_liar_moves_no_clock_wherever_it_stands_in_the_list(lab, how):
+def test_a_false_server_moves_no_clock_at_any_position_in_the_list(lab, how):
     hosts = list(lab.hosts.values())
     for made in hosts:
         if how == "boot":

@@ -65,7 +65,7 @@ def first(cluster):
     return applied
 
 
-def test_one_apply_makes_one_time_that_of_the_first_server(cluster, first):
+def test_after_one_apply_all_hosts_have_the_time_of_the_first_server(cluster, first):
     assert {name: failed(states) for name, states in first.items()} == {name: [] for name in cluster.hosts}
     assert spread(cluster) < ONE_TIME_S
     assert abs(cluster.hosts[LEADER].clock_error() - WRONG[LEADER]) < 1
@@ -73,7 +73,7 @@ def test_one_apply_makes_one_time_that_of_the_first_server(cluster, first):
         assert host.time.counters["steps"] == (name != LEADER), name
 
 
-def test_every_host_is_green_and_says_that_nothing_ties_it_to_utc(cluster, first):
+def test_every_host_is_ok_and_reports_that_it_is_not_traceable_to_utc(cluster, first):
     wait_until(lambda: set(health(cluster).values()) == {"ok"}, 60)
     for name, seen in cluster.master.salt("*", "ntpcluster.status").items():
         assert (seen["reference"], seen["synchronized"], seen["problems"]) == ("island", True, []), name
@@ -90,7 +90,7 @@ def test_a_second_apply_changes_nothing(cluster, first):
     }
 
 
-def test_an_operator_brings_the_island_to_a_better_time(cluster, first):
+def test_an_operator_corrects_the_time_of_the_island(cluster, first):
     """As in docs/pillar.md: first set the leader's clock by hand, then step the others, one after the other."""
     cluster.hosts[LEADER].run(["date", "-s", "+90 seconds"]).check()
     for name in [SECOND, *sorted(set(cluster.hosts) - {LEADER, SECOND})]:

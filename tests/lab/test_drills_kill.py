@@ -100,7 +100,7 @@ def victims(host) -> list[tuple[str, float]]:
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_is_green(host, number):
+def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_succeeds(host, number):
     victim, delay = victims(host)[number]
     for _ in range(5):
         spoil(host)

@@ -61,7 +61,7 @@ def settle(lab):
         wait_until(lambda made=made: heard(made, 5) >= 2 and follows(made), 90, 1)
 
 
-def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
+def test_a_false_server_moves_no_client_with_a_majority_and_status_names_it(host):
     lab = host
     settle(lab)
     hosts = lab.hosts
@@ -102,7 +102,7 @@ def names_the_liar(name, made):
     assert status["source"] in INTERNET
 
 
-def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(host):
+def test_a_daemon_that_starts_while_a_server_is_false_does_not_move_a_correct_clock(host):
     """The daemon would follow the first source that has answered often enough: `tos minsane` makes it wait for a second one."""
     hosts = {name: host.hosts[name] for name in SAFE}
     steps = {name: made.time.counters["steps"] for name, made in hosts.items()}
@@ -129,7 +129,7 @@ def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(ho
         assert made.time.counters["steps"] == steps[name], name
 
 
-def test_when_the_liar_is_honest_again_all_is_as_before(host):
+def test_when_the_false_server_is_correct_again_all_is_as_before(host):
     lab = host
     lab.liars.behave()
     for name, made in lab.hosts.items():
@@ -201,7 +201,7 @@ def test_a_flood_of_forged_and_broken_packets_moves_nothing(host):
     drilling.whole(made, lab.belongings["three-jump"])
 
 
-def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(host):
+def test_servers_that_answer_random_bytes_are_dropped_and_selected_again_later(host):
     lab = host
     made = lab.hosts["two-jump"]
     with Watch(made) as watch:
@@ -218,7 +218,7 @@ def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(hos
         drilling.whole(each, lab.belongings[name])
 
 
-def test_the_last_of_three_servers_moves_nobody_and_status_says_why(host):
+def test_the_last_of_three_servers_is_not_followed_and_status_says_why(host):
     """With two servers the last live one is followed; with three it is not, because nothing can confirm that it is right."""
     lab = host
     three, two = lab.hosts["first-jump"], lab.hosts["two-jump"]

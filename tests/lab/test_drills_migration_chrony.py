@@ -57,7 +57,7 @@ def killed(host, delay: float) -> str | None:
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_after_a_kill_in_the_middle_the_next_apply_is_green_with_one_daemon(host, number):
+def test_after_a_kill_the_next_apply_succeeds_with_one_daemon(host, number):
     turn(host)
     delay = host.lasts[host.daemon] * (number + 0.5) / RUNS
     victim = killed(host, delay)

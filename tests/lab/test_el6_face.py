@@ -343,7 +343,7 @@ def test_ntpd_cannot_be_reloaded(running):
     assert service(running, "ntpd", "reload") == (3, "")
 
 
-def test_an_unknown_word_to_ntpd_is_usage_and_2(ntp):
+def test_an_unknown_argument_to_ntpd_prints_the_usage_and_returns_2(ntp):
     rc, said = service(ntp, "ntpd", "nonsense")
     assert rc == 2
     assert said.startswith("Usage: ")
@@ -362,7 +362,7 @@ def test_condrestart_of_a_stopped_ntpd_starts_nothing(ntp):
         ("/etc/sysconfig/ntpd", None, 6),
     ],
 )
-def test_what_keeps_ntpd_from_starting_has_a_code_of_its_own(ntp, path, text, rc):
+def test_each_reason_why_ntpd_cannot_start_has_its_own_code(ntp, path, text, rc):
     with changed(ntp, path, text):
         assert service(ntp, "ntpd", "start") == (rc, "")
 
@@ -444,7 +444,7 @@ def test_ntpdate_sends_its_samples_without_a_pause_and_steps_although_the_server
 
 
 @pytest.mark.parametrize(("path", "rc"), [("/usr/sbin/ntpdate", 5), ("/etc/sysconfig/ntpdate", 6)])
-def test_what_keeps_ntpdate_from_starting_has_a_code_of_its_own(ntp, path, rc):
+def test_each_reason_why_ntpdate_cannot_start_has_its_own_code(ntp, path, rc):
     with changed(ntp, path, None):
         assert service(ntp, "ntpdate", "start") == (rc, "")
 

@@ -139,7 +139,7 @@ def test_saving_after_an_insert_into_a_stopped_firewall_loses_the_stock_rules(fi
     assert [line for line in saved if line.startswith("-A")] == [f"-A INPUT {NTP_RULE} "]
 
 
-def test_the_firewall_of_ipv6_is_a_service_of_its_own(firewall):
+def test_the_firewall_of_ipv6_is_a_separate_service(firewall):
     assert service(firewall, "iptables", "stop")[0] == 0
     assert service(firewall, "ip6tables", "status")[0] == 0
     assert "-A INPUT -j REJECT --reject-with icmp6-adm-prohibited " in lines(firewall, "ip6tables-save")

@@ -89,12 +89,12 @@ def test_the_functions_find_the_tree_where_the_run_found_it(cluster):
     assert {n: (changed(s), failed(s)) for n, s in apply(cluster).items()} == dict.fromkeys(HOSTS, ([], []))
 
 
-def test_a_formula_of_the_same_name_in_another_environment_is_as_it_was(cluster):
+def test_a_formula_of_the_same_name_in_another_environment_is_unchanged(cluster):
     for states in cluster.apply().values():
         assert [state["__id__"] for state in states] == ["the-sites-own"]
 
 
-def test_a_sync_takes_nothing_from_the_sites_own_modules(cluster):
+def test_a_sync_does_not_remove_the_sites_own_modules(cluster):
     # Like a highstate, this syncs the environments of the top file.
     asked(cluster, "saltutil.sync_all", "saltenv=base,prod")
     for host in cluster.hosts.values():
@@ -177,7 +177,7 @@ def test_validate_sees_an_edit_at_once(cluster):
         assert seen["synchronized"], seen["problems"]
 
 
-def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(cluster):
+def test_after_an_apply_of_an_edited_pillar_every_function_uses_the_new_one(cluster):
     edited = copy.deepcopy(SITE)
     edited["tiers"]["server"]["sources"] = ["10.0.0.2", "10.0.0.3"]
     edited["sync"]["max_offset"] = 0.321
@@ -203,7 +203,7 @@ def test_a_rollout_without_saltenv_names_the_environment_and_removes_no_module(c
     assert asked(cluster, "ntpcluster_code.listing") == dict.fromkeys(HOSTS, wanted)
 
 
-def test_a_rollout_takes_the_tree_from_the_environment_that_it_is_told(cluster):
+def test_a_rollout_takes_the_tree_from_the_given_environment(cluster):
     answer, code = run(cluster, "state.orchestrate", "orch.ntp", "saltenv=prod")
     assert code == 0, answer
     [states] = answer["data"].values()

@@ -48,7 +48,7 @@ def test_a_step_says_why_salt_counts_hours(host):
     )
 
 
-def test_one_that_is_right_is_left_alone_and_costs_no_program(host):
+def test_a_correct_one_is_not_written_and_no_program_is_started(host):
     host.write(DOUBLE, "#!/bin/sh\ntouch /run/asked\n", 0o755)
     before = host.time.counters["rtc_sets"]
     assert single(host) == (True, False, "the hardware clock is right")
@@ -90,7 +90,7 @@ exec {host.real} "$@"
     assert single(host) == (True, False, "the hardware clock is right")
 
 
-def test_a_host_without_one_is_green_and_says_why(host):
+def test_a_host_without_one_succeeds_and_says_why(host):
     host.time.rtc(False)
     for words in ([], ["test=True"]):
         result, changes, comment = single(host, *words)
@@ -99,7 +99,7 @@ def test_a_host_without_one_is_green_and_says_why(host):
 
 
 @pytest.mark.parametrize("fault", ["read", "write"])
-def test_one_that_cannot_be_mended_is_red_and_says_what_to_do(host, fault):
+def test_one_that_cannot_be_repaired_fails_and_says_what_to_do(host, fault):
     host.set_rtc(86400)
     host.time.rtc_fault(fault)
     result, changes, comment = single(host)
@@ -107,7 +107,7 @@ def test_one_that_cannot_be_mended_is_red_and_says_what_to_do(host, fault):
     assert ("unreadable" if fault == "read" else "+864") in comment and "hwclock:manage" in comment
 
 
-def test_no_time_that_may_be_wrong_is_written(host):
+def test_a_time_that_may_be_wrong_is_not_written(host):
     service = "ntpd" if host.platform == "el6" else "ntpsec"
     host.run(["service", service, "stop"]).check()
     host.lab.internet.behave(silent=True)

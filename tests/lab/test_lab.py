@@ -37,7 +37,7 @@ def test_the_machine_is_untouched_while_hosts_step_their_clocks_and_after(images
     assert machine() == before
 
 
-def test_who_looks_for_a_lab_in_the_wrong_directory_is_told_which_one_it_was(tmp_path):
+def test_the_message_about_a_missing_lab_names_the_directory(tmp_path):
     def say(program: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", f"tests.lab.{program}"],
@@ -89,7 +89,7 @@ def test_a_host_comes_back_from_a_reboot_with_its_disk_and_without_the_rest(lab)
     assert "9999" not in host.run(["iptables-save"]).out
 
 
-def test_a_cut_cable_is_cut_and_mended(lab):
+def test_a_cable_can_be_unplugged_and_plugged_in_again(lab):
     host = lab.add(Role("e", "10.0.0.25", "modern"))
     ask = ["python3", "-c", "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); "
            "s.sendto(b'\\x23' + bytes(47), ('10.0.0.1', 123)); print(len(s.recv(99)))"]  # fmt: skip

@@ -49,7 +49,7 @@ def lab(images):
         yield lab
 
 
-def test_who_waits_for_a_late_server_is_not_refused_when_it_has_the_time(lab):
+def test_clients_that_wait_for_a_late_server_are_not_refused_when_it_is_synchronised(lab):
     server, *clients = lab.hosts.values()
     lab.internet.behave(silent=True)
     service(server, "restart").check()

@@ -31,7 +31,7 @@ def test_a_dry_run_from_the_checkout_needs_no_other_flag(host):
     assert host.run(["sh", "-c", "ls /etc/ntp.conf /etc/ntpsec 2>/dev/null"]).out == ""
 
 
-def test_the_functions_are_there_without_a_sync(host):
+def test_the_functions_are_available_without_a_sync(host):
     done = from_the_root(host, "ntpcluster.plan")
     plan = json.loads(done.out)["local"]
     assert (plan["tier"], plan["sources"][0]["address"]) == ("server", "0.cn.pool.ntp.org")
@@ -47,5 +47,5 @@ def test_the_manual_is_complete(host):
         assert "Returns" in manual[f"ntpcluster.{function}"], function
 
 
-def test_the_checkout_stays_as_it_was(host):
+def test_the_checkout_is_not_changed(host):
     assert not (PROJECT / "etc" / "minion_id").exists()

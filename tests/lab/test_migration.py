@@ -96,7 +96,7 @@ def predicted(states: list[dict]) -> list[tuple]:
 
 
 @pytest.mark.parametrize(("daemon", "ppm"), [("chrony", 50.0), ("ntpd", 30.0), ("chrony", 80.0)])
-def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notice(host, daemon, ppm):
+def test_the_other_daemon_takes_over_the_drift_without_disturbing_the_clock(host, daemon, ppm):
     fast(host, OTHER[daemon], ppm)
     set_pillar(host, pillar(daemon))
     before = host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out
@@ -125,7 +125,7 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     wait_until(lambda: call(host, "ntpcluster.status")["health"] == "ok", 60)
 
 
-def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_before(host):
+def test_without_a_repository_the_old_daemon_continues_and_still_starts_at_boot(host):
     now = "ntpd" if host.run(["pgrep", "-x", "ntpd"]).rc == 0 else "chrony"
     set_pillar(host, pillar(OTHER[now]))
     host.run(["mv", "/srv/apt", "/srv/apt.away"]).check()
@@ -141,7 +141,7 @@ def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_befor
     alone(host, OTHER[now])
 
 
-def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
+def test_the_step_waits_for_a_daemon_that_ends_slowly(host):
     """
     Debian's init script for chrony does not wait for the end of the daemon, and starts none while the old one still runs. The
     script here is a stand-in whose daemon ends two seconds later; systemd, on debian13, waits.

@@ -83,7 +83,7 @@ def test_a_clock_that_is_ahead_fires_the_alert_and_others_do_not(deployed, hosts
     assert not {name for name, _ in firing} & {"NtpHostSilent", "NtpFiguresStale"}
 
 
-def test_a_server_that_answers_nobody_is_critical_though_all_hosts_have_the_time(deployed, hosts):
+def test_a_server_that_does_not_answer_is_critical_although_all_hosts_have_the_time(deployed, hosts):
     """Another run of Prometheus would take a minute: promtool tests the alert."""
     with closed_on_the_way(deployed, "10.0.0.180"):
         code, line = check(deployed)

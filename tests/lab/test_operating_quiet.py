@@ -16,7 +16,7 @@ MASTER_OPTIONS = {
 }
 
 
-def test_a_quiet_cluster_tells_nothing_for_ten_minutes(deployed, listener):
+def test_a_quiet_cluster_sends_no_events_for_ten_minutes(deployed, listener):
     time.sleep(QUIET_S)
     assert listener.events == []
 
@@ -32,7 +32,7 @@ def test_a_daemon_that_stops_is_brought_back_by_the_reactor(hosts, listener):
     listener.wait("node149", "health", "ok", 120)
 
 
-def test_and_not_again_within_the_hour(deployed, hosts, listener):
+def test_it_is_not_healed_again_within_the_hour(deployed, hosts, listener):
     listener.events.clear()
     services(hosts["node149"], "stop")
     listener.wait("node149", "health", "stopped")

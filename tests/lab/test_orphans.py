@@ -24,7 +24,7 @@ PILLAR = {
 }
 
 
-def test_every_level_below_an_orphan_says_that_its_time_is_nobodys():
+def test_every_level_below_an_orphan_reports_that_it_follows_an_orphan():
     ready(kinds=("el6", "modern", "el9"))
     with Cluster(master=False) as lab:
         hosts = [

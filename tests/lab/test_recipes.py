@@ -71,7 +71,7 @@ def test_the_sites_own_top_file_counts(lab):
     assert lab.master.salt("*", "state.show_top") == dict.fromkeys(lab.hosts, {"base": ["motd", "ntp"]})
 
 
-def test_a_minion_that_only_predicts_is_applied_by_a_word(lab):
+def test_a_minion_in_test_mode_is_applied_with_test_false(lab):
     zones = []
     for words in ((), ("test=False",)):
         states = lab.master.salt("node149", "state.apply", "ntp.timezone", *words)["node149"]

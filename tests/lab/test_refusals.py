@@ -68,7 +68,7 @@ def told(host) -> tuple[dict[str, str], list[dict]]:
     return named(seen["problems"]), call(host, "ntpcluster.diagnose")
 
 
-def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_to_look(lab):
+def test_a_server_that_refuses_a_host_does_not_answer_and_the_remedy_says_where_to_look(lab):
     for name in SERVERS:
         server = lab.hosts[name]
         refused = "".join(REFUSE[server.platform].format(address) for _, address in CLIENTS.values())
@@ -86,7 +86,7 @@ def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_
         assert failed(solo.apply(lab.hosts[name])) == []
 
 
-def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
+def test_a_wrong_key_is_reported_for_every_daemon_of_server_and_client(lab):
     for name in CLIENTS:
         # No server will answer, so the apply need not wait: it only has to write the keys.
         solo.set_pillar(lab.hosts[name], pillar(WRONG, timeout=5))

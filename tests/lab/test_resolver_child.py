@@ -53,7 +53,7 @@ def test_the_daemon_is_the_one_with_the_port(host):
 
 
 @pytest.mark.parametrize("how", ["stopped", "crashed"])
-def test_a_dead_daemon_is_stopped_whoever_bears_its_name(host, how):
+def test_a_dead_daemon_is_stopped_although_another_process_has_its_name(host, how):
     if how == "crashed":
         crash(host)
     else:
@@ -72,7 +72,7 @@ def test_a_step_leaves_the_host_with_a_daemon(host):
     assert abs(host.clock_error()) < 0.1
 
 
-def test_a_dead_daemon_is_put_right_by_the_next_apply(host):
+def test_a_dead_daemon_is_started_by_the_next_apply(host):
     crash(host)
     states = solo.apply(host)
     assert failed(states) == [] and daemons(host)

@@ -199,7 +199,7 @@ def ask_time(host, source: str) -> bool:
     return len(answer) == 96 and int(answer[:2], 16) & 0xC7 == 4
 
 
-def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
+def test_only_clients_get_the_time(host):
     namespace = f"{host.lab.prefix}-internet"
     for address in ("10.0.0.70", "10.0.0.200"):
         subprocess.run(["ip", "-n", namespace, "addr", "replace", f"{address}/24", "dev", "eth0"], check=True)
@@ -209,7 +209,7 @@ def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
 
 
 @pytest.mark.parametrize("open_firewall", [False, True], ids=["firewall", "daemon alone"])
-def test_nobody_but_the_host_itself_may_ask_more_than_the_time(host, open_firewall):
+def test_only_the_host_itself_may_query_more_than_the_time(host, open_firewall):
     """Modes 6 (ntpq) and 7 (the monlist of CVE-2013-5211), through the firewall and without it."""
     if open_firewall:
         host.run(["iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
@@ -267,7 +267,7 @@ def test_a_configuration_that_loses_a_source_is_rolled_back(host):
     assert "does not have 10.0.0.2" in expect_rollback(host, good)
 
 
-def test_a_configuration_with_a_source_that_nobody_gave_it_is_rolled_back(host):
+def test_a_configuration_with_an_unplanned_source_is_rolled_back(host):
     good = host.read(CONFIG[host.platform])
     spoil(host, "ntp.conf.jinja", "# Time sources of this host.", "server 10.0.0.99")
     assert "10.0.0.99" in expect_rollback(host, good)
@@ -302,7 +302,7 @@ def test_a_bad_pillar_changes_nothing(host, pillar, expected):
     assert difference(before, system(host)) == {}
 
 
-def test_a_repository_that_is_down_does_no_harm_to_what_is_installed(host):
+def test_an_unavailable_repository_does_not_affect_installed_packages(host):
     away = ["mv", "/srv/yum", "/srv/yum.away"] if host.platform == "el6" else ["mv", "/srv/apt", "/srv/apt.away"]
     host.run(away).check()
     done = solo.apply(host)
@@ -310,7 +310,7 @@ def test_a_repository_that_is_down_does_no_harm_to_what_is_installed(host):
     assert (changed(done), failed(done)) == ([], [])
 
 
-def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
+def test_the_other_method_replaces_the_daemon_and_can_be_reverted(host):
     set_pillar(host, CRON)
     apply_predicted(host)
     assert not call(host, "ntpcluster.status")["daemon"]["running"]
@@ -458,7 +458,7 @@ def steps_at_boot(host):
     assert host.run(["test", "-e", "/var/lock/subsys/ntpdate"]).rc == 0, "the ntpdate service has done it"
 
 
-def test_a_kill_in_the_middle_is_healed_by_the_next_apply(host):
+def test_the_next_apply_repairs_a_killed_one(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.set_clock(200)
     run = subprocess.Popen(
@@ -486,13 +486,13 @@ def test_what_an_apply_costs_when_nothing_changes(host):
     assert changed(done) == []
 
 
-def test_a_host_is_told_to_begin_with_a_highstate(host):
+def test_a_host_is_configured_to_start_with_a_highstate(host):
     assert apply_predicted(host, "ntp.boot") == [BEGINNING]
     assert host.read(BEGINNING) == "startup_states: highstate\n"
     assert apply_predicted(host, "ntp.boot") == []
 
 
-def test_clean_gives_back_what_was_there_before(host):
+def test_clean_restores_the_earlier_state(host):
     predicted = solo.apply(host, "test=True", sls="ntp.clean")
     assert failed(predicted) == []
     done = solo.apply(host, sls="ntp.clean")

@@ -69,7 +69,7 @@ def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     assert abs(host.rtc_error()) < 2 and done["hwclock"]["written"]
 
 
-def test_the_next_process_knows_how_much_a_limiting_server_bears(host):
+def test_the_next_process_knows_how_much_a_server_with_a_rate_limit_accepts(host):
     began = time.monotonic()
     call(host, "ntpcluster.step", "force=True")
     # Two queries, ntpdate and the daemon's eight packets. The counter was zero before; a server accepts up to 55 s, and every
@@ -81,7 +81,7 @@ def test_the_next_process_knows_how_much_a_limiting_server_bears(host):
     print(f"{host.platform}: a query right after a step took {time.monotonic() - began:.1f} s")
 
 
-def test_a_followed_clock_is_left_alone(host):
+def test_a_clock_that_follows_its_source_is_not_stepped(host):
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
     before = steps(host)
     pid = host.run(["pidof", "ntpd"]).out
@@ -126,7 +126,7 @@ def test_when_two_servers_disagree_neither_is_believed(host):
     assert steps(host) == before
 
 
-def test_one_liar_is_outvoted_by_two(host):
+def test_one_false_server_is_outvoted_by_two(host):
     host.set_clock(50)
     host.lab.internet.behave(INTERNET[0], offset=500.0)
     done = call(host, "ntpcluster.step", "force=True")
@@ -147,7 +147,7 @@ def test_a_jump_beyond_the_limit_is_refused_by_the_function_and_by_the_state(hos
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
 
-def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away(host):
+def test_servers_that_become_false_after_the_judgement_do_not_move_the_clock(host):
     host.set_clock(50)
     step = solo.step_that_waits(host, DOUBLE)
     host.lab.internet.behave(offset=86400.0)
@@ -168,14 +168,14 @@ def test_a_dry_run_says_so_and_does_nothing(host):
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
 
-def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
+def test_without_the_right_to_set_the_clock_no_step_is_reported(host):
     host.set_clock(50)
     host.time.allow_set(False)
     assert "not permitted" in refused(host, "ntpcluster.step", "force=True").lower()
     assert host.clock_error() == pytest.approx(50, abs=0.1)
 
 
-def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
+def test_a_step_that_a_program_claims_but_does_not_make_is_not_reported(host):
     # A stand-in for an ntpdate whose step is undone or never made, with exit code 0.
     line = "22 Nov 10:00:00 ntpdate[1]: step time server 10.0.0.1 offset -50.000000 sec"
     if host.platform == "modern":
@@ -188,7 +188,7 @@ def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
     assert re.search(r"but the clock moved by [+-]0\.0", refused(host, "ntpcluster.step", "force=True"))
 
 
-def test_a_step_that_was_seen_is_one_although_ntpdate_complains(host):
+def test_an_observed_step_counts_although_ntpdate_reports_an_error(host):
     # A stand-in for an ntpdate of 4.2.6p5 whose second sample was refused; the real program sets the clock.
     real = host.run(["sh", "-c", "PATH=/usr/sbin:/usr/bin command -v ntpdate"]).check().out.strip()
     line = "22 Nov 10:00:00 ntpdate[1]: 10.0.0.1 rate limit response from server."

@@ -110,7 +110,7 @@ def test_no_process_has_a_dangerous_right_not_even_systemd(host):
         assert host.run(argv).rc != 0, argv
 
 
-def test_its_services_and_whoever_comes_in_are_in_its_own_control_group(host):
+def test_its_services_and_programs_started_from_outside_are_in_its_control_group(host):
     """Otherwise systemd could not find a service's processes, and could not move a process of ours into a scope when Salt
     requests it."""
     assert host.read("/proc/self/cgroup").splitlines()[-1] == "0::/visitors"

@@ -83,7 +83,7 @@ def settled(host):
     return status(host)
 
 
-def test_a_healthy_host_is_ok_and_says_whom_it_follows(host):
+def test_a_healthy_host_is_ok_and_names_its_source(host):
     seen = status(host)
     assert seen["synchronized"] and seen["health"] in ("ok", "degraded")
     assert [p for p in codes(seen["problems"]) if p != "reach-gaps"] == []
@@ -142,7 +142,7 @@ def test_a_firewall_that_drops_the_answers_looks_the_same_and_diagnose_says_so(h
     assert all("UDP port 123" in one["remedy"] for one in found if one["code"] == "unreachable")
 
 
-def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
+def test_an_unsynchronised_server_is_distinguished_from_a_silent_one(host):
     host.lab.internet.behave(stratum=16, leap=3, refid="INIT")
     host.lab.internet.behave(INTERNET[2], silent=True)
     restart(host)
@@ -153,7 +153,7 @@ def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
         assert codes(problems).count("unreachable") == 1
 
 
-def test_sources_that_lose_their_time_are_told_at_once_and_stay_so(host):
+def test_sources_that_lose_synchronisation_are_reported_at_once_and_remain_so(host):
     """They answer every poll, with stratum 16. ntpsec drops such answers, so that only a query can distinguish them from
     silence."""
     restart(host)
@@ -172,7 +172,7 @@ def lost(seen) -> int:
     return codes(seen["problems"]).count("upstream-unsynchronized")
 
 
-def test_a_server_that_has_just_started_refuses_nobody(host):
+def test_a_server_that_has_just_started_is_not_reported_as_refusing(host):
     """What ntpd 4.2.6 answers until it is synchronised: stratum 0, leap 3, INIT (RFC 5905, 7.4)."""
     host.lab.internet.behave(kiss="INIT")
     restart(host)
@@ -221,7 +221,7 @@ def test_a_kiss_of_death_is_called_denied(host, kiss):
     assert [one["evidence"]["answer"]["kiss"] for one in found] == [kiss] * 3
 
 
-def test_one_liar_among_three_is_named(host):
+def test_one_false_server_among_three_is_named(host):
     host.lab.internet.behave(INTERNET[1], offset=3.0)
     restart(host)
     late = settled(host)
@@ -276,7 +276,7 @@ def test_sources_that_nobody_planned_are_named(host):
     assert seen["synchronized"] == (seen["source"] == INTERNET[0])
 
 
-def test_after_a_step_of_the_daemons_own_its_sources_are_given_a_poll(host):
+def test_after_the_daemons_own_step_its_sources_have_time_for_a_poll(host):
     # Only this grace period.
     set_pillar(host, pillar(host, health={"settle": 1}))
     # It lasts for a second or two, and on a busy machine the first check may miss it. chronyd does not have this state: it
@@ -326,7 +326,7 @@ def test_a_drift_file_at_the_limit_is_a_frequency_limit(host):
     host.time.set(offset_s=0)
 
 
-def test_a_host_that_may_not_set_its_clock_is_told_so(host):
+def test_a_host_that_may_not_set_its_clock_reports_it(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.time.allow_set(False)
     assert "no-clock-capability" in codes(call(host, "ntpcluster.diagnose"))
@@ -343,7 +343,7 @@ def test_another_time_daemon_is_named(host):
     assert "rival-daemon" in codes(found)
 
 
-def test_names_that_nobody_knows_are_unresolvable(host):
+def test_unknown_names_are_unresolvable(host):
     named = ["no-such-host.lab", INTERNET[0]]
     set_pillar(host, pillar(host, tiers={"client": {"match": "*", "sources": named}}))
     host.run(["service", SERVICE[host.platform], "stop"]).check()
@@ -399,7 +399,7 @@ def test_without_a_daemon_the_majority_counts_as_well(host):
         ({"stratum": 16, "leap": 3}, "upstream-unsynchronized"),
     ],
 )
-def test_without_a_daemon_servers_are_judged_in_the_same_words(host, how, code):
+def test_without_a_daemon_servers_get_the_same_codes(host, how, code):
     host.lab.internet.behave(**how)
     seen, found = by_crontab(host)
     assert (seen["synchronized"], found) == (False, [code] * 3)

@@ -38,7 +38,7 @@ def test_all_of_them_are_stopped(host):
     )
 
 
-def test_what_was_stopped_before_one_that_does_not_stop_is_told_and_no_more(host):
+def test_only_the_daemons_that_did_stop_are_reported(host):
     host.append("ntpsec")
     done = ntpcluster_deploy.alone("no-other-time-daemon")
     assert (done["result"], done["comment"]) == (False, "ntpsec does not stop")

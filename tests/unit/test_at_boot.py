@@ -55,13 +55,13 @@ def test_a_service_starts_at_boot_if_a_link_leads_to_something_that_can_run(etc,
         ("S", 0o755, "chronyd: asked"),
     ],
 )
-def test_without_systemd_no_program_is_asked_where_all_levels_agree(etc, levels, mode, starts):
+def test_without_systemd_no_program_runs_if_all_levels_agree(etc, levels, mode, starts):
     for level in levels:
         link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", mode)
     assert ntpcluster_process.enabled("chronyd") == starts
 
 
-def test_a_job_of_upstart_is_asked_for(etc):
+def test_a_job_of_upstart_is_queried(etc):
     (etc / "etc/init/chronyd.conf").write_text("")
     assert ntpcluster_process.enabled("chronyd") == "chronyd: asked"
 
@@ -88,7 +88,7 @@ def test_with_systemd_no_program_is_run_for_a_wanted_unit_that_cannot_be_masked(
     assert ntpcluster_process.enabled("chronyd") == starts
 
 
-def test_a_service_is_not_there_if_it_has_no_file_of_any_kind(etc):
+def test_a_service_without_any_file_does_not_exist(etc):
     assert not ntpcluster_process.there("chronyd")
     for path in ntpcluster_process.THERE:
         file = etc / path.format("chronyd").replace("*", ".late").removeprefix(f"{etc}/")

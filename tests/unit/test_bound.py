@@ -68,13 +68,13 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
         pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
     ],
 )
-def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811
+def test_without_a_bound_the_reason_is_given(plan, change, why):  # noqa: F811
     seen = bounded(plan, change)
     assert seen["bound_ms"] is None
     assert why in (seen["unbounded"] if why != "orphan" else " ".join(codes(seen)))
 
 
-def test_a_liar_that_is_outvoted_takes_no_bound_away(plan):  # noqa: F811
+def test_an_outvoted_false_server_does_not_affect_the_bound(plan):  # noqa: F811
     liar = [extra("10.0.0.7"), alter(2, condition="falseticker", tally="x")]
     assert bounded(plan, *liar)["bound_ms"] == pytest.approx(20.421)
     # As many sources have to agree as the plan requires.
@@ -90,7 +90,7 @@ def limited(plan, max_bound):  # noqa: F811
     return dict(plan, sync=dict(plan["sync"], max_bound=max_bound))
 
 
-def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):  # noqa: F811
+def test_a_host_beyond_the_limit_or_with_an_unknown_bound_is_degraded(plan):  # noqa: F811
     assert codes(bounded(limited(plan, 0.021))) == []
     wide = bounded(limited(plan, 0.020))
     assert (wide["health"], codes(wide)) == ("degraded", ["bound"])
@@ -102,7 +102,7 @@ def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):
     assert "bound" not in codes(bounded(limited(plan, 0.020), unselected()))
 
 
-def test_the_cheap_way_says_the_same_as_the_status(plan):  # noqa: F811
+def test_bound_returns_the_same_as_status(plan):  # noqa: F811
     looks = []
     seen = bounded(plan, lambda _, look: looks.append(look))
     alone = ntpcluster_judge.bound(plan, looks[0])
@@ -110,7 +110,7 @@ def test_the_cheap_way_says_the_same_as_the_status(plan):  # noqa: F811
     assert set(alone["parts_ms"]) == set(PARTS)
 
 
-def test_ntpd_tells_its_age_its_precision_and_what_its_offset_shows():
+def test_ntpd_reports_its_age_its_precision_and_its_frequency_error():
     told = ntpcluster_ntpd.system({"offset": -3.2, "tc": 6, "precision": -10, "clock_s": 100.5, "reftime_s": 60.0})
     assert told["reference_age_s"] == 40.5
     assert told["precision_ms"] == pytest.approx(0.9765625)
@@ -182,7 +182,7 @@ def test_the_view_has_the_worst_bound_and_the_largest_difference_of_all_and_per_
     assert "none off by more than 7.500 ms (1 unknown)" in ntpcluster_tree.verdict(seen)
 
 
-def test_of_two_islands_nobody_knows_how_far_they_are_apart():
+def test_the_distance_of_two_islands_is_unknown():
     """Each client correctly follows a different leader: only hosts below the same leader are compared."""
     seen = view(**{name: {"bound_ms": bound, "reference": "island"} for name, bound in
                    {"ntp189": None, "ntp180": None, "node148": 7.5, "node149": 2.0}.items()})  # fmt: skip

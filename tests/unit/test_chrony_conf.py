@@ -96,7 +96,7 @@ def test_all_options_together_are_no_error_anywhere(daemon):
     )
 
 
-def test_what_can_be_said_otherwise_has_to_be_said():
+def test_an_equivalent_directive_is_required_if_there_is_one():
     ((level, key, message),) = told("chrony", {"leapfile": "/etc/ntp/leap"})
     assert (level, key) == ("error", "leapfile")
     assert message == (
@@ -109,7 +109,7 @@ def test_what_can_be_said_otherwise_has_to_be_said():
     assert made("ntpd", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == ["leapfile /etc/ntp/leap"]
 
 
-def test_what_cannot_be_said_otherwise_has_no_effect():
+def test_a_directive_without_an_equivalent_has_no_effect():
     message = "has no effect on this host, node148: its daemon, {}, has no equivalent"
     assert told("ntpd", {"hwtimestamp": ["*"]}) == [("warning", "hwtimestamp", message.format("ntpd"))]
     assert told("chrony", {"tinker": {"huffpuff": 7200, "panic": 0}}) == [
@@ -121,7 +121,7 @@ def test_a_host_whose_method_is_cron_has_no_daemon_to_read_anything():
     assert told("chrony", {"leapfile": "/etc/ntp/leap"}, method="cron") == []
 
 
-def test_a_word_of_ntpd_alone_does_not_change_what_chrony_does():
+def test_a_keyword_of_ntpd_does_not_affect_chrony():
     """`tos minclock` limits how many sources ntpd can require to agree; chronyd has no such limit."""
     minsane = {
         daemon: build.build(pillar({"tos": {"minclock": 1}}), DEFAULTS, HOSTS[daemon], HOST)["minsane"]
@@ -130,7 +130,7 @@ def test_a_word_of_ntpd_alone_does_not_change_what_chrony_does():
     assert minsane == {"chrony": 2, "ntpd": 1}
 
 
-def test_nothing_is_said_where_nothing_is_given():
+def test_without_options_there_are_no_messages():
     assert told("chrony", {}) == told("ntpd", None) == []
     assert conf.lines({}, STEP) == ["makestep 0.128 3", "maxchange 1000 3 -1"]
 
@@ -139,7 +139,7 @@ def test_a_limit_holds_from_the_first_update_on():
     assert conf.lines({}, {"threshold": 1, "limit": 0.5}) == ["makestep 1 3", "maxchange 0.5 0 -1"]
 
 
-def test_the_word_of_ntpd_outranks_the_limit():
+def test_the_directive_of_ntpd_overrides_the_limit():
     """As in ntp.conf, where the pillar's `tinker panic` overrides the limit."""
     assert conf.lines({"tinker": {"panic": 30}}, {"threshold": 1, "limit": 0.5})[1] == "maxchange 30 0 -1"
 

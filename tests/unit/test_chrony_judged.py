@@ -131,7 +131,7 @@ def test_every_capture_of_a_look_is_judged():
 
 
 @pytest.mark.parametrize("name", sorted(TOLD))
-def test_a_capture_is_called_what_it_is(name):
+def test_every_capture_gets_the_expected_codes(name):
     verdict = judged(look_of(name))
     health, source, codes = TOLD[name]
     assert told(verdict) == sorted(codes)
@@ -146,7 +146,7 @@ def test_a_capture_is_called_what_it_is(name):
     not os.path.isdir(SHARED), reason="the samples that may not be published are not beside the project"
 )
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_the_sources_of_a_shared_sample_are_called_what_they_are(name):
+def test_the_sources_of_a_shared_sample_get_the_expected_codes(name):
     commands, source, codes = SAMPLES[name]
     with open(os.path.join(SHARED, name + ".txt"), encoding="utf-8", newline="") as sample:
         text = sample.read()

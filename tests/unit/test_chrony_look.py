@@ -37,7 +37,7 @@ def test_what_is_slewed_is_the_systems_offset():
     assert abs(look("c43-slewing-csv")["system"]["offset_ms"] - 1616) < 1
 
 
-def test_traps_by_the_words_that_name_them():
+def test_known_traps_are_flagged():
     found = {row["remote"]: row for row in look("c43-many-csv")["peers"]}
     wanted = {
         "10.77.1.1": ("system_peer", 0, "clock", True, True),
@@ -100,7 +100,7 @@ def test_the_local_clock_has_the_refid_of_one():
     assert (system["refid"], system["stratum"], system["source"]) == ("127.127.1.1", 8, None)
 
 
-def test_who_is_not_root_does_not_know_and_says_so():
+def test_without_root_unknown_values_are_reported_as_unknown():
     seen = look("c43-user-csv")
     assert (seen["complete"], seen["error"], seen["missing"][0]) == (True, "not-permitted", "ntpdata")
     for row in seen["peers"]:
@@ -110,20 +110,20 @@ def test_who_is_not_root_does_not_know_and_says_so():
 
 
 @pytest.mark.parametrize("name", ["c43-half3-csv", "c43-half6-csv", "c43-half", "c43-dead", "c43-stopped-csv"])
-def test_of_a_daemon_that_fell_silent_nothing_is_whole(name):
+def test_a_daemon_that_stopped_answering_has_no_complete_answer(name):
     assert look(name)["complete"] is False
 
 
-def test_no_answer_is_no_system():
+def test_without_an_answer_there_is_no_system():
     seen = look("c43-dead")
     assert (seen["system"], seen["peers"], seen["error"]) == ({}, [], "no-answer")
 
 
-def test_a_daemon_without_sources_is_whole():
+def test_the_look_of_a_daemon_without_sources_is_complete():
     assert (look("c43-none-csv")["complete"], look("c43-none-csv")["peers"]) == (True, [])
 
 
-def test_a_list_that_changed_while_it_was_asked_for_is_not_whole():
+def test_a_list_that_changed_while_it_was_read_is_incomplete():
     got = read("c43-disagree-csv")
     doubled, moved = copy.deepcopy(got), copy.deepcopy(got)
     doubled["answers"]["sources"][1]["name"] = doubled["answers"]["sources"][0]["name"]

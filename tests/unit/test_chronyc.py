@@ -23,7 +23,7 @@ def test_every_capture_has_its_expectation():
 
 
 @pytest.mark.parametrize("name", sorted(CAPTURES))
-def test_a_capture_is_read_as_what_it_is(name):
+def test_every_capture_is_read_as_expected(name):
     got = py2_chrony.looked(name, EXPECTED[name], CAPTURES[name])
     for key, wanted in EXPECTED[name].items():
         assert py2_corpus.same(got[key], wanted), (key, got[key], wanted)
@@ -91,7 +91,7 @@ def test_a_frequency_is_the_correction():
         ("520 Got unexpected error from daemon", "refused"),
     ],
 )
-def test_what_is_refused_is_unknown_and_no_empty_list(said, word):
+def test_a_refused_answer_is_unknown_and_not_an_empty_list(said, word):
     got = chronyc.parse(["sources", "sourcestats"], said + "\n", "", 1)
     assert (got["error"], got["message"], got["complete"]) == (word, said, False)
     assert got["answers"] == {"sources": None, "sourcestats": None}
@@ -108,7 +108,7 @@ def test_what_is_refused_is_unknown_and_no_empty_list(said, word):
         ("", -9, "incomplete"),
     ],
 )
-def test_a_run_without_a_word_on_stdout(stderr, retcode, word):
+def test_a_run_without_output(stderr, retcode, word):
     got = chronyc.parse(["tracking", "sources"], "", stderr, retcode)
     assert (got["error"], got["answers"]) == (word, {"tracking": None, "sources": None})
 
@@ -119,14 +119,14 @@ def test_a_daemon_without_sources_has_an_empty_list():
         assert (got["complete"], got["answers"]["sources"], got["answers"]["ntpdata"]) == (True, [], [])
 
 
-def test_the_first_refusal_leaves_what_came_before_whole():
+def test_the_answers_before_the_first_refusal_are_complete():
     got = read("c43-user-csv")
     assert got["missing"] == ["ntpdata", "selectdata", "authdata", "serverstats"]
     assert (len(got["answers"]["sources"]), got["answers"]["ntpdata"]) == (11, None)
 
 
 @pytest.mark.parametrize("lost", range(1, 30))
-def test_a_text_that_was_cut_is_never_whole(lost):
+def test_a_truncated_text_is_never_complete(lost):
     """However much of its end is missing, as when chronyc was killed."""
     stdout = CAPTURES["c40-csv"][0].rstrip("\n")[:-lost]
     commands = [one for one in EXPECTED["c40-csv"]["commands"] if one != "serverstats"]
@@ -147,7 +147,7 @@ def test_rows_that_are_not_understood_make_their_answer_doubtful():
     assert "sources" not in got["missing"]
 
 
-def test_what_always_has_a_row_is_not_passed_by():
+def test_a_command_that_always_prints_a_row_is_not_skipped():
     """The beginning of `activity` looks like `serverstats`: so the answers in between are not known to be empty."""
     rows = ["^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1", "10.0.0.1,4,3,6,0.1,1.0,0.1,0.1", "0,0,0,0"]
     commands = ["sources", "sourcestats", "activity", "ntpdata", "serverstats"]
@@ -166,7 +166,7 @@ def test_an_unknown_form_of_one_answer_does_not_hide_the_next():
     )
 
 
-def test_what_was_never_heard_is_not_measured():
+def test_a_source_never_heard_has_no_measurement():
     answers = read("c43-start-csv")["answers"]
     assert {row["offset_ms"] for row in answers["sources"]} == {row["stratum"] for row in answers["sources"]} == {None}
     assert {row["deviation_ms"] for row in answers["sourcestats"]} == {None}
@@ -258,7 +258,7 @@ def test_a_shared_sample_has_its_rows_and_fields(name):
 
 @there
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_shared_refusal_has_its_word(name):
+def test_a_shared_refusal_has_its_code(name):
     command, word = REFUSED[name]
     got = chronyc.parse([command], *sample(name), 1)
     assert (got["error"], got["answers"][command]) == (word, None)

@@ -312,7 +312,7 @@ def test_written_tables_are_read_back(daemon):
 
 @SETTINGS
 @given(daemons, st.data())
-def test_a_run_that_was_cut_short_is_never_whole(daemon, data):
+def test_a_truncated_run_is_never_complete(daemon, data):
     text = as_columns(daemon)
     whole = chronyc.parse(COMMANDS, text)["answers"]
     for cut in data.draw(st.lists(st.integers(0, len(text) - 2), min_size=5, max_size=5)):
@@ -389,7 +389,7 @@ def test_damaged_captures_are_read_without_an_exception(text, damage):
     read_everything(text)
 
 
-def test_ten_megabytes_of_anything_end_soon():
+def test_ten_megabytes_of_anything_are_read_quickly():
     """Limited by the amount of text that is read."""
     blocks = ["\n", "x\n", ",", "9", "506 ", "^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1\n", "Reference ID : 0A4D0101 (x)\n",
               "210 Number of sources = 1\n", "1 sources online\n", "\u00a0x\r"]  # fmt: skip

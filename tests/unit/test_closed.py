@@ -33,7 +33,7 @@ def called_by_a_person(name, *words):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_person_does_not_get_through(name):
+def test_a_person_cannot_call_these_functions(name):
     needed = [
         one
         for one in inspect.signature(FUNCTIONS[name]).parameters.values()
@@ -43,13 +43,13 @@ def test_a_person_does_not_get_through(name):
         called_by_a_person(name, *("x" for _ in needed))
 
 
-def test_a_program_that_somebody_wants_to_run_as_root_does_not_run(tmp_path):
+def test_nobody_can_run_an_arbitrary_program_as_root(tmp_path):
     with pytest.raises(SaltInvocationError, match="internal to ntpcluster"):
         called_by_a_person("ntpcluster_program.run", "touch", "x", [str(tmp_path / "made")])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_plan_has_its_secrets_for_the_template_alone():
+def test_only_the_template_gets_the_plan_with_secrets():
     """What a function returns goes to the event bus and the job cache of the master."""
     with pytest.raises(SaltInvocationError, match="internal to ntpcluster"):
         called_by_a_person("ntpcluster_plan.plan", "secrets=True")

@@ -38,7 +38,7 @@ def constants():
     return found
 
 
-def test_a_constant_of_one_name_has_one_value_wherever_it_stands():
+def test_a_constant_of_one_name_has_one_value_everywhere():
     for name, values in constants().items():
         if name == "HEALTH":  # the values of a status, with a file's own data for each
             values = {path: list(value) for path, value in values.items()}
@@ -66,7 +66,7 @@ def test_the_daemons_pid_file_is_one():
     assert f"-p {ntpd['pid_file']} " in options["value"]
 
 
-def test_what_was_applied_is_kept_beside_what_was_there_before():
+def test_the_applied_plan_and_the_earlier_state_are_in_one_directory():
     assert os.path.dirname(ntpcluster_applied.KEPT) == ntpcluster_origin.STORE
 
 

@@ -27,13 +27,13 @@ def test_any_one_of_them_is_enough(host, service):
     assert (done["result"], done["comment"]) == (True, f"{service} runs")
 
 
-def test_two_halves_are_no_daemon(host):
+def test_a_running_and_an_enabled_one_together_are_not_enough(host):
     host.update(available=CRON["services"], status=["cron"], enabled=["cron.target"])
     done = ntpcluster_deploy.cron_runs("cron-runs")
     assert done["result"] is False and done["comment"].endswith("Remedy: enable the service cron")
 
 
-def test_the_one_that_is_there_is_told_of(host):
+def test_the_existing_one_is_reported(host):
     host.update(available=["cron.target"])
     done = ntpcluster_deploy.cron_runs("cron-runs")
     assert done["result"] is False and "does not run" in done["comment"]

@@ -78,7 +78,7 @@ def judge(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("safe", [True, False])
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_a_pillar_that_does_not_render_is_told_with_salts_complaint_and_without_secrets(
+def test_a_pillar_that_does_not_render_is_reported_with_salts_error_and_without_secrets(
     kind, safe, compile_pillar, judge
 ):
     text, line = UNREADABLE[kind]
@@ -92,7 +92,7 @@ def test_a_pillar_that_does_not_render_is_told_with_salts_complaint_and_without_
     assert ("`salt-run pillar.show_pillar ntp1` shows more" in problem["message"]) == (safe and kind != "no mapping")
 
 
-def test_a_complaint_about_another_file_is_no_error_of_this_tree(compile_pillar, judge):
+def test_an_error_in_another_file_is_not_an_error_of_this_tree(compile_pillar, judge):
     pillar = compile_pillar("ntp: {}\n")
     assert judge(pillar) == []
     pillar["_errors"] = compile_pillar("ntp: [\n")["_errors"]

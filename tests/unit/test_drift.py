@@ -53,14 +53,14 @@ def test_drift_is_carried_over_once_and_a_newer_measurement_is_kept(host):
 
 
 @pytest.mark.parametrize("said", ["", "nonsense\n", "nan\n", "inf\n", "-500.001\n"])
-def test_what_is_no_drift_is_not_carried(host, said):
+def test_an_invalid_drift_is_not_carried_over(host, said):
     chrony, ntpd = host
     leave(ntpd, said)
     assert drift.carry(chrony) == "" and text(chrony) is None
 
 
 @pytest.mark.parametrize("said", ["0.000000 1000000.000000\n", "12.5\n", "12.5 0.1 7\n", "12.5 nan\n"])
-def test_a_chronyd_that_knew_nothing_gives_nothing(host, said):
+def test_a_chronyd_without_a_measurement_gives_no_drift(host, said):
     chrony, ntpd = host
     leave(chrony, said)
     assert drift.carry(ntpd) == "" and text(ntpd) is None

@@ -87,7 +87,7 @@ def test_an_event_that_the_host_does_not_confirm_changes_nothing(master):
     assert not done["applied"] and master.asked == [] and master.cache == {}
 
 
-def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
+def test_a_problem_that_a_deployment_does_not_fix_is_ignored(master):
     master.says = ["unreachable"]
     assert not ntpcluster.heal("node1", ["unreachable"])["applied"]
     assert master.asked == []
@@ -101,7 +101,7 @@ def test_one_code_may_be_given_as_text(master):
 
 
 @pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])
-def test_codes_that_are_none_are_refused(master, codes):
+def test_invalid_codes_are_refused(master, codes):
     said = ntpcluster.heal("node1", codes)["data"]
     assert said["Error"] == f"codes: {codes!r} is neither the code of a problem nor a list of codes"
     assert said["retcode"] == 1 and master.asked == []

@@ -53,7 +53,7 @@ def test_each_hour_has_its_sums_and_the_worst_bound_and_the_rest_of_it_is_unknow
     assert hosts["ghost"] == {}
 
 
-def test_what_nobody_knows_is_unknown_and_never_zero(path):
+def test_unknown_time_is_unknown_and_never_zero(path):
     """A tier whose hosts never have a bound, such as the leaders of an island, and a file with only one view."""
     keep(path, view(START, node148=None))
     for _ in range(2):

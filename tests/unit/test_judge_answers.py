@@ -104,7 +104,7 @@ def test_the_servers_wanted_are_counted_as_for_a_daemon(status):
     assert codes(seen) == ["unreachable", "few-sources"]
 
 
-def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, monkeypatch):  # noqa: F811
+def test_the_servers_answers_replace_the_daemons_view(host, monkeypatch):  # noqa: F811
     """The daemon knows a name by its address or not at all; this host has only one clock."""
     host.answers = [says(A, 2000.0), timeless(B), silent("time.example", address=None)]
     known = [
@@ -134,7 +134,7 @@ def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, m
         (7, False, timeless(A), ["upstream-unsynchronized"]),
     ],
 )
-def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key(host, key, heard, answer, found):  # noqa: F811
+def test_a_server_that_never_answers_signed_requests_does_not_accept_the_key(host, key, heard, answer, found):  # noqa: F811
     """chronyd as a server does not answer a packet with an unknown key."""
     host.answers = [answer]
     made = plan()
@@ -152,7 +152,7 @@ def test_a_rate_limited_server_is_judged_by_what_the_daemon_knows(host, code):  
     assert [one["code"] for one in ntpcluster_diagnose._asked(plan(), known, []) + known] == [code]
 
 
-def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch):  # noqa: F811
+def test_a_host_without_a_daemon_queries_its_servers_once(status, host, monkeypatch):  # noqa: F811
     """A server with a rate limit refuses a client that queries again at once."""
     seen = status(says(A, 0.001), silent(B))
     asked = []
@@ -170,7 +170,7 @@ def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch
 
 
 @pytest.mark.parametrize("word", ["INIT", "STEP"])
-def test_a_server_that_has_no_time_yet_refuses_nobody(word):
+def test_a_server_that_is_not_synchronised_yet_is_not_reported_as_refusing(word):
     seen = read(made(kiss=word))
     assert (seen["kiss"], seen["offset_s"], seen["stratum"], seen["refid"]) == (None, None, 16, word)
 
@@ -180,7 +180,7 @@ def test_an_answer_says_how_long_ago_the_servers_own_clock_was_set():
     assert read(packet(NOW, NOW))["reference_age_s"] is None
 
 
-def test_without_its_cron_daemon_a_right_clock_is_not_well(status, host):  # noqa: F811
+def test_without_its_cron_daemon_a_correct_clock_is_not_ok(status, host):  # noqa: F811
     host.services = []
     seen = status(says(A, 0.001), says(B, 0.002), says(C, 0.0))
     assert (seen["synchronized"], seen["health"], codes(seen)) == (True, "degraded", ["cron-stopped"])

@@ -59,7 +59,7 @@ def faults(calls, layers) -> list[str]:
     return sorted(set(said))
 
 
-def test_no_call_goes_upwards_or_in_a_circle():
+def test_no_call_goes_upwards_or_in_a_cycle():
     assert len(calls()) > 30 and sum(len(targets) for targets in calls().values()) > 60
     assert faults(calls(), layers()) == []
 
@@ -73,13 +73,13 @@ def test_no_call_goes_upwards_or_in_a_circle():
         ("judge", "nobody", "judge calls nobody, which is in no layer"),
     ],
 )
-def test_a_call_that_is_not_allowed_is_seen(name, target, said):
+def test_a_call_that_is_not_allowed_is_detected(name, target, said):
     made = calls()
     made[name] = made[name] | {target}
     assert said in faults(made, layers())
 
 
-def test_a_file_that_the_picture_does_not_have_is_seen():
+def test_a_file_that_is_not_in_the_picture_is_detected():
     assert "openntpd is not in the picture" in faults({**calls(), "openntpd": set()}, layers())
 
 
@@ -126,7 +126,7 @@ def test_a_pure_file_computes_from_its_arguments_alone(name):
         ("__salt__['cmd.run']('date')", "__salt__['cmd.run"),
     ],
 )
-def test_a_file_that_is_not_pure_is_seen(text, said):
+def test_a_file_that_is_not_pure_is_detected(text, said):
     assert impure(text) == [said]
 
 
@@ -157,7 +157,7 @@ def test_every_daemon_does_what_is_asked_of_one(daemon, what):
 
 
 @pytest.mark.parametrize(("what", "does", "lacks"), [("fault", "chrony", "ntpd"), ("variables", "ntpd", "chrony")])
-def test_what_a_daemon_lacks_is_known_without_a_look_at_all_modules_of_salt(what, does, lacks):
+def test_a_function_that_a_daemon_lacks_does_not_load_all_modules_of_salt(what, does, lacks):
     doing = FUNCTIONS["ntpcluster_daemon.doing"]
     assert doing({"daemon": does}, what) in FUNCTIONS
     assert doing({"daemon": lacks}, what) is None
@@ -176,7 +176,7 @@ def test_every_template_finds_its_function():
     assert {first or second for first, second in named} - set(FUNCTIONS) == set()
 
 
-def test_the_runners_call_each_other_in_no_circle():
+def test_the_runners_do_not_call_each_other_in_a_cycle():
     made = {
         path.stem: set(CALL.findall(path.read_text())) - {path.stem} for path in ROOT.glob("_runners/ntpcluster*.py")
     }

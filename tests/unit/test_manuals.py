@@ -154,7 +154,7 @@ def test_each_problem_says_what_it_means_how_to_confirm_it_and_how_to_fix_it(par
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_function_state_and_page_that_is_named_is_there(path):
+def test_every_function_state_and_page_that_is_named_exists(path):
     """The commands and links on a page."""
     text = path.read_text()
     runners = set(re.findall(r"^def ([a-z]\w+)", (ROOT / "_runners/ntpcluster.py").read_text(), re.MULTILINE))
@@ -172,7 +172,7 @@ def test_the_states_of_the_page_are_those_of_the_tree():
     assert told and all(f"\n{name}:\n" in tree for name in told), told
 
 
-def test_what_the_page_of_security_says_is_written_is_written():
+def test_the_directives_on_the_security_page_are_in_the_configuration():
     """The directives that keep strangers out of both daemons."""
     ntp, chrony = [(ROOT / f"salt/ntp/files/{name}.conf.jinja").read_text() for name in ("ntp", "chrony")]
     lines = (ROOT / "_modules/ntpcluster_ntpd_conf.py").read_text()
@@ -183,7 +183,7 @@ def test_what_the_page_of_security_says_is_written_is_written():
         assert grammar is None or {"noquery", "nomodify"} <= set(grammar["refuse"].split())
 
 
-def test_what_the_page_of_upgrading_names_is_there():
+def test_the_names_on_the_upgrading_page_exist():
     text = page("upgrading.md")
     for path in ("CHANGELOG.md", "salt/ntp/modules.sha256"):
         assert path in text and (ROOT / path).exists()

@@ -250,7 +250,7 @@ def witnesses(accepted):
     return [[word, *witness(word)] for word in sorted(words) if witness(word)]
 
 
-def test_no_word_that_is_accepted_is_false_for_the_host_it_names(real):
+def test_no_accepted_word_is_false_for_the_host_that_it_names(real):
     cases = witnesses(sample()[0])
     assert len(cases) > 200
     for word, minion, data in cases:

@@ -46,7 +46,7 @@ def pages() -> list[Path]:
     return found + [path for path in (ROOT / "salt").glob("[no]*/**/*.*") if path.suffix in (".sls", ".jinja", ".yaml")]
 
 
-def test_every_function_that_is_named_is_there():
+def test_every_function_that_is_named_exists():
     seen, unknown = 0, []
     for path in pages():
         for name in NAME.findall(prose(path)):

@@ -103,7 +103,7 @@ def test_a_failed_run_says_what_failed_and_keeps_what_it_has(name):
     assert bool(result["message"]) == bool(result["error"])
 
 
-def test_every_other_capture_is_read_without_complaint():
+def test_every_other_capture_is_read_without_errors():
     for name in sorted(set(CAPTURES) - set(FAILURES)):
         result = ntpcluster_parse.ntpq(*CAPTURES[name])
         assert (name, result["error"], result["complete"], result["unparsed"]) == (name, None, True, [])
@@ -235,7 +235,7 @@ def test_two_sets_of_variables_are_not_mixed():
     assert (result["complete"], len(result["unparsed"])) == (False, 12)
 
 
-def test_more_text_than_a_daemon_can_send_is_cut_and_said_so():
+def test_text_beyond_the_limit_is_truncated_and_reported():
     result = ntpcluster_parse.ntpq(CAPTURES["c426-multicmd"][0] + "x\n" * 5000000)
     assert len(result["peers"]) == 16
     assert (result["complete"], result["unparsed"][0]) == (False, "... only the first 400000 characters were read")

@@ -273,7 +273,7 @@ def test_damaged_captures_are_read_without_an_exception():
             read_everything("".join(pieces))
 
 
-def test_ten_megabytes_of_anything_end_soon():
+def test_ten_megabytes_of_anything_are_read_quickly():
     """Limited by the amount of text that is read; each of these made the time of some parser grow quadratically."""
     head = billboard([], "4.2.6p5")
     blocks = [

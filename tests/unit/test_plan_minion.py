@@ -131,7 +131,7 @@ def test_a_zone_that_this_hosts_tzdata_does_not_have_is_an_error(minion):
 
 
 @pytest.mark.parametrize("platform", ["Debian-12", "RedHat-6"])
-def test_a_monitor_that_limited_keeps_on_is_told(platform):
+def test_disabling_the_monitor_that_limited_needs_is_reported(platform):
     pillar = dict(PILLAR, options={"disable": ["monitor"]})
     for name, address, words in (("ntp189", "10.0.0.189", ["`limited`"]), ("node148", "10.0.0.148", [])):
         found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS[platform], host(name, address))
@@ -187,7 +187,7 @@ def test_the_facts_of_a_minion_are_those_of_the_daemon_that_its_tier_wants(minio
     assert [one["key"] for one in ntpcluster_validate.validate() if one["level"] == "error"] == ["ntp:daemon"]
 
 
-def test_a_zone_of_leap_seconds_that_the_host_has_not_got_is_told(minion, tmp_path):
+def test_a_missing_zone_for_leap_seconds_is_reported(minion, tmp_path):
     minion["grains"].update(osmajorrelease=9)
     minion["pillar"]["ntp"]["options"] = {"leapsectz": "right/UTC"}
 
@@ -222,7 +222,7 @@ def test_a_limit_that_is_not_kept_makes_no_plan(minion):
         ntpcluster_plan.plan()
 
 
-def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):
+def test_every_pillar_makes_a_plan_or_one_clear_error(minion):
     chance = random.Random(652)
     plans = 0
     for _ in range(500):

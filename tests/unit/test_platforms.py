@@ -46,7 +46,7 @@ def nulls(entry, path=()):
             yield (*path, key)
 
 
-def test_every_null_of_a_known_platform_is_among_those_that_are_tried():
+def test_every_null_of_a_known_platform_is_tested():
     of_chrony = {("daemons", "chrony", key) for key in OF_CHRONY} | {("timezone", "record")}
     assert {path for entry in ENTRIES.values() for path in nulls(entry)} <= set(NULLABLE) | of_chrony
 
@@ -137,7 +137,7 @@ def each():
 
 
 @pytest.mark.parametrize(("name", "daemon", "platform"), list(each()))
-def test_every_other_time_daemon_of_a_platform_is_in_the_way(name, daemon, platform):
+def test_every_other_time_daemon_of_a_platform_is_a_conflict(name, daemon, platform):
     mine, family = platform["service"], name.split("-")[0]
     others = {other["service"] for other in ENTRIES[name]["daemons"].values()} - {mine}
     # EL6 has no systemd.
@@ -154,7 +154,7 @@ def test_an_entry_names_what_was_not_verified_by_its_keys():
             assert found is not None and (not key or key in found), f"{name}: {path}"
 
 
-def test_what_is_said_to_be_tested_is_what_the_lab_deploys():
+def test_platforms_marked_as_tested_are_those_of_the_lab():
     """An entry must not inherit from another one that it is tested."""
     tested = [(platform["tested"], daemon) for _, daemon, platform in each() if platform["tested"]]
     entries = {platform["tested"]: ENTRIES[name] for name, _, platform in each()}

@@ -38,19 +38,19 @@ def running(host, monkeypatch):  # noqa: F811
     return run
 
 
-def test_half_a_table_restarts_nobody_and_is_no_proof(running):
+def test_an_incomplete_table_causes_no_restart_and_proves_nothing(running):
     seen, done = running(HALF)
     assert (seen["result"], seen["changes"], done) == (False, {}, [])
     assert "cannot tell whether" in seen["comment"]
 
 
-def test_a_second_look_may_have_the_whole_of_it(running):
+def test_a_second_look_may_be_complete(running):
     # The state's own look, that of the proof, and the second one.
     seen, done = running(HALF, HALF, WHOLE)
     assert (seen["result"], seen["changes"], done) == (True, {}, [])
 
 
-def test_a_source_that_is_missing_in_a_whole_table_is_a_reason_to_restart(running, host):  # noqa: F811
+def test_a_source_missing_from_a_complete_table_causes_a_restart(running, host):  # noqa: F811
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
     seen, done = running(WHOLE)
     assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]

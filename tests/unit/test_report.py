@@ -245,7 +245,7 @@ def test_a_large_cluster_is_counted_by_health_and_its_servers_stay_hosts():
     assert counted == {"ok": 493, "unsynchronized": 5}
 
 
-def test_offsets_stand_where_their_value_is_and_below_zero_is_left():
+def test_offsets_are_at_their_value_and_below_zero_is_left():
     found = changed(node148={"offset_ms": 60.0}, node149={"offset_ms": -60.0}, ntp180={"offset_ms": 5000.0})
     scale = ntpcluster_picture.scale(view(found))
     lines = {line["id"]: line for line in scale["views"][0]["lines"]}
@@ -271,7 +271,7 @@ def test_a_close_up_is_offered_where_the_bounds_hide_the_figures():
 
 
 @pytest.mark.parametrize("number", [3, 300])
-def test_the_problems_of_hosts_are_put_together_and_none_is_lost(number):
+def test_the_problems_of_hosts_are_grouped_and_none_is_lost(number):
     seen = view(many(number))
     found = [one for one in ntpcluster_report.problems(seen) if one["code"] == "offset-high"]
     sick = [name for name, host in seen["hosts"].items() if host["problems"]]
@@ -306,7 +306,7 @@ def test_a_problem_of_a_host_that_settles_is_a_warning():
     assert (problem["look"], problem["hosts"]) == ("warning", ["node148"])
 
 
-def test_a_cluster_without_hosts_is_no_healthy_cluster():
+def test_a_cluster_without_hosts_is_not_healthy():
     assert ntpcluster_report.verdict(view({}))[0] == "critical"
     Page(render(view({})))
 

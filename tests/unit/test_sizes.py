@@ -45,7 +45,7 @@ def repeated(texts):
     return [found for found in places.values() if len(found) > 1]
 
 
-def test_no_six_lines_stand_twice():
+def test_no_six_lines_are_repeated():
     assert repeated({f"{path.parent.name}/{path.name}": path.read_text() for path in FILES}) == []
 
 

@@ -116,7 +116,7 @@ def test_an_answer_that_ends_at_any_byte_is_judged(host, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_thousand_mutations_are_judged_and_who_is_not_synchronized_says_why(host, kind):
+def test_ten_thousand_mutations_are_judged_and_an_unsynchronized_host_says_why(host, kind):
     dice, text = random.Random(1265), healthy(kind)
     words = re.findall(r"[^\s=,]+", text)
     odd = ["nan", "20", "16", "0", ".INIT.", ".POOL.", ".STEP.", "11", "1e9", "", "x", *'*,="-\0\n']
@@ -147,7 +147,7 @@ def test_ten_thousand_mutations_are_judged_and_who_is_not_synchronized_says_why(
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_number_is_unknown_and_never_raises(host, kind, old, new):
+def test_a_value_that_is_not_a_number_is_unknown_and_never_raises(host, kind, old, new):
     text, count = re.subn(old, new, healthy(kind), count=1)
     assert count
     seen = host.status(text)
@@ -156,7 +156,7 @@ def test_what_is_no_number_is_unknown_and_never_raises(host, kind, old, new):
         assert not seen["synchronized"] and "incomplete" in codes(seen)
 
 
-def test_two_rows_on_one_line_are_no_row(host):
+def test_two_rows_on_one_line_are_not_a_row(host):
     text = healthy("el6").replace("\n+10.0.0.2", "+10.0.0.2")
     seen = host.status(text)
     assert [row["address"] for row in seen["peers"]] == ["10.0.0.3"]
@@ -194,13 +194,13 @@ def test_an_unresolved_name_is_named_and_not_its_missing_address(host, host_line
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_that_ends_before_the_table_says_nothing_of_the_sources(host, kind):
+def test_an_answer_that_ends_before_the_table_says_nothing_about_the_sources(host, kind):
     seen = host.status(healthy(kind).split("     remote")[0])
     assert "incomplete" in codes(seen) and "not-listed" not in codes(seen), codes(seen)
 
 
 @pytest.mark.parametrize("deployed", [True, False, None])
-def test_a_stopped_daemon_has_another_remedy_where_the_tree_is_not_deployed(host, monkeypatch, deployed):
+def test_a_stopped_daemon_has_another_remedy_if_the_tree_is_not_deployed(host, monkeypatch, deployed):
     host.process.update(running=False, pid=None, uptime_s=None)
     host.deployed = deployed
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", lambda servers: {"servers": [], "best": None})

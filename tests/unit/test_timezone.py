@@ -31,7 +31,7 @@ def zones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_zone_that_is_there_has_no_fault(zones, name):
+def test_an_existing_zone_has_no_fault(zones, name):
     assert ntpcluster_zones.fault(name) is None
 
 
@@ -56,12 +56,12 @@ def test_a_zone_that_is_there_has_no_fault(zones, name):
         ("posix/Europe/Berlin", "did you mean Europe/Berlin?"),
     ],
 )
-def test_a_zone_that_is_not_there_is_an_error_with_the_nearest(zones, name, words):
+def test_a_missing_zone_is_an_error_with_the_most_similar_one(zones, name, words):
     fault = ntpcluster_zones.fault(name)
     assert fault["level"] == "error" and words in fault["message"]
 
 
-def test_without_tzdata_nobody_can_say(zones):
+def test_without_tzdata_it_is_unknown(zones):
     shutil.rmtree(zones)
     fault = ntpcluster_zones.fault("Asia/Shanghai")
     assert fault["level"] == "warning" and "no tzdata" in fault["message"]
@@ -92,7 +92,7 @@ def test_a_link_to_another_name_of_the_zone_shows_the_other_name(zones):
     assert ntpcluster_timezone._shown("Asia/Chongqing", LINK)
 
 
-def test_a_copy_is_no_link(zones):
+def test_a_copy_is_not_a_link(zones):
     shutil.copyfile(zones / "UTC", ntpcluster_timezone.LOCALTIME)
     assert not ntpcluster_timezone._shown("UTC", LINK)
     assert ntpcluster_timezone._shown("UTC", {"localtime": "copy"})
@@ -109,7 +109,7 @@ RECORDS = [
 
 
 @pytest.mark.parametrize(("there", "made", "before", "kept"), RECORDS)
-def test_a_record_is_kept_right_where_it_is_and_made_where_the_platform_makes_it(
+def test_a_record_is_updated_if_it_exists_and_created_if_the_platform_creates_it(
     zones, tmp_path, monkeypatch, there, made, before, kept
 ):
     """As on Debian 12, whose tzdata creates /etc/timezone, and on 13, whose tzdata only updates the one of an older release."""

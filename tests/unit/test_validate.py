@@ -337,7 +337,7 @@ def test_the_pillar_with_every_key_has_every_key():
     )
 
 
-def test_the_defaults_are_good_values_themselves():
+def test_the_defaults_are_valid_values():
     assert errors(dict(DEFAULTS, tiers=GOOD["tiers"], keys=GOOD["keys"])) == []
 
 
@@ -349,7 +349,7 @@ def test_every_default_has_a_rule_and_every_rule_a_default():
 
 
 @pytest.mark.parametrize(("path", "value", "key", "words"), BAD)
-def test_a_mistake_is_named_at_its_key(path, value, key, words):
+def test_a_mistake_is_reported_at_its_key(path, value, key, words):
     found = errors(spoilt(path, value), PLATFORMS["RedHat-6"])
     assert any(problem["key"] == key and words in problem["message"] for problem in found), found
 
@@ -368,7 +368,7 @@ def test_a_mistake_is_named_at_its_key(path, value, key, words):
         (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "is ignored"),
     ],
 )
-def test_what_works_but_is_doubtful_is_a_warning(path, value, key, words):
+def test_a_doubtful_setting_is_a_warning(path, value, key, words):
     pillar = spoilt(path, value)
     assert errors(pillar) == []
     assert any(problem["key"] == key and words in problem["message"] for problem in judge(pillar))
@@ -394,7 +394,7 @@ def test_the_addresses_of_a_tier_are_not_where_its_hosts_ask_from():
     assert errors({"tiers": tiers}) == []
 
 
-def test_nobody_is_told_of_a_tier_that_nobody_follows():
+def test_a_tier_without_followers_is_not_reported():
     pillar = spoilt((*CLIENT, "addresses"), ["10.0.0.1"])
     assert [problem["key"] for problem in judge(pillar)] == ["ntp:tiers:rack:addresses"]
 
@@ -412,7 +412,7 @@ def test_a_list_of_hosts_as_long_as_a_cluster_is_a_matcher():
     assert errors(spoilt((*CLIENT, "match"), "L@" + ",".join(f"node{n:04}.example" for n in range(4000)))) == []
 
 
-def test_what_apparmor_keeps_from_the_daemon_is_an_error_on_that_platform():
+def test_a_file_that_apparmor_denies_to_the_daemon_is_an_error_on_that_platform():
     refused = {
         "leapfile": "/etc/ntp/leap-seconds.list",
         "logfile": "/var/log/ntpsec/ntp.log",
@@ -479,7 +479,7 @@ def test_letters_of_any_script_are_shown_as_they_are():
         (("options",), {f"nonsense{n}": 1 for n in range(10000)}),
     ],
 )
-def test_of_ten_thousand_mistakes_in_one_place_ten_are_shown(path, value):
+def test_ten_of_ten_thousand_mistakes_in_one_place_are_shown(path, value):
     found = [problem for problem in told(spoilt(path, value)) if problem["level"] == "error"]
     assert len(found) == 11
     assert found[-1]["text"] == "ntp:{}: and 9,990 more like these".format(":".join(path))
@@ -548,7 +548,7 @@ def test_a_pillar_may_be_given_with_its_top_key(monkeypatch):
     assert "not nothing" in validate({"ntp": None})[0]["message"]
 
 
-def test_a_long_list_is_judged_with_few_calls_by_way_of_salt(monkeypatch):
+def test_a_long_list_is_judged_with_few_calls_through_salt(monkeypatch):
     """Each call takes 7 us with Salt 3008: reading nine networks for each of a thousand sources took most of a second."""
 
     class Counting(dict):

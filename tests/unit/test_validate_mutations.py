@@ -129,7 +129,7 @@ def all_match(pillar):
     return {name: isinstance(tier, dict) and isinstance(tier.get("match"), str) or None for name, tier in tiers.items()}
 
 
-def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
+def test_no_mutation_of_the_pillar_gets_an_unsafe_line_into_a_file():
     chance = random.Random(20131122)
     accepted, made = 0, set()
     for _ in range(2000):
