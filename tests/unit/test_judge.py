@@ -399,8 +399,7 @@ def test_few_sources_depends_on_the_pillar(plan):
 
 
 def test_one_refusal_among_good_answers_is_a_gap_and_not_a_lost_source(plan):
-    """As chronyd 4.3 shows a server with a rate limit: the last packet had no stratum and no time, because it was a kiss
-    code."""
+    """As chronyd 4.3 shows a server with a rate limit: the last packet, a kiss code, had no stratum and no time."""
     seen = judge(plan, alter(1, refid="RATE", stratum=16, flash=0x20, reach=0o376, answers=True))
     assert codes(seen) == ["reach-gaps"]
     assert seen["problems"][0]["message"].endswith("it refused one of them (RATE)")
