@@ -177,7 +177,7 @@ EXPORT int settimeofday(const struct timeval *tv, const struct timezone *zone)
     return labclock_may_set(&state) ? 0 : fail(EPERM);
 }
 
-/* Gone from the headers, still in libc for old programs. */
+/* No longer in the headers, but still in libc for old programs. */
 EXPORT int stime(const time_t *seconds)
 {
     return set_clock(*seconds, 0);
@@ -203,7 +203,7 @@ static int edit_discipline(struct labclock_state *state, void *argument)
     return error;
 }
 
-/* adjtimex(2), which every other call of this kind is made of. */
+/* adjtimex(2), which all other calls of this kind use. */
 static int adjust(struct timex *tx)
 {
     struct timex ask = *tx;

@@ -1,7 +1,7 @@
 /*
  * The state file, shared by every process of a host and by the driver outside.
  *
- * There is no lock, so nobody can be killed, stopped or interrupted by a signal handler while holding one.
+ * There is no lock, so no process can be killed, stopped or interrupted by a signal handler while it holds one.
  * A state is never changed in place. Whoever wants to change something takes a ticket (a number nobody else
  * has), writes the whole new state into that ticket's slot, and then makes it the current one by a single
  * compare-and-swap, which succeeds only if the state it was computed from is still current; else it starts
@@ -38,7 +38,7 @@ uint64_t labclock_shared_bytes(void)
     return sizeof(struct labclock_shared);
 }
 
-/* What the machine's own clock says; libc's clock_gettime is our own, hence the system call. */
+/* The machine's own clock; libc's clock_gettime is replaced by ours, hence the system call. */
 int64_t labclock_machine_ns(clockid_t clock)
 {
     struct timespec ts = {0, 0};
@@ -108,7 +108,7 @@ int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct 
                                        __ATOMIC_RELAXED);
 }
 
-/* Map an open state file, unless it is something else. A file too short would be a bus error later. */
+/* Map an open state file after checking that it is one. A file that is too short would cause a bus error later. */
 static void attach(int fd)
 {
     struct stat info;
