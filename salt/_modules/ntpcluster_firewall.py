@@ -161,7 +161,7 @@ def _asked(platform, networks):
 
 
 def _guard(platform):
-    """Choose the firewall of this host; the only place that does. ``iptables`` stands for the rules of nft as well."""
+    """Choose the firewall of this host; the only place that does. ``iptables`` includes the rules of nft."""
     if not (platform.get("firewall") or {}).get("nft"):
         return "iptables"
     if __salt__["ntpcluster_firewalld.runs"]():

@@ -9,9 +9,9 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 
 * a DROP or REJECT of everything, of UDP, or of port 123, from everywhere or from outside some other network
   (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
-* a jump to a chain that ends so (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
-  lets something in before it refuses the rest: such a chain is that network's firewall, not a ban
-* else the end of INPUT, where the policy decides
+* a jump to a chain that ends in this way (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
+* admits something before it refuses the rest: such a chain is that network's firewall, not a ban else the end of INPUT, where
+* the policy decides
 
 **What stays in force** and is reported: a foreign rule before that place.
 

@@ -1,5 +1,5 @@
-"""30 days of 5,000 hosts, a view a minute: what a view costs to keep, and what it costs to tell the shares of all, and the last
-24 hours for the report.
+"""30 days of 5,000 hosts, a view a minute: the cost of storing a view, of the shares of all hosts, and of the last 24 hours for
+the report.
 
 The runner itself stores the first views one by one. The rest is written at once, as 43,200 views would leave it.
 

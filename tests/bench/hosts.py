@@ -51,7 +51,7 @@ KINDS = {
         {"package": "chrony", "service": "chronyd", "ntp_conf": "/etc/chrony.conf"},
     ),
 }
-#: The compared applies: in a new process for each, and in one that has done it before.
+#: The compared applies: in a new process for each, and in a process that has made them before.
 APPLIES = ("salt-call state.apply ntp", "again in one process, ms")
 PEERS = ("ntp-formula: salt-call", "ntp-formula: again, ms")
 #: Calls of one process, whose mean is taken.

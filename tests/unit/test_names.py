@@ -13,7 +13,7 @@ ENDINGS = ("py", "sls", "conf", "json", "prom", "html", "lock")
 
 
 def public(folder: str) -> set[str]:
-    """The functions that Salt's loader offers of the files of a folder."""
+    """The functions that Salt's loader offers from the files of a directory."""
     found = set()
     for path in (ROOT / folder).glob("ntpcluster*.py"):
         body = ast.parse(path.read_text()).body

@@ -32,8 +32,8 @@ int labclock_may_set(const struct labclock_state *state)
     return state->can_set && (kept_capability || syscall(SYS_geteuid) == 0);
 }
 
-/* Whether a process that is no longer root has kept any capability at all. One that never was root has none,
- * and the kernel would let it keep none. */
+/* Whether a process that is no longer root has kept any capability at all. A process that never was root has
+ * none, and the kernel would not let it keep any. */
 static int keeps_capabilities(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -164,7 +164,7 @@ EXPORT int clock_settime(clockid_t clock, const struct timespec *ts)
     return set_clock(ts->tv_sec, ts->tv_nsec);
 }
 
-/* A time zone alone changes nothing: hwclock tells the kernel its zone, and nobody here asks for it. */
+/* A time zone alone changes nothing: hwclock sets the kernel's zone, and nothing here reads it. */
 EXPORT int settimeofday(const struct timeval *tv, const struct timezone *zone)
 {
     struct labclock_state state;

@@ -140,8 +140,8 @@ class Clock:
         content = ctypes.create_string_buffer(library.labclock_shared_bytes())
         library.labclock_create(content, state)
 
-        # In one piece, and writable for all: in the host any program may hold the map, and who may set is
-        # decided by the library as the kernel would.
+        # Written atomically, and writable for all: any program in the host may map the file, and the library decides like the
+        # kernel which one may set the clock.
         path = Path(path)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
             file.write(content.raw)

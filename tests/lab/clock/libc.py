@@ -75,7 +75,7 @@ def refusal(function, *arguments, **fields):
 
 
 def readings():
-    """The time of day by every call that tells it, in seconds."""
+    """The time of day by every call that returns it, in seconds."""
     ts, seconds = Timespec(), ctypes.c_long()
     answers = {"time.time": time.time(), "coarse": time.clock_gettime(5)}
     call("gettimeofday", ts, None)

@@ -192,8 +192,8 @@ static int is_since_epoch(const char *path)
     return path && strcmp(path, "/sys/class/rtc/rtc0/since_epoch") == 0 && labclock_attached();
 }
 
-/* A file with the seconds of this moment. One that cannot be read is opened all the same, as in sysfs, and fails
- * when it is read: read(2) of an epoll instance ends with EINVAL. */
+/* A file with the seconds of this moment. An unreadable one can be opened, as in sysfs, but reading it fails:
+ * read(2) of an epoll instance fails with EINVAL. */
 static int open_since_epoch(int flags)
 {
     char text[24], *first = text + sizeof text;
@@ -235,7 +235,7 @@ static int open_file(int directory, const char *path, int flags, mode_t mode)
     return (int)syscall(SYS_openat, AT_FDCWD, LABCLOCK_PATH, O_RDONLY | (flags & O_CLOEXEC), 0);
 }
 
-/* The mode is there only when the flags say so. */
+/* The mode argument exists only if the flags say so. */
 #define MODE(flags, mode)                                                \
     do {                                                                 \
         if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) { \

@@ -26,8 +26,8 @@
 
 #define FOR_EVER_S 4294967296LL /* a deadline after 2106 means forever */
 
-/* The deadline of CLOCK_REALTIME as one of CLOCK_MONOTONIC. What is no valid time stays as it is, for libc or
- * the kernel to refuse. */
+/* The deadline of CLOCK_REALTIME as one of CLOCK_MONOTONIC. An invalid time is not changed, so that libc or the
+ * kernel can refuse it. */
 static struct timespec on_monotonic(const struct timespec *deadline)
 {
     struct labclock_state state;
