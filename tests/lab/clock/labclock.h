@@ -15,18 +15,22 @@
  *   waits.c   the C library's waits until a time of day.
  *   rtc.c     /dev/rtc, and the file of sysfs that shows it.
  *
- * Limits. None of these are virtual: - file times, and whatever else the kernel stamps by itself (recvmsg corrects
- * SO_TIMESTAMP); - the stamps of syslog(3), and any other time libc takes for its own use; - CLOCK_MONOTONIC,
- * CLOCK_BOOTTIME, and CPU clocks: an NTP step does not move them either; - statically linked programs, and system
- * calls a program makes past libc. hwclock --hctosys is one (its time zone goes to the kernel by syscall(2)) and
- * fails with EPERM: at a start of the host the driver does its work; - waits on CLOCK_REALTIME other than
- * sem_timedwait, pthread_cond_timedwait and clock_nanosleep: timerfd and timer_settime with an absolute time,
- * pthread_mutex_timedlock, mq_timedreceive; and a wait that has begun is not cut short when the clock is stepped
- * past its end; - pthread_cancel does not end the calls that are answered here by a separate system call, such as
- * open; - leap seconds, PPS, the kernel's time zone and the RTC update the kernel makes by itself every 11 minutes
- * are left out; RTC alarms and interrupts are refused; - sysfs has only /sys/class/rtc/rtc0/since_epoch, and only
- * for open: stat, access and readdir do not find it; - a daemon that changed its root before its first look at the
- * clock sees the machine's clock.
+ * Limits. None of these are virtual:
+ *   - file times, and whatever else the kernel stamps by itself (recvmsg corrects SO_TIMESTAMP);
+ *   - the stamps of syslog(3), and any other time libc takes for its own use;
+ *   - CLOCK_MONOTONIC, CLOCK_BOOTTIME, and CPU clocks: an NTP step does not move them either;
+ *   - statically linked programs, and system calls a program makes past libc. hwclock --hctosys is one
+ *     (its time zone goes to the kernel by syscall(2)) and fails with EPERM: at a start of the host the
+ *     driver does its work;
+ *   - waits on CLOCK_REALTIME other than sem_timedwait, pthread_cond_timedwait and clock_nanosleep:
+ *     timerfd and timer_settime with an absolute time, pthread_mutex_timedlock, mq_timedreceive;
+ *     and a wait that has begun is not cut short when the clock is stepped past its end;
+ *   - pthread_cancel does not end the calls that are answered here by a separate system call, such as open;
+ *   - leap seconds, PPS, the kernel's time zone and the RTC update the kernel makes by itself every
+ *     11 minutes are left out; RTC alarms and interrupts are refused;
+ *   - sysfs has only /sys/class/rtc/rtc0/since_epoch, and only for open: stat, access and readdir do not
+ *     find it;
+ *   - a daemon that changed its root before its first look at the clock sees the machine's clock.
  */
 #ifndef LABCLOCK_H
 #define LABCLOCK_H
