@@ -52,7 +52,8 @@ def nothing(why):
     Internal. What ``bound`` returns if there is no bound.
 
     why
-        As text. """
+        As text.
+    """
     return {"bound_ms": None, "unbounded": why, "parts_ms": {}}
 
 

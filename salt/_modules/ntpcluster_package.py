@@ -134,7 +134,9 @@ def mend(platform, names, **called):
         if not using:
             break
         if __salt__["ntpcluster_program.monotonic"]() > until:
-            said = "the package manager must be repaired, but is at work: {0} is using {1}. Apply again when it has ended"
+            said = (
+                "the package manager must be repaired, but is at work: {0} is using {1}. Apply again when it has ended"
+            )
             raise CommandExecutionError(said.format(", ".join(using), how["folder"]))
         time.sleep(0.5)
     before = dict((name, __salt__["pkg.version"](name)) for name in names)
@@ -148,4 +150,6 @@ def mend(platform, names, **called):
     __context__.pop("pkg.list_pkgs", None)
     now = dict((name, __salt__["pkg.version"](name)) for name in names)
     __salt__["ntpcluster_origin.drop"](AT_WORK)
-    return dict(KILLED, **dict((one, {"old": before[one], "new": now[one]}) for one in names if now[one] != before[one]))
+    return dict(
+        KILLED, **dict((one, {"old": before[one], "new": now[one]}) for one in names if now[one] != before[one])
+    )
