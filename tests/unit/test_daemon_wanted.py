@@ -135,7 +135,7 @@ def test_a_source_with_nts_says_so_in_its_line():
         ("RedHat-7", {"maxslewrate": 500}, []),
         ("Debian-12", {"leapseclist": "/a", "ntsdumpdir": "/c"}, [("error", "leapseclist")]),
         ("Debian-13", {"leapseclist": "/a", "ntsdumpdir": "/c"}, []),
-        ("RedHat-9", {"leapseclist": "/a", "ntsdumpdir": "/c"}, []),  # 9.6 has it; chronyd -p of an older one rejects it
+        ("RedHat-9", {"leapseclist": "/a", "ntsdumpdir": "/c"}, []),  # since 9.6; before, chronyd -p says so
     ],
 )
 def test_an_option_that_the_platforms_chrony_is_too_old_for_is_reported_and_not_written(name, options, problems):

@@ -18,7 +18,7 @@ MISSING = "'ntpcluster_served.served' is not available."
 
 
 # ---------------------------------------------------------------------------------------------------------
-# On the minion: when
+# On the minion: when it queries
 
 
 def row(when, poll=64, **more):

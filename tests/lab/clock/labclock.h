@@ -4,7 +4,7 @@
  * labclock.so is named in the host's /etc/ld.so.preload, so every program there (ntpd, ntpdate, hwclock,
  * date, the minion) calls it instead of libc when it reads, sets, slews or disciplines the time. All of
  * them share one small file, bind-mounted at /run/labclock. The lab's driver works on the same file from
- * outside, by clock.py, which loads this very library: the arithmetic exists once.
+ * outside, with clock.py, which loads the same library: the arithmetic is not duplicated.
  *
  * The host has no CAP_SYS_TIME. Calls that bypass this library therefore end in EPERM, never in a changed machine
  * clock. Without the state file, reads return the machine's time and every set is refused.
