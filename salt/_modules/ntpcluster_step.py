@@ -113,8 +113,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
 def shift(offset, test=False, **called):
     """
-    Internal. Step the clock by this distance, whatever its servers say: for an island, whose hosts are all stepped alike. It leaves
-    the daemon running, also one that has exited because a server was stepped first.
+    Internal. Step the clock by this distance, whatever its servers say: for an island, all of whose hosts are stepped by the
+    same distance. It leaves the daemon running, also one that has exited because a server was stepped first.
 
     offset
         In seconds; above zero moves the clock forward.

@@ -59,7 +59,8 @@ CALLS = 10
 WARM = str(PROJECT / "tests/bench/warm.py")
 
 
-#: A shell's usual number of files. Python 2.7 closes each that there might be, and the lab's machine may allow many times as many.
+#: The usual limit of open files in a shell. Python 2.7 closes every possible descriptor, and the lab's machine may allow many
+#: more.
 LIMITED = ["sh", "-c", 'ulimit -S -n 1024 && exec "$0" "$@"']
 
 

@@ -141,7 +141,7 @@ def jail(layers: list[Path], work: Path, argv: list[str], mounts: dict[str, Path
 
 
 def proxy() -> str:
-    """The machine's proxy settings, which a build step needs as much as we do."""
+    """The machine's proxy settings, which a build step needs too."""
     names = ("http_proxy", "https_proxy", "no_proxy")
     return " ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
 

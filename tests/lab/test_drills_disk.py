@@ -167,7 +167,7 @@ def test_half_a_transaction_is_made_whole_by_the_next_apply(host, ending):
 
 #: The package manager at its worst moment, and the minion killed with it: what an installation leaves if all is killed when a
 #: package is recorded and its name is not (rpm: only `rpm -qa` finds it, no dependency does), or unpacked and not configured.
-#: Both are made by hand, as no kill hits that moment each time.
+#: Both are made by hand, because no kill hits that moment reliably.
 KILLED = {
     "el6": """#!/bin/sh
 case " $* " in *" install "*) ;; *) exec /usr/bin/yum "$@" ;; esac

@@ -127,7 +127,7 @@ def test_the_answers_before_the_first_refusal_are_complete():
 
 @pytest.mark.parametrize("lost", range(1, 30))
 def test_a_truncated_text_is_never_complete(lost):
-    """However much of its end is missing, as when chronyc was killed."""
+    """For any missing part of its end, as when chronyc was killed."""
     stdout = CAPTURES["c40-csv"][0].rstrip("\n")[:-lost]
     commands = [one for one in EXPECTED["c40-csv"]["commands"] if one != "serverstats"]
     stdout = "\n".join(stdout.split("\n")[:-1])[:-lost]

@@ -1,8 +1,8 @@
 /*
  * The clock calls of the C library, answered from the host's state.
  *
- * These functions never call one another by their public names: in a program that merely loads this library
- * (the driver does) those names mean libc's.
+ * These functions never call one another by their public names: in a program that only loads this library, like the
+ * driver, those names refer to libc's functions.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,8 +43,8 @@ static int keeps_capabilities(void)
 }
 
 /*
- * ntpd -u keeps CAP_SYS_TIME while it gives up root, and dies when it is refused it. Nothing in the lab has
- * that capability, so it is taken out of the request, and remembered here: to this library it is granted.
+ * ntpd -u keeps CAP_SYS_TIME when it drops root, and exits if that is refused. Nothing in the lab has that
+ * capability, so it is removed from the request and recorded here: for this library it counts as granted.
  */
 EXPORT int capset(cap_user_header_t header, const cap_user_data_t data)
 {
