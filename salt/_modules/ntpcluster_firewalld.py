@@ -35,7 +35,7 @@ RUNNING = (
 )
 TABLE = ("inet", "firewalld")  # of nftables, if that is firewalld's backend
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
-KEPT_ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
+KEPT_ZONES = "/etc/firewalld/zones"  # changed zones, each of which replaces
 STOCK_ZONES = "/usr/lib/firewalld/zones"  # the package's zone of that name
 INTERFACES = "/sys/class/net"
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}

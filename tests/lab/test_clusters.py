@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -36,15 +35,6 @@ def cluster(request):
             running.add(Role(name, ADDRESSES[name], kind), clock=WRONG[name])
         running.wait_for_minions()
         yield running
-
-
-@pytest.fixture(scope="module")
-def first(cluster):
-    began = time.monotonic()
-    applied = cluster.apply()
-    kinds = ", ".join(f"{name} {host.platform}" for name, host in cluster.hosts.items())
-    print(f"{kinds}: first apply {time.monotonic() - began:.1f} s")
-    return applied
 
 
 def test_the_first_apply_succeeds_and_corrects_every_clock(cluster, first):

@@ -6,7 +6,6 @@ import pytest
 
 from tests.lab.test_drills_island import (  # noqa: F401
     cluster,
-    first,
     test_a_second_apply_changes_nothing,
     test_after_one_apply_all_hosts_have_the_time_of_the_first_server,
     test_every_host_is_ok_and_reports_that_it_is_not_traceable_to_utc,

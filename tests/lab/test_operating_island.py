@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.cluster import changed, failed, wait_until
 from tests.lab.drilling import Watch, daemons, stopped
-from tests.lab.test_drills_island import LEADER, ONE_TIME_S, SECOND, WRONG, cluster, first, spread  # noqa: F401
+from tests.lab.test_drills_island import LEADER, ONE_TIME_S, SECOND, WRONG, cluster, spread  # noqa: F401
 
 #: On an island a bound is relative to the leader's clock, which is not the true time.
 pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
