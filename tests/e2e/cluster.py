@@ -38,7 +38,7 @@ class VirtualCluster(Cluster):
         end_processes(self.master.namespace)
 
     def master_up(self) -> None:
-        """The same master again: its keys, its pillar."""
+        """Start the same master again, with its keys and its pillar."""
         with open(self.master.folder / "log", "ab") as log:
             self.master.process = subprocess.Popen(
                 self.master._argv("salt-master"),

@@ -45,8 +45,8 @@ def host(request, images):
         made.lab = lab
         made.run(["service", "salt-minion", "stop"])
         if request.param == "el6":
-            # To rebuild its indexes, EL6's rpm renames the files, and this newer one their folder. An overlay refuses that for a
-            # folder of the image; this makes it one of the host's own.
+            # To rebuild its indexes, EL6's rpm renames the files; the newer rpm here renames their directory. An overlay
+            # refuses that for a directory of the image, so this replaces it with a copy on the host's own layer.
             own = "cp -a /var/lib/rpm /var/lib/rpm.own; rm -r /var/lib/rpm; mv /var/lib/rpm.own /var/lib/rpm"
             made.run(["sh", "-ec", own]).check()
         made.bare = system(made)
