@@ -304,6 +304,11 @@ def _running(name, restart):
                 proof = __salt__["ntpcluster_service.proof"]()
             if proof["proven"] is None:
                 raise CommandExecutionError(proof["reason"])
+            if not proof["proven"] and __salt__["ntpcluster_service.in_vain"](now["pid"]):
+                said = "{0}. A restart did not help and is not repeated; `ntpcluster.status` has a remedy"
+                raise CommandExecutionError(said.format(proof["reason"]))
+            if proof["proven"] and not __opts__["test"]:
+                __salt__["ntpcluster_service.helped"]()
         changes = {}
         if not now["running"]:
             changes["running"] = {"old": now["running"], "new": True}

@@ -16,7 +16,7 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
-from tests.lab.drilling import processes
+from tests.lab.drilling import daemons, processes
 from tests.lab.images import PROJECT
 from tests.lab.solo import call, programs, set_pillar
 from tests.lab.test_deployment import NOT_OURS
@@ -420,6 +420,34 @@ case $1 in start) touch /var/run/rival;; stop) rm -f /var/run/rival;; status) te
     assert host.run(["sh", "-c", f"ls /etc/rc?.d/S*{name}"]).rc != 0
     host.run(["rm", "-f", f"/etc/init.d/{name}"]).check()
     host.run(["sh", "-c", f"rm -f /etc/rc?.d/*{name}"]).check()
+
+
+def test_a_daemon_that_nobody_here_can_ask_is_restarted_once_and_not_by_every_apply(host):
+    """Its configuration is the proven one; the host's own firewall keeps ntpq out."""
+
+    def running(*arguments):
+        (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp", *arguments).values()
+        return ran
+
+    assert failed(solo.apply(host)) == []
+    closed = ["INPUT", "-i", "lo", "-p", "udp", "-j", "DROP"]
+    host.run(["iptables", "-I", *closed]).check()
+    before = daemons(host)
+    try:
+        first, restarted = running(), daemons(host)
+        again = [running("test=True"), running()]
+        kept = daemons(host)
+    finally:
+        host.run(["iptables", "-D", *closed]).check()
+    assert first["result"] is False and restarted != before
+    assert kept == restarted
+    for ran in again:
+        assert (ran["result"], ran["changes"]) == (False, {})
+        assert "A restart did not help and is not repeated" in ran["comment"]
+    ran = running()
+    assert (ran["result"], ran["changes"]) == (True, {})
+    # It has answered since: if it hangs later, it is restarted.
+    assert host.run(["ls", "/var/run/ntpcluster-restarted-in-vain.pid"]).rc != 0
 
 
 def test_leases_with_time_servers_are_ignored(host):

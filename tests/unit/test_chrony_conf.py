@@ -14,7 +14,12 @@ from _modules import ntpcluster_rules as rules
 from tests.unit.pillars import DEFAULTS, GOOD, PLATFORMS
 
 STEP = {"threshold": 0.128, "limit": None}
-HOST = {"id": "node148", "names": ["node148"], "addresses": ["10.0.0.148"], "matches": {"client": True}}
+HOST = {
+    "id": "node148",
+    "names": ["node148"],
+    "addresses": ["10.0.0.148", *GOOD["options"]["bindaddress"]],
+    "matches": {"client": True},
+}
 HOSTS = {"chrony": dict(PLATFORMS["RedHat-9"], name="RedHat-9"), "ntpd": dict(PLATFORMS["RedHat-6"], name="RedHat-6")}
 FOREIGN = {"chrony": conf.FOREIGN, "ntpd": ntpd_conf.FOREIGN}
 TABLE = (Path(__file__).resolve().parents[2] / "docs/chrony.md").read_text()

@@ -16,10 +16,11 @@ CLOSED = {
     "dhcp": ["ignore"],
     "firewall": ["apply", "firewall"],
     "firewall_nft": ["hooks"],
-    "origin": ["forget", "give_back", "keep_proven", "remember", "remember_file", "restore_proven", "store"],
+    "origin": ["drop", "forget", "give_back", "keep_proven", "remember", "remember_file", "restore_proven", "store"],
+    "package": ["install", "mend", "transact"],
     "program": ["run"],
     "query": ["asked", "pace"],
-    "service": ["bring_down", "bring_up", "dismiss", "guard", "relieve", "start", "stop", "stop_other"],
+    "service": ["bring_down", "bring_up", "dismiss", "guard", "helped", "relieve", "start", "stop", "stop_other"],
     "timezone": ["set_zone"],
 }
 NAMES = [f"ntpcluster_{file}.{function}" for file, functions in CLOSED.items() for function in functions]

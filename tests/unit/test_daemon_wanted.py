@@ -146,3 +146,29 @@ def test_an_option_that_the_platforms_chrony_is_too_old_for_is_reported_and_not_
     lines = "\n".join(build.build(given, DEFAULTS, platform, host("ntp1"))["options"])
     late = {key for _, key in problems} | ({"leapseclist"} if "leapsectz" in options else set())
     assert {key for key in options if f"{key} " in lines} == {key for key in options if options[key]} - late
+
+
+BIND, LISTEN = "ntp:options:bindaddress:0", "ntp:options:interface:1:listen"
+
+
+@pytest.mark.parametrize(
+    ("platform", "bound", "keys"),
+    [
+        (EL9, ["10.0.0.8"], [BIND]),
+        (EL9, ["10.0.0.7"], []),
+        (EL9, ["0.0.0.0", "::"], []),
+        (EL9, ["2001:db8::7"], [BIND]),
+        (EL6, ["10.0.0.8"], [LISTEN]),
+        (EL6, ["10.0.0.7"], []),
+    ],
+)
+def test_an_address_to_listen_at_that_the_host_has_not_got_is_a_warning(platform, bound, keys):
+    options = {"bindaddress": bound, "interface": [{"ignore": "wildcard"}, {"listen": bound[0]}, {"listen": "eth0"}]}
+    found = told({**pillar(), "options": options}, platform)
+    assert [(level, key) for level, key, _ in found] == [("warning", key) for key in keys]
+    assert all(
+        "this host, ntp1, whose addresses are 10.0.0.7: the daemon answers nobody" in text for _, _, text in found
+    )
+    # Which addresses a host has may be unknown.
+    known = {**host("ntp1"), "addresses": []}
+    assert misfits.doubts({**pillar(), "options": options}, DEFAULTS, platform, known) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from _states import ntpcluster_deploy
-from tests.loaded import FUNCTIONS
+from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
 
 WHOLE = healthy("el6")
@@ -54,3 +54,23 @@ def test_a_source_missing_from_a_complete_table_causes_a_restart(running, host):
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
     seen, done = running(WHOLE)
     assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]
+
+
+def test_a_daemon_that_was_restarted_in_vain_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setattr(MODULES["ntpcluster_service"], "IN_VAIN", str(tmp_path / "pid"))
+    right = host.plan
+    host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
+    for kept, restarts in (("320", 1), (f"{host.process['pid']}", 1), (None, 2)):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        if kept:
+            (tmp_path / "pid").write_text(kept + "\n")
+        seen, done = running(WHOLE)
+        assert len(done) == restarts
+        assert (seen["result"], bool(seen["changes"])) == ((False, False) if kept == "321" else (True, True))
+    # Once it is proven, a different reason causes a restart again.
+    (tmp_path / "pid").write_text("321\n")
+    host.plan = right
+    for test, left in ((True, True), (False, False)):
+        monkeypatch.setitem(ntpcluster_deploy.__opts__, "test", test)
+        seen, _ = running(WHOLE)
+        assert (seen["result"], seen["changes"], (tmp_path / "pid").exists()) == (True, {}, left)
