@@ -59,7 +59,7 @@ def _remarks(report, changes):
 
 
 def _first(report, networks, tense):
-    """Who may ask now, and who is still blocked."""
+    """Which networks are admitted now, and which are still blocked."""
     refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
     if not networks:
         return ("There are no rules of ours.", "Our rules would be removed.", "Our rules have been removed.")[tense]
@@ -70,7 +70,7 @@ def _first(report, networks, tense):
     ]
     served = [network for found in report.values() for network in found["networks"]]
     apart = list(refused) + [network for found in report.values() for network in found["unclear"]]
-    # as written in the pillar, if all of them may ask
+    # as written in the pillar, if all of them are admitted
     shown = [network for network in served if network not in apart] if apart else networks
     if shown:
         verb = ("is open", "would be opened", "has been opened")[tense]
