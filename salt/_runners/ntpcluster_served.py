@@ -166,9 +166,7 @@ def _all_open(found, askers, returns, owners):
 
 def _result(server):
     asked = server["asked"]
-    closed = [
-        address for address in server["addresses"] if address.lower() in server["at"] and address in _unproven(server)
-    ]
+    closed = [address for address in server["addresses"] if address.lower() in server["at"] and address in _unproven(server)]
     return {
         "host": server["host"],
         "addresses": server["addresses"],
