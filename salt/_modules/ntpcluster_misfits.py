@@ -1,6 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Check whether a valid pillar fits this host. """
+Internal. Check whether a valid pillar fits this host.
+"""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -194,7 +195,7 @@ def _deaf(options, plan, host):
     own, found = [number(text) for text in host["addresses"]], []
     for path, text in given:
         address = number(text)
-        # Zero is any address; of a network card nothing is known here.
+        # Zero is any address; a network interface cannot be checked here.
         if path[0] in foreign or not own or not address or not address[1] or address in own:
             continue
         message = (
