@@ -139,7 +139,7 @@ def test_a_slew_moves_all_clocks_together_and_steps_none(cluster, first):
     before, were, error = steps(cluster), pids(cluster), leader.clock_error()
     cluster.internet.behave(LAPTOP, offset=error + BETTER_S)
     told = set_time(cluster, f"source={LAPTOP}", "test=False")
-    began, apart, states = time.monotonic(), [], set()
+    began, apart = time.monotonic(), []
     cluster.internet.behave(LAPTOP)
     assert told["done"] and abs(told["takes_s"] - BETTER_S / RATE) < 10, told
     assert set(told["servers"]) | set(told["clients"]) == set(cluster.hosts)
@@ -148,15 +148,14 @@ def test_a_slew_moves_all_clocks_together_and_steps_none(cluster, first):
     assert all("in progress would be stopped" in one for one in pending["servers"].values()), pending
     while time.monotonic() - began < told["takes_s"] + 5:
         apart.append(spread(cluster))
-        if len(apart) % 20 == 0:
-            states.add(settled(cluster))
         time.sleep(0.5)
     moved = {name: host.clock_error() - error for name, host in cluster.hosts.items()}
     print(f"slewed by {moved} s; apart at most {max(apart) * 1000:.3f} ms, in the end {apart[-1] * 1000:.3f} ms")
     assert all(abs(one - told["offset_s"]) < ONE_TIME_S for one in moved.values()), moved
     assert max(apart) < ONE_TIME_S
-    assert states == {True}
     assert (steps(cluster), pids(cluster)) == (before, were)
+    # chronyd follows neither of two servers that are further apart than their errors, here by the time between the two starts.
+    wait_until(lambda: settled(cluster), 120)
 
 
 def test_a_slew_can_be_stopped(cluster, first):
