@@ -35,7 +35,7 @@ def bound(claims, rows, system, wanted):
     - ``bound_ms``: no correct clock upstream is further from this clock than this; None: nothing can be promised
     - ``unbounded``: why not, in words; None: there is a bound
     - ``parts_ms``: what it is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
-      ``growth``; empty without a bound
+      ``growth``, ``sample``; empty without a bound
     """
     why = _no_majority(rows, wanted)
     parts, unknown = _parts(claims, system)
@@ -83,7 +83,28 @@ def _parts(claims, system):
         "precision": claims.get("precision_ms"),
         "growth": _growth(age, claims.get("aged_ppm"), claims.get("frequency_error_ppm")),
     }
+    parts["sample"] = _sample(system, claims.get("frequency_error_ppm"), parts)
     return parts, sorted(name for name, part in parts.items() if part is None)
+
+
+def _sample(system, error_ppm, parts):
+    """
+    What has to be added, in milliseconds, because the newest sample of the source can be further off than the daemon's root
+    distance says. chronyd states the root delay and dispersion of that of its samples for which they are smallest, its offset
+    however is a regression over all of them (SST_GetTrackingData in sourcestats.c): if a server comes back with a wide error
+    bound of its own, samples from before still vouch for an offset that the new ones have moved.
+    """
+    distance = [parts[name] for name in ("root_delay", "root_dispersion", "growth")]
+    if system["error_ms"] is None or None in distance:  # ntpd states none of a sample; what is unknown already, is so once
+        return 0.0
+    if system["when_s"] is None:
+        return None
+    return max(0.0, system["error_ms"] + _rate(error_ppm) * system["when_s"] / 1000.0 - sum(distance))
+
+
+def _rate(error_ppm):
+    """How fast the clock may leave its course: by PHI, or by what the daemon shows itself, in ppm."""
+    return max(PHI_PPM, min(error_ppm, MAX_PPM))
 
 
 def _growth(age_s, aged_ppm, error_ppm):
@@ -93,5 +114,4 @@ def _growth(age_s, aged_ppm, error_ppm):
     """
     if None in (age_s, aged_ppm, error_ppm):
         return None
-    rate = max(PHI_PPM, min(error_ppm, MAX_PPM))
-    return max(0.0, rate - aged_ppm) * abs(age_s) / 1000.0
+    return max(0.0, _rate(error_ppm) - aged_ppm) * abs(age_s) / 1000.0

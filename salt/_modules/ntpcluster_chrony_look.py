@@ -46,11 +46,12 @@ def look(read, now=None):
     - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: it is none), ``type`` (u server, s
       peer, l a clock of this host), ``stratum`` (16: never heard, or without the time; None: unknown), ``refid`` and
       ``refid_kind`` (as ``ntpcluster_parse_table.refid_kind``), ``reach`` (the register as a number), ``poll_s``, ``when_s``
-      since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
-      ``root_delay_ms``, ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate,
-      outlier, falseticker, reject), ``selection`` (why, in words), ``flash`` (failed tests as bits: 8 denied, 0x10
-      authentication, 0x20 unsynchronised, 0x800 loop; None: unknown), ``heard`` (something came from it, acceptable or not;
-      None: unknown), ``answers`` (something came within the last four polls; None: unknown), ``authenticated`` (None: no
+      since the last sample, ``offset_ms`` (the source is ahead of this host's clock; by that sample), ``error_ms`` (how far that
+      can be off: half of its root delay, and its root dispersion), ``delay_ms``, ``jitter_ms``, ``root_delay_ms``,
+      ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate, outlier, falseticker,
+      reject), ``selection`` (why, in words), ``flash`` (failed tests as bits: 8 denied, 0x10 authentication, 0x20 unsynchronised,
+      0x800 loop; None: unknown), ``heard`` (something came from it, acceptable or not; None: unknown), ``answers`` (something came
+      within the last four polls; None: unknown), ``authenticated`` (None: no
       key), ``reference_age_s`` (how long before its last packet its own clock was set), ``inexact``; and ``last_event``,
       ``unreach``, ``assid``, ``configured``, which chrony has not: None
 
@@ -142,6 +143,7 @@ def _peer(row, more, slewing_ms, now):
         "poll_s": row["poll_s"],
         "when_s": row["when_s"],
         "offset_ms": offset,
+        "error_ms": row["error_ms"],
         "delay_ms": packet.get("delay_ms") if not packet.get("failed") else None,
         "jitter_ms": more["sourcestats"].get("deviation_ms"),
         "root_delay_ms": packet.get("root_delay_ms"),

@@ -202,6 +202,7 @@ def _complete(peer, variables, clock):
     peer["unreach"] = variables.get("unreach")
     peer["root_delay_ms"], peer["root_dispersion_ms"] = variables.get("rootdelay"), variables.get("rootdisp")
     peer["selection"] = None  # ntpd has one word for it, the condition
+    peer["error_ms"] = None  # and of one sample it states no error
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)

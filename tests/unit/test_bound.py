@@ -11,7 +11,7 @@ from tests.loaded import FUNCTIONS
 from tests.unit.test_judge import SERVERS, alter, codes, extra, judge, plan, system, unselected  # noqa: F401
 from tests.unit.test_metrics import samples, view
 
-PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth")
+PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth", "sample")
 
 #: What a daemon tells beside what the healthy host of test_judge has.
 TOLD = {"reference_age_s": 40.0, "precision_ms": 0.001, "aged_ppm": 15.0, "frequency_error_ppm": 1.6}
@@ -50,6 +50,20 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
 
 
 @pytest.mark.parametrize(
+    ("error_ms", "sample_ms"),
+    [
+        pytest.param(900.0, 900.0 + 30 * 0.015 - 20.3, id="the server has come back and does not know better"),
+        pytest.param(20.0, 20.0 + 30 * 0.015 - 20.3, id="its age alone makes it larger"),
+        pytest.param(19.0, 0.0, id="the daemon's own distance is larger"),
+    ],
+)
+def test_a_newest_sample_that_can_be_further_off_than_the_daemon_says_counts(plan, error_ms, sample_ms):  # noqa: F811
+    """chronyd states the distance of the best sample that it keeps, and its offset from all of them."""
+    seen = bounded(plan, alter(0, error_ms=error_ms, when_s=30))
+    assert seen["bound_ms"] == pytest.approx(20.421 + sample_ms)
+
+
+@pytest.mark.parametrize(
     ("change", "why"),
     [
         pytest.param(system(leap="alarm"), "no planned source", id="the daemon has no time itself"),
@@ -66,6 +80,7 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
             for key in ("root_delay_ms", "root_dispersion_ms", "offset_ms", *TOLD)
         ),
         pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
+        pytest.param(alter(0, error_ms=1.0, when_s=None), "does not report sample", id="the age of a sample"),
     ],
 )
 def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811
