@@ -17,7 +17,7 @@ MAX_PPM = 500.0
 LAST_FOUR = 0x0F
 
 
-def bound(claims, rows, system, wanted):
+def bound(claims, rows, system, plan):
     """
     Internal. The bound of a host that follows a planned source, one that is alive and not a mere clock of its own.
 
@@ -27,8 +27,9 @@ def bound(claims, rows, system, wanted):
         Its ``peers``, of each whether it is ``usable``.
     system
         The row that is followed.
-    wanted
-        So many sources have to agree (``minsane`` of the plan).
+    plan
+        ``ntpcluster.plan``: so many sources have to agree (``minsane``), and at this stratum servers go on as orphans
+        (``orphan_stratum``).
 
     Returns a dict:
 
@@ -37,7 +38,7 @@ def bound(claims, rows, system, wanted):
     - ``parts_ms``: what it is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
       ``growth``, ``sample``; empty without a bound
     """
-    why = _no_majority(rows, wanted)
+    why = _no_majority(rows, plan["minsane"]) or _set_by_an_orphan(claims, system, plan["orphan_stratum"])
     parts, unknown = _parts(claims, system)
     if unknown and not why:
         why = "the daemon does not report {0}".format(", ".join(unknown))
@@ -68,6 +69,19 @@ def _no_majority(rows, wanted):
     if len(agree) <= len(against):
         return "{0} sources agree and {1} contradict them: no majority".format(len(agree), len(against))
     return None
+
+
+def _set_by_an_orphan(claims, system, orphan):
+    """
+    Why what the daemon says of its clock can be an orphan's word, or None. ntpd states the stratum, root delay and dispersion
+    of its last update (clock_update in ntp_proto.c), which is made of a sample up to eight polls old; its table shows the last
+    packet. An orphan claims to have no error (timer in ntp_timer.c), so once it follows a source again, the clock is still that
+    of the orphan. Without `orphan` in the pillar no stratum is known to be one.
+    """
+    stratum, before = system["stratum"], claims["stratum"] - 1
+    if stratum is None or before <= stratum or (orphan and before < orphan):
+        return None
+    return "the clock was last set when its source was at stratum {0}; that is at {1} now".format(before, stratum)
 
 
 def _parts(claims, system):

@@ -89,6 +89,25 @@ def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, chang
     assert why in (seen["unbounded"] if why != "orphan" else " ".join(codes(seen)))
 
 
+@pytest.mark.parametrize(
+    ("stratum", "orphan", "known"),
+    [
+        pytest.param(11, 10, False, id="the source was an orphan when it set the clock"),
+        pytest.param(12, 10, False, id="or below one"),
+        pytest.param(10, 10, True, id="it only follows a better source now"),
+        pytest.param(3, None, True, id="it is where it was"),
+        pytest.param(4, None, False, id="nobody knows at which stratum an orphan is"),
+        pytest.param(2, None, True, id="it follows a worse source now"),
+    ],
+)
+def test_a_clock_that_an_orphan_has_set_has_no_bound_before_its_next_update(plan, stratum, orphan, known):  # noqa: F811
+    """The source is at stratum 2 by its last packet."""
+    seen = bounded(dict(plan, orphan_stratum=orphan), stratum=stratum)
+    assert (seen["bound_ms"] is not None) == known
+    if not known:
+        assert f"when its source was at stratum {stratum - 1}; that is at 2 now" in seen["unbounded"]
+
+
 def test_a_liar_that_is_outvoted_takes_no_bound_away(plan):  # noqa: F811
     liar = [extra("10.0.0.7"), alter(2, condition="falseticker", tally="x")]
     assert bounded(plan, *liar)["bound_ms"] == pytest.approx(20.421)
@@ -136,9 +155,11 @@ def test_ntpd_tells_its_age_its_precision_and_what_its_offset_shows():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Looks that were recorded in the lab with the true error of the clock (corpus/bound, tests/lab/test_drills_bound_chrony.py).
+# Looks that were recorded in the lab with the true error of the clock (tests/lab/test_drills_bound_chrony.py; those of which one
+# names an orphan and one the part `sample`, test_drills_failover.py).
 
-RECORDED = sorted((Path(__file__).parents[1] / "corpus/bound").glob("*.json"))
+BOUND = Path(__file__).parents[1] / "corpus/bound"
+RECORDED = sorted(BOUND.glob("*.*.json"))
 
 
 def test_there_are_looks_of_every_daemon():
@@ -169,6 +190,12 @@ def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypa
     bound, error = recorded(path, monkeypatch)
     part = path.stem.split(".")[1]
     assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]
+
+
+def test_of_a_clock_that_an_orphan_has_set_nothing_is_promised(monkeypatch):
+    """10 s after the source follows a server again: 4.58 ms off, and what ntpd says of itself is still the orphan's word."""
+    bound, _ = recorded(BOUND / "el6-set-by-an-orphan.json", monkeypatch)
+    assert bound["unbounded"] == "the clock was last set when its source was at stratum 10; that is at 2 now"
 
 
 # ---------------------------------------------------------------------------------------------------------
