@@ -25,9 +25,8 @@ def row(address, condition, **changes):
     return {
         "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
         "type": "u", "when_s": 12, "poll_s": 64, "reach": 255, "delay_ms": 0.2, "offset_ms": 0.1, "jitter_ms": 0.02,
-        "tally": tally, "condition": condition, "inexact": [], "last_event": "reachable", "configured": True,
-        "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, "selection": None,
-        "error_ms": None, **changes,
+        "tally": tally, "condition": condition, "inexact": [], "error_ms": None, "last_event": "reachable", "configured": True,
+        "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, "selection": None, **changes,
     }  # fmt: skip
 
 
