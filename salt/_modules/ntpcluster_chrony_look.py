@@ -122,8 +122,18 @@ def _system(tracking, activity, now):
         "reference_age_s": None if None in (set_at, now) else round(now - set_at, 3),
         "precision_ms": 0.0,  # the dispersion of each sample includes it already (ntp_core.c)
         "aged_ppm": error,
-        "frequency_error_ppm": error,
+        "frequency_error_ppm": None if error is None else max([error] + _arisen(tracking)),
     }
+
+
+def _arisen(tracking):
+    """
+    The rate in ppm at which the clock's offsets have arisen lately, in a list; empty if unknown. As with ntpd: an offset that arose
+    between two updates arises again, if the frequency is wrong. chronyd learns a wrong one from a server that is slewed, and its
+    skew does not show it; the mean of its last offsets does (``RMS offset``, an average over some ten updates, reference.c).
+    """
+    offsets, interval = (tracking["last_offset_ms"], tracking["rms_offset_ms"]), tracking["update_interval_s"]
+    return [] if None in offsets or not interval else [round(1000.0 * max(map(abs, offsets)) / interval, 6)]
 
 
 def _peer(row, more, slewing_ms, now):

@@ -163,7 +163,7 @@ RECORDED = sorted(BOUND.glob("*.*.json"))
 
 
 def test_there_are_looks_of_every_daemon():
-    assert {json.loads(path.read_text())["kind"] for path in RECORDED} == {"el6", "modern", "el9"}
+    assert {json.loads(path.read_text())["kind"] for path in RECORDED} == {"el6", "modern", "el9", "debian13"}
 
 
 def recorded(path, monkeypatch):
@@ -190,6 +190,13 @@ def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypa
     bound, error = recorded(path, monkeypatch)
     part = path.stem.split(".")[1]
     assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]
+
+
+def test_a_frequency_that_chronyd_has_learnt_wrong_shows_in_its_offsets(monkeypatch):
+    """Its server was slewed by 500 ppm, and so is it since, 16.6 s long; its skew and residual frequency are 9 ppm, it says."""
+    bound, error = recorded(BOUND / "debian13.growth.json", monkeypatch)
+    assert bound["parts_ms"]["growth"] == pytest.approx((500 - 9.394) * 0.0166, rel=0.01)
+    assert error < 0.6 * bound["bound_ms"]
 
 
 def test_of_a_clock_that_an_orphan_has_set_nothing_is_promised(monkeypatch):
