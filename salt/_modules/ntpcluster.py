@@ -282,20 +282,20 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 def move(offset, step=False, test=False):
     """
     Move this host's clock by a given distance: for ``salt-run ntpcluster.set_island_time``, which moves all hosts of an island.
-    On any other host it refuses. Moving one host of an island alone is of no use: its daemon follows its server again.
+    On any other host it refuses. Moving a single host of an island has no lasting effect: its daemon follows its server again.
 
     offset
         In seconds; above zero moves the clock forward.
     step
-        False slews the clock at 500 ppm while the daemon runs: the kernel does it (``adjtime(2)``), and it takes 2000 s for each
-        second. It replaces a slew in progress, and an offset of 0 stops one. At most 43.2 s, a day. True steps the clock with the
-        daemon stopped, by 0.2 s or more, within the pillar's ``step:limit``, and writes the hardware clock.
+        False slews the clock at 500 ppm while the daemon runs: the kernel does this (``adjtime(2)``), and it takes 2000 s for
+        each second. It replaces a slew in progress, and an offset of 0 stops one. The maximum is 43.2 s, a day. True steps the
+        clock with the daemon stopped, by 0.2 s or more, within the pillar's ``step:limit``, and writes the hardware clock.
     test
         Check everything, but change nothing.
 
-    Returns a dict: ``moved_s`` how far a step was observed to move the clock, ``takes_s`` how long the slew takes, ``pending_s``
-    what an earlier slew had left, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``time_s`` the clock afterwards
-    (seconds since 1970), ``comment``.
+    Returns a dict: ``moved_s`` how far a step was observed to move the clock, ``takes_s`` how long the slew takes,
+    ``pending_s`` the remainder of an earlier slew, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``time_s`` the
+    clock afterwards (seconds since 1970), ``comment``.
 
     Raises CommandExecutionError with the reason for each refusal and failure, SaltInvocationError for an offset that is not a
     number.
@@ -424,6 +424,7 @@ def firewall():
     * ``wider``: foreign rules that admit, or may admit, more than the networks; they are not changed
     * ``refused``: {network: the rule, policy or hook that blocks all of it, or that may and cannot be read}
     * ``blocked``: what may block part of a network: a ban, or a rule that is not understood
+    * ``unclear``: {network that is not in ``refused``: those of ``blocked`` that may block all of it, and are not understood}
     * ``overtaken``: rules that the missing ones would precede, although they may be meant to apply to these packets too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how to save the live rules on this platform
@@ -431,8 +432,8 @@ def firewall():
       there is no such file; with nft and iptables also ``silent``, the file of nft that the next boot loads if it has rules for
       arriving packets that do not mention the port, or None
 
-    ``refused`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of iptables, and the
-    chains of nftables; they assume that the missing rules are in place.
+    ``refused``, ``unclear`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of
+    iptables, and the chains of nftables; they assume that the missing rules are in place.
 
     Raises CommandExecutionError when a file cannot be read.
 

@@ -1,41 +1,41 @@
 # -*- coding: utf-8 -*-
 """
-Internal. How far this host's clock can be from a correct clock upstream, from what its daemon says. docs/bound.md derives it.
+Internal. How far this host's clock can be from a correct clock upstream, calculated from its daemon's report. docs/bound.md
+derives it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_bound"
 
-#: How fast a clock that is disciplined may leave its course at most (PHI in RFC 5905).
+#: The maximum rate at which a disciplined clock may deviate (PHI in RFC 5905).
 PHI_PPM = 15.0
 
-#: How wrong a frequency can be at most: no daemon corrects more (NTP_MAXFREQ in ntp.h), and one further off is none.
+#: The maximum error of a frequency: no daemon corrects more (NTP_MAXFREQ in ntp.h), and a larger value is not valid.
 MAX_PPM = 500.0
 
-#: Of the last four polls one at least must have been answered.
+#: At least one of the last four polls must have been answered.
 LAST_FOUR = 0x0F
 
 
 def bound(claims, rows, system, plan):
     """
-    Internal. The bound of a host that follows a planned source, one that is alive and not a mere clock of its own.
+    Internal. The bound of a host that follows a planned source which is alive and does not follow only its own clock.
 
     claims
         The ``system`` of a look (``ntpcluster_ntpd.look``).
     rows
-        Its ``peers``, of each whether it is ``usable``.
+        Its ``peers``, each with ``usable``.
     system
         The row that is followed.
     plan
-        ``ntpcluster.plan``: so many sources have to agree (``minsane``), and at this stratum servers go on as orphans
-        (``orphan_stratum``).
+        ``ntpcluster.plan``: how many sources have to agree (``minsane``), and the stratum of an orphan (``orphan_stratum``).
 
     Returns a dict:
 
-    - ``bound_ms``: no correct clock upstream is further from this clock than this; None: nothing can be promised
-    - ``unbounded``: why not, in words; None: there is a bound
-    - ``parts_ms``: what it is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
+    - ``bound_ms``: the maximum distance between this clock and any correct clock upstream; None: there is no bound
+    - ``unbounded``: why there is none, as text; None: there is a bound
+    - ``parts_ms``: the terms of the sum: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
       ``growth``, ``sample``; empty without a bound
     """
     why = _no_majority(rows, plan["minsane"]) or _set_by_an_orphan(claims, system, plan["orphan_stratum"])
@@ -49,18 +49,18 @@ def bound(claims, rows, system, plan):
 
 def nothing(why):
     """
-    Internal. What ``bound`` returns where nothing can be promised.
+    Internal. What ``bound`` returns if there is no bound.
 
     why
-        In words.
+        As text.
     """
     return {"bound_ms": None, "unbounded": why, "parts_ms": {}}
 
 
 def _no_majority(rows, wanted):
     """
-    Why no majority stands behind the time that is followed, or None. A source that alone is asked is its own majority: that it
-    is right is what the bound rests on then.
+    Why no majority confirms the time that is followed, or None. A single source is its own majority: the bound then assumes
+    that it is right.
     """
     agree = [row for row in rows if row["usable"]]
     against = [row for row in rows if row["condition"] == "falseticker" and row["reach"] & LAST_FOUR]
@@ -73,10 +73,10 @@ def _no_majority(rows, wanted):
 
 def _set_by_an_orphan(claims, system, orphan):
     """
-    Why what the daemon says of its clock can be an orphan's word, or None. ntpd states the stratum, root delay and dispersion
-    of its last update (clock_update in ntp_proto.c), which is made of a sample up to eight polls old; its table shows the last
-    packet. An orphan claims to have no error (timer in ntp_timer.c), so once it follows a source again, the clock is still that
-    of the orphan. Without `orphan` in the pillar no stratum is known to be one.
+    Why the root dispersion that the daemon reports may be that of an orphan, or None. ntpd reports the stratum, root delay and
+    dispersion of its last update (clock_update in ntp_proto.c), from a sample up to eight polls old; the source's row is from the
+    last packet. An orphan reports a dispersion of 0 (timer in ntp_timer.c). When it follows a source again, its clients' clocks
+    still have the orphan's error. Without `orphan` in the pillar, any stratum may have been an orphan's.
     """
     stratum, before = system["stratum"], claims["stratum"] - 1
     if stratum is None or before <= stratum or (orphan and before < orphan):
@@ -85,13 +85,13 @@ def _set_by_an_orphan(claims, system, orphan):
 
 
 def _parts(claims, system):
-    """The parts of the sum in milliseconds, and the names of those that the daemon does not tell."""
+    """The terms of the sum in milliseconds, and the names of those that the daemon does not report."""
     delay, age = claims.get("root_delay_ms"), claims.get("reference_age_s")
     offsets = (claims.get("offset_ms"), system["offset_ms"])
     parts = {
         "root_delay": None if delay is None else delay / 2.0,
         "root_dispersion": claims.get("root_dispersion_ms"),
-        # The daemon's own is that of its last update, or what it has still to slew; the source's row may be younger.
+        # The daemon's own offset is from its last update, or is what it still has to slew; the source's row may be newer.
         "offset": None if None in offsets else max(abs(offset) for offset in offsets),
         "jitter": system["jitter_ms"],
         "precision": claims.get("precision_ms"),
@@ -103,13 +103,12 @@ def _parts(claims, system):
 
 def _sample(system, error_ppm, parts):
     """
-    What has to be added, in milliseconds, because the newest sample of the source can be further off than the daemon's root
-    distance says. chronyd states the root delay and dispersion of that of its samples for which they are smallest, its offset
-    however is a regression over all of them (SST_GetTrackingData in sourcestats.c): if a server comes back with a wide error
-    bound of its own, samples from before still vouch for an offset that the new ones have moved.
+    The amount, in milliseconds, by which the error of the source's newest sample exceeds the root distance of the daemon. chronyd
+    reports the root delay and dispersion of its best sample, but its offset is a regression over all samples
+    (SST_GetTrackingData in sourcestats.c). So if the server's own error grows, for example at its restart, older samples hide it.
     """
     distance = [parts[name] for name in ("root_delay", "root_dispersion", "growth")]
-    if system["error_ms"] is None or None in distance:  # ntpd states none of a sample; what is unknown already, is so once
+    if system["error_ms"] is None or None in distance:  # ntpd reports no error of a sample
         return 0.0
     if system["when_s"] is None:
         return None
@@ -117,14 +116,14 @@ def _sample(system, error_ppm, parts):
 
 
 def _rate(error_ppm):
-    """How fast the clock may leave its course: by PHI, or by what the daemon shows itself, in ppm."""
+    """The maximum frequency error in ppm: PHI, or the error that the daemon reports if that is larger."""
     return max(PHI_PPM, min(error_ppm, MAX_PPM))
 
 
 def _growth(age_s, aged_ppm, error_ppm):
     """
-    What has to be added since the daemon's last update, in milliseconds: the daemon itself lets the root dispersion grow by
-    `aged_ppm`, and the frequency may be wrong by PHI, or by what the daemon shows itself.
+    What has to be added since the daemon's last update, in milliseconds: the daemon itself increases the root dispersion by
+    `aged_ppm`, and the frequency may be wrong by PHI, or by the error that the daemon reports.
     """
     if None in (age_s, aged_ppm, error_ppm):
         return None

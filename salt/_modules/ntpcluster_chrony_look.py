@@ -128,9 +128,9 @@ def _system(tracking, activity, now):
 
 def _arisen(tracking):
     """
-    The rate in ppm at which the clock's offsets have arisen lately, in a list; empty if unknown. As with ntpd: an offset that arose
-    between two updates arises again, if the frequency is wrong. chronyd learns a wrong one from a server that is slewed, and its
-    skew does not show it; the mean of its last offsets does (``RMS offset``, an average over some ten updates, reference.c).
+    The frequency error in ppm that the last offsets show, in a list; empty if unknown. As with ntpd: an offset that arose between
+    two updates arises again if the frequency is wrong. From a server that is being slewed chronyd learns a wrong frequency, which
+    its skew does not show, but its offsets do (``RMS offset``: each update has a weight of 0.1, reference.c).
     """
     offsets, interval = (tracking["last_offset_ms"], tracking["rms_offset_ms"]), tracking["update_interval_s"]
     return [] if None in offsets or not interval else [round(1000.0 * max(map(abs, offsets)) / interval, 6)]

@@ -1,11 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Moves this host's clock by a given distance, as one of the hosts of an island that are all moved alike.
+Internal. Move this host's clock by a given distance, as part of moving all hosts of an island by the same distance.
 
-A slew is ``adjtime(2)``: the kernel runs the clock 500 ppm fast or slow until the distance is gone. It adds this to the rate that
-ntpd's kernel PLL or chronyd has set (``time_adjust`` in kernel/time/ntp.c), and the daemons do not notice it while their sources
-are slewed at the same rate. Only an ntpd that works without the kernel calls ``adjtime`` itself, each second, and would replace
-this one.
+A slew is ``adjtime(2)``: the kernel runs the clock 500 ppm fast or slow until the clock has moved by that distance. It adds
+this to the rate that ntpd's kernel PLL or chronyd has set (``time_adjust`` in kernel/time/ntp.c), and the daemons do not notice
+it while their sources are slewed at the same rate. Only an ntpd without the kernel PLL calls ``adjtime`` itself, each second,
+and would replace this slew.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -27,13 +27,13 @@ SLOWEST_S = 86400
 #: After this time the kernel must have begun. It adjusts at the turn of each second.
 BEGUN_S = 2.2
 
-#: The kernel's own rounding, and the last adjustment that may have been counted already.
+#: A margin for the kernel's own rounding, and for the last adjustment, which may have been counted already.
 ROUND_S = 2 * SLEW_RATE
 
 #: The kernel's PLL is on (STA_PLL in linux/timex.h).
 STA_PLL = 1
 
-#: Times outside of this are not set: NTP's 32 bits of seconds overflow in 2036, and ntpsec 1.2 does not survive it.
+#: Times outside this range are not set: NTP's 32 bits of seconds overflow in 2036, and ntpsec 1.2 does not survive it.
 YEAR_2000, ERA_END_S = 946684800, 2085978496
 
 
@@ -57,12 +57,12 @@ class _Timex(ctypes.Structure):
 
 def move(offset, step=False, test=False):
     """
-    Internal. ``ntpcluster.move`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.move``.
     """
     for name, value in (("step", step), ("test", test)):
         if not isinstance(value, bool):
             raise SaltInvocationError("{0}: {1!r} is neither True nor False".format(name, value))
-    # Not a number is smaller than nothing.
+    # Comparisons with NaN are false.
     if isinstance(offset, bool) or not isinstance(offset, (int, float)) or not abs(offset) < ERA_END_S:
         raise SaltInvocationError("offset: {0!r} is not a number of seconds".format(offset))
     plan = __salt__["ntpcluster_plan.plan"]()
@@ -78,7 +78,7 @@ def move(offset, step=False, test=False):
 
 
 def _step(offset, test):
-    """What a step by this offset did, or would do, as a part of what ``move`` returns."""
+    """Step by this offset, or predict it; returns a part of the return of ``move``."""
     done = __salt__["ntpcluster_step.shift"](offset, test=test)
     said = "would be" if test else "has been"
     comment = "the clock {0} stepped by {1:+.6f} s, with the daemon stopped".format(said, offset)
@@ -86,7 +86,7 @@ def _step(offset, test):
 
 
 def _slew(plan, offset, pending, test):
-    """What a slew by this offset did, or would do, as a part of what ``move`` returns."""
+    """Slew by this offset, or predict it; returns a part of the return of ``move``."""
     takes = abs(offset) / SLEW_RATE
     if takes > SLOWEST_S:
         raise CommandExecutionError(
@@ -113,7 +113,7 @@ def _slew(plan, offset, pending, test):
 
 
 def _prove(offset):
-    """See that the kernel slews, and that nothing else has taken the slew over; stop it otherwise."""
+    """Check that the kernel slews, and that no other program has replaced the slew; otherwise stop it."""
     if not offset:
         return
     began = __salt__["ntpcluster_program.monotonic"]()
@@ -130,8 +130,8 @@ def _prove(offset):
 
 def _adjtime(offset=None):
     """
-    Begin to slew the clock by this offset, in place of the slew in progress; None: begin nothing. Returns what the slew before
-    has left, in seconds.
+    Begin to slew the clock by this offset, replacing the slew in progress; None: only read. Returns the remainder of the
+    previous slew, in seconds.
     """
     left, given = _Timeval(), None
     if offset is not None:

@@ -113,8 +113,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
 def shift(offset, test=False, **called):
     """
-    Internal. Step the clock by this distance, whatever its servers say: for an island, whose hosts are all stepped alike. It leaves
-    the daemon running, also one that has exited because a server was stepped first.
+    Internal. Step the clock by this distance, whatever its servers say: for an island, all of whose hosts are stepped by the
+    same distance. It leaves the daemon running, also one that has exited because a server was stepped first.
 
     offset
         In seconds; above zero moves the clock forward.
@@ -194,7 +194,7 @@ def lock():
 def _await_time(servers, wait, in_turn=False):
     """
     The server to set the clock from, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
-    vote, and the first one that gives the time is believed.
+    vote, and the first one that gives the time is used.
 
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
@@ -321,7 +321,7 @@ def _set_by(seconds):
 
 
 def _put_back(server, offset, moved):
-    """Undo a step to a time that was not judged, and refuse to go on."""
+    """Undo a step to a time that was not judged, and refuse to continue."""
     done = _set_by(-moved)
     undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
     raise CommandExecutionError(

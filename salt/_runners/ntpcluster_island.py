@@ -1,5 +1,5 @@
 """
-Internal. Brings an island to a better time. All its hosts are moved by the same distance, one server after the other, then the
+Internal. Correct the time of an island. All its hosts are moved by the same distance, one server after the other, then the
 clients: so no daemon sees its source move away, and none has to step.
 """
 
@@ -8,35 +8,35 @@ import time
 
 from salt.exceptions import SaltInvocationError
 
-# The loader offers this alone; ``members`` and ``trusted`` stay plain functions for the tests.
+# The loader offers only this function; ``members`` and ``trusted`` stay plain functions for the tests.
 __load__ = ["set_time"]
 
 #: Packets to the source from each server; the one with the shortest round trip counts.
 SAMPLES = 4
 
-#: The servers are one time, so their differences from the source agree within this, and half of both round trips.
+#: The servers have the same time, so their differences from the source agree within this plus half of both round trips.
 AGREE_S = 0.05
 
 #: A difference from the source below this is not worth a slew.
 SMALL_S = 0.001
 
-#: How long the hosts have to be synchronized again after a step. ntpd uses its own clock 27 s after its start, and asks a server
-#: that had no time then after another 64 s.
+#: The time limit for the hosts to be synchronized again after a step. ntpd uses its own clock 27 s after its start, and queries
+#: a server that was not synchronised then after another 64 s.
 SYNCHRONIZED_S, AGAIN_S = 300, 5
 
 
 def set_time(source, offset, step, test, tier, timeout):
     """
-    Internal. ``ntpcluster.set_island_time`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.set_island_time``.
 
-    Raises SaltInvocationError with the reason for each refusal, and for a failure with what has been moved.
+    Raises SaltInvocationError with the reason of a refusal, and after a failure also with the hosts that have been moved.
     """
     _check(source, offset, step, test)
     hosts = __salt__["ntpcluster_view.take"](timeout=timeout)["hosts"]
     tier, servers, clients, left = members(hosts, tier, step)
     differences = {}
     if source is not None:
-        # The answers of a query are kept by the source: asked one by one, the servers cannot disturb each other.
+        # The servers query one by one, so that they cannot disturb each other at the source.
         for name in servers:
             differences[name] = _ask(name, "ntpcluster.query", {"servers": [source], "samples": SAMPLES}, timeout)
         offset = trusted(source, differences, hosts, servers)
@@ -63,7 +63,8 @@ def set_time(source, offset, step, test, tier, timeout):
 
 
 def _move(servers, clients, how, result, timeout):
-    """Move the servers one by one, leader first, then the clients, a tier at a time; a copy of the result with what they said."""
+    """Move the servers one by one, leader first, then the clients, a tier at a time; returns a copy of the result with their
+    returns."""
     made = {**result, "servers": {}, "clients": {}, "left": dict(result["left"])}
     for name in servers:
         try:
@@ -72,7 +73,7 @@ def _move(servers, clients, how, result, timeout):
             raise SaltInvocationError(f"{exc}. {_undo(name, list(made['servers']), how, timeout)}") from exc
         made["servers"][name] = said["comment"]
         if name == servers[0]:
-            # By the master's clock that no step moves: as the leader's clock is when this is printed.
+            # With the master's monotonic clock: the leader's time at the moment of printing.
             ahead = said["time_s"] - time.monotonic() + (how["offset"] if how["test"] else 0)
             made["takes_s"] = said["takes_s"]
     for names in clients:
@@ -88,10 +89,10 @@ def _move(servers, clients, how, result, timeout):
 
 
 def _undo(failed, moved, how, timeout):
-    """Take back what was done to the servers before one failed; what was done, in words."""
+    """Undo the changes to the servers before one failed; returns text that says what was undone."""
     if how["test"]:
         return "Nothing has been changed"
-    # A slew that may have begun is stopped; whether the clock was stepped, only the host can tell.
+    # A slew that may have begun is stopped; only the host knows whether the clock was stepped.
     back, names = (-how["offset"], moved) if how["step"] else (0, [*moved, failed])
     found = _answers(names, "ntpcluster.move", {"offset": back, "step": how["step"], "test": False}, timeout)
     lost = [name for name in names if not isinstance(found.get(name), dict)]
@@ -102,7 +103,7 @@ def _undo(failed, moved, how, timeout):
 
 
 def _slewing(takes, offset):
-    """What goes on after a slew was begun, in words."""
+    """Text that says what continues after a slew was begun."""
     if not offset:
         return "no host is slewed any more"
     return (
@@ -112,7 +113,7 @@ def _slewing(takes, offset):
 
 
 def _settle(names, timeout):
-    """Wait until these hosts are synchronized again; how it went, in words."""
+    """Wait until these hosts are synchronized again; returns text about the outcome."""
     until = time.monotonic() + SYNCHRONIZED_S
     while True:
         view = __salt__["ntpcluster_view.take"](tgt=names, tgt_type="list", timeout=timeout)["hosts"]
@@ -126,7 +127,7 @@ def _settle(names, timeout):
 
 
 def _ask(name, fun, kwarg, timeout):
-    """What one host returns, a dict; SaltInvocationError with its reason if it returns none."""
+    """The return of one host, a dict; raises SaltInvocationError with the reason if it is something else."""
     said = _answers([name], fun, kwarg, timeout).get(name)
     if not isinstance(said, dict):
         raise SaltInvocationError(f"{name}: {_reason(name, said)}")
@@ -134,7 +135,7 @@ def _ask(name, fun, kwarg, timeout):
 
 
 def _answers(names, fun, kwarg, timeout):
-    """What these hosts return, by host."""
+    """The returns of these hosts, by host."""
     if not names:
         return {}
     ask = __salt__["ntpcluster_ask.minions"]
@@ -142,7 +143,7 @@ def _answers(names, fun, kwarg, timeout):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on nothing is queried: all functions are pure.
 
 
 def _check(source, offset, step, test):
@@ -159,7 +160,7 @@ def _check(source, offset, step, test):
 
 
 def _reason(name, said):
-    """Why a host returned nothing of use, in one line."""
+    """Why a host's return is not usable, in one line."""
     if said is None:
         return "no answer within the time limit"
     lines = str(said).strip().splitlines() or [""]
@@ -175,7 +176,7 @@ def members(hosts, tier, step):
     tier
         Name of the island's top tier; None: there is only one.
     step
-        Whether it is going to be stepped.
+        Whether it will be stepped.
 
     Returns (name of the tier, servers [id] with the leader first, clients as a list of lists [id], one for each tier from the top
     down, hosts that are left out {id: why}).
@@ -212,7 +213,7 @@ def _top(tier, above):
 
 
 def _leader(hosts, servers, step):
-    """The server that leads; SaltInvocationError if it is not plain that all the others are there and follow it."""
+    """The server that leads; raises SaltInvocationError unless all other servers are certainly present and follow it."""
     known = {address for row in servers.values() for address in row["addresses"]}
     planned = {address for row in servers.values() for address in row["planned_addresses"]}
     if planned - known:
@@ -226,7 +227,7 @@ def _leader(hosts, servers, step):
         raise SaltInvocationError(f"the island is not one time: {what}; see salt-run ntpcluster.tree")
     astray = [name for name, row in servers.items() if row["source"] and row["source_host"] != leaders[0]]
     if step and astray:
-        # ntpd of the leader, just restarted, would take the old time from a server that does not follow it.
+        # The leader's ntpd, just restarted, would take the old time from a server that does not follow it.
         said = f"{', '.join(sorted(astray))} do not follow {leaders[0]}, which leads: try again later, or slew"
         raise SaltInvocationError(said)
     return leaders[0]
@@ -234,7 +235,7 @@ def _leader(hosts, servers, step):
 
 def trusted(source, said, hosts, servers):
     """
-    The leader's difference from the source, if all servers see the source alike and it has a time of its own.
+    The leader's difference from the source, if all servers agree about the source and its time does not come from this island.
 
     source
         Name or address.
@@ -245,7 +246,7 @@ def trusted(source, said, hosts, servers):
 
     Returns seconds; above zero the island is slow.
 
-    Raises SaltInvocationError with the reason why it is not to be believed.
+    Raises SaltInvocationError with the reason why the source is not trusted.
     """
     found = {name: said[name]["servers"][0] for name in servers}
     island = {address for row in hosts.values() if row["reference"] == "island" for address in row["addresses"]}

@@ -1,4 +1,4 @@
-"""An operator brings an island to a better time with `salt-run ntpcluster.set_island_time`: by a source or by a watch."""
+"""An operator corrects the time of an island with `salt-run ntpcluster.set_island_time`: from a source or by a given offset."""
 
 # ruff: noqa: F811 (fixtures that are imported)
 from __future__ import annotations
@@ -11,15 +11,15 @@ import pytest
 
 from tests.lab.cluster import changed, failed, wait_until
 from tests.lab.drilling import Watch, daemons, stopped
-from tests.lab.test_drills_island import LEADER, ONE_TIME_S, SECOND, WRONG, cluster, first, spread  # noqa: F401
+from tests.lab.test_drills_island import LEADER, ONE_TIME_S, SECOND, WRONG, cluster, spread  # noqa: F401
 
-#: On an island a bound is that to the leader's clock, and true time is nobody's.
+#: On an island a bound is relative to the leader's clock, which is not the true time.
 pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
 
 CASTS = {"ntpd": ("el6", "modern", "el6", "modern"), "chrony": ("el9", "el9", "el9", "el6")}
-#: Serves the time as a laptop with a GPS receiver does; a test makes it lie, refuse or fall silent.
+#: Serves the time like a laptop with a GPS receiver; a test makes it give a false time, refuse or stop answering.
 LAPTOP = "10.0.0.3"
-#: What is slewed: 80 s at 500 ppm.
+#: The slewed offset: 80 s at 500 ppm.
 BETTER_S = 0.04
 RATE = 500e-6
 
@@ -37,14 +37,15 @@ def set_time(cluster, *words) -> dict:
 
 
 def refusal(cluster, *words) -> str:
-    """The one sentence of a run that must fail."""
+    """The error sentence of a run that must fail."""
     done = cluster.master.run("salt-run", "--out=json", "ntpcluster.set_island_time", *words)
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return json.loads(done.stdout)["Error"]
 
 
 def synchronized(cluster) -> bool:
-    """Whether all are. After a restart of their leader hosts with ntpd are `degraded` for eight polls: `reach-gaps`."""
+    """Whether all hosts are synchronized. After a restart of their leader, hosts with ntpd are `degraded` for eight polls:
+    `reach-gaps`."""
     seen = cluster.master.salt("*", "ntpcluster.status")
     return [one["synchronized"] for one in seen.values()] == [True] * len(cluster.hosts)
 
@@ -63,7 +64,7 @@ def pids(cluster) -> dict[str, list[int]]:
 
 @pytest.fixture
 def untouched(cluster):
-    """No clock is moved, no slew is begun and no daemon restarted by this test."""
+    """Assert that the test moves no clock, begins no slew and restarts no daemon."""
     wait_until(lambda: synchronized(cluster), 120)
     before = steps(cluster), slews(cluster), pids(cluster)
     with Watch(*cluster.hosts.values()) as watch:
@@ -109,7 +110,7 @@ def test_what_cannot_be_or_is_not_to_be_believed_is_refused(cluster, first, unto
 
 
 def test_one_step_brings_all_to_the_time_of_the_source(cluster, first):
-    """By two hours: ntpd exits by itself if it sees its server more than 1000 s off."""
+    """By two hours: ntpd exits if its server is more than 1000 s off."""
     wait_until(lambda: synchronized(cluster), 120)
     before, began = steps(cluster), time.monotonic()
     told = set_time(cluster, f"source={LAPTOP}", "step=True", "test=False")
@@ -166,8 +167,8 @@ def test_a_slew_can_be_stopped(cluster, first):
 
 def test_where_something_else_slews_nobody_goes_on(cluster, first):
     """
-    On the second server each slew is replaced at once. That stands for an ntpd without the kernel's PLL, which differs in that it
-    sets its own slew of the moment, each second.
+    On the second server each slew is replaced at once. This is a stand-in for an ntpd without the kernel PLL, which instead
+    sets its own slew every second.
     """
     before, error, second = slews(cluster), cluster.hosts[LEADER].clock_error(), cluster.hosts[SECOND]
     over = threading.Event()
@@ -215,6 +216,6 @@ def test_a_server_that_fails_has_the_step_of_the_leader_taken_back(cluster, firs
         LEADER: 2
     }
     assert abs(cluster.hosts[LEADER].clock_error() - right) < ONE_TIME_S
-    # ntpd may have seen the leader 30 s off, and takes some polls to believe it again; meanwhile it goes on as it was.
+    # ntpd may have seen the leader 30 s off, and needs some polls to accept it again; meanwhile its clock runs free.
     assert spread(cluster) < ONE_TIME_S
     assert [stopped(host) for host in cluster.hosts.values()] == [[]] * 4

@@ -1,4 +1,4 @@
-"""A better time for an island: who is moved, whose time is believed, and what a failure leaves behind."""
+"""Correcting the time of an island: which hosts are moved, which source is trusted, and the state after a failure."""
 
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -87,7 +87,7 @@ def test_a_source_that_is_not_to_be_believed_is_refused(first, second, said):
 
 @pytest.fixture
 def minions(monkeypatch):
-    """The recorded island, whose hosts do what `fails` does not name; `calls` is what they were asked, in order."""
+    """The recorded island, whose hosts succeed unless `fails` names the call; `calls` are the calls to them, in order."""
 
     class Minions:
         calls, fails = [], {}
@@ -173,7 +173,7 @@ def test_wrong_words_are_refused_before_anything_is_asked(minions, how, said):
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host of an island; `slewed` is what it was told to slew, `left` what a slew has left, `status` the kernel's flags."""
+    """A host of an island; `slewed` are the requested slews, `left` the remainder of a slew, `status` the kernel's flags."""
 
     class Host:
         plan = {"reference": "island", "method": "daemon", "platform": {"daemon": "ntpd", "process": "ntpd"}}
