@@ -262,7 +262,7 @@ def test_a_name_that_the_daemon_has_no_row_for_is_unresolvable(plan):
     assert seen["problems"][0]["evidence"]["names"] == ["time2.example"]
 
 
-def test_more_rows_than_names_are_told_and_a_clock_is_never_a_name(plan):
+def test_more_rows_than_names_are_reported_and_a_clock_is_never_a_name(plan):
     plan["sources"] = [dict(plan["sources"][0]), dict(plan["sources"][1], address="time2.example")]
     assert codes(judge(plan, extra("192.0.2.99"))) == ["not-listed"]
     seen = judge(plan, alter(1, remote="127.127.28.0", address="127.127.28.0", refid=".SHM."))
