@@ -1,7 +1,7 @@
 """The figures of docs/discipline.md: `python -m tests.bench discipline [SEEDS]`.
 
-For each daemon, poll range and oscillator, and for as many seeds, six hours are lived twice: once with two servers that live, and
-once with a preferred server that dies after two hours and some minutes.
+For each daemon, poll range and oscillator, and for as many seeds, six hours are lived three times: with two servers that live, with a
+preferred server that dies after two hours and some minutes, and with a single server that does so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench.discipline.daemons import DAEMONS, SERVERS, Daemon, Life, Missing, World, live
 
-POLLS = ((3, 3), (4, 4), (5, 5), (6, 6), (4, 6), (4, 7), (4, 8), (6, 8), (6, 10), (8, 10), (10, 10), (3, 10))
+POLLS = ((3, 3), (4, 4), (5, 5), (6, 6), (4, 6), (6, 8), (6, 10), (8, 10), (10, 10), (3, 10))
 #: How restless the oscillator is: ppb for the root of a second. A PC's crystal in a room of even temperature, and one whose
 #: temperature changes with its load: Allan deviations of 2e-8 and 2e-7 over 1000 s.
 WANDERS_PPB = {"calm": 1, "restless": 10}
@@ -34,6 +34,7 @@ class Figures:
     worst_s: float
     left_s: float
     worst_dead_s: float
+    alone_s: float  # the error an hour after the only server died
     requests: float  # a second, on a server of so many clients
 
 
@@ -42,19 +43,21 @@ def errors(life: Life, since_s: float) -> list[float]:
 
 
 def figures(daemon: Daemon, polls: tuple[int, int], wander_ppb: float, seed: int, work: Path) -> Figures:
-    """Two lives of one client."""
+    """Three lives of one client."""
     life = live(daemon, World(seed, wander_ppb=wander_ppb), polls, work)
     settled = errors(life, SETTLED_S)
     grown = [second for second, server in life.asked if server == 1 and second >= GROWN_S]
     # The moment of death is unlike for each seed: it falls anywhere between two polls.
     died_s = GROWN_S + 1024 * (seed * 0.618 % 1)
     mourner = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work)
+    orphan = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work, servers=1)
     left = [second for second, address in mourner.followed if second >= died_s and address == SERVERS[1]]
     return Figures(
         rms_s=math.sqrt(statistics.fmean(error**2 for error in settled)),
         worst_s=max(settled),
         left_s=left[0] - died_s if left else math.inf,
         worst_dead_s=max(errors(mourner, died_s)),
+        alone_s=errors(orphan, died_s + 3600)[0],
         requests=len(grown) / (World(seed).end_s - GROWN_S) * CLIENTS,
     )
 
@@ -76,6 +79,7 @@ def table(daemon: Daemon, runs: int, work: Path) -> None:
                 cell([one.worst_s for one in found], 1e6, 0),
                 cell([one.left_s for one in found], 1, 0),
                 cell([one.worst_dead_s for one in found], 1e6, 0),
+                cell([one.alone_s for one in found], 1e3, 2),
                 cell([one.requests for one in found], 1, 0),
             ]  # fmt: skip
             print(f"| {' | '.join(cells)} |", flush=True)
@@ -85,7 +89,7 @@ def main(runs: int) -> None:
     os.nice(10)
     print(f"Clock discipline in virtual time: six hours, {runs} seeds, median (lowest-highest)")
     print("| daemon | oscillator | polls | RMS µs | worst µs | leaves a dead server, s | worst since its death, µs "
-          f"| requests/s of {CLIENTS} clients |\n|{'---|' * 8}")  # fmt: skip
+          f"| an hour alone, ms | requests/s of {CLIENTS} clients |\n|{'---|' * 9}")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="discipline-") as work:
         for daemon in DAEMONS:
             try:
