@@ -1,7 +1,7 @@
 """The figures of docs/discipline.md: `python -m tests.bench discipline [SEEDS]`.
 
-For each daemon, poll range and oscillator, and for as many seeds, six hours are lived three times: with two servers that live, with a
-preferred server that dies after two hours and some minutes, and with a single server that does so.
+For each daemon, poll range and oscillator, and for as many seeds, six hours are lived three times: with two servers that live, with
+a preferred server that dies after two hours and some minutes, and with a single server that does so.
 """
 
 from __future__ import annotations
