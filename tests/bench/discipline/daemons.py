@@ -22,6 +22,7 @@ SERVERS = ("10.99.0.1", "10.99.0.2")
 NETWORK = """sysctl -qw net.ipv6.conf.all.disable_ipv6=1
 ip link add d0 type veth peer name d1 && ip link set d1 up
 ip addr add 10.99.0.100/24 dev d0 && ip link set d0 up
+until ip link show d0 | grep -q 'state UP'; do sleep 0.01; done
 exec "$@"
 """
 
@@ -143,6 +144,8 @@ def live(daemon: Daemon, world: World, polls: tuple[int, int], work: Path, serve
         raise RuntimeError(f"{daemon.name} died early ({done.returncode}): {(done.stdout + done.stderr)[-2000:]}")
     said = done.stderr + done.stdout if daemon.is_chrony else (folder / "events").read_text()
     rows = [line.split() for line in record.splitlines()]
+    if not any(row[0] == "ask" for row in rows):
+        raise RuntimeError(f"{daemon.name} asked nobody: {said[-2000:]}")
     return Life(
         clock=[(float(row[1]), float(row[2])) for row in rows if row[0] == "clock"],
         asked=[(float(row[1]), int(row[2])) for row in rows if row[0] == "ask"],
