@@ -73,13 +73,20 @@ def test_a_daemon_whose_options_nobody_can_write_is_told():
 
 def test_what_only_a_daemon_reads_is_told_where_no_tier_has_one():
     given = {"keys": KEYS, "options": {"tinker": {"step": 1}}, "orphan": 6, "health": {"settle": 60, "survivors": 2}}
+    given["polls"] = {"maxpoll": 6}
     found = told({"tiers": ALONE, "method": "cron", **given})
     assert [(level, key) for level, key, _ in found] == [
-        ("warning", key) for key in ("keys", "options", "orphan", "health:settle")
+        ("warning", key) for key in ("keys", "options", "orphan", "polls", "health:settle")
     ]
     assert {message for _, _, message in found} == {
         "has no effect: every tier has the method cron, and only a daemon reads it"
     }
+
+
+def test_poll_intervals_of_tiers_that_follow_are_told_where_none_does():
+    found = told({"tiers": ALONE, "polls": {"maxpoll": 6}})
+    assert [(level, key) for level, key, _ in found] == [("warning", "polls")]
+    assert told({"tiers": tiers(), "polls": {"maxpoll": 6}}) == []
 
 
 def test_what_only_a_daemon_reads_of_a_source_is_told_in_a_tier_by_cron():

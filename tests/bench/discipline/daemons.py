@@ -80,7 +80,7 @@ class Daemon:
 
 DAEMONS = (
     Daemon("ntpd 4.2.8p15", "var/cache/lab/debs/ntp_*.deb", "el6", "usr/sbin/ntpd", "el6"),
-    Daemon("ntpsec 1.2.2", "srv/apt/ntpsec_1*.deb", "apt12", "usr/sbin/ntpd"),
+    Daemon("ntpsec 1.2.2", "srv/apt/ntpsec_1*.deb", "apt12", "usr/sbin/ntpd", "modern"),
     Daemon("chrony 4.3", "srv/apt/chrony_4*.deb", "apt12", "usr/sbin/chronyd"),
     Daemon("chrony 4.6.1", "srv/apt/chrony_4*.deb", "debian13", "usr/sbin/chronyd", "debian13"),
 )
