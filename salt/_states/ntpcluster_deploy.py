@@ -46,7 +46,7 @@ def installed(name):
 
     For packages that are installed already no repository is used, so one that is down does no harm. Files
     (``package:sources``) are fetched, checked against their checksums, and installed in one transaction. If the package manager
-    refuses to work because it was killed during a transaction, it is repaired once, as described for the platform.
+    was killed when this state used it, or refuses to work for that reason, it is repaired first, as described for the platform.
 
     If this removes another daemon from the host, its service is disabled first, while it exists: afterwards only its links
     would be left. The new daemon finds the old one's drift when its package starts it.
@@ -57,7 +57,8 @@ def installed(name):
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         package, missing = plan["package"], _missing(plan)
-        if not missing:
+        repair = __salt__["ntpcluster_package.repair"](plan["platform"])
+        if not missing and not repair:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         leaving = _leaving(plan)
         gone = sorted(set(owner for service in leaving for owner in __salt__["ntpcluster_service.packages"](service)))
@@ -65,9 +66,10 @@ def installed(name):
             new = dict((one, package["version"] or "installed") for one in missing)
             new.update((one, "") for one in gone)
             changes = dict((one, {"old": __salt__["pkg.version"](one), "new": version}) for one, version in new.items())
-            return _result(name, None, changes, "would be installed: {0}".format(", ".join(missing)))
+            said = "would be installed: {0}".format(", ".join(missing) or "nothing more")
+            return _result(name, None, dict(changes, **repair), said)
         _remember_packages(_absent(package["names"]), gone)
-        ret = _take_over(name, plan, leaving)
+        ret = _take_over(name, plan, leaving, bool(repair))
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     # What came along as a dependency goes again with the rest.
@@ -76,27 +78,30 @@ def installed(name):
     return ret
 
 
-def _take_over(name, plan, leaving):
+def _take_over(name, plan, leaving, killed):
     """
     The installation itself. ``leaving``: the daemons whose place it takes; one that is still there afterwards, as nothing could
-    be installed, starts at boot as before.
+    be installed, starts at boot as before. ``killed``: whether the package manager has to be repaired first.
     """
-    mend = plan["platform"]["package_mend"]
-    carried = __salt__["ntpcluster_drift.carry"](plan["platform"])
+    platform, names, mended = plan["platform"], plan["package"]["names"], {}
+    refused = (platform["package_mend"] or {}).get("when")
+    carried = __salt__["ntpcluster_drift.carry"](platform)
     for service, was in leaving.items():
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         __salt__["service.disable"](service)
     try:
+        if killed:
+            mended = __salt__["ntpcluster_package.mend"](platform, names)
         ret = _install(name, plan)
-        if ret["result"] is False and mend and mend["when"] in ret["comment"]:
-            for argv in mend["run"]:
-                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+        if ret["result"] is False and refused and refused in ret["comment"] and not mended:
+            mended = __salt__["ntpcluster_package.mend"](platform, names)
             ret = _install(name, plan)
     finally:
         for service, was in leaving.items():
             if was["enabled"] and __salt__["service.status"](service):
                 __salt__["service.enable"](service)
-    return dict(ret, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
+    changes = dict(mended, **ret["changes"])
+    return dict(ret, changes=changes, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
 
 
 def _remember_packages(new, gone=()):
@@ -149,13 +154,10 @@ def _install(name, plan):
     there is, a second or two on EL 6, and what it compares is compared here.
     """
     package, missing = plan["package"], _missing(plan)
-    if package["sources"]:
-        # yum looks into every repository even for a file of its own, and fails if one is out of reach.
-        how = {"sources": _fetched(package["sources"]), "disablerepo": "*"}
-    else:
-        how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in missing], "refresh": True}
+    if not missing:
+        return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
     try:
-        changes = __salt__["pkg.install"](**how)
+        changes = __salt__["ntpcluster_package.install"](package, missing, __env__)
     except CommandExecutionError as exc:
         info = exc.info if isinstance(exc.info, dict) else {}
         return _result(name, False, info.get("changes"), "cannot be installed: {0}".format(exc))
@@ -173,25 +175,6 @@ def _is_there(package, version):
 
 def _absent(packages):
     return [package for package in packages if not __salt__["pkg.version"](package)]
-
-
-def _fetched(sources):
-    """Local copies of the pillar's package files, each with the checksum that the pillar says."""
-    fetched = []
-    for source in sources:
-        path = __salt__["cp.cache_file"](source["source"], saltenv=__env__)
-        if not path:
-            raise CommandExecutionError("package:sources: {0} cannot be fetched".format(source["source"]))
-        kind, _, wanted = source["source_hash"].partition("=")
-        found = __salt__["file.get_hash"](path, form=kind)
-        if found != wanted:
-            raise CommandExecutionError(
-                "package:sources: {0} has the {1} {2}, and the pillar says {3}: nothing is installed".format(
-                    source["source"], kind, found, wanted
-                )
-            )
-        fetched.append({source["name"]: path})
-    return fetched
 
 
 def _package_enables(plan):
