@@ -100,7 +100,7 @@ def _name(known):
     Return the name of this host's entry; None if there is none. A rolling release has no number, and a proxy minion has no
     operating system.
 
-    The grain ``os_family`` is of no use here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
+    The grain ``os_family`` does not help here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
     Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
     """
     number = "-{}".format(__grains__.get("osmajorrelease"))

@@ -9,9 +9,9 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 
 * a DROP or REJECT of everything, of UDP, or of port 123, from everywhere or from outside some other network
   (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
-* a jump to a chain that ends so (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
-  lets something in before it refuses the rest: such a chain is that network's firewall, not a ban
-* else the end of INPUT, where the policy decides
+* a jump to a chain that ends in this way (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
+* admits something before it refuses the rest: such a chain is that network's firewall, not a ban else the end of INPUT, where
+* the policy decides
 
 **What stays in force** and is reported: a foreign rule before that place.
 
@@ -40,8 +40,8 @@ LOGGING = ("LOG", "NFLOG", "ULOG")
 def _arguments(network):
     """Our rule for a network, in the order in which iptables-save prints it."""
     source = ["-s", "{}".format(network)] if network.prefixlen else []
-    # No state match: where no other rule accepts established traffic it would let in the first packet of a
-    # client and not the second, as ntpd asks from port 123 to port 123 and stays one flow.
+    # No state match: if no other rule accepts established traffic, it would admit only the first packet of a client, because
+    # ntpd sends from port 123 to port 123 and all packets are one flow.
     return source + ["-p", "udp", "-m", "udp", "--dport", "123"] + [
         "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT",
     ]  # fmt: skip
@@ -52,7 +52,7 @@ def _text(network, chain="INPUT"):
 
 
 def _wanted(networks, version):
-    """The caller's networks of one family, each once; nothing but a parsed network gets any further."""
+    """The caller's networks of one family, each once; only parsed networks are used further."""
     if not isinstance(networks, (list, tuple)):
         raise SaltInvocationError("networks must be a list, such as ['10.0.0.0/24'].")
     wanted = []
@@ -82,7 +82,7 @@ def _bans_some(table, chain):
 
 
 def _place(table, chain="INPUT"):
-    """The chain and the index in it where a network's rule belongs, and the rule there that is its end, or None."""
+    """The chain and the index in it where a network's rule belongs, and the rule there that ends its path, or None."""
     while True:
         rules = table["chains"].get(chain, [])
         outcomes = __salt__["ntpcluster_firewall_packet.outcomes"](table, chain)
@@ -94,7 +94,7 @@ def _place(table, chain="INPUT"):
         if not (alone and __salt__["ntpcluster_firewall_packet.takes"](end["conditions"]) and _bans_some(table, inner)):
             break
         chain = inner
-    while index and rules[index - 1]["target"] in LOGGING:  # packets let in are not logged as dropped
+    while index and rules[index - 1]["target"] in LOGGING:  # so that admitted packets are not logged as dropped
         index -= 1
     return chain, index, end
 
@@ -122,8 +122,8 @@ def _wider(table, networks, everyone):
 
 def _judge(table, networks, everyone, base="INPUT"):
     """
-    ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the
-    rules go in at these numbers; ``first``: those of the stale that are taken out before that; and ``overtaken``.
+    ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the rules are
+    inserted at these numbers; ``first``: the stale rules that are removed before that; and ``overtaken``.
     """
     present, missing = [], []
     for network in networks:
@@ -138,7 +138,7 @@ def _judge(table, networks, everyone, base="INPUT"):
         for rule in chains[chain]:
             ours = rule["comment"] == COMMENT and rule["target"] == "ACCEPT"
             network = opens(rule["conditions"], everyone.version) if ours else None
-            if network in missing:  # no packet gets there
+            if network in missing:  # no packet reaches it
                 first.append(rule)
             elif network is not None and network not in networks:
                 stale.append(rule)
@@ -207,7 +207,7 @@ def wanted(networks, family):
 
 def needed(table, networks, everyone, chain):
     """
-    Internal. What a base chain of nftables needs so that these networks get through it.
+    Internal. The changes that a base chain of nftables needs so that these networks get through it.
 
     table
         its table with the chains that it leads to, as from ``ntpcluster_firewall_nft.hooks``
@@ -217,36 +217,36 @@ def needed(table, networks, everyone, chain):
         the chain's name
 
     Returns ``present``, ``first``, ``stale``: [rule, ...]; ``added``: [(network, chain, number, line), ...], in the order in
-    which the rules go in, before the rule of that line in the chain, or at its end when there is none; ``overtaken``.
+    which the rules are inserted, before the rule of that line in the chain, or at its end if there is none; ``overtaken``.
     """
     return _judge(table, networks, everyone, chain)
 
 
 def judge(text, networks, family="ipv4", beside=(), here=None):
     """
-    Internal. Judge a firewall's rules against the networks that are to reach UDP 123.
+    Internal. Judge a firewall's rules against the networks that should reach UDP 123.
 
     text
         what ``iptables-save`` prints, or a file with the same content
     networks
-        list of networks, such as ``["10.0.0.0/24"]``; those of the other family are left out of account
+        list of networks, such as ``["10.0.0.0/24"]``; those of the other family are ignored
     family
         ``ipv4`` or ``ipv6``
     beside
-        hooks besides those of the text, as from ``ntpcluster_firewall_nft.hooks``
+        hooks in addition to those of the text, as from ``ntpcluster_firewall_nft.hooks``
     here
         as for ``ntpcluster_firewall_passage.passage``
 
-    Returns None when the text has no complete filter table, else a dict, every rule as text:
+    Returns None if the text has no complete filter table, else a dict with every rule as text:
 
     * ``networks``: those of this family
-    * ``guarded``: has INPUT a rule, or a policy other than ACCEPT
-    * ``present``, ``missing``: the rules that are there in any spelling, and those that are needed
-    * ``stale``: ours for a network that is not wanted, or where no packet gets to them
-    * ``wider``: rules of others (or the policy) that let in more than the networks, or may
+    * ``guarded``: whether INPUT has a rule, or a policy other than ACCEPT
+    * ``present``, ``missing``: the rules that exist in any spelling, and those that are needed
+    * ``stale``: our rules for a network that is not wanted, or that no packet reaches
+    * ``wider``: foreign rules (or the policy) that admit, or may admit, more than the networks
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
-    * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_passage.passage``
+    * ``overtaken``: rules that the new ones precede although they may be meant for the same packets
+    * ``refused``, ``blocked``: for the rules after these steps, as from ``ntpcluster_firewall_passage.passage``
 
     Raises SaltInvocationError for anything that is not a network.
     """
@@ -290,12 +290,12 @@ def _edit(text, judged):
 
 def edit(text, networks, family="ipv4"):
     """
-    Internal. Put our rules for these networks into the text of a saved file, and those for other networks out of it.
+    Internal. Add our rules for these networks to the text of a saved file, and remove those for other networks.
 
     text, networks, family
         as for ``ntpcluster_firewall_rules.judge``
 
-    Returns the new text. Every other line is as it was; so is everything without a complete filter table.
+    Returns the new text. All other lines are unchanged; so is a text without a complete filter table.
 
     Raises SaltInvocationError for anything that is not a network.
     """

@@ -57,7 +57,7 @@ def _remarks(report, changes):
 
 
 def _first(report, networks, tense):
-    """Who may ask now, and who is still blocked."""
+    """Which networks are admitted now, and which are still blocked."""
     refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
     if not networks:
         return ("There are no rules of ours.", "Our rules would be removed.", "Our rules have been removed.")[tense]
@@ -67,7 +67,7 @@ def _first(report, networks, tense):
         for network, rule in sorted(refused.items())
     ]
     served = [network for found in report.values() for network in found["networks"]]
-    # as written in the pillar, if all of them may ask
+    # as written in the pillar, if all of them are admitted
     shown = [network for network in served if network not in refused] if refused else networks
     if shown:
         verb = ("is open", "would be opened", "has been opened")[tense]

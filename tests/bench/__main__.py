@@ -1,8 +1,8 @@
-"""Figures, no verdicts. `make bench`, or one part of it: `python -m tests.bench PART [RUNS]`
+"""Benchmarks: figures without a verdict. `make bench`, or one part of it: `python -m tests.bench PART [RUNS]`
 
 - `scale`: what the master's runners cost with 50,000 hosts
-- `hosts`: what an apply with nothing to do and a status cost a host, beside others that do the like
-- `demo`: where the seconds of the demonstration go
+- `hosts`: what an apply with nothing to do and a status cost a host, compared with similar formulas
+- `demo`: the timeline of the demonstration
 - `discipline`: how well the daemons hold the time, and how soon they leave a dead server, by their poll range
 """
 

@@ -1,4 +1,4 @@
-"""What keeps a client out besides the rules of INPUT, with real nft, real iptables (both kinds) and real packets."""
+"""What blocks a client besides the rules of INPUT, with real nft, real iptables (both kinds) and real packets."""
 
 import shutil
 
@@ -24,7 +24,7 @@ table inet filter {
     chain output { type filter hook output priority 0; policy accept; }
 }
 """
-# as firewalld 1.3 makes it, shortened to what a question to UDP 123 passes
+# as firewalld 1.3 makes it, reduced to what a request to UDP 123 passes
 FIREWALLD = """
 table inet zones {
     chain filter_PREROUTING {
@@ -67,7 +67,7 @@ table inet f2b-table {
     }
 }
 """
-# what kube-proxy makes, shortened in the same way
+# as kube-proxy makes it, reduced in the same way
 KUBE_PROXY = """
 table ip kube-proxy {
     map no-endpoint-services {
@@ -132,7 +132,7 @@ def iptables(host, *rules, program="iptables"):
         "pairs",
     ],  # fmt: skip
 )
-def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode, ruleset, quoted):
+def test_an_nft_chain_that_blocks_clients_fails_the_state_and_is_quoted(host, testmode, ruleset, quoted):
     iptables(host, *DOCKERS_CHAINS)
     nft_load(host, ruleset)
     ret = states.opened("open")
@@ -140,14 +140,15 @@ def test_a_chain_of_nft_that_keeps_clients_out_is_red_and_quoted(host, testmode,
     assert "UDP 123 is not open to 10.123.0.0/24" in ret["comment"]
     assert quoted in ret["comment"]
     if not testmode:
-        # a rule of nft's that only may refuse (a mark that no packet has) is red as well, so nobody is asked there
+        # a rule of nft that may refuse (a mark that no packet has) makes the state fail as well, so the test sends no packets
+        # there
         assert quoted.startswith("meta mark") or not answered(host, INSIDE)
         again = states.opened("open")
         assert (again["result"], again["changes"]) == (False, {})
         assert quoted in again["comment"]
 
 
-def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
+def test_an_nft_chain_blocks_clients_of_both_families(host):
     host.load("*filter\n:INPUT DROP\n-A INPUT -p ipv6-icmp -j ACCEPT\nCOMMIT\n", "ip6tables")
     nft_load(host, DEBIANS_OWN % "ip saddr 10.123.0.0/16 drop; ip6 saddr fd00:123::/64 udp dport 123 accept")
     ret = states.opened("open", networks=TWO)
@@ -191,7 +192,7 @@ def test_a_chain_of_nft_keeps_out_clients_of_both_families(host):
         "fragments",
     ],  # fmt: skip
 )
-def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
+def test_an_nft_chain_that_admits_them_does_not_matter(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
@@ -199,7 +200,7 @@ def test_a_chain_of_nft_that_lets_them_in_is_no_matter(host, ruleset):
     assert answered(host, INSIDE)
 
 
-def test_a_ban_of_some_addresses_in_nft_is_told(host):
+def test_a_ban_of_some_addresses_in_nft_is_reported(host):
     nft_load(host, FAIL2BAN % "ip saddr @banned drop")
     ret = states.opened("open")
     assert ret["result"] is True
@@ -217,7 +218,7 @@ def test_a_ban_of_some_addresses_in_nft_is_told(host):
     ],
     ids=["limit in a set", "count in a set", "meter", "count"],
 )
-def test_a_limit_in_nft_is_told(host, ruleset):
+def test_a_limit_in_nft_is_reported(host, ruleset):
     nft_load(host, ruleset)
     ret = states.opened("open")
     assert ret["result"] is True, ret["comment"]
@@ -272,7 +273,7 @@ def test_sets_in_another_table_of_iptables_are_read_by_nft(host):
     assert not answered(host, INSIDE)
 
 
-def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
+def test_an_unreadable_nft_chain_is_not_ignored(host):
     host.nft = "no-such-nft"
     nft_load(host, DEBIANS_OWN % "udp dport 123 accept")
     ret = states.opened("open")
@@ -295,7 +296,7 @@ def test_a_chain_of_nft_that_nobody_can_read_is_not_taken_for_none(host):
     ],
     ids=["raw", "mangle", "output policy", "output", "trusted", "ban"],
 )
-def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands, quoted):
+def test_a_rule_that_refuses_a_whole_network_fails_the_state_and_is_quoted(host, testmode, commands, quoted):
     iptables(host, *commands)
     before = host.lines()
     ret = states.opened("open")
@@ -326,7 +327,7 @@ def test_what_refuses_a_whole_network_is_red_and_quoted(host, testmode, commands
     ],
     ids=["chain of a network", "all but one", "return", "answers", "everyone", "groups"],
 )
-def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands):
+def test_our_rules_precede_the_end_of_that_networks_path(host, policy, commands):
     iptables(host, f"-P INPUT {policy}", *commands)
     before = host.lines()
     ret = states.opened("open")
@@ -340,7 +341,7 @@ def test_ours_go_before_what_ends_the_way_of_that_network(host, policy, commands
     assert host.lines() == before
 
 
-def test_our_rule_of_an_older_release_behind_such_a_chain_is_put_right(host):
+def test_our_rule_of_an_older_release_behind_such_a_chain_is_moved(host):
     chain = ["-N LAN", "-A LAN -p tcp --dport 22 -j ACCEPT", "-A LAN -j DROP", "-I INPUT -s 10.0.0.0/8 -j LAN"]
     iptables(host, *chain, OURS.replace("-A INPUT", "-I INPUT 2"))
     assert not answered(host, INSIDE)
@@ -376,7 +377,7 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force(host):
         "-t raw -A PREROUTING -s 10.123.0.77/32 -j DROP",
     ],
 )
-def test_what_may_refuse_and_stands_before_ours_is_told(host, rule):
+def test_a_rule_before_ours_that_may_refuse_is_reported(host, rule):
     iptables(host, rule.replace("-A", "-I"))
     for _ in range(2):
         ret = states.opened("open")
@@ -397,7 +398,7 @@ def test_the_tables_of_the_older_iptables_count_as_well(host, monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["legacy"], indirect=True)
-def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
+def test_rules_of_iptables_nft_and_of_the_older_kind_both_count(host):
     host.run("iptables-nft", "-A", "INPUT", "-p", "udp", "--dport", "123", "-j", "DROP")
     ret = states.opened("open")
     assert ret["result"] is False
@@ -405,7 +406,7 @@ def test_rules_of_iptables_nft_beside_the_older_kind_count_as_well(host):
     assert not answered(host, INSIDE)
 
 
-def test_a_rule_that_no_file_keeps_says_how_long_it_lasts(host):
+def test_a_rule_that_no_file_stores_is_reported_as_temporary(host):
     platform = host.platform
     host.file.unlink()
     platform["firewall"]["ipv4"]["keep"] = "service iptables save"

@@ -1,4 +1,4 @@
-"""UDP 123 opened in rules that somebody made with nft: by a rule of ours in each chain on the way, and nothing else moves."""
+"""UDP 123 opened in rules that somebody made with nft: with one rule of ours in each chain on the path, and no other change."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ TABLES = {
 
 @pytest.fixture
 def modern(host):
-    """A host of today: no service of iptables and no rules of it, and nftables.service is on."""
+    """A current host: no iptables service, no iptables rules, and nftables.service enabled."""
     host.run("iptables-" + host.backend, "-F")
     host.run("nft", "flush", "ruleset")
     host.file.unlink()
@@ -76,7 +76,7 @@ def answers(host) -> list[str]:
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("tables", TABLES)
-def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern, boots, monkeypatch, tables, end):
+def test_the_port_is_open_only_to_clients_live_and_after_a_boot(modern, boots, monkeypatch, tables, end):
     text = "#!/usr/sbin/nft -f\nflush ruleset\n" + TABLES[tables](end)
     boots.write_text(text)
     nft_load(modern, text)
@@ -98,7 +98,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
     modern.calls.clear()
     again = states.opened("open", networks=TWO)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
-    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one checks the file
+    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one call checks the file
 
     nft_load(modern, boots.read_text())
     assert answers(modern) == [INSIDE, INSIDE6]
@@ -128,7 +128,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
         INPUT % ("chain c { iifname eth9 return; drop; }", "accept", "jump c"),
     ],
 )
-def test_whatever_refuses_everybody_gets_a_rule_of_ours_before_it(host, testmode, ruleset):
+def test_our_rule_precedes_every_rule_that_refuses_everybody(host, testmode, ruleset):
     nft_load(host, ruleset)
     assert not answered(host, INSIDE)
     ret = states.opened("open")
@@ -160,7 +160,7 @@ def test_a_ban_stays_in_force_live_and_in_the_file(modern, boots):
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("text", ["", "flush ruleset\n", "flush ruleset\ntable inet other { chain input { }; }\n"])
-def test_a_file_that_does_not_have_the_chain_is_left_alone_and_that_is_told(modern, boots, text):
+def test_a_file_without_the_chain_is_not_changed_and_reported(modern, boots, text):
     boots.write_text(text)
     nft_load(modern, chain("inet", "filter", "policy drop"))
     ret = states.opened("open")
@@ -187,7 +187,7 @@ def test_our_line_is_removed_from_a_file_that_would_not_load(modern, boots):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_that_no_service_loads_is_left_alone(modern):
+def test_a_file_that_no_service_loads_is_not_changed(modern):
     boots = modern.folder / "nftables.conf"
     text = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(text)
@@ -198,7 +198,7 @@ def test_a_file_that_no_service_loads_is_left_alone(modern):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_changed_pillar_moves_the_hole(modern, boots):
+def test_a_changed_pillar_changes_the_admitted_networks(modern, boots):
     text = "flush ruleset\n" + chain("inet", "filter", "final reject").rstrip("\n")
     boots.write_text(text)
     nft_load(modern, text)
@@ -225,7 +225,7 @@ def test_every_network_can_be_served(modern):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_change_that_nft_refuses_leaves_everything_and_is_red(modern, monkeypatch):
+def test_a_change_that_nft_refuses_fails_the_state_and_changes_nothing(modern, monkeypatch):
     nft_load(modern, chain("inet", "filter", "policy drop"))
     before = ruleset(modern)
     real = modern.run_all
@@ -242,7 +242,7 @@ def test_a_change_that_nft_refuses_leaves_everything_and_is_red(modern, monkeypa
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_people_are_told_what_guards(modern):
+def test_the_message_names_the_firewall_in_use(modern):
     assert firewall.firewall()["ipv4"]["guard"] is None
     nft_load(modern, chain("inet", "filter", "policy drop"))
     assert firewall.firewall()["ipv4"]["guard"] == "nft"
@@ -251,7 +251,7 @@ def test_people_are_told_what_guards(modern):
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("iptables", [True, False])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
+def test_an_nft_chain_named_like_one_of_iptables_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
     text = "flush ruleset\n" + chain("ip", "filter", end, "INPUT") + chain("ip6", "filter", end, "INPUT")
     boots.write_text(text)
     nft_load(modern, text)
@@ -272,8 +272,8 @@ def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(moder
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("live", ["", "udp dport 123 accept"])
-def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, live):
-    """The rules in force need nothing of ours: they have not been loaded yet, or somebody opened them by hand."""
+def test_a_file_that_closes_the_port_at_the_next_boot_is_reported(modern, boots, live):
+    """The live rules do not need ours: the file's have not been loaded yet, or somebody opened the port by hand."""
     closed = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(closed)
     if live:
@@ -288,7 +288,7 @@ def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, l
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_that_opens_the_port_itself_needs_no_word(modern, boots):
+def test_a_file_that_opens_the_port_itself_is_not_reported(modern, boots):
     text = (
         "flush ruleset\n"
         + chain("inet", "filter", "policy drop")

@@ -1,4 +1,4 @@
-"""Judging firewall rules for one network: where ours go, what keeps it out all the same, and in which table."""
+"""Judging firewall rules for one network: where our rules go, what blocks it nevertheless, and in which table."""
 
 import re
 
@@ -83,7 +83,7 @@ def test_a_rule_that_blocks_the_whole_network_by_name_is_kept_and_fails_the_stat
         "-A INPUT -i eth1 -j trusted",
     ],
 )
-def test_what_may_refuse_some_and_stands_before_ours_is_told(rule):
+def test_a_rule_before_ours_that_may_refuse_some_is_reported(rule):
     found = judge(table(rule, REJECT, policy="DROP", chains=TRUSTED))
     quoted = "-A trusted -j DROP" if rule.endswith("trusted") else rule
     assert found["refused"] == {}
@@ -102,7 +102,7 @@ def test_what_may_refuse_some_and_stands_before_ours_is_told(rule):
         "-A INPUT -p tcp -m set --match-set banned src -j DROP",
     ],
 )
-def test_what_can_never_refuse_a_question_is_no_matter(rule):
+def test_a_rule_that_can_never_refuse_a_request_does_not_matter(rule):
     found = judge(table(rule, REJECT))
     assert (found["refused"], found["blocked"]) == ({}, [])
 
