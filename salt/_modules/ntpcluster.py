@@ -96,7 +96,7 @@ def bound():
     - ``unbounded``: why there is none, as text; None: there is a bound
     - ``source``: address of the selected source
     - ``parts_ms``: the terms whose sum is the bound: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``,
-      ``precision``, ``growth``
+      ``precision``, ``growth``, ``sample``
 
     CLI Example:
 
@@ -165,7 +165,8 @@ def peers():
     - ``unreach``: polls without an acceptable answer since it was last reached; None if not queried
     - ``reference_age_s``: how long before its last packet its source last set its clock; ``root_delay_ms`` and
       ``root_dispersion_ms`` from it to the top of its chain; None if not queried
-    - ``selection``: chronyd's own term for the state of the source; None for ntpd
+    - ``selection``: chronyd's own term for the state of the source; ``error_ms``: how far its newest sample of the source can be
+      off; both None for ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 
@@ -423,6 +424,7 @@ def firewall():
     * ``wider``: foreign rules that admit, or may admit, more than the networks; they are not changed
     * ``refused``: {network: the rule, policy or hook that blocks all of it, or that may and cannot be read}
     * ``blocked``: what may block part of a network: a ban, or a rule that is not understood
+    * ``unclear``: {network that is not in ``refused``: those of ``blocked`` that may block all of it, and are not understood}
     * ``overtaken``: rules that the missing ones would precede, although they may be meant to apply to these packets too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how to save the live rules on this platform
@@ -430,8 +432,8 @@ def firewall():
       there is no such file; with nft and iptables also ``silent``, the file of nft that the next boot loads if it has rules for
       arriving packets that do not mention the port, or None
 
-    ``refused`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of iptables, and the
-    chains of nftables; they assume that the missing rules are in place.
+    ``refused``, ``unclear`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of
+    iptables, and the chains of nftables; they assume that the missing rules are in place.
 
     Raises CommandExecutionError when a file cannot be read.
 

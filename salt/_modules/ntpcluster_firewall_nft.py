@@ -166,8 +166,8 @@ def _marked():
 
 
 def _of_iptables(rule):
-    """Whether a rule has a comment as iptables writes it."""
-    return any((item.get("xt") or {}).get("name") == "comment" for item in rule["expr"])
+    """Whether a rule has a comment as iptables writes it, or may have one: an old nft does not name what iptables put there."""
+    return any((item["xt"] or {"name": "comment"}).get("name") == "comment" for item in rule["expr"] if "xt" in item)
 
 
 # From nft's JSON to rules
@@ -292,18 +292,24 @@ def _words(value):
     return name
 
 
-def _limited(body):
-    """Whether a statement that records the packet in a set or a meter applies a limit there."""
-    stated = body.get("stmt") or []
+def _limit(name, body):
+    """
+    The condition of a limit, also of one in a statement that records the packet in a set or a meter; None if there is none. A
+    limit matches the packets above it (``over``), which are only some, or those within it, which may be all.
+    """
+    stated = [{name: body}] if name in LIMITS else (body or {}).get("stmt") or []
     stated = stated if isinstance(stated, list) else [stated]
-    return any(list(one)[0] in LIMITS for one in stated)
+    found = [one[limit] for one in stated for limit in LIMITS if limit in one]
+    over = all((one or {}).get("inv") for one in found)
+    return [("partly" if over else "within a limit", name, False)] if found else None
 
 
 def _rules(listed, sets):
     """A rule of nft as rules of ``ntpcluster_firewall_parse.table``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": listed.get("comment")}
-    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"])
+    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"], to=(None, None))
+    rule["of_iptables"] = listed.get("of_iptables", False)
     alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
@@ -319,10 +325,15 @@ def _rules(listed, sets):
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             theirs = (body or {}).get("name") if name == "xt" else None
             rule["target"] = theirs if theirs in IPTABLES_TARGETS else name
+            if name in ("dnat", "redirect"):
+                to = body or {}
+                rule["to"] = __salt__["ntpcluster_firewall_parse.translated"](to.get("addr"), to.get("port"))
         elif name == "notrack":
             rule["target"] = "NOTRACK"
-        elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
-            more = [[("partly", name, False)]]
+        elif name == "xt" and not body:  # an old nft: a match or a target
+            rule["target"], more = rule["target"] or name, [[("unknown", name, False)]]
+        elif name in LIMITS or (name in ("set", "meter") and _limit(name, body)):
+            more = [_limit(name, body)]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
             more = [[("unknown", name, False)]]
         alternatives = [before + asked for before in alternatives for asked in more]
@@ -383,7 +394,7 @@ def _hooks(ruleset, covered):
         if kind == "rule":
             place = (body["family"], body["table"])
             if place + (body["handle"],) in marked:
-                body = dict(body, comment=COMMENT)
+                body = dict(body, comment=COMMENT, of_iptables=True)
             made = _rules(dict(body, line=number), sets.get(place, {}))
             tables[place]["chains"]["chain " + body["chain"]] += made
     return [

@@ -21,6 +21,7 @@ PORT = 123
 BROADCAST = ipaddress.ip_address("255.255.255.255")
 EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 REFUSING = ("DROP", "REJECT")
+TRANSLATING = ("DNAT", "REDIRECT", "dnat", "redirect")
 # Targets after which the packet continues. Any other may keep it from ntpd: NFQUEUE, DNAT, TPROXY.
 HARMLESS = (
     None, "ACCEPT", "RETURN", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CT", "NOTRACK", "TOS", "DSCP", "ECN", "TTL",
@@ -47,13 +48,16 @@ def _near(packet):
     return "destination" if packet.answer else "source"
 
 
+def _whole(parts, network):
+    return len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [network]
+
+
 def _meets_address(name, value, packet):
     if name == _near(packet):
         if any(_inside(packet.network, part) for part in value):
             return True
         parts = [part for part in value if _inside(part, packet.network)]
-        whole = len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [packet.network]
-        return True if whole else None if parts else False
+        return True if _whole(parts, packet.network) else None if parts else False
     if any(_inside(_everyone(packet), part) for part in value):
         return True
     # this host's own address; ntpd does not serve a group address
@@ -122,6 +126,33 @@ def _answered(packet, name, value, negated):
     verdict = _meets(name, value, packet)
     name = "client" if name == _near(packet) else name
     return (name, value, negated, verdict if verdict is None else verdict != negated)
+
+
+def _away(rule, packet):
+    """Whether a rule redirects the packet to another host, or to another port of this one; None: unknown."""
+    if rule["target"] not in TRANSLATING:
+        return False
+    if rule["to"] is None:
+        return None
+    address, port = rule["to"]
+    own = [one.network_address for one in packet.here["addresses"]]
+    if port not in (None, PORT):
+        return True
+    if address is None:
+        return False
+    return None if address.is_loopback or not own else address not in own
+
+
+def _judged(rule, chains, packet):
+    """A rule with the keys that ``meet`` adds."""
+    away = _away(rule, packet)
+    return dict(
+        rule,
+        conditions=[_answered(packet, *condition) for condition in rule["conditions"]],
+        aimed=_aimed(rule, packet),
+        refuses=rule["target"] not in HARMLESS + TRANSLATING and rule["target"] not in chains or away is not False,
+        drops=rule["target"] in REFUSING or away is True,
+    )
 
 
 def _takes(conditions, any_interface=False):
@@ -232,23 +263,15 @@ def meet(table, network, answer=False, state="NEW", here=None):
     Returns the table with the ``version`` of IP and with other rules, in which
 
     * ``conditions`` is [(name, value, negated, verdict), ...]: True if all such packets meet the condition, False if none does,
-    * None if some do or it is not understood; here the client's address is called ``client`` ``aimed`` says whether the rule
-    * names its clients, by network or interface ``refuses`` says whether its target may keep the packet from ntpd, ``drops``
-    * whether it certainly does
+      None if some do or it is not understood; here the client's address is called ``client``
+    * ``aimed`` says whether the rule names its clients, by network or interface
+    * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` whether it certainly does, also by sending it
+      to another host or port
     """
     packet = Packet(network, answer, state, here or NOT_KNOWN)
     chains = {}
     for chain, rules in table["chains"].items():
-        chains[chain] = [
-            dict(
-                rule,
-                conditions=[_answered(packet, *condition) for condition in rule["conditions"]],
-                aimed=_aimed(rule, packet),
-                refuses=rule["target"] not in HARMLESS and rule["target"] not in table["chains"],
-                drops=rule["target"] in REFUSING,
-            )
-            for rule in rules
-        ]
+        chains[chain] = [_judged(rule, table["chains"], packet) for rule in rules]
     return dict(table, chains=chains, version=network.version)
 
 
@@ -290,6 +313,24 @@ def everyone(family):
     Internal. The network of all hosts of a family, ``ipv4`` or ``ipv6``, as an ipaddress object.
     """
     return EVERYONE[4 if family == "ipv4" else 6]
+
+
+def parts(conditions, network):
+    """
+    Internal. The parts of a network that such conditions take whole, as far as they name some of its clients and ask nothing
+    else that packets may not meet; a list.
+    """
+    open_ = [condition for condition in conditions if condition[3] is not True]
+    if len(open_) != 1 or open_[0][0] != "client" or open_[0][2]:
+        return []
+    return [part for part in open_[0][1] if _inside(part, network)]
+
+
+def whole(found, network):
+    """
+    Internal. Do these parts of a network make up all of it?
+    """
+    return _whole(found, network)
 
 
 def opens(conditions, version):

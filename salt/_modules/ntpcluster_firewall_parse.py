@@ -38,9 +38,12 @@ OPTIONS = {
     "-m": "module", "--match": "module",
     "-j": "target", "--jump": "target", "-g": "goto", "--goto": "goto",
     "--comment": "comment",
+    "--to-destination": "to", "--to-ports": "to",
     "--reject-with": None,
 }  # fmt: skip
-FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None}  # options without an argument, likewise
+# Options without an argument, likewise
+FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None, "--random": None, "--persistent": None}
+FLAGS.update({"--loose": None, "--validmark": None, "--accept-local": None, "--invert": None})  # of rpfilter
 # Loading these matches restricts nothing; their options do, and are either listed above or count as unknown.
 MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
 # Chains that a request passes, and those of its reply. A reply belongs to a known connection, which the nat table does not see
@@ -127,15 +130,40 @@ def _value(name, text, version):
     return [text]
 
 
+def translated(address, port):
+    """
+    Internal. Where a rule that translates sends the packet, as (address or None, port or None); None for what is no text of
+    one address or one port (a range, a map).
+    """
+    try:
+        return address and ipaddress.ip_address("{}".format(address)), port and int("{}".format(port))
+    except ValueError:
+        return None
+
+
+def _destination(text, of_port):
+    """The argument of DNAT, ``10.0.0.9:123`` or ``[fd00::9]:123``, or of REDIRECT: a port."""
+    address, port = (None, text) if of_port else (text, None)
+    if text.startswith("["):
+        address, _, port = text[1:].replace("]:", "]").partition("]")
+    elif text.count(":") == 1:
+        address, _, port = text.partition(":")
+    return translated(address or None, port or None)
+
+
 def _note(rule, name, text, negated, version):
     """Writes one option with its argument into a rule."""
     if name == "module":
-        if text not in MODULES:
+        if text == "rpfilter":  # a filter of forged addresses
+            rule["conditions"].append(("partly", text, False))
+        elif text not in MODULES:
             rule["conditions"].append(("unknown", "-m " + text, False))
     elif name == "goto":
         rule.update(target=text, goto=True)
     elif name in ("target", "comment"):
         rule[name] = text
+    elif name == "to":
+        rule["to"] = _destination(text, rule["target"] == "REDIRECT")
     elif name is not None:
         value = _value(name, text, version)
         if value is None:
@@ -156,7 +184,7 @@ def _rule(line, version):
     if len(words) < 2 or words[0] not in ("-A", "--append", "-I", "--insert"):
         return None
     rule = {"chain": words[1], "text": text, "arguments": words[2:], "conditions": [], "target": None}
-    rule.update(comment=None, goto=False)
+    rule.update(comment=None, goto=False, to=(None, None))
     rest = words[3:] if words[2:] and words[2].isdigit() else words[2:]
     negated = False
     while rest:
@@ -200,10 +228,12 @@ def table(text, family="ipv4"):
     Returns {table: {"policy": {chain: word}, "chains": {chain: [rule, ...]}, "commit": its last line}}; lines count
     from 0. If a table occurs twice the last one counts, as in iptables-restore. A rule is a dict:
 
-    * ``chain``, ``text``, ``line``: its place and its text ``arguments``: those of iptables, after the chain's name
+    * ``chain``, ``text``, ``line``: its place and its text
+    * ``arguments``: those of iptables, after the chain's name
     * ``conditions``: its matches, [(name, value, negated), ...]; the name is ``unknown`` for a match that is not understood
-    * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: whether the packet does not return ``comment``:
-    * the rule's comment, or None
+    * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: whether the packet does not return
+    * ``comment``: the rule's comment, or None
+    * ``to``: the new (address or None, port or None) of a rule that translates; None if it is not understood
     """
     version = VERSIONS[family]
     tables, section, name = {}, None, None
@@ -239,7 +269,7 @@ def opening(network, chain, says):
     conditions = [("version", [network.version], False), ("source", [network], False)]
     conditions += [("protocol", ["udp"], False), ("dport", [(PORT, PORT)], False)]
     rule = {"chain": chain, "text": says, "line": None, "arguments": [], "conditions": conditions}
-    return dict(rule, target="ACCEPT", comment=None, goto=False)
+    return dict(rule, target="ACCEPT", comment=None, goto=False, to=(None, None))
 
 
 def hooks(text, family="ipv4", prefix=""):

@@ -29,31 +29,53 @@ def _names(conditions):
     return __salt__["ntpcluster_firewall_packet.takes"](conditions, "client")
 
 
-def _verdict(table, hook):
-    """The rule that refuses all such packets in this hook, or None; and the rules that may refuse some."""
-    doubts, hope = [], False
+def _unclear(conditions):
+    """Whether a rule may match all packets of the network, as far as it is understood. A rule with a limit matches only
+    some."""
+    open_ = [condition[0] for condition in conditions if condition[3] is None and condition[0] != "client"]
+    return _names(conditions) is True and open_ != ["partly"]
+
+
+def _verdict(table, hook, network, gone):
+    """
+    The rule that refuses all such packets in this hook, or None; the rules that may refuse some; and those of them that may
+    refuse all. ``gone`` lists the parts of the network that earlier hooks refuse by name; those that this hook refuses are
+    appended.
+    """
+    doubts, unclear, hope = [], [], False
+
+    def doubt(text, conditions):
+        doubts.append(text)
+        unclear.extend([text] if _unclear(conditions) else [])
+
     left = []  # chains that packets may have left before their end
     for rule, conditions, takes in _reachable(table, hook["chain"]):
         if rule["target"] == "ACCEPT":
             if takes:
-                return None, doubts
+                return None, doubts, unclear
             # perhaps it matches all of them: for instance, if all clients use this interface
             understood = not (hook["strict"] and _unknown(conditions))
             hope = hope or (understood and _names(conditions) is True)
         elif rule["refuses"]:
-            sure = takes and rule["drops"] and rule["chain"] not in left
+            drops = rule["drops"] and rule["chain"] not in left
+            if drops and not takes and not hope:
+                gone += __salt__["ntpcluster_firewall_packet.parts"](conditions, network)
+            sure = drops and (takes or __salt__["ntpcluster_firewall_packet.whole"](gone, network))
             if not hope and (sure or (hook["strict"] and _unknown(conditions))):
-                return hook["prefix"] + rule["text"], doubts
-            doubts.append(hook["prefix"] + rule["text"])
+                return hook["prefix"] + rule["text"], doubts, []
+            doubt(hook["prefix"] + rule["text"], conditions)
             if sure:
-                return None, doubts
+                return None, doubts, unclear
         elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
-            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
+            doubt(hook["prefix"] + rule["text"], conditions)  # the policy refuses those
         elif rule["target"] == "RETURN" and not _unknown(conditions) and _names(conditions):
             left.append(rule["chain"])
     if hook["policy"] == "ACCEPT":
-        return None, doubts
-    return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
+        return None, doubts, unclear
+    if not hope:
+        return hook["says"], doubts, []
+    doubt(hook["says"], [])
+    return None, doubts, unclear
 
 
 def _untracks(rule):
@@ -128,17 +150,22 @@ def passage(hooks, networks, here=None):
     here
         as from ``ntpcluster_firewall_here.here``; None: rules for one interface or address of this host count as uncertain
 
-    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
+    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some,
+    ``unclear``: {network that is not refused: [those of them that may refuse all of it]}}.
     """
-    refused, blocked = collections.OrderedDict(), []
+    refused, unclear, blocked = collections.OrderedDict(), collections.OrderedDict(), []
     for network in networks:
         passed = [hook for hook in hooks if network.version in hook["versions"]]
-        near = _near(here, network)
+        near, gone = _near(here, network), []
         states = _states(passed, network, near)
         for hook in passed:
-            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]], near), hook)
+            met = _met(hook["table"], network, hook["answer"], states[hook["answer"]], near)
+            found, doubts, may = _verdict(met, hook, network, gone)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
             if found:
                 refused["{}".format(network)] = found
+                unclear.pop("{}".format(network), None)
                 break
-    return {"refused": refused, "blocked": blocked}
+            if may:
+                unclear.setdefault("{}".format(network), []).extend(may)
+    return {"refused": refused, "unclear": unclear, "blocked": blocked}

@@ -17,6 +17,7 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 
 * ``blocked``: it blocks part of the network or an interface (a deliberate ban), or it matches something that is
   not understood here and its target can refuse
+* ``unclear``: those of them that may block all of the network, for all that is understood
 * ``refused``: it blocks the whole network by name, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
   before it, and the port is not open. Only an administrator can decide whether that ban or the pillar is wrong
 
@@ -222,6 +223,52 @@ def needed(table, networks, everyone, chain):
     return _judge(table, networks, everyone, chain)
 
 
+def listed(hooks, networks, family, here):
+    """
+    Internal. Judge rules that iptables made in nftables by what nft shows of them, which leaves some of their conditions open.
+
+    hooks
+        those of one family in the tables of iptables, as from ``ntpcluster_firewall_nft.hooks``
+    networks, family, here
+        as for ``ntpcluster_firewall_rules.judge``
+
+    A chain in which a rule of ours was made by nft becomes one that is ``left_to_nft``.
+
+    Returns what ``ntpcluster_firewall_rules.judge`` does but for ``networks`` and what blocks them; None where something is needed
+    or not known, so that ``iptables-save`` has to be run.
+    """
+    everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
+    wanted = _wanted(networks, everyone.version)
+    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted, here)
+    found = {"present": [], "wider": [], "guarded": False, "missing": [], "stale": [], "steps": [], "overtaken": []}
+    if way["refused"] or way["unclear"]:
+        return None
+    for hook in hooks:
+        if hook["place"][1] != "filter" or hook["chain"] != "chain INPUT":
+            continue
+        chains = dict(hook["table"]["chains"], INPUT=hook["table"]["chains"]["chain INPUT"])
+        del chains["chain INPUT"]
+        table = {"chains": chains, "policy": {"INPUT": hook["policy"]}, "commit": -1}
+        judged = _judge(table, wanted, everyone)
+        if judged["added"] or judged["first"] or judged["stale"] or not _ours_are_known(_met(table, everyone)):
+            return None
+        made = [rule["of_iptables"] for rule in judged["present"] if rule["comment"] == COMMENT]
+        if made and not all(made):  # nft made our rules there, so only nft changes them
+            hook["left_to_nft"] = True
+            continue
+        found["present"] = [hook["prefix"] + rule["text"] for rule in judged["present"]]
+        found["wider"] = [hook["prefix"] + text for text in _wider(table, wanted, everyone)] if wanted else []
+        found["guarded"] = bool(chains["INPUT"]) or hook["policy"] != "ACCEPT"
+    return found
+
+
+def _ours_are_known(table):
+    """Whether it is certain which network each of our rules opens to."""
+    opens = __salt__["ntpcluster_firewall_packet.opens"]
+    ours = [rule for rules in table["chains"].values() for rule in rules if rule["comment"] == COMMENT]
+    return all(opens(rule["conditions"], table["version"]) for rule in ours)
+
+
 def judge(text, networks, family="ipv4", beside=(), here=None):
     """
     Internal. Judge a firewall's rules against the networks that should reach UDP 123.
@@ -246,7 +293,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
     * ``wider``: foreign rules (or the policy) that admit, or may admit, more than the networks
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
     * ``overtaken``: rules that the new ones precede although they may be meant for the same packets
-    * ``refused``, ``blocked``: for the rules after these steps, as from ``ntpcluster_firewall_passage.passage``
+    * ``refused``, ``unclear``, ``blocked``: for the rules after these steps, as from ``ntpcluster_firewall_passage.passage``
 
     Raises SaltInvocationError for anything that is not a network.
     """
@@ -274,6 +321,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
         "steps": steps,
         "overtaken": judged["overtaken"],
         "refused": way["refused"],
+        "unclear": way["unclear"],
         "blocked": way["blocked"],
     }
 

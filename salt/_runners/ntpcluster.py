@@ -65,8 +65,9 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
       ones combined
     - ``served``: the result when followers of each tier query its servers now, with one packet each: a list of dicts with
       ``host`` (the server's id; None: no host of the view has the address), ``addresses``, ``tier`` (of the hosts that query),
-      ``asked`` and ``answered`` [id], ``open`` (bool: some host got an answer; None: no host could query), ``unknown``
-      [id] (chosen hosts that could not query), ``why`` (text)
+      ``asked`` and ``answered`` [id], ``closed`` (those of the addresses that answered nobody), ``open`` (bool: each address that
+      was queried answered some host; None: no host could query), ``unknown`` [id] (chosen hosts that could not query), ``why``
+      (text)
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
       ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, of the worst host or
       problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and ``spread_uncertainty_ms``
@@ -81,8 +82,8 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
       ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
-      follow it), ``open`` (bool: each tier that queried it got an answer; None: not queried, or unknown), ``planned`` (the
-      sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
+      follow it), ``open`` (bool: each tier that queried it got an answer from each address it queried; None: not queried, or
+      unknown), ``planned`` (the sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
       follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
       ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``, ``bound_ms``, ``unbounded``, ``max_bound_ms`` (as in

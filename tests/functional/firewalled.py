@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -48,15 +49,18 @@ while True:
 """
 ASK = """
 import socket, sys
-here, there = sys.argv[1:]
+here, there, port = sys.argv[1:]
 asker = socket.socket(socket.AF_INET6 if ":" in here else socket.AF_INET, socket.SOCK_DGRAM)
-asker.bind((here, 0))
+asker.bind((here, int(port)))
 asker.connect((there, 123))
 asker.settimeout(0.5)
 for question in (b"first", b"second"):
     asker.send(question)
     assert asker.recv(64) == question
 """
+#: Each request comes from a port of its own, below those that the kernel chooses at random: it may choose one again while
+#: connection tracking still knows the flow (two minutes), and such a packet passes whatever rules are in force now.
+PORTS = itertools.count(10000)
 
 
 class Host:
@@ -181,11 +185,15 @@ def made(backend, folder, monkeypatch):
         ip("netns", "delete", asking)
 
 
-def answered(host, source):
-    """Whether the host answers two requests in a row from this address, sent from one port as by ntpd."""
-    there = source[:-1] + "1"
-    command = ["ip", "netns", "exec", host.asking, sys.executable, "-c", ASK, source, there]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def asked(namespace, source, there, port=None):
+    """Whether two requests in a row from this port in a namespace, as ntpd sends them, are answered; None: a port used once."""
+    words = [sys.executable, "-c", ASK, source, there, str(next(PORTS) if port is None else port)]
+    return subprocess.run(["ip", "netns", "exec", namespace, *words], capture_output=True, check=False).returncode == 0
+
+
+def answered(host, source, port=None):
+    """Whether the host answers requests from this address."""
+    return asked(host.asking, source, source[:-1] + "1", port)
 
 
 def state_of(host):

@@ -8,7 +8,15 @@ from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_firewall_nft_rules as nft_rules
 from _states import ntpcluster_firewall as states
 from tests.functional.firewalled import INSIDE, INSIDE6, LAN, NEEDS, OUTSIDE, OUTSIDE6, answered
-from tests.functional.test_firewall_hooks import DEBIANS_OWN, DOCKERS_CHAINS, FIREWALLD, INPUT, iptables, nft_load
+from tests.functional.test_firewall_hooks import (
+    DEBIANS_OWN,
+    DOCKERS_CHAINS,
+    FAIL2BAN,
+    FIREWALLD,
+    INPUT,
+    iptables,
+    nft_load,
+)
 
 pytestmark = NEEDS
 TWO = [*LAN, "fd00:123::/64"]
@@ -38,10 +46,16 @@ def chain(family: str, table: str, end: str, name: str = "input", priority: int 
     return f"table {family} {table} {{ {more}; chain {name} {{ {head} {begin}; tcp dport 22 accept; {last}; }}; }}\n"
 
 
+# Docker 28 keeps packets to its containers that come by another way
+DOCKERS_RAW = [
+    "-t raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP",
+    "-t raw -A PREROUTING -d 172.17.0.2/32 ! -i lo -p tcp -m tcp --dport 8080 -j DROP",
+]
 TABLES = {
     "ip and ip6 filter": lambda end: chain("ip", "filter", end) + chain("ip6", "filter", end),
     "inet filter": lambda end: chain("inet", "filter", end),
     "inet beside Docker": lambda end: chain("inet", "filter", end),
+    "inet beside newer Docker": lambda end: chain("inet", "filter", end),
     "two base chains": lambda end: chain("inet", "one", end, priority=-5) + chain("inet", "one", end, "late", 10),
     "two tables": lambda end: chain("inet", "one", end, priority=-5) + chain("inet", "two", end, priority=10),
 }
@@ -82,6 +96,9 @@ def test_the_port_is_open_only_to_clients_live_and_after_a_boot(modern, boots, m
     nft_load(modern, text)
     if "Docker" in tables:
         iptables(modern, *DOCKERS_CHAINS)
+    if "newer" in tables:
+        iptables(modern, *DOCKERS_RAW)
+        iptables(modern, *(rule.replace("172.17.0.2/32", "fd17::2/128") for rule in DOCKERS_RAW), program="ip6tables")
     before = ruleset(modern)
     assert answers(modern) == []
 
@@ -139,6 +156,17 @@ def test_our_rule_precedes_every_rule_that_refuses_everybody(host, testmode, rul
         assert not answered(host, OUTSIDE)
     states.absent("close")
     assert "ntpcluster" not in host.run("nft", "list", "ruleset").stdout
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("source", [INSIDE, INSIDE6])
+def test_a_flow_that_is_known_outlives_the_rule_so_whoever_looks_has_to_ask_from_another_port(modern, source):
+    nft_load(modern, chain("inet", "filter", "final reject"))
+    states.opened("open", networks=TWO)
+    assert answered(modern, source, port=9999)
+    states.absent("close")
+    assert answered(modern, source, port=9999), "the flow of a moment ago"
+    assert not answered(modern, source)
 
 
 BANNED = "table inet t { chain i { type filter hook input priority 0; policy drop; ip saddr 10.123.0.2 drop; }; }"
@@ -239,6 +267,35 @@ def test_a_change_that_nft_refuses_fails_the_state_and_changes_nothing(modern, m
     ret = states.opened("open")
     assert (ret["result"], ret["changes"], ruleset(modern)) == (False, {}, before)
     assert "nft refuses" in ret["comment"]
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize(
+    "last", ["policy", "-j REJECT", "-m recent --name x --rcheck -j DROP", "-m mac ! --mac-source 0:0:0:0:0:0 -j DROP"]
+)
+def test_rules_of_iptables_beside_those_of_nft_are_read_by_nft_alone_where_it_shows_enough(modern, last):
+    for program in ("iptables", "ip6tables"):
+        end = ["-P INPUT DROP"] if last == "policy" else ["-A INPUT " + last]
+        begin = ["-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A INPUT -p ipv6-icmp -j ACCEPT"]
+        iptables(modern, *begin, "-A INPUT -p tcp --dport 22 -j ACCEPT", *end, program=program)
+    nft_load(modern, FAIL2BAN % "")
+    enough = last in ("policy", "-j REJECT")
+    states.opened("open", networks=TWO)
+    modern.calls.clear()
+    report = firewall.firewall(networks=TWO)
+    programs = [command[0].rpartition("/")[2] for command in modern.calls]
+    assert programs == (["nft"] if enough else ["nft", "iptables-nft-save", "ip6tables-nft-save"])
+    for family, present in (("ipv4", RULES[0]), ("ipv6", RULES[1])):
+        found = report[family]
+        assert (found["running"], found["missing"], found["stale"], found["refused"]) == (True, [], [], {})
+        assert len(found["present"]) == 1 and (present.split(" udp")[0] in found["present"][0] or not enough)
+    again = states.opened("open", networks=TWO)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+    assert not enough or answers(modern) == [INSIDE, INSIDE6]
+    moved = states.opened("open", networks=["10.123.1.0/24"])
+    assert sorted(moved["changes"]) == ["ipv4", "ipv6"]
+    assert states.absent("close")["changes"]["ipv4"]["removed"]
+    assert "ntpcluster" not in ruleset(modern)
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)

@@ -183,6 +183,31 @@ def test_rules_wider_than_the_pillar_are_reported(host):
     state(host, "absent")
 
 
+@pytest.fixture
+def older(host):
+    """firewalld with iptables behind it, as EL7 has it."""
+    conf = "/etc/firewalld/firewalld.conf"
+    before = host.read(conf)
+    for text in (before.replace("FirewallBackend=nftables", "FirewallBackend=iptables"), before):
+        host.write(conf, text)
+        host.run(["systemctl", "restart", "firewalld"]).check()
+        wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
+        if text != before:
+            assert "IN_public_allow" in host.run(["iptables-save"]).check().out
+            yield host
+
+
+def test_with_iptables_behind_it_firewalld_is_opened_and_closed_all_the_same(older):
+    assert answers(older) == []
+    done = state(older)
+    assert (done["result"], done.get("warnings")) == (True, None), done["comment"]
+    assert answers(older) == list(INSIDE)
+    again = state(older)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+    state(older, "absent")
+    assert answers(older) == []
+
+
 def started(host, function: str) -> list[str]:
     return programs(host, "state.single", f"ntpcluster_firewall.{function}", "name=x")
 

@@ -145,7 +145,7 @@ def test_an_unnamed_row_of_4_0_belongs_to_its_place():
     assert peer("c40-csv", "10.77.1.6")["flash"] == 0x20
 
 
-def test_the_age_of_a_reference_is_told_by_the_sources_own_clock():
+def test_the_age_of_a_reference_is_measured_by_the_sources_own_clock():
     """The lab's servers report that their clock was set 8 s ago; one clock is 5 s behind, which must not add to the age."""
     ages = [row["reference_age_s"] for row in look("c43-many-csv")["peers"] if row["reach"]]
     assert len(ages) == 6

@@ -107,6 +107,35 @@ def test_a_rule_that_can_never_refuse_a_request_does_not_matter(rule):
     assert (found["refused"], found["blocked"]) == ({}, [])
 
 
+@pytest.mark.parametrize(
+    "bans, refused",
+    [
+        (["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -j DROP"], True),
+        (["-s 128.0.0.0/1 -j bans", "-s 0.0.0.0/1 -j REJECT"], True),
+        (
+            [
+                "-s 0.0.0.0/2 -j DROP",
+                "-s 128.0.0.0/1 -j DROP",
+                "-m iprange --src-range 64.0.0.0-127.255.255.255 -j DROP",
+            ],
+            True,
+        ),
+        (["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/2 -j DROP"], False),
+        (["-s 0.0.0.0/1 -p tcp -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-s 0.0.0.0/1 -m mac --mac-source 00:11:22:33:44:55 -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-i eth0 -j ACCEPT", "-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-j some", "-s 128.0.0.0/1 -j DROP"], False),
+    ],
+)
+def test_bans_that_together_name_all_of_a_network_refuse_it(bans, refused):
+    chains = ":bans - [0:0]\n:some - [0:0]\n-A bans -j DROP\n-A some -i eth0 -j RETURN\n"
+    lines = [f"-A INPUT {ban}" for ban in bans]
+    found = judge(table(*lines, REJECT, chains=chains + "-A some -s 0.0.0.0/1 -j DROP\n"), ["0.0.0.0/0"])
+    last = "-A bans -j DROP" if bans[-1].endswith("bans") else lines[-1]
+    assert found["refused"] == ({"0.0.0.0/0": last} if refused else {})
+    assert len(found["blocked"]) >= (1 if refused else 2 - any("tcp" in ban for ban in bans))
+
+
 def test_a_ban_inside_the_chain_of_a_network_stays_in_force():
     chains = LAN_CHAIN.replace("-A LAN -p", "-A LAN -s 10.0.0.66/32 -j DROP\n-A LAN -p")
     text = table("-A INPUT -s 10.0.0.0/8 -j LAN", REJECT, chains=chains)
@@ -118,14 +147,14 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force():
     assert rules.edit(rules.edit(text, LAN), []) == text
 
 
-def test_a_ban_in_a_chain_that_other_rules_share_is_told_when_ours_come_before_it():
+def test_a_ban_in_a_chain_that_other_rules_share_is_reported_when_ours_come_before_it():
     ban = "-A RH-Firewall-1-INPUT -s 10.0.0.66/32 -j DROP"
     text = RED_HAT_CHAIN.replace("-A RH-Firewall-1-INPUT -i lo", ban + "\n-A RH-Firewall-1-INPUT -i lo")
     assert judge(text)["overtaken"] == [ban]
     assert judge(rules.edit(text, LAN))["overtaken"] == []
 
 
-def test_ours_before_a_ban_of_the_port_for_everyone_is_told():
+def test_ours_before_a_ban_of_the_port_for_everyone_is_reported():
     ban = "-A INPUT -p udp -m udp --dport 123 -j DROP"
     assert judge(table(ban, REJECT))["overtaken"] == [ban]
     assert judge(table(REJECT))["overtaken"] == []

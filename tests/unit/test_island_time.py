@@ -52,7 +52,7 @@ def test_an_island_that_is_not_one_time_or_not_whole_is_not_moved(how, said):
         members(**how)
 
 
-def test_a_cluster_without_an_island_is_told():
+def test_a_cluster_without_an_island_is_reported():
     with pytest.raises(SaltInvocationError, match="this cluster is no island: no host answers that it is on one"):
         ntpcluster_island.members(build()["hosts"], None, False)
 
@@ -194,7 +194,7 @@ def host(monkeypatch):
 
 
 @pytest.mark.parametrize("offset", [None, True, "1", float("nan"), float("inf"), [1]])
-def test_a_distance_that_is_no_number_is_refused(host, offset):
+def test_a_distance_that_is_not_a_number_is_refused(host, offset):
     with pytest.raises(SaltInvocationError, match="is not a number of seconds"):
         ntpcluster_move.move(offset)
 

@@ -56,7 +56,7 @@ def test_a_source_missing_from_a_complete_table_causes_a_restart(running, host):
     assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]
 
 
-def test_a_daemon_that_was_restarted_in_vain_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
+def test_a_daemon_that_was_restarted_without_success_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
     monkeypatch.setattr(MODULES["ntpcluster_service"], "IN_VAIN", str(tmp_path / "pid"))
     right = host.plan
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])

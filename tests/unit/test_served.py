@@ -209,14 +209,44 @@ def test_a_stopped_server_is_reported_with_the_reason(cluster):
     assert problem["message"].endswith("node149; it is stopped")
 
 
-def test_two_addresses_of_one_host_are_one_server(cluster):
-    standing = {
-        n: dict(s, planned=[*SERVERS.values(), "10.0.1.180"] if n in CLIENTS else []) for n, s in RECORDED.items()
-    }
-    standing["ntp180"]["addresses"] = ["10.0.0.180", "10.0.1.180"]
-    said = answer(ntp189=True, ntp180=False)
-    said["servers"].append({"name": "10.0.1.180", "address": "10.0.1.180", "reachable": True})
-    assert codes(cluster(dict.fromkeys(CLIENTS, said), standing)[0]) == []
+@pytest.fixture
+def two_stacks(cluster):
+    """A cluster whose ntp180 has two addresses; what each of the clients gets there, as often as it asks."""
+
+    def take(*reached):
+        planned = [*SERVERS.values(), "FD00::180"]
+        standing = {n: dict(s, planned=planned if n in CLIENTS else []) for n, s in RECORDED.items()}
+        standing["ntp180"]["addresses"] = ["10.0.0.180", "fd00::180"]
+        says = {}
+        for name, (first, second) in zip(CLIENTS, reached, strict=True):
+            says[name] = answer(ntp189=True, ntp180=first)
+            says[name]["servers"].append({"name": "FD00::180", "address": "FD00::180", "reachable": second})
+        return cluster(says, standing)
+
+    return take
+
+
+def test_a_server_is_open_when_each_of_its_addresses_has_answered_somebody(two_stacks):
+    view, rounds = two_stacks((True, False), (False, True))
+    assert (codes(view), view["hosts"]["ntp180"]["open"], len(rounds)) == ([], True, 1)
+    assert [(server["addresses"], server["closed"]) for server in view["served"] if server["host"] == "ntp180"] == [
+        (["10.0.0.180", "FD00::180"], [])
+    ]
+
+
+@pytest.mark.parametrize(("reached", "closed"), [((True, False), "FD00::180"), ((False, True), "10.0.0.180")])
+def test_an_address_that_answers_nobody_is_told_though_the_server_answers_at_another(two_stacks, reached, closed):
+    view, rounds = two_stacks(reached, reached)
+    [problem] = view["problems"]
+    assert (problem["code"], problem["hosts"], len(rounds)) == ("unreachable-from", ["ntp180"], 2)
+    assert problem["message"] == (
+        f"ntp180 ({closed}) answered none of the hosts of tier client that queried it: node148, node149; "
+        "it answers at its other addresses"
+    )
+    [server] = [server for server in view["served"] if server["host"] == "ntp180"]
+    assert (server["closed"], server["open"], server["answered"]) == ([closed], False, CLIENTS)
+    assert view["hosts"]["ntp180"]["open"] is False
+    assert list(ntpcluster_rollout.proven(["ntp180"])) == ["Error"]
 
 
 def test_an_address_of_no_minion_counts_by_itself_and_is_reported_with_its_followers(cluster):
@@ -304,7 +334,7 @@ def test_a_rollout_succeeds_if_the_servers_it_deployed_answer(cluster, says, dep
 
 def test_hosts_without_a_plan_are_not_chosen_as_followers():
     hosts = {n: {"planned": [] if n == "a" else ["x"], "synchronized": True, "answered": True} for n in "ab"}
-    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "tried": set()}}}
+    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "at": {}, "tried": set()}}}
     assert ntpcluster_served.choose(hosts, [{"name": "client", "hosts": ["a", "b"]}], found) == {"b": "client"}
 
 
