@@ -17,6 +17,10 @@ UNWANTED = ("DENY", "RSTR")
 TESTS_AS_BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
 DENIED, AUTHENTICATION = 0x008, 0x010
 
+#: The refid of a chronyd that goes on by its own clock (`local`). Its list still marks the source that it selected last, which now
+#: has its time from this host now, or a stratum beyond that of `local ... orphan` (REF_GetReferenceParams in reference.c).
+LOCAL_CLOCK = "127.127.1."
+
 #: Errors after which the earlier answers are not reliable either. The others are refusals of one command.
 CUT_SHORT = ("no-answer", "incomplete", "unparsable")
 
@@ -67,6 +71,8 @@ def look(read, now=None):
     answers = read["answers"]
     tracking, sources = answers.get("tracking"), answers.get("sources") or []
     more = _more(sources, answers)
+    if tracking and (tracking["refid"] or "").startswith(LOCAL_CLOCK):
+        sources = [dict(row, state="?") if row["state"] == "*" else row for row in sources]
     names = [row["name"] for row in sources]
     stats = answers.get("sourcestats")
     # chronyc requests the list source by source: a source that changes meanwhile is listed twice, or in only one list.
