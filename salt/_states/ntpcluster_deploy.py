@@ -14,7 +14,7 @@ Packages, files and services of a host's tier
 
     ntp-is-running:
       ntpcluster_deploy.running:
-        - watch:
+        - require:
           - ntpcluster_deploy: /etc/ntp.conf
 
 These states use the host's plan when they run. An SLS cannot use it when it is rendered, because the plan's functions may
@@ -24,8 +24,10 @@ have reached the minion only just before.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import filecmp
+import grp
 import os
 import shutil
+import stat
 import tempfile
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -34,6 +36,11 @@ __virtualname__ = "ntpcluster_deploy"
 
 #: The step has checked the daemon just before this does.
 LOOK_S = 2
+
+#: The files that this run has changed, or would change, in ``__context__``: (number of the run, paths). Salt's own requisite for
+#: this is `watch`; but on a minion that gets its modules in this run, Salt 3006 and later load every state there is to find out
+#: whether this one can watch: half a second of CPU.
+CHANGED = "ntpcluster_deploy.changed"
 
 
 def _result(name, result=True, changes=None, comment=""):
@@ -56,7 +63,7 @@ def installed(name):
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
-        package, missing = plan["package"], _missing(plan)
+        package, missing = plan["package"], __salt__["ntpcluster_package.missing"](plan)
         if not missing:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         leaving = _leaving(plan)
@@ -106,17 +113,12 @@ def _remember_packages(new, gone=()):
     __salt__["ntpcluster_origin.remember"]("packages", sorted(set(new) - set(kept.get("removed", []))))
 
 
-def _missing(plan):
-    """The packages of the plan that are not installed, or not in its version."""
-    return [one for one in plan["package"]["names"] if not _is_there(one, plan["package"]["version"])]
-
-
 def _leaving(plan):
     """
     The other time daemons of this host that installing the plan's packages removes: {service: {running,
     enabled}}. Debian's exclude each other, each being a `time-daemon`.
     """
-    if not plan["platform"]["package_starts_service"] or not _missing(plan):
+    if not plan["platform"]["package_starts_service"] or not __salt__["ntpcluster_package.missing"](plan):
         return {}
     return _rivals(plan["conflicts"])
 
@@ -137,7 +139,7 @@ def _rivals(services):
 
 def _package_starts(plan):
     """Whether the installation of the plan's packages starts the daemon: not one that was switched off and left its files."""
-    if not plan["platform"]["package_starts_service"] or not _missing(plan):
+    if not plan["platform"]["package_starts_service"] or not __salt__["ntpcluster_package.missing"](plan):
         return False
     left = set(plan["package"]["names"]) & set(__salt__["pkg.list_pkgs"](removed=True))
     return not left or __salt__["ntpcluster_process.enabled"](plan["platform"]["service"])
@@ -148,10 +150,10 @@ def _install(name, plan):
     One attempt. Not by the state ``pkg.installed``: for a function that yum and apt have not got it has Salt load every module
     there is, a second or two on EL 6, and what it compares is compared here.
     """
-    package, missing = plan["package"], _missing(plan)
+    package, missing = plan["package"], __salt__["ntpcluster_package.missing"](plan)
     if package["sources"]:
         # yum looks into every repository even for a file of its own, and fails if one is out of reach.
-        how = {"sources": _fetched(package["sources"]), "disablerepo": "*"}
+        how = {"sources": __salt__["ntpcluster_package.fetched"](package["sources"], __env__), "disablerepo": "*"}
     else:
         how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in missing], "refresh": True}
     try:
@@ -159,45 +161,22 @@ def _install(name, plan):
     except CommandExecutionError as exc:
         info = exc.info if isinstance(exc.info, dict) else {}
         return _result(name, False, info.get("changes"), "cannot be installed: {0}".format(exc))
-    left = _missing(plan)
+    left = __salt__["ntpcluster_package.missing"](plan)
     if left:
         said = "the package manager reported no error, but has not installed {0}"
         return _result(name, False, changes, said.format(", ".join(left)))
     return _result(name, True, changes, "installed: {0}".format(", ".join(missing)))
 
 
-def _is_there(package, version):
-    found = __salt__["pkg.version"](package)
-    return bool(found) and version in (None, found)
-
-
 def _absent(packages):
     return [package for package in packages if not __salt__["pkg.version"](package)]
-
-
-def _fetched(sources):
-    """Local copies of the pillar's package files, each with the checksum that the pillar says."""
-    fetched = []
-    for source in sources:
-        path = __salt__["cp.cache_file"](source["source"], saltenv=__env__)
-        if not path:
-            raise CommandExecutionError("package:sources: {0} cannot be fetched".format(source["source"]))
-        kind, _, wanted = source["source_hash"].partition("=")
-        found = __salt__["file.get_hash"](path, form=kind)
-        if found != wanted:
-            raise CommandExecutionError(
-                "package:sources: {0} has the {1} {2}, and the pillar says {3}: nothing is installed".format(
-                    source["source"], kind, found, wanted
-                )
-            )
-        fetched.append({source["name"]: path})
-    return fetched
 
 
 def _package_enables(plan):
     """Whether the installation of the plan's packages has the daemon start at boot, and does not start it."""
     platform = plan["platform"]
-    return platform["package_enables_service"] and not platform["package_starts_service"] and bool(_missing(plan))
+    enables = platform["package_enables_service"] and not platform["package_starts_service"]
+    return enables and bool(__salt__["ntpcluster_package.missing"](plan))
 
 
 def file(
@@ -233,15 +212,17 @@ def file(
         if goes_ahead and not ahead:
             return _result(name, comment="is written before the package is installed")
         if not needed or (only_with and not plan[only_with]):
-            return _given_back(name)
-        fault = _fault(name, source, plan["platform"]) if name == plan["platform"]["conf"] else None
+            return _noted(_given_back(name))
+        same, fault = _compared(name, source, plan["platform"], group or "root", mode)
         if fault:
             return _result(name, False, comment="{0} is unchanged: the new one is invalid: {1}".format(name, fault))
         if not __opts__["test"]:
             __salt__["ntpcluster_origin.remember_file"](name)
+        if same:
+            return _result(name, comment="{0} is as planned".format(name))
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    return __states__["file.managed"](
+    ret = __states__["file.managed"](
         name,
         source=source,
         template="jinja",
@@ -252,22 +233,52 @@ def file(
         show_changes=not secret,
         # A full disk or a killed minion leaves the old file intact: Salt writes a temporary file and renames it.
     )
+    return ret if ahead else _noted(ret)
 
 
-def _fault(name, source, platform):
-    """Why the daemon rejects a changed configuration before it is installed; None if it does not, or cannot tell."""
-    doing = __salt__["ntpcluster_daemon.doing"](platform, "fault")
-    if doing is None:
-        return None
+def _noted(ret):
+    """Remember for ``running`` that a file has changed, or would; returns the state's result."""
+    if ret["changes"]:
+        this = __salt__["ntpcluster_applied.in_run"]()
+        run, names = __context__.get(CHANGED, (this, []))
+        __context__[CHANGED] = (this, (names if run == this else []) + [ret["name"]])
+    return ret
+
+
+def _changed(platform):
+    """Whether this run has changed, or would change, a file that the daemon reads."""
+    run, names = __context__.pop(CHANGED, (None, []))
+    sysconfig = [platform["sysconfig"]["path"]] if platform["sysconfig"] else []
+    files = [platform["conf"], platform["keys_file"]] + sysconfig
+    return run == __salt__["ntpcluster_applied.in_run"]() and any(path in names for path in files)
+
+
+def _compared(name, source, platform, group, mode):
+    """
+    The file as it will be, compared with the one that is there, before Salt's state renders it once more to write it: (whether
+    nothing need be written, why the daemon rejects this configuration). None for the second: it does not, or cannot tell.
+    """
     folder = tempfile.mkdtemp()
     try:
         path = __salt__["cp.get_template"](source, os.path.join(folder, "new"), template="jinja", saltenv=__env__)
         if not path:
-            raise CommandExecutionError("{0} cannot be fetched".format(source))
-        same = os.path.isfile(name) and filecmp.cmp(name, path, shallow=False)
-        return None if same else __salt__[doing](path)
+            return False, None  # Salt's state says why
+        if os.path.isfile(name) and filecmp.cmp(name, path, shallow=False):
+            return _owned(name, group, mode), None
+        doing = __salt__["ntpcluster_daemon.doing"](platform, "fault") if name == platform["conf"] else None
+        return False, __salt__[doing](path) if doing else None
     finally:
         shutil.rmtree(folder)
+
+
+def _owned(path, group, mode):
+    """Whether a file belongs to root and this group, with this mode."""
+    found = os.stat(path)
+    try:
+        wanted = (0, grp.getgrnam(str(group)).gr_gid, int(mode, 8))
+    except KeyError:
+        return False  # Salt's state says that there is no such group
+    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == wanted
 
 
 def _given_back(name):
@@ -282,7 +293,8 @@ def _given_back(name):
 
 def running(name):
     """
-    The daemon runs with the plan's sources, now and after a boot; or, with the cron method, not at all.
+    The daemon runs with the plan's sources, now and after a boot; or, with the cron method, not at all. If a file that it reads
+    was changed in this run, it is restarted.
 
     If the daemon does not start with the sources of a new configuration, the last working one is restored, and the state
     fails with the reason.
@@ -290,17 +302,6 @@ def running(name):
     name
         Ignored; Salt requires it.
     """
-    return _running(name, False)
-
-
-def mod_watch(name, **kwargs):
-    """The configuration has changed: restart the daemon, and check that it lists the planned sources."""
-    if kwargs.get("sfun") == "running":
-        return _running(name, True)
-    return _result(name, comment="nothing to do")
-
-
-def _running(name, restart):
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         service = plan["platform"]["service"]
@@ -311,6 +312,7 @@ def _running(name, restart):
             said = "cannot tell whether {0} runs: run the minion as root"
             raise CommandExecutionError(said.format(service))
         proof = {"proven": False, "reason": ""}
+        restart = _changed(plan["platform"])
         unproven = __salt__["ntpcluster_origin.unproven"](__salt__["ntpcluster_service.config_files"]())
         if now["running"] and not restart and not unproven:
             proof = __salt__["ntpcluster_service.proof"](LOOK_S)
@@ -341,8 +343,7 @@ def _running(name, restart):
         if not now["running"] or not proof["proven"]:
             comment = __salt__["ntpcluster_service.bring_up"]()
     except (CommandExecutionError, SaltInvocationError) as exc:
-        # Otherwise Salt would call mod_watch next, and a restart with the restored files would hide the failure.
-        return dict(_result(name, False, comment="{0}".format(exc)), skip_watch=True)
+        return _result(name, False, comment="{0}".format(exc))
     return _result(name, True, changes, comment)
 
 

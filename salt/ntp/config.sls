@@ -72,9 +72,7 @@ include:
 {% endif %}
 {% endfor %}
 
-{% if platform %}
 leases-leave-it-alone:
   ntpcluster_deploy.dhcp_ignored:
     - require:
       - pillar-is-valid
-{% endif %}

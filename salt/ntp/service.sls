@@ -5,10 +5,11 @@
 include:
   - ntp.config
 
-{% if platform %}
 ntp-is-running:
   ntpcluster_deploy.running:
-    - watch:
+    - require:
+      - ntp-is-installed
+{% if platform %}
 {% for name, daemon in platform.daemons | dictsort %}
       - {{ daemon.conf }}
       - {{ daemon.keys_file }}

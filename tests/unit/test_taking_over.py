@@ -50,6 +50,7 @@ def host(monkeypatch):
         "ntpcluster_program.run": lambda name, package, argv, timeout: Host.did.append("mend"),
         "ntpcluster_service.packages": lambda service: [service],
         "pkg.install": install,
+        "ntpcluster_package.missing": lambda plan: [one for one in plan["package"]["names"] if one not in Host.packages],
         "pkg.version": lambda package: Host.packages.get(package, ""),
         "pkg.list_pkgs": lambda removed=False: Host.left if removed else Host.packages,
         "service.available": lambda service: service in Host.services,
