@@ -14,7 +14,10 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
 # The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
-__load__ = ["facts", "foreign", "platform", "platforms"]
+__load__ = ["entry", "facts", "foreign", "platform", "platforms"]
+
+#: How operating systems differ.
+PLATFORMS = "salt://ntp/platforms.yaml"
 
 
 def facts(pillar):
@@ -55,13 +58,27 @@ def facts(pillar):
     }
 
 
-def foreign():
+def entry(saltenv):
     """
-    Internal. Return in one sentence why this tree does nothing on this host; None on a platform that platforms.yaml describes.
+    Internal. Return for the state files, while they are rendered, what platforms.yaml of their environment says of this host: a
+    dict of ``platform`` (its entry, with all its daemons; None: it has none) and ``foreign`` (then the reason, else None).
 
     Raises CommandExecutionError when the file server does not have the file.
     """
-    known = platforms()
+    known = _read(PLATFORMS, is_platforms, [saltenv])
+    return {"platform": known.get(_name(known)), "foreign": foreign(known)}
+
+
+def foreign(known=None):
+    """
+    Internal. Return in one sentence why this tree does nothing on this host; None on a platform that platforms.yaml describes.
+
+    known
+        The content of platforms.yaml, if it has been read.
+
+    Raises CommandExecutionError when the file server does not have the file.
+    """
+    known = platforms() if known is None else known
     if _name(known):
         return None
     # The same as in platform-read.jinja: on such a host the states are rendered without the modules.
@@ -92,7 +109,7 @@ def platforms():
     """
     Internal. Return the whole of platforms.yaml: what a host was before an upgrade of its system is there as well.
     """
-    return _read("salt://ntp/platforms.yaml", is_platforms)
+    return _read(PLATFORMS, is_platforms)
 
 
 def _name(known):
@@ -107,16 +124,18 @@ def _name(known):
     return next((name for name in names if __grains__.get("os") in known[name]["os"]), None)
 
 
-def _read(url, is_ours):
+def _read(url, is_ours, environments=None):
     """
     Return the content of one data file of the state tree, from the file server once a run.
 
     is_ours
         Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
+    environments
+        Those in which it is looked for; default: ``ntpcluster_applied.environments``.
     """
-    remembered = "ntpcluster.{}".format(url)
+    environments = environments or __salt__["ntpcluster_applied.environments"]()
+    remembered = "ntpcluster.{} in {}".format(url, ", ".join(environments))
     if remembered not in __context__:
-        environments = __salt__["ntpcluster_applied.environments"]()
         # Lazily: an environment without the file is not asked twice, and those after the first that has it are not asked.
         copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
         path = next((copy for copy in copies if copy), None)

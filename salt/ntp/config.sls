@@ -71,8 +71,3 @@ include:
       - ntp-is-installed
 {% endif %}
 {% endfor %}
-
-leases-leave-it-alone:
-  ntpcluster_deploy.dhcp_ignored:
-    - require:
-      - pillar-is-valid
