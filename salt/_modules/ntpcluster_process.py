@@ -182,9 +182,11 @@ def at_boot(services):
     Internal. Those of these services that start at boot, found without starting any program. A package that was removed leaves a
     script that may not run, or a link to nothing: neither starts.
     """
+    # The folders once for all services: a pattern in a folder's name has the folder above read each time.
+    places = [(place, os.path.basename(path)) for path in STARTED for place in glob.glob(os.path.dirname(path))]
     found = []
     for service in services:
-        links = [link for pattern in STARTED for link in glob.glob(pattern.format(service))]
+        links = [link for place, name in places for link in glob.glob(os.path.join(place, name.format(service)))]
         if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
             found.append(service)
     return found
