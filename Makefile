@@ -24,7 +24,7 @@ demo: ready
 lab-down: ready
 	@$(PYTHON) -m tests.lab.down
 
-# Runs several files at once, each in order on its own lab: hosts spend most of the time waiting for each other.
+# Runs several files in parallel, each in order on its own lab: hosts spend most of the time waiting for each other.
 SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 
 test: ready

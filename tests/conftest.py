@@ -1,12 +1,12 @@
-"""The order of the test files: those that take longest begin first, so that the others fill the time beside them. And no
-limit to the seconds that one example of hypothesis may take: the machine may be busy."""
+"""The order of the test files: the slowest start first, and the others run in parallel with them. Also no time limit for one
+example of hypothesis: the machine may be busy."""
 
 from hypothesis import settings
 
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
 
-#: Minutes on two cores, beside two to four others; a file that is not named takes one or less.
+#: Minutes on two cores, in parallel with two to four others; a file that is not named takes at most one.
 MINUTES = {
     "test_operating_quiet": 13,
     "test_drills_liars": 10,
@@ -33,5 +33,5 @@ MINUTES = {
 
 
 def pytest_collection_modifyitems(items):
-    # A stable sort: the tests of a file stay in the order in which they stand.
+    # A stable sort: the tests within a file keep their order.
     items.sort(key=lambda item: -MINUTES.get(item.path.stem, 0))

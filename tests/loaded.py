@@ -1,15 +1,15 @@
-"""The execution modules as Salt's loader would offer them to each other, for tests that use them without a loader.
+"""The execution modules as Salt's loader would offer them to each other, for tests without a loader.
 
-Each module gets the real functions of the others as its `__salt__`. What differs from the loader: a module is imported
-once for all tests, and has no `__opts__`, `__grains__`, `__pillar__` and `__context__`, nor Salt's own modules, unless a
-test gives it some.
+Each module gets the real functions of the others as its `__salt__`. Differences from the loader: a module is imported once for
+all tests, and has no `__opts__`, `__grains__`, `__pillar__`, `__context__` and none of Salt's own modules, unless a test
+provides them.
 """
 
 import importlib
 import inspect
 from pathlib import Path
 
-#: What people and scripts call, all of it and in Salt's order.
+#: All functions that people and scripts call, in Salt's order.
 FACE = [
     "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
     "systohc", "validate", "variables", "version",
@@ -22,7 +22,7 @@ MODULES = {
 
 
 def offered(module) -> dict:
-    """What the loader would take from this module: {name: function}."""
+    """The functions that the loader would take from this module: {name: function}."""
     found = {
         name: one for name, one in vars(module).items() if inspect.isfunction(one) and one.__module__ == module.__name__
     }

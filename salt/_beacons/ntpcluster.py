@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Tells the master when this host's time gets worse or better
+Tell the master when this host's time gets worse or better
 ===========================================================
 
 .. code-block:: yaml
@@ -108,7 +108,7 @@ def _bound():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on everything is a pure function of its arguments, except for the memory.
+# From here on all functions are pure, except that they change the memory.
 
 
 def look(memory, settings, status, now):

@@ -35,18 +35,18 @@ def status():
     - ``health``: ``ok``; ``degraded`` (synchronized, but see problems); ``settling`` (not synchronized yet, started
       a short while ago); ``unsynchronized``; ``stopped``
     - ``tier``: name of the host's tier (None: no valid pillar)
-    - ``reference``: what its time is tied to in the end: ``utc``; or ``island``, the clock of the cluster's own servers (the
-      pillar's ``island``), and nothing ties that to UTC (None: no valid pillar)
-    - ``judged_by``, in words: the pillar; or, without any, the plan that was applied last, and when (None: neither)
+    - ``reference``: what its time is traceable to: ``utc``; or ``island``, the clock of the cluster's own servers (the pillar's
+      ``island``), which is not traceable to UTC (None: no valid pillar)
+    - ``judged_by``, as text: the pillar or, without a pillar, the plan that was applied last, and when (None: neither)
     - ``daemon``: {name, version, running, enabled, pid, uptime_s}
-    - ``source``: address of the system peer (None: it follows nobody, or leads its island)
+    - ``source``: address of the system peer (None: it follows no source, or leads its island)
     - ``stratum`` of this host, ``expected_stratum`` (the source's plus one),
       ``leap`` (none, add, del, alarm), ``refid``
     - ``offset_ms``, ``jitter_ms``, ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``: None if unknown
-    - ``bound_ms``: no correct clock upstream is further from this host's than this (docs/bound.md); None where nothing can be
-      promised, and ``unbounded`` says why
-    - ``peers``: as ``ntpcluster.peers``, and of each whether it is ``usable``: the daemon's selection let it through, and
-      it answered one of the last four polls
+    - ``bound_ms``: the maximum distance between this host's clock and any correct clock upstream (docs/bound.md); None if there
+      is no bound, and ``unbounded`` says why
+    - ``peers``: as ``ntpcluster.peers``, and for each whether it is ``usable``: it passed the daemon's selection, and it
+      answered one of the last four polls
     - ``problems``: list of {code, message, evidence, remedy}, worst first
 
     The codes of problems, worst first: ``unknown-platform``, ``invalid-pillar``, ``no-tree``, ``daemon-stopped``,
@@ -55,8 +55,8 @@ def status():
     ``panic``, ``falseticker``, ``orphan``, ``unsynchronized``, ``settling``, ``offset-high``,
     ``root-distance``, ``bound``, ``frequency-limit``, ``reach-gaps``, ``few-sources``, ``incomplete``.
 
-    ntpd keeps reporting that it is synchronized indefinitely after its last source has died (ntp_proto.c only reports
-    "no peer"), and so does ntpstat. So this judges by the system peer, its reach register and the tally code.
+    ntpd reports indefinitely that it is synchronized after its last source has died (ntp_proto.c only reports "no peer"), and
+    so does ntpstat. So this function judges by the system peer, its reach register and the tally code.
 
     CLI Example:
 
@@ -71,7 +71,7 @@ def summary():
     """
     The status of this host in one line: health, the source it follows, stratum, offset, and the first problem with its remedy.
 
-    Returns text, of the same form whichever daemon keeps the time; it never raises for a faulty host. Programs should read
+    Returns text in the same form for every daemon; it never raises for a faulty host. Programs should read
     ``ntpcluster.status`` instead.
 
     CLI Example:
@@ -85,17 +85,17 @@ def summary():
 
 def bound():
     """
-    How far this host's clock can be from a correct clock upstream, by what its daemon says: one run of ntpq or chronyc.
+    How far this host's clock can be from a correct clock upstream, calculated from one run of ntpq or chronyc.
 
-    It rests on an honest majority of the sources, on an oscillator within 15 ppm of the frequency that the daemon has learnt,
-    and on nobody setting the clock behind the daemon's back; docs/bound.md derives it. Never raises for a sick host.
+    The bound assumes that a majority of the sources is correct, that the oscillator is within 15 ppm of the frequency that the
+    daemon has learnt, and that only the daemon sets the clock; docs/bound.md derives it. Never raises for a faulty host.
 
     Returns a dict:
 
-    - ``bound_ms``: no correct clock upstream is further from this host's than this; None: nothing can be promised
-    - ``unbounded``: why not, in words; None: there is a bound
-    - ``source``: address of the source that is followed
-    - ``parts_ms``: what the bound is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``,
+    - ``bound_ms``: the maximum distance between this host's clock and any correct clock upstream; None: there is no bound
+    - ``unbounded``: why there is none, as text; None: there is a bound
+    - ``source``: address of the selected source
+    - ``parts_ms``: the terms whose sum is the bound: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``,
       ``precision``, ``growth``
 
     CLI Example:
@@ -161,9 +161,9 @@ def peers():
       excess, falseticker, reject
     - ``last_event``, e.g. rate_exceeded or access_denied: a kiss code shows nowhere else
     - ``flash``: the tests that it failed, as bits (ntp.h, TEST1 ...); None if not queried
-    - ``heard``: a packet came from it, acceptable or not; ``answers``: within the last four polls
+    - ``heard``: a packet arrived from it, acceptable or not; ``answers``: it answered one of the last four polls
     - ``unreach``: polls without an acceptable answer since it was last reached; None if not queried
-    - ``reference_age_s``: how long before its last packet its own clock was set by its source, ``root_delay_ms`` and
+    - ``reference_age_s``: how long before its last packet its source last set its clock; ``root_delay_ms`` and
       ``root_dispersion_ms`` from it to the top of its chain; None if not queried
     - ``selection``: chronyd's own term for the state of the source; None for ntpd
 
@@ -185,7 +185,7 @@ def variables(associd=0):
     associd
         Number of the association as in ``ntpcluster.peers``; 0 is the system.
 
-    Returns a dict; numbers are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
+    Returns a dict; numeric values are numbers. ntp's units: offsets, delays, dispersions and jitter in milliseconds,
     frequency in ppm, tc and precision as powers of two of seconds.
 
     Raises CommandExecutionError if the daemon does not answer or has no such association, or if it is chronyd, which
@@ -214,10 +214,10 @@ def query(servers=None, timeout=2, samples=1):
 
     Returns a dict: ``servers``, a list in the order of the query, of
 
-    - ``name`` as given and its ``address``; None if the name does not resolve, and then ``message`` says so in words
+    - ``name`` as given and its ``address``; None if the name does not resolve; ``message`` says so then
     - ``reachable`` (bool: an answer came), ``stratum``, ``leap`` (none, add, del, alarm), ``refid``, ``kiss`` (the
-      code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its own clock was
-      set by its source (None: it does not say)
+      code of a server that refuses, such as DENY or RATE; else None), ``reference_age_s`` how long ago its source last set its
+      clock (None: it does not report this)
     - ``offset_s`` how far the server is ahead of this host, ``delay_s`` the round trip: None if the server does not
       answer, refuses, or reports that it is not synchronized (leap alarm, stratum 16)
 
@@ -242,8 +242,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     A clock that the daemon keeps close to its source is not stepped, and neither is an offset below the threshold. Refuses if
     no server gives the time, if the servers disagree, if the step would exceed the limit, or if another step is in progress.
     Otherwise it stops the daemon, waits for port 123, steps, measures again (and steps again, at most ``passes`` times), writes
-    the hardware clock, and starts the daemon again if it was running before: whatever happens, even if this process is killed
-    half way.
+    the hardware clock, and starts the daemon again if it was running before. The daemon is started again even after an error,
+    or if this process is killed.
 
     servers
         Servers to query; default: this host's sources.
@@ -254,19 +254,17 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     passes
         Maximum number of steps. Default: the pillar's ``step:passes``.
     wait
-        Seconds to wait for a server that gives the time: the tier above may be starting at the moment.
+        Seconds to wait for a server that gives the time: the tier above may be starting.
     force
-        Step even if the daemon follows a source and the offset is small. The daemon's offset is as old as its last poll: right
-        after the clock was moved by hand it is wrong.
+        Step even if the daemon follows a source and the offset is small. The daemon's offset is as old as its last poll: it is
+        wrong just after somebody set the clock.
     test
         Measure and judge, but change nothing.
 
-    Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold;
-    None in test mode if no server gives the time), ``offset_before_s`` and
-    ``offset_after_s`` (after a step: what the observed move has left, to some hundredths of a second; None if unknown),
-    ``moved_s`` how far the clock was observed to move, ``server``,
-    ``passes`` made, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool),
-    ``comment``.
+    Returns a dict: ``stepped`` (bool), ``needed`` (bool: off by more than the threshold; None in test mode if no server gives
+    the time), ``offset_before_s`` and ``offset_after_s`` (after a step: the offset before minus the observed move, to some
+    hundredths of a second; None if unknown), ``moved_s`` how far the clock was observed to move, ``server``, ``passes`` made,
+    ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``daemon_restarted`` (bool), ``comment``.
 
     Raises CommandExecutionError with the reason for each refusal and failure.
 

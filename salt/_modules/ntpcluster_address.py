@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Addresses, names and networks of the pillar: read, compared, and spelled in one way. Pure functions.
+Internal. Read, compare and normalise the addresses, names and networks of the pillar. Pure functions.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -14,7 +14,7 @@ __virtualname__ = "ntpcluster_address"
 KINDS = {4: socket.AF_INET, 6: socket.AF_INET6}
 BITS = {4: 32, 6: 128}
 
-#: Addresses no time server can be asked at, the narrower ones first.
+#: Addresses that no time server can have, the most specific networks first.
 NOWHERE = (
     (
         "127.127.0.0/16",
@@ -44,7 +44,7 @@ def number(text):
     """
     Internal. Return (family, number) of a numeric address, None for anything else.
     """
-    # A long list asks this for every item, and a call by way of Salt would take longer than all of it.
+    # This is called for each item of a list, and a call through Salt would take longer than the function itself.
     if not isinstance(text, type("")) or not re.match(r"[0-9A-Fa-f:.]+\Z", text):
         return None
     kind = 6 if ":" in text else 4
@@ -56,7 +56,7 @@ def number(text):
 
 def canonical(text):
     """
-    Internal. Return an address in its one usual spelling, a name in lower case, so that equal ones compare equal.
+    Internal. Return an address in its canonical form, a name in lower case, so that equal ones compare equal.
     """
     known = number(text.split("%")[0])
     return _written(*known) if known else text.lower()
@@ -64,7 +64,7 @@ def canonical(text):
 
 def network(text):
     """
-    Internal. Return (family, number, prefix length) of a network and None, or None and what is wrong with it.
+    Internal. Return (family, number, prefix length) of a network and None; or None and what is wrong with it.
     """
     form = "must be a network such as 10.0.0.0/24 or 2001:db8::/64, or one address"
     match = re.match(r"([0-9A-Fa-f:.]+)(?:/([0-9]{1,3}))?\Z", text) if isinstance(text, type("")) else None
@@ -105,7 +105,7 @@ def inside(address, net):
 
 def nowhere(text):
     """
-    Internal. Return why no time server can be asked at a numeric address, in words that follow it; None if one can.
+    Internal. Return why no time server can have a numeric address, as text that follows the address; None if one can.
     """
     address = number(text)
     return next((why for net, why in NOWHERE if inside(address, network(net)[0])), None)

@@ -9,23 +9,23 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_answers"
 
-#: Two servers further apart than this cannot both be right, and a step by either may make the clock worse.
+#: Two servers that differ by more than this cannot both be right, and a step to the time of either may make the clock worse.
 AGREEMENT_S = 1.0
 
-#: A server this close to the middle one of a majority will do as well, if its stratum is lower or its answer faster.
+#: A server this close to the median of a majority is preferred if its stratum is lower or its answer faster.
 CLOSE_S = 0.05
 
 
 def trusted(servers):
     """
-    Internal. The server to set the clock by: the best of those close to the middle one of a majority that agrees to a
-    second. By the middle one ``ntpcluster.status`` judges the clock of a host without a daemon as well. Of two in the
-    middle the one nearer to the clock: by the other one, each step would take the clock back to where the step before has found it.
+    Internal. The server to set the clock from: the best of those close to the median of a majority that agrees to a second.
+    ``ntpcluster.status`` judges the clock of a host without a daemon by the same median. If two servers are in the middle, the
+    median is the one nearer to the clock: with the other one, each step would undo the step before.
 
     servers
         As ``ntpcluster.query`` returns them.
 
-    Returns one of them. Raises CommandExecutionError if none knows the time, or if no majority agrees.
+    Returns one of them. Raises CommandExecutionError if none has the time, or if no majority agrees.
     """
     if not any(server["offset_s"] is not None for server in servers):
         asked = ", ".join("{0} ({1})".format(server["name"], _why_not(server)) for server in servers)
@@ -52,7 +52,8 @@ def trusted(servers):
 
 def majority(servers):
     """
-    Internal. The servers that agree, to a second, with more than half of all that know the time; an empty list if there is none.
+    Internal. The servers that agree, to a second, with more than half of all servers that have the time; an empty list if there
+    is none.
 
     servers
         As ``ntpcluster.query`` returns them.
@@ -67,11 +68,11 @@ def majority(servers):
 
 def middle(servers):
     """
-    Internal. The server in the middle of those that agree, by their offsets; of an even number the two, the nearer to
+    Internal. The server with the median offset of those that agree; for an even number the two in the middle, the one nearer to
     the clock first.
 
     servers
-        As ``ntpcluster_answers.majority`` returns them; one at least.
+        As ``ntpcluster_answers.majority`` returns them; at least one.
     """
     ordered = sorted(servers, key=lambda server: server["offset_s"])
     return sorted(ordered[(len(servers) - 1) // 2 : len(servers) // 2 + 1], key=lambda server: abs(server["offset_s"]))

@@ -1,15 +1,14 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The plan applied last to this host, and the pillar that it came from.
+Internal. The plan applied last to this host, and the pillar that it was made from.
 
-A state run compiles the pillar anew, and the minion keeps using the one that it read at its start or at the last
-refresh. So after an edit and a successful run the two differ, and a function that is called on its own would use the
-old one. Therefore the host keeps what a run has applied (readable by root only, without secrets): its plan, a digest of
-its pillar and the environment of its files. A run that applied a changed pillar makes the minion
-refresh its copy. A function that finds that the minion's copy differs from the applied pillar asks the master.
+A state run compiles the pillar anew, and the minion keeps using the one that it read at its start or at the last refresh. So
+after an edit and a successful run the two differ, and a function called outside a state run would use the old one. Therefore
+the host stores what a run has applied (readable by root only, without secrets): its plan, a digest of its pillar and the
+environment of its files. A run that applied a changed pillar makes the minion refresh its copy. A function that finds that the
+minion's copy differs from the applied pillar asks the master.
 
-A host that has no pillar at all is judged by the kept plan too, as with ``salt-call --local`` while the
-master is down.
+A host without any pillar is judged by the stored plan too, for example with ``salt-call --local`` while the master is down.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -24,29 +23,29 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_applied"
 
-#: Beside what ``ntpcluster_origin.origin`` keeps, and removed with it.
+#: In the same directory as the files of ``ntpcluster_origin.origin``, and removed with them.
 KEPT = "/var/lib/ntpcluster/applied.json"
 
-#: Where the loader keeps what was found out: the environment of a state run (in ``__opts__``, which are the run's own;
-#: on Salt 3000 the minion goes on with the ``__context__`` of a run), the pillar that the master was asked for, the
-#: process that must not wait, and when that was told to refresh its pillar.
+#: Keys under which the loader caches: the environment of a state run (in ``__opts__``, which belongs to the run; on Salt 3000
+#: the minion keeps the ``__context__`` of a run), the pillar that the master returned, the process that must not wait, and when
+#: it was told to refresh its pillar.
 RUN, COUNT, ASKED, LOOP, TOLD = (
     "ntpcluster.applied.{0}".format(name) for name in ("run", "count", "asked", "loop", "told")
 )
 
-#: Minimum time between two refreshes; otherwise a pillar that waits to be applied would keep the master busy.
+#: Minimum time between two refreshes; otherwise a changed pillar that is not applied yet would keep the master busy.
 AGAIN_S = 600
 
 
 def pillar(anew=False, **called):
     """
-    Internal. What the pillar has under ``ntp``, all of it as text of one kind on either Python.
+    Internal. What the pillar has under ``ntp``; all strings are of one type on either Python.
 
-    In a state run and in ``salt-call`` it has just been compiled. Elsewhere it is the minion's copy, unless that
-    differs from the pillar that was applied last: then the master is asked.
+    In a state run and in ``salt-call`` the pillar has just been compiled. Elsewhere it is the minion's copy; if that differs
+    from the pillar that was applied last, the master is asked.
 
     anew
-        True asks the master in any case.
+        True: always ask the master.
 
     Returns None if there is no such key.
     """
@@ -69,11 +68,11 @@ def pillar(anew=False, **called):
         return remembered
     fresh, failure, whole = remembered, None, None
     try:
-        # Otherwise Salt 3008 masks secrets, and the check of the keys would see asterisks.
+        # Otherwise Salt 3008 masks secrets, and the check of the keys would read asterisks.
         whole = __salt__["pillar.items"](unmask=True)
         fresh = _decoded(whole.get("ntp"))
     except Exception as exc:  # pylint: disable=broad-except
-        # What a channel raises that finds no master differs from release to release.
+        # The exception of a channel that finds no master differs between releases.
         failure = "{0}".format(exc) or type(exc).__name__
     __context__[ASKED] = {"for": [seen, last], "pillar": fresh, "failure": failure, "whole": whole}
     if last == _digest(fresh) != seen:
@@ -92,7 +91,7 @@ def compiled(**called):
 
 def begin(saltenv, **called):
     """
-    Internal. Note that this is a state run, and the environment of its files. The first state calls it.
+    Internal. Record that this is a state run, and the environment of its files. The first state calls this.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __opts__[RUN] = saltenv
@@ -101,15 +100,15 @@ def begin(saltenv, **called):
 
 def in_run():
     """
-    Internal. Whether this is a state run, whose pillar does not change any more: 0 if not, else which run of this process
-    it is. On Salt 3000 a module's ``__opts__`` outlive a run, where the minion has no process for each job.
+    Internal. Whether this is a state run, during which the pillar does not change: 0 if not, else the number of the run within
+    this process. On Salt 3000 a module's ``__opts__`` outlive a run if the minion does not fork a process for each job.
     """
     return __opts__[COUNT] if RUN in __opts__ else 0
 
 
 def must_not_wait(**called):
     """
-    Internal. Note that this process is the minion itself, which cannot react while a function waits. The beacon calls it.
+    Internal. Record that this process is the minion itself, which cannot react while a function waits. The beacon calls this.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __context__[LOOP] = os.getpid()
@@ -127,13 +126,13 @@ def environments():
     for name in [__opts__.get(RUN), __opts__.get("saltenv"), kept().get("saltenv"), "base"] + copied:
         if name and name not in names:
             names.append(name)
-    # A run has its files from one place.
+    # A run reads all its files from one environment.
     return names[:1] if in_run() else names
 
 
 def keep(plan, **called):
     """
-    Internal. Keep the plan that was just applied; if the pillar has changed, make the minion refresh its copy.
+    Internal. Store the plan that was just applied; if the pillar has changed, make the minion refresh its copy.
 
     plan
         ``ntpcluster.plan``, without secrets.
@@ -159,19 +158,19 @@ def kept():
     """
     Internal. What was applied last.
 
-    Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``, ``code`` (version of the modules); empty if nothing is kept.
+    Returns a dict: ``plan``, ``pillar`` (digest), ``saltenv``, ``code`` (version of the modules); empty if nothing is stored.
     """
     try:
         return __salt__["ntpcluster_origin.stored"](os.path.basename(KEPT))
     except CommandExecutionError:
-        return {}  # a disk that has lost it; the next run writes it again
+        return {}  # the file was lost; the next run writes it again
 
 
 def plan():
     """
-    Internal. The plan that was applied last, for a host without any pillar to judge by.
+    Internal. The plan that was applied last, to judge a host without a pillar by.
 
-    Returns the plan, its ``kept`` saying when that was; None if there is none, if the master has answered (then the key
+    Returns the plan, whose ``kept`` says when that was; None if there is none, if the master has answered (then the key
     is missing in its pillar, which must be corrected), and in a state run, which must never deploy an old plan.
     """
     asked = __context__.get(ASKED)
@@ -192,7 +191,7 @@ def plan():
 
 def judged_by(plan):
     """
-    Internal. Describe in words what a host is judged by.
+    Internal. Describe what a host is judged by.
 
     plan
         ``ntpcluster.plan``, or None.

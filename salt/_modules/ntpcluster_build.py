@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. One host's plan, made of a pillar without errors, the defaults, the platform and the host. Pure functions.
+Internal. Build one host's plan from a valid pillar, the defaults, the platform and the host. Pure functions.
 
-Tiers are a mapping, and the order of a mapping does not survive the way to a minion on Python 2.7. So nothing
-depends on it: the level of a tier is how many tiers it has above it, tiers of one level are sorted by name,
-and a host belongs to the first tier that matches it in that order, with ``match: '*'`` always asked last.
+Tiers are a mapping, and a minion on Python 2.7 does not receive the order of a mapping. So nothing depends on it: the level of
+a tier is the number of tiers above it, tiers of one level are sorted by name, and a host belongs to the first tier in that
+order that matches it; ``match: '*'`` is always tried last.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -14,12 +14,12 @@ import zlib
 
 __virtualname__ = "ntpcluster_build"
 
-# ntpd follows the first source from which it has enough packets: if that one lies, a daemon that has just started steps
-# a right clock (measured: 3 s wrong within 8 s). So where there are three, two have to agree. Of two, one may fail.
+# ntpd follows the first source from which it has enough packets: if that source is wrong, a daemon that has just started steps
+# a correct clock (measured: 3 s wrong within 8 s). So with three sources, two have to agree. With two, one may fail.
 MAJORITY = 3
 MINSANE = 2
 
-# ntpd's own `tos minclock`: of so many survivors the clock is made (NTP_MINCLOCK in ntp.h).
+# ntpd's own `tos minclock`: the number of survivors that it combines (NTP_MINCLOCK in ntp.h).
 MINCLOCK = 3
 
 
@@ -30,10 +30,10 @@ def place(tiers, matches):
     matches
         For each tier, whether its matcher finds the host.
 
-    The tier is None if none matches, or if those that do cannot be read.
+    The tier is None if none matches, or if a tier that matches is not readable.
     """
     order = sorted(tiers, key=lambda name: (_level(tiers, name), name))
-    # The tier for the rest is asked last.
+    # The tier for all other hosts is tried last.
     mine = sorted((name for name in order if matches.get(name)), key=lambda name: tiers[name]["match"].strip() == "*")
     return order, mine[0] if mine else None
 
@@ -43,7 +43,7 @@ def daemon(pillar, defaults, matches):
     Internal. Return the name of the daemon that the pillar wants on a host; None: the platform's own.
 
     pillar
-        What stands under ``ntp``, judged or not: what is not readable in it is passed over.
+        The pillar under ``ntp``, validated or not: invalid parts are ignored.
     defaults, matches
         As ``ntpcluster_facts.facts`` returns them.
     """
@@ -52,7 +52,7 @@ def daemon(pillar, defaults, matches):
     tiers = pillar["tiers"] if isinstance(pillar.get("tiers"), dict) else {}
     tiers = {name: tiers[name] for name in tiers if text(name) and isinstance(tiers[name], dict)}
     tier = tiers.get(place(tiers, matches)[1], {})
-    # A tier's null is a word of its own: there, the platform's own daemon, whatever the others have.
+    # A tier can say null: it then uses the platform's own daemon, whatever the other tiers use.
     name = tier["daemon"] if "daemon" in tier else pillar.get("daemon") or defaults.get("daemon")
     return name if text(name) else None
 
@@ -106,7 +106,7 @@ def build(pillar, defaults, platform, host):
             for number in sorted(settings["keys"], key=int)
         ],
         "minsane": _minsane(settings["options"].get("tos") or {}, sources, together["neighbours"]),
-        # Whose time comes from an orphan is to know it.
+        # A host whose time comes from an orphan must know this.
         "orphan_stratum": settings["orphan"],
         "conflicts": platform["conflicts"] if conflicts is None else conflicts,
         "health": settings["health"],
@@ -126,9 +126,9 @@ def _open_to(serves, method):
 
 def _minsane(tos, sources, neighbours):
     """
-    Return how many sources have to agree before the clock follows: the pillar's word, or what the sources allow. It is
-    never more than the survivors that ntpd keeps, or it would follow nobody. One, where neighbours are all that is left to a
-    server whose sources are gone, and are fewer than two; and on an island, where one alone leads.
+    Return how many sources have to agree before the clock follows them: the pillar's value, or what the sources allow. It never
+    exceeds the survivors that ntpd keeps, or ntpd would follow no source. It is one for a server that has fewer than two
+    neighbours to fall back on when its sources are gone, and on an island, where a single server leads.
     """
     own = len([source for source in sources if not source["noselect"]]) - len(neighbours)
     if not own:
@@ -139,7 +139,7 @@ def _minsane(tos, sources, neighbours):
 
 def _settings(pillar, defaults):
     """
-    Lay the pillar over the defaults: sections key by key, everything else as a whole.
+    Merge the pillar into the defaults: sections key by key, everything else as a whole.
     """
     settings = copy.deepcopy(defaults)
     for key in settings:
@@ -153,10 +153,10 @@ def _settings(pillar, defaults):
 
 def _read_by(platform, options):
     """
-    Return what a platform's daemon reads of ``options``: neither what is another daemon's, nor what is null.
+    Return the ``options`` that a platform's daemon reads: without those of another daemon, and without null values.
     """
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
-    foreign = __salt__[doing]()
+    foreign = __salt__[doing](platform)
     read = {}
     for name in options:
         value = options[name]
@@ -169,7 +169,7 @@ def _read_by(platform, options):
 
 def _level(tiers, name):
     """
-    Count the tiers above one. In a pillar that has not been judged yet they may be none, or form a loop.
+    Count the tiers above a tier. In a pillar that is not validated yet they may be missing, or form a loop.
     """
     way = []
     while __salt__["ntpcluster_wording.is_text"](name) and name in tiers and name not in way:
@@ -180,7 +180,7 @@ def _level(tiers, name):
 
 def _sources(tier, tiers, host):
     """
-    Return the servers this host asks, without the host itself.
+    Return the servers that this host queries, without the host itself.
     """
     if tier.get("follows"):
         above = tiers[tier["follows"]]
@@ -224,7 +224,7 @@ def _sources(tier, tiers, host):
 
 def _cron(cron, minion):
     """
-    Return the five fields as text, with a minute of its own for each host when none is given.
+    Return the five fields as text; if no minute is given, each host gets a different one.
     """
     fields = {field: "{}".format(value) for field, value in cron.items()}
     if cron["minute"] is None:

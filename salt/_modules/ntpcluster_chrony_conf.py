@@ -2,8 +2,8 @@
 """
 Internal. What the pillar's ``step`` and ``options`` mean in chrony.conf. Pure functions; nothing here is read or written.
 
-Of ntp.conf's directives two have words with the same meaning to chronyd and are translated, so that one pillar serves both
-daemons. What chrony alone has is an option under its own name. docs/chrony.md has the whole table.
+Two directives of ntp.conf have an equivalent in chrony.conf and are translated, so that one pillar serves both daemons.
+Directives that only chrony has are options under their own names. docs/chrony.md has the whole table.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -16,18 +16,19 @@ FIRST_UPDATES = 3
 #: ntpd refuses to jump further unless it has just started (CLOCK_PANIC in ntp.h); chronyd by itself would slew it for hours.
 PANIC_S = 1000.0
 
-#: By how much the frequency that another daemon has measured may be wrong: ntpd does not tell it.
+#: The assumed error of a frequency that another daemon has measured: ntpd does not report it.
 SKEW_PPM = 1.0
 
-#: chronyd makes no use of a frequency that may be wrong by so much (maxupdateskew), and writes 1000000 if it knows none.
+#: chronyd does not use a frequency with an error this large (maxupdateskew), and writes 1000000 if it knows none.
 UNKNOWN_PPM = 1000.0
 
-#: Directives of ntp.conf that are translated, word by word; `lines` says how, and the plan has `minsane`.
+#: Directives of ntp.conf that are translated, with their keywords; `lines` translates them, and the plan has `minsane`.
 TRANSLATED = {"discard": ("average",), "tinker": ("panic", "step"), "tos": ("maxdist", "minsane")}
 
 #: The shortest time between two answers to one client, as a power of two of seconds, beyond a burst.
 RATELIMIT = 2
 
+#: ntpd's directives that chronyd has not got, as `foreign` returns them.
 FOREIGN = {
     "disable": [],
     "discard:minimum": [],
@@ -52,17 +53,21 @@ FOREIGN = {
 }
 
 
+#: The same of chrony's own that only later versions have; `lacks` in platforms.yaml says which.
+LATER = {"leapseclist": ["leapsectz"]}
+
+
 def configuration(made, settings):
     """
-    Internal. Return what of a plan is written in chrony.conf's own words, as ``ntpcluster_ntpd_conf.configuration`` does.
+    Internal. Return the parts of a plan in the syntax of chrony.conf, as ``ntpcluster_ntpd_conf.configuration`` does.
     """
     return {"restrict": [], "options": lines(settings["options"], settings["step"], bool(made["serves"]))}
 
 
 def frequency(words):
     """
-    Internal. Return the frequency that a drift file tells, as ``ntpcluster_ntpd_conf.frequency`` does: chronyd's has the other
-    sign, and beside it by how much it may be wrong.
+    Internal. Return the frequency in a drift file, as ``ntpcluster_ntpd_conf.frequency`` does: chronyd's has the opposite sign,
+    and its error beside it.
     """
     try:
         fast, skew = [float(word) for word in words]
@@ -80,16 +85,16 @@ def drift(frequency):
 
 def refclock(clock):
     """
-    Internal. A reference clock in this daemon's words: ``ntpcluster_refclock.chrony``.
+    Internal. A reference clock in this daemon's syntax: ``ntpcluster_refclock.chrony``.
     """
     return __salt__["ntpcluster_refclock.chrony"](clock)
 
 
-def foreign():
+def foreign(platform):
     """
-    Internal. Which directives chronyd has not got, as ``ntpcluster_ntpd_conf.foreign`` describes it.
+    Internal. Which directives chronyd does not have, as ``ntpcluster_ntpd_conf.foreign`` describes it.
     """
-    return FOREIGN
+    return dict(FOREIGN, **dict((name, LATER.get(name, [])) for name in platform["lacks"]))
 
 
 def files(options):
@@ -104,26 +109,26 @@ def files(options):
         folder = options["logdir"].rstrip("/")
         found += [(["logdir"], "{0}/{1}.log".format(folder, word)) for word in items(options, "log") if text(word)]
     if text(options.get("ntsdumpdir")):
-        # One of each source, by its address.
+        # One for each source, by its address.
         found.append((["ntsdumpdir"], options["ntsdumpdir"].rstrip("/") + "/*.nts"))
     return found
 
 
 def lines(options, step, serves=False):
     """
-    Internal. The finished lines of chrony.conf for how the clock may jump, and for further directives.
+    Internal. The finished lines of chrony.conf for steps of the clock, and for further directives.
 
     options
-        The mapping under ``ntp:options``, checked, without what is ``foreign`` to chronyd.
+        The mapping under ``ntp:options``, validated, without the directives that are ``foreign`` to chronyd.
     step
-        The plan's ``step`` {threshold, limit, ...}, in seconds; ``limit`` None: any distance, at the start.
+        The plan's ``step`` {threshold, limit, ...}, in seconds; ``limit`` None: a step at the start may be of any size.
     serves
-        Whether anybody may ask this host.
+        Whether this host serves any clients.
 
-    Returns a list of lines: ``makestep`` and ``maxchange`` first, then the others by name. A jump beyond ``maxchange`` is
-    ignored and not made, however often; the daemon goes on, and its sources show why it follows nobody. With a limit that
-    holds from the first update on, without one after the first three. ``tinker:panic`` 0 takes the limit away;
-    ``tinker:step`` 0 forbids to step at all.
+    Returns a list of lines: ``makestep`` and ``maxchange`` first, then the others by name. chronyd never makes a step larger
+    than ``maxchange``; it keeps running, and its sources show why it follows none of them. With a limit this holds from the
+    first update on, without one after the first three. ``tinker:panic`` 0 removes the limit; ``tinker:step`` 0 forbids all
+    steps.
     """
     tinker, tos = options.get("tinker") or {}, options.get("tos") or {}
     threshold = tinker.get("step", step["threshold"])
@@ -138,7 +143,7 @@ def lines(options, step, serves=False):
         made.append("ratelimit interval {0} burst 16 leak 2".format(average))
     for name in sorted(set(options) - set(TRANSLATED)):
         value = options[name]
-        if name == "log":  # the only one whose words stand in one line
+        if name == "log":  # the only one with all its keywords on one line
             made.append(" ".join([name] + value))
         else:
             made += ["{0} {1}".format(name, _figure(one)) for one in (value if isinstance(value, list) else [value])]

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What chronyd says of itself and its sources, in the words in which a daemon is judged, whichever it is.
+Internal. What chronyd reports about itself and its sources, in the neutral form in which every daemon is judged.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -10,65 +10,65 @@ __virtualname__ = "ntpcluster_chrony_look"
 STATES = {"*": "system_peer", "+": "candidate", "-": "outlier", "x": "falseticker", "~": "reject", "?": "reject"}
 TYPES = {"server": "u", "peer": "s", "clock": "l"}
 
-#: Kiss codes by which a server says that this host is not wanted at all (RFC 5905, 7.4).
+#: Kiss codes of a server that does not serve this host at all (RFC 5905, 7.4).
 UNWANTED = ("DENY", "RSTR")
 
-#: Failed tests as bits, where RFC 5905 numbers them (ntpd's `flash`), and chrony's test of a loop as ntpd's twelfth.
+#: Failed tests as bits, numbered as in RFC 5905 (ntpd's `flash`), and chrony's test of a loop as ntpd's twelfth.
 TESTS_AS_BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
 DENIED, AUTHENTICATION = 0x008, 0x010
 
-#: Errors after which nothing vouches for what was said before. The others are refusals of one command.
+#: Errors after which the earlier answers are not reliable either. The others are refusals of one command.
 CUT_SHORT = ("no-answer", "incomplete", "unparsable")
 
-#: Of the last four polls one at least must have been answered.
+#: At least one of the last four polls must have been answered.
 LAST_FOUR = 0x0F
 
 
 def look(read, now=None):
     """
-    Internal. Put what chronyc said into the neutral form.
+    Internal. Convert the answers of chronyc to the neutral form.
 
     read
-        ``ntpcluster_chronyc.parse`` of a run with ``-n -c -m``; the command that it lacks is unknown.
+        ``ntpcluster_chronyc.parse`` of a run with ``-n -c -m``; the answer to a command that was not run is unknown.
     now
-        Unix seconds of this host's clock when chronyc was asked; without it no age of a reference is known.
+        Unix seconds of this host's clock when chronyc ran; without it the age of a reference is unknown.
 
     Returns a dict:
 
-    - ``error``, ``message``: why something is missing, as ``ntpcluster_chronyc.parse`` says
-    - ``complete``: the list of sources is whole. ``missing``: the commands that told nothing, or half
+    - ``error``, ``message``: why something is missing, as from ``ntpcluster_chronyc.parse``
+    - ``complete``: the list of sources is complete. ``missing``: the commands without an answer, or with an incomplete one
     - ``system``: {``leap`` (none, add, del, alarm), ``stratum`` (16: not synchronised), ``refid``, ``source`` (its address;
-      None: none), ``offset_ms`` (the true time, as the daemon knows it, is ahead of the clock by this), ``jitter_ms``,
-      ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm`` (above zero: the clock is too slow by itself),
-      ``unresolved`` (names without address; None: unknown), ``version`` (None: chronyc does not tell the daemon's),
-      ``reference_age_s``, ``precision_ms``, ``aged_ppm``, ``frequency_error_ppm`` as ``ntpcluster_ntpd.look`` says};
-      empty if ``tracking`` was not answered
-    - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: it is none), ``type`` (u server, s
-      peer, l a clock of this host), ``stratum`` (16: never heard, or without the time; None: unknown), ``refid`` and
-      ``refid_kind`` (as ``ntpcluster_parse_table.refid_kind``), ``reach`` (the register as a number), ``poll_s``, ``when_s``
-      since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
+      None: none), ``offset_ms`` (how far the daemon's estimate of true time is ahead of the clock), ``jitter_ms``,
+      ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm`` (above zero: the uncorrected clock is slow), ``unresolved``
+      (names without an address; None: unknown), ``version`` (None: chronyc does not report the daemon's), ``reference_age_s``,
+      ``precision_ms``, ``aged_ppm``, ``frequency_error_ppm`` as from ``ntpcluster_ntpd.look``}; empty if ``tracking`` was not
+      answered
+    - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: the name is not an address), ``type``
+      (u server, s peer, l a clock of this host), ``stratum`` (16: never heard, or not synchronised; None: unknown), ``refid``
+      and ``refid_kind`` (as ``ntpcluster_parse_table.refid_kind``), ``reach`` (the register as a number), ``poll_s``,
+      ``when_s`` since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
       ``root_delay_ms``, ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate,
-      outlier, falseticker, reject), ``selection`` (why, in words), ``flash`` (failed tests as bits: 8 denied, 0x10
-      authentication, 0x20 unsynchronised, 0x800 loop; None: unknown), ``heard`` (something came from it, acceptable or not;
-      None: unknown), ``answers`` (something came within the last four polls; None: unknown), ``authenticated`` (None: no
-      key), ``reference_age_s`` (how long before its last packet its own clock was set), ``inexact``; and ``last_event``,
-      ``unreach``, ``assid``, ``configured``, which chrony has not: None
+      outlier, falseticker, reject), ``selection`` (why, as text), ``flash`` (failed tests as bits: 8 denied, 0x10
+      authentication, 0x20 unsynchronised, 0x800 loop; None: unknown), ``heard`` (a packet arrived from it, acceptable or not;
+      None: unknown), ``answers`` (a packet arrived within the last four polls; None: unknown), ``authenticated`` (None: no
+      key), ``reference_age_s`` (how long before its last packet its clock was set), ``inexact``; and ``last_event``,
+      ``unreach``, ``assid``, ``configured``, which chrony does not have: None
 
-    What ntpq has and chronyc has not: the daemon's version, events (so a refusal that has passed leaves no trace), the time
-    of a packet that was no sample (``answers`` is what follows from the packets counted), the number of polls without an
-    answer, ``tc`` and ``clk_wander``, ``reftime`` without root. What chronyc has and ntpq has not: what is still to be
-    slewed, the frequency's error (``skew_ppm``), the estimated error of a source, the state of the selection in words,
-    the key of a source and whether this host has it, NTS, names that have no address yet, packets counted per source.
+    Only ntpq reports: the daemon's version, events (so chronyc shows no trace of a past refusal), the time of a packet that
+    gave no sample (``answers`` is derived from the packet counts), the number of polls without an answer, ``tc`` and
+    ``clk_wander``, ``reftime`` without root. Only chronyc reports: the offset still to be slewed, the frequency's error
+    (``skew_ppm``), the estimated error of a source, the state of the selection in words, the key of a source and whether this
+    host has it, NTS, names without an address, packet counts per source.
 
-    chronyc's offsets of sources are those of the time that chronyd has corrected already: while it slews, they are near
-    zero and the clock is wrong all the same (seen: 1.97 s). So what is still to be slewed is added to each.
+    chronyc's offsets of sources are relative to the time as chronyd has corrected it: while it slews, they are near zero
+    although the clock is still wrong (seen: 1.97 s). So the offset still to be slewed is added to each.
     """
     answers = read["answers"]
     tracking, sources = answers.get("tracking"), answers.get("sources") or []
     more = _more(sources, answers)
     names = [row["name"] for row in sources]
     stats = answers.get("sourcestats")
-    # The list is asked for source by source: one that changes meanwhile shows twice, or in one list only.
+    # chronyc requests the list source by source: a source that changes meanwhile is listed twice, or in only one list.
     steady = len(set(names)) == len(names) and (stats is None or [row["name"] for row in stats] == names)
     whole = answers.get("sources") is not None and "sources" not in read["missing"] and read["error"] not in CUT_SHORT
     return {
@@ -82,19 +82,19 @@ def look(read, now=None):
 
 
 def _more(sources, answers):
-    """For each source its rows of the other answers: {command: row or {}}. `ntpdata` and `authdata` have no clocks."""
+    """For each source its rows in the other answers: {command: row or {}}. `ntpdata` and `authdata` do not list clocks."""
     found = [{} for _ in sources]
     for command in ("sourcestats", "ntpdata", "selectdata", "authdata"):
         for place, row in zip(_places(sources, command), answers.get(command) or []):
             name = sources[place]["name"]
-            # Before 4.1 `ntpdata` names no source from which nothing came; any other name belongs to another source.
+            # Before 4.1 `ntpdata` has no name for a source that never answered; any other name belongs to another source.
             if row.get("name", row.get("address")) in (name, None):
                 found[place][command] = row
     return [dict({"sourcestats": {}, "ntpdata": {}, "selectdata": {}, "authdata": {}}, **rows) for rows in found]
 
 
 def _places(sources, command):
-    """The places of the sources that a command has rows for, in their order."""
+    """The indexes of the sources that a command has rows for, in order."""
     for place, row in enumerate(sources):
         clock, nameless = row["mode"] == "clock", row["name"].startswith("ID#")
         if not (clock and command in ("ntpdata", "authdata")) and not (nameless and command == "ntpdata"):
@@ -102,7 +102,7 @@ def _places(sources, command):
 
 
 def _system(tracking, activity, now):
-    """The system's part of a look. chronyd's own error of its frequency is what its root dispersion grows by (reference.c)."""
+    """The system's part of a look. chronyd's root dispersion grows by its own error of the frequency (reference.c)."""
     unsynchronised, set_at = tracking["leap"] == "alarm", tracking["reference_time_s"]
     rates = (tracking["skew_ppm"], tracking["residual_ppm"])
     error = None if None in rates else round(rates[0] + abs(rates[1]), 6)
@@ -119,7 +119,7 @@ def _system(tracking, activity, now):
         "unresolved": activity["unresolved"] if activity else None,
         "version": None,
         "reference_age_s": None if None in (set_at, now) else round(now - set_at, 3),
-        "precision_ms": 0.0,  # it is in the dispersion of each of its samples already (ntp_core.c)
+        "precision_ms": 0.0,  # the dispersion of each sample includes it already (ntp_core.c)
         "aged_ppm": error,
         "frequency_error_ppm": error,
     }
@@ -163,28 +163,28 @@ def _peer(row, more, slewing_ms, now):
 
 
 def _stratum(row, packet):
-    """16 for a source that was never heard or says that it has no time; a clock of this host is at 0."""
+    """16 for a source that was never heard or reports that it is not synchronised; a clock of this host is at 0."""
     if packet.get("valid"):
         return 16 if packet["leap"] == "alarm" or not packet["stratum"] else min(packet["stratum"], 16)
     return 16 if row["stratum"] is None else row["stratum"]
 
 
 def _flash(row, packet, key):
-    """Failed tests as bits: those of the last packet, and what else shows that none can pass."""
+    """Failed tests as bits: those of the last packet, and those that no packet can pass, as other answers show."""
     if not packet:
         return None
     flash = sum(TESTS_AS_BITS.get(test, 0) for test in packet["failed"] or [])
     if packet["refid"] in UNWANTED and "6" in (packet["failed"] or []):
         flash |= DENIED
     unsigned = packet["received"] > packet["valid"] and not row["reach"] & LAST_FOUR
-    # A key that this host lacks; or packets come, and none of them is signed with the key.
+    # This host lacks the key; or packets arrive, and none of them is signed with the key.
     if key.get("mode") == "symmetric" and (key["key_bits"] == 0 or unsigned):
         flash |= AUTHENTICATION
     return flash
 
 
 def _heard(row, packet):
-    """Whether something came from a source, acceptable or not; None: nothing acceptable, and the packets are not known."""
+    """Whether a packet arrived from a source, acceptable or not; None: no acceptable one, and the packet counts are unknown."""
     if row["reach"] or row["when_s"] is not None:
         return True
     return bool(packet["received"]) if packet else None
@@ -192,8 +192,8 @@ def _heard(row, packet):
 
 def _answers(row, packet):
     """
-    Whether something came within the last four polls. chronyd counts the packets of a source, and does not note when the last
-    one came that gave no sample: fewer than four lost in all leave no room for four lost in a row.
+    Whether a packet arrived within the last four polls. chronyd counts the packets of a source, but does not record when the
+    last packet without a sample arrived: if fewer than four were lost in all, four in a row cannot have been lost.
     """
     if row["reach"] & LAST_FOUR:
         return True
@@ -205,14 +205,14 @@ def _answers(row, packet):
 
 
 def _authenticated(packet, key, flash):
-    """Whether a source has proven itself by its key; None: it has none, or that is not known."""
+    """Whether a source is authenticated by its key; None: it has none, or this is unknown."""
     if not key or not key["mode"]:
         return None
     return bool(packet.get("valid")) and not (flash or 0) & AUTHENTICATION
 
 
 def _reference_age(row, packet, offset_ms, now):
-    """How long before the last packet the source's own clock was set, both by the source's clock; None: unknown."""
+    """How long before the last packet the source's clock was set, both times by the source's clock; None: unknown."""
     set_at = packet.get("reference_time_s")
     if packet.get("failed") or None in (set_at, now, offset_ms, row["when_s"]):
         return None

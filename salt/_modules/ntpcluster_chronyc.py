@@ -4,18 +4,18 @@ Internal. What ``chronyc`` prints, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
-One run of ``chronyc -n -c -m COMMAND COMMAND ...`` answers them all, in their order, and ends at the first that fails; the
-code tells so (process_args in client.c). Nothing in the text parts one answer from the next, so each line is held against
-the form that its command prints (process_cmd_* in client.c). Without ``-c`` chronyc prints tables for eyes:
+One run of ``chronyc -n -c -m COMMAND COMMAND ...`` answers all commands in order and stops at the first that fails; the exit
+code shows this (process_args in client.c). Nothing in the text separates one answer from the next, so each line is compared
+with the format of its command (process_cmd_* in client.c). Without ``-c`` chronyc prints tables for people:
 ``ntpcluster_chronyc_tables`` reads those.
 
-Three rules: what chronyc did not say is ``None``, never an empty list; what a daemon says of a source that it has never
-heard is no measurement; a line that does not look like chronyc's own goes to ``unparsed``.
+Three rules: what chronyc did not report is ``None``, never an empty list; the values of a source that has never answered are
+not measurements; a line that does not look like output of chronyc goes to ``unparsed``.
 
-Signs are ours. chrony counts an offset of a source as positive when this host is ahead, and a frequency when this host's
-clock gains. Here, as with ntpd, an offset above zero means that the source is ahead, and the frequency is the correction:
-above zero where the clock is too slow by itself (set_frequency in sys_timex.c turns it as well). ``ntpdata`` alone counts
-its offset as we do. So a drift file of chronyd has the other sign than ntpd's.
+Signs follow ntpd. chrony reports a positive offset of a source if this host is ahead, and a positive frequency if this host's
+clock gains. Here an offset above zero means that the source is ahead, and the frequency is the correction: above zero if the
+uncorrected clock is slow (set_frequency in sys_timex.c reverses the sign as well). Only ``ntpdata`` already reports its offset
+with our sign. The drift files of chronyd and ntpd have opposite signs for the same reason.
 
 Known dialects: chrony 3 to 4.6.
 """
@@ -27,12 +27,12 @@ import socket
 
 __virtualname__ = "ntpcluster_chronyc"
 
-# A thousand sources make about 600000 characters with all of their answers.
+# All answers about a thousand sources are about 600000 characters.
 MAX_TEXT = 800000
 MAX_UNPARSED = 50
 MAX_LINE = 200
 
-#: Commands with a row for each source, those with one answer, and those that print nothing.
+#: Commands that print a row for each source, commands with one answer, and commands that print nothing.
 ROWS = ("sources", "sourcestats", "ntpdata", "selectdata", "authdata")
 SINGLE = ("tracking", "activity", "serverstats")
 SILENT = ("timeout", "retries", "dns")
@@ -69,23 +69,23 @@ SELECTION = {
     "L": "outlier", "+": "combined", "*": "selected", "?": "not judged yet",
 }  # fmt: skip
 OPTIONS = {"N": "noselect", "P": "prefer", "T": "trust", "R": "require"}
-#: What ``ntpdata`` tests of a packet, in its order: the numbers of RFC 5905, and chrony's own letters.
+#: The tests of a packet that ``ntpdata`` prints, in its order: numbers as in RFC 5905, and chrony's own letters.
 TESTS = "123567ABCD"
 NEVER = "4294967295"
-#: Stands there until there are samples enough for an estimate (WORST_CASE_FREQ_BOUND in sourcestats.c).
+#: Printed until there are enough samples for an estimate (WORST_CASE_FREQ_BOUND in sourcestats.c).
 WORST_SKEW_PPM = 2000.0
 
 _DURATION = re.compile(r"^([+-]?[0-9]{1,20}(?:\.[0-9]{1,12})?)(ns|us|ms|s|m|h|d|y)?$")
 _SECONDS = {None: 1, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
-# A table rounds to four digits: in these units that hides more than a millisecond.
+# A table rounds to four digits: with these units the error is more than a millisecond.
 _COARSE = re.compile(r"[0-9](?:s|m|h|d|y)$")
 
 
-# Readers of one value. Each raises ValueError for what chronyc does not print there.
+# Readers of one value. Each raises ValueError for anything that chronyc does not print there.
 
 
 def _form(pattern, make=lambda text: text):
-    """A reader of text that has this form; ``make`` turns it into what it means."""
+    """A reader of text that has this form; ``make`` converts it to its value."""
     compiled = re.compile("^(?:" + pattern + ")$")
 
     def read(text):
@@ -108,16 +108,16 @@ def _word(table):
 
 
 def _milliseconds(text):
-    """Milliseconds of seconds, or of a table's number with its unit."""
+    """Milliseconds from seconds, or from a table's number with its unit."""
     found = _DURATION.match(text)
     if not found:
         raise ValueError(text)
-    # chronyc knows no less than a nanosecond.
+    # chronyc prints nothing below a nanosecond.
     return round(float(found.group(1)) * _SECONDS[found.group(2)] * 1000.0, 6)
 
 
 def _turned(read):
-    """The reader, with the other sign; 0 has none."""
+    """The reader with its sign reversed; 0 stays 0."""
     return lambda text: 0.0 - read(text)
 
 
@@ -126,18 +126,18 @@ _count = _form("[0-9]{1,10}", int)
 _register = _form("[0-3]?[0-7]{1,2}", lambda text: int(text, 8))
 # A polling interval is a power of two, also below a second; seconds.
 _interval = _form("-?[0-9]{1,2}", lambda text: 2 ** int(text) if text[0] != "-" else 2.0 ** int(text))
-# Seconds of an age, None for never. A table knows minutes, hours, days and years, rounded down.
+# Seconds of an age, None for never. A table has minutes, hours, days and years, rounded down.
 _ago = _form("-|[0-9]{1,10}[mhdy]?", lambda text: None if text in (NEVER, "-") else int(_milliseconds(text) / 1000.0))
 # Unix seconds, None for chrony's zero.
 _stamp = _form(r"[0-9]{1,20}(?:\.[0-9]{1,12})?", lambda text: float(text) or None)
 _options = _form("[NPTR-]{5}", lambda text: [OPTIONS[letter] for letter in text if letter != "-"])
-_name = _form(r"[!-+\--~]{1,255}")  # all that is visible but a comma
+_name = _form(r"[!-+\--~]{1,255}")  # any printable character except a comma
 _refid_form = _form(r"[0-9A-F]{8}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _flag = _word({"Yes": True, "No": False, "Y": True, "N": False})
 _any = _form(".{0,40}")
 
-#: The columns of each answer: their least number (later releases put theirs at the end), and (key, reader) of each. What has
-#: the key None is not kept.
+#: The columns of each answer: their minimum number (later releases append theirs), and (key, reader) of each. A column with the
+#: key None is not kept.
 COLUMNS = {
     "tracking": (
         14, ("refid", _refid_form), ("name", _name), ("stratum", _count), ("reference_time_s", _stamp),
@@ -180,15 +180,15 @@ COLUMNS = {
         4, ("received", _count), ("dropped", _count), ("commands_received", _count), ("commands_dropped", _count),
     ),
 }  # fmt: skip
-#: Those that had more columns in later releases.
+#: Commands that got more columns in later releases.
 GROWING = ("ntpdata", "serverstats")
 
 
 def _row(command, tokens):
-    """One row of a command as data. ValueError when it is none."""
+    """One row of a command as data. ValueError if the line is not such a row."""
     least, columns = COLUMNS[command][0], COLUMNS[command][1:]
     if command == "selectdata" and len(tokens) == 18:
-        # Each letter of the options is a column of its own.
+        # Each option letter is a separate column.
         tokens = tokens[:3] + ["".join(tokens[3:8]), "".join(tokens[8:13])] + tokens[13:]
     if len(tokens) < least or len(tokens) > least + 30 * (command in GROWING):
         raise ValueError(",".join(tokens))
@@ -203,7 +203,7 @@ def _row(command, tokens):
 
 
 def _row_or_none(command, line):
-    """The row that a line is of a command, None when it is none; chronyc of this age may not know the command either."""
+    """The line as a row of this command, None if it is not one; an old chronyc may not know the command."""
     try:
         return _row(command, line.split(",")) if command in COLUMNS else None
     except ValueError:
@@ -211,7 +211,7 @@ def _row_or_none(command, line):
 
 
 def _without_place_holders(command, row):
-    """The row, None for what stands there before the first sample, or the first packet: it says nothing."""
+    """The row, with None in place of the values printed before the first sample or packet: they are placeholders."""
     nothing = ()
     if command == "sources" and row["when_s"] is None:
         nothing = ("stratum", "offset_ms", "measured_offset_ms", "error_ms")
@@ -229,7 +229,7 @@ def _without_place_holders(command, row):
 
 
 def _failed(*groups):
-    """The tests that the last packet did not pass. chrony makes its own four only where those of the RFC are passed."""
+    """The tests that the last packet failed. chrony applies its own four only if the packet passed those of the RFC."""
     if None in groups:
         return None
     failed = [test for test, bit in zip(TESTS, "".join(groups)) if bit == "0"]
@@ -237,7 +237,7 @@ def _failed(*groups):
 
 
 def _refid(refid, name):
-    """A refid as text: the letters of a clock or a kiss code, else four numbers with dots."""
+    """A refid as text: the letters of a clock or a kiss code, else four numbers separated by dots."""
     if refid is None or "." in refid:
         return refid
     octets = [int(refid[place : place + 2], 16) for place in (0, 2, 4, 6)]
@@ -259,13 +259,13 @@ def is_address(text):
 
 
 class _Reader(object):
-    """Goes through chronyc's output once and gives each line to the command that prints such a line."""
+    """Reads chronyc's output once and assigns each line to the command that prints such a line."""
 
     def __init__(self, commands):
         self.asked = [command for command in commands if command not in SILENT]
         self.answers = dict.fromkeys(self.asked)
         self.unparsed, self.error, self.doubtful = [], None, set()
-        # The command whose turn it is, the one that the last row was of, and since which one lines are not understood.
+        # The current command, the command of the last row, and the command from which on lines were not understood.
         self.place, self.last, self.doubt = 0, 0, None
 
     def read(self, lines):
@@ -280,18 +280,18 @@ class _Reader(object):
         self.settle(len(self.asked))
 
     def settle(self, place):
-        """Notes whose answer may lack the lines that were not understood."""
+        """Records which answers may lack the lines that were not understood."""
         if self.doubt is not None:
             self.doubtful.update(self.asked[self.doubt : place])
         self.doubt = None
 
     def take(self, line):
-        """True when the line is a row of the command whose turn it is, or of a later one."""
+        """True if the line is a row of the current command or of a later one."""
         for place in range(self.place, len(self.asked)):
             command = self.asked[place]
             row = _row_or_none(command, line)
             if row:
-                # chronyc ends with the first command that fails: what it has passed has answered.
+                # chronyc stops at the first command that fails, so all commands before this one have answered.
                 self.settle(place + 1)
                 self.pass_by(place)
                 if command in ROWS:
@@ -301,12 +301,12 @@ class _Reader(object):
                 self.place, self.last = place + (command not in ROWS), place
                 return True
             if command not in ROWS and self.doubt is None:
-                # It always has a row, and nothing of a later command comes before that.
+                # This command always prints a row, and no row of a later command comes before it.
                 return False
         return False
 
     def pass_by(self, place):
-        """What was passed without a row, and without a line that was not understood, has none."""
+        """A command that was passed without a row, and without a line that was not understood, has an empty answer."""
         for command in self.asked[self.place : place]:
             if command in ROWS and self.answers[command] is None and command not in self.doubtful:
                 self.answers[command] = []
@@ -319,7 +319,7 @@ def _error_of(line):
 
 
 def _text(value):
-    """The lines of a text of at most MAX_TEXT characters, and what to say of the rest."""
+    """The lines in the first MAX_TEXT characters of a text, and a line about the rest."""
     text = (value or "")[: MAX_TEXT * 4 + 4]
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     cut = ["... only the first {0} characters were read".format(MAX_TEXT)] * (len(text) > MAX_TEXT)
@@ -332,44 +332,45 @@ def parse(commands, stdout, stderr="", retcode=0):
     Internal. Read what one run of ``chronyc -c`` printed.
 
     commands
-        List of the commands it was given, in their order: ``tracking``, ``sources``, ``sourcestats``, ``activity``,
-        ``ntpdata``, ``selectdata``, ``authdata``, ``serverstats``, with their options; ``timeout N``, ``retries N`` and
-        ``dns`` print nothing. Several take ``-m``. What needs the daemon's socket comes last: to who is not root
-        ``ntpdata``, ``selectdata``, ``authdata`` and ``serverstats`` are refused, and the first refusal ends the run.
+        List of the commands it was given, in order: ``tracking``, ``sources``, ``sourcestats``, ``activity``, ``ntpdata``,
+        ``selectdata``, ``authdata``, ``serverstats``, with their options; ``timeout N``, ``retries N`` and ``dns`` print
+        nothing. More than one command needs ``-m``. Put the commands that need the daemon's socket last: only root may use
+        ``ntpdata``, ``selectdata``, ``authdata`` and ``serverstats``, and the first refusal ends the run.
     stdout, stderr, retcode
-        What it wrote, of each at most 800000 characters, and how it ended: 0 if every command was answered.
+        What it wrote (at most 800000 characters of each are read), and its exit code: 0 if every command was answered.
 
     Returns a dict:
 
-    - ``error``: None, or ``no-answer`` (chronyc does not tell a dead daemon from a silent one), ``not-permitted``,
-      ``unknown-command`` (chronyc is older than it), ``not-enabled``, ``version-mismatch`` (chronyc and the daemon are of
-      different releases, as after an update without a restart), ``refused``, ``not-installed``, ``incomplete`` (it was
-      ended), ``unparsable``; ``message``: the line about it
+    - ``error``: None, or ``no-answer`` (chronyc does not distinguish a dead daemon from one that does not answer),
+      ``not-permitted``, ``unknown-command`` (chronyc is older than it), ``not-enabled``, ``version-mismatch`` (chronyc and the
+      daemon are of different releases, as after an update without a restart), ``refused``, ``not-installed``, ``incomplete``
+      (it was killed), ``unparsable``; ``message``: the line about it
     - ``answers``: {command: its answer}. None: not answered, so unknown. An empty list: the daemon has no such source
-    - ``missing``: the commands without an answer, or with half of one
+    - ``missing``: the commands without an answer, or with an incomplete one
     - ``complete``: True when nothing is missing and every line was understood
-    - ``unparsed``: lines of no known form, at most 50
+    - ``unparsed``: lines of unknown form, at most 50
 
     Offsets and delays are in milliseconds (``_ms``), times in seconds (``_s``), frequencies in ppm. ``leap`` is ``none``,
-    ``add``, ``del``, ``alarm`` (not synchronised). ``inexact`` names what a table has rounded by more than a millisecond.
+    ``add``, ``del``, ``alarm`` (not synchronised). ``inexact`` names the values that a table has rounded by more than a
+    millisecond.
 
     - ``tracking``: {``refid`` (four numbers with dots, or a clock's letters), ``name`` of the source (None: none, or
-      the local clock), ``stratum`` (0: not synchronised), ``reference_time_s`` of the last update (None: never),
-      ``offset_ms`` (by so much the true time, as chronyd knows it, is ahead of the system clock: what it has not slewed
-      yet), ``last_offset_ms``, ``rms_offset_ms``, ``frequency_ppm``, ``residual_ppm``, ``skew_ppm``, ``root_delay_ms``,
-      ``root_dispersion_ms``, ``update_interval_s``, ``leap``}
+      the local clock), ``stratum`` (0: not synchronised), ``reference_time_s`` of the last update (None: never), ``offset_ms``
+      (how far chronyd's estimate of true time is ahead of the system clock: what it has not slewed yet), ``last_offset_ms``,
+      ``rms_offset_ms``, ``frequency_ppm``, ``residual_ppm``, ``skew_ppm``, ``root_delay_ms``, ``root_dispersion_ms``,
+      ``update_interval_s``, ``leap``}
     - ``sources``: [{``mode`` (server, peer, clock), ``state`` (chronyc's character), ``name``, ``stratum``, ``poll_s``,
-      ``reach`` (0 to 255), ``when_s`` since the last sample (None: there is none, and nothing but mode, name, poll and
-      reach is known), ``offset_ms`` (of the corrected time, not of the system clock: see ``tracking``),
-      ``measured_offset_ms``, ``error_ms``}]. A name without address is not listed; with ``-a`` it is ``ID#N``
+      ``reach`` (0 to 255), ``when_s`` since the last sample (None: there is none, and only mode, name, poll and reach are
+      known), ``offset_ms`` (of the corrected time, not of the system clock: see ``tracking``), ``measured_offset_ms``,
+      ``error_ms``}]. A name without an address is not listed; with ``-a`` it is ``ID#N``
     - ``sourcestats``: [{``name``, ``samples``, ``runs``, ``span_s``, ``frequency_ppm``, ``skew_ppm``, ``offset_ms``,
       ``deviation_ms``}]
     - ``activity``: {``online``, ``offline``, ``burst_online``, ``burst_offline``, ``unresolved``}: sources
-    - ``ntpdata``: of the last packet with a good signature [{``address`` (None: nothing came, chrony before 4.1),
+    - ``ntpdata``: about the last packet with a valid signature [{``address`` (None: no packet has arrived, chrony before 4.1),
       ``leap``, ``version``, ``stratum``, ``poll_s``, ``root_delay_ms``, ``root_dispersion_ms``, ``refid``,
       ``reference_time_s``, ``offset_ms``, ``delay_ms``, ``dispersion_ms``, ``failed`` (tests of RFC 5905 by their number,
       or of chrony: A to C the delay, D a loop), ``authenticated``; all None while ``valid`` is 0; ``sent``, ``received``,
-      ``valid`` packets}]. Clocks and names without address have no row
+      ``valid`` packets}]. Clocks and names without an address have no row
     - ``selectdata``: [{``selection`` (a word of SELECTION), ``name``, ``authenticated``, ``options`` in effect,
       ``when_s``, ``score``, ``leap``}]
     - ``authdata``: [{``name``, ``mode`` (None, ``symmetric``, ``nts``), ``key``, ``key_type``, ``key_bits`` (0: this host
@@ -386,7 +387,7 @@ def parse(commands, stdout, stderr="", retcode=0):
     if not error and retcode:
         word = "not-installed" if retcode == 127 else "incomplete"
         error = (word, (strange + ["chronyc ended with code {0}".format(retcode)])[0][:MAX_LINE])
-        # It was ended: its last line may be the beginning of one.
+        # It was killed: its last line may be incomplete.
         reader.place = reader.last
     asked, answers = reader.asked, reader.answers
     if not error:

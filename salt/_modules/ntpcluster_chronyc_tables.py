@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The tables that ``chronyc`` prints for eyes, turned into the columns of ``chronyc -c``.
+Internal. Convert the tables that ``chronyc`` prints for people to the columns of ``chronyc -c``.
 
-The tree asks with ``-c`` always. This is for what people send and for captures: chrony 4 and 3, and 1.29, which had fewer
-lines and no ``-c``. The numbers of a table are rounded to four digits.
+This tree always runs chronyc with ``-c``. This module is for captures and for output that people send: chrony 4 and 3, and
+1.29, which had fewer lines and no ``-c``. The numbers of a table are rounded to four digits.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -13,7 +13,7 @@ import re
 
 __virtualname__ = "ntpcluster_chronyc_tables"
 
-#: So many characters are read, as by ntpcluster_chronyc.
+#: At most this many characters are read, as in ntpcluster_chronyc.
 MAX_TEXT = 800000
 
 #: How the table of each command begins.
@@ -24,7 +24,7 @@ HEADERS = (
     ("Name/IP address             Mode ", "authdata"),
 )
 
-#: Labels of an answer of ``Label : text`` lines in the order of ``-c``; the first one begins it.
+#: Labels of an answer in ``Label : text`` lines, in the order of ``-c``; the first one begins the answer.
 LABELS = (
     (
         "Reference ID", "Stratum", "Ref time (UTC)", "System time", "Last offset", "RMS offset", "Frequency", "Residual freq",
@@ -59,8 +59,8 @@ _SOURCE = re.compile(
 
 def parse(commands, stdout, stderr="", retcode=0):
     """
-    Internal. Read the tables of one run of ``chronyc``. Arguments and return as those of ``ntpcluster_chronyc.parse``; what an
-    older chronyc does not print is None.
+    Internal. Read the tables of one run of ``chronyc``. The arguments and the return value are those of
+    ``ntpcluster_chronyc.parse``; what an older chronyc does not print is None.
     """
     text = (stdout or "")[: MAX_TEXT * 4 + 4]
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
@@ -69,7 +69,8 @@ def parse(commands, stdout, stderr="", retcode=0):
 
 def columns(text):
     """
-    Internal. The lines that ``chronyc -c`` would have printed, as far as a table tells. A line of no known form stays as it is.
+    Internal. The lines that ``chronyc -c`` would have printed, as far as the tables show them. A line of unknown form is not
+    changed.
 
     text
         What chronyc printed without ``-c``, with its legends (``-v``) or without.
@@ -85,7 +86,7 @@ def columns(text):
 
 
 class _Tables(object):
-    """Goes through tables once."""
+    """Reads tables once."""
 
     def __init__(self):
         self.lines = []
@@ -114,7 +115,7 @@ class _Tables(object):
             self.row(line)
 
     def row(self, line):
-        """Takes a row of the table under way, or a line of no known form; leaves out blank lines, rules and legends."""
+        """Takes a row of the current table, or a line of unknown form; leaves out blank lines, rules and legends."""
         source = _SOURCE.match(line)
         if self.section == "sources" and source:
             self.lines.append(",".join(source.groups()))
@@ -124,7 +125,7 @@ class _Tables(object):
             self.lines.append(line)
 
     def labelled(self, label, text):
-        """Takes a line ``Label : text``; False where no such line is due."""
+        """Takes a line ``Label : text``; returns False where no such line is expected."""
         order = next((labels for labels in LABELS if labels[0] == label), ())
         if order and (label in self.labels or label not in self.order):
             self.end_block()
@@ -136,7 +137,7 @@ class _Tables(object):
         return True
 
     def end_block(self):
-        """Writes down the labelled lines that came so far."""
+        """Writes out the labelled lines read so far."""
         if self.order:
             self.lines.append(
                 ",".join(token for label in self.order for token in _tokens(label, self.labels.get(label)))
@@ -144,7 +145,7 @@ class _Tables(object):
         self.labels, self.order = {}, ()
 
     def end_table(self):
-        """Where chrony 3 gave another number of sources than it has printed rows, its line stays: the table is not whole."""
+        """If chrony 3 announced another number of sources than it printed rows, its line is kept: the table is incomplete."""
         if self.counted and int(self.counted.split()[-1]) != len(self.lines) - self.first:
             self.lines.append(self.counted)
         self.counted = None
@@ -167,7 +168,7 @@ def _tokens(label, text):
     if label == "NTP tests":
         return text.split(" ")
     if measure:
-        # `-c` has a plus for "slow of NTP time" and for a frequency that is "fast".
+        # `-c` prints a plus for "slow of NTP time" and for a frequency that is "fast".
         minus = measure.group(2) == ("fast" if label == "System time" else "slow")
         return ["-" * minus + measure.group(1)]
     return [text]

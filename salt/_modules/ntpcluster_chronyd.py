@@ -1,11 +1,12 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What ``chronyd`` says when it is run once: to step the clock (``-q``), to measure it (``-Q``), to read a file (``-p``).
+Internal. What ``chronyd`` prints when it runs once: to step the clock (``-q``), to measure it (``-Q``), to read a file
+(``-p``).
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
-``-q`` steps by any distance, however small and however large: ``maxchange`` and ``makestep`` do not hold it (case
-REF_ModeUpdateOnce in reference.c). Who wants a limit measures first, by ``-Q``.
+``-q`` steps by any distance, small or large: ``maxchange`` and ``makestep`` do not apply (case REF_ModeUpdateOnce in
+reference.c). To apply a limit, measure first with ``-Q``.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -31,7 +32,7 @@ ERRORS = (
     ("command not found", "not-installed"),
 )
 
-#: When -d or -q is given every line begins so.
+#: With -d or -q every line begins with this.
 _STAMP = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z ")
 _WRONG = re.compile(r"^System clock wrong by (-?[0-9]{1,12}\.[0-9]{1,9}) seconds \((step|ignored)\)$")
 _VERSION = re.compile(r"^chronyd version (\S+) starting ")
@@ -39,7 +40,7 @@ _PLACE = re.compile(r" at line ([0-9]{1,9})(?: in file (\S+))?$")
 
 
 def _lines(*texts):
-    """The lines of the texts that are not blank, without the time before them."""
+    """The lines of the texts that are not blank, without their timestamps."""
     found = []
     for text in texts:
         if isinstance(text, bytes):
@@ -60,19 +61,20 @@ def _complaint(line):
 
 def once(stdout, stderr="", retcode=0):
     """
-    Internal. Read what ``chronyd -q`` or ``chronyd -Q`` said.
+    Internal. Read the output of ``chronyd -q`` or ``chronyd -Q``.
 
     stdout, stderr, retcode
-        What it wrote (to stderr, all of it), and how it ended: 0 once it knows the offset.
+        What it wrote (all of it to stderr), and its exit code: 0 if it knows the offset.
 
     Returns a dict:
 
-    - ``offset_s``: by so much the servers are ahead of this host; None if it does not know
+    - ``offset_s``: how far the servers are ahead of this host; None if chronyd does not know
     - ``stepped``: True after a step (``-q``), False after a measurement (``-Q``), None if it did neither
     - ``version`` of chronyd, None if it does not say
-    - ``errors``: list of {``code``, ``message``}; codes ``no-server`` (all of them silent, or without the time, or refusing:
-      chronyd does not tell), ``timeout`` (the same, or they disagree, or a name has no address: ``-t`` was over first),
-      ``running`` (a daemon runs: with ``-q`` only one may), ``not-permitted``, ``no-user``, ``configuration``, ``usage``,
+    - ``errors``: list of {``code``, ``message``}; codes ``no-server`` (all of them silent, not synchronised, or refusing:
+      chronyd does not say which), ``timeout`` (the same, or they disagree, or a name has no address: the time of ``-t`` ended
+      first), ``running`` (a daemon runs: with ``-q`` only one may), ``not-permitted``, ``no-user``, ``configuration``,
+      ``usage``,
       ``not-installed``, ``unknown`` (among them a timeout before chrony 4.1, which does not mention it)
     """
     result = {"offset_s": None, "stepped": None, "version": None, "errors": []}
@@ -93,13 +95,13 @@ def once(stdout, stderr="", retcode=0):
 
 def proof(stdout, stderr="", retcode=0):
     """
-    Internal. Read what ``chronyd -p -f FILE`` said of a file. It reads directives and options; it opens none of the files they
-    name, and does not see what two directives together forbid (``rtcsync`` and ``rtcfile``, ``ratelimit`` and ``noclientlog``).
+    Internal. Read the output of ``chronyd -p -f FILE``. It parses directives and options; it opens none of the files they name,
+    and does not detect conflicts between two directives (``rtcsync`` and ``rtcfile``, ``ratelimit`` and ``noclientlog``).
 
     stdout, stderr, retcode
-        What it wrote, and how it ended.
+        What it wrote, and its exit code.
 
-    Returns a dict: ``good`` (True, False; None: this chronyd cannot tell, as before 4.0, or could not be run),
+    Returns a dict: ``good`` (True, False; None: this chronyd has no such check, as before 4.0, or could not be run),
     ``message`` (why not), ``line`` (its number) and ``text`` (of the directive); None where unknown.
     """
     errors = [complaint for complaint in [_complaint(line) for line in _lines(stderr)] if complaint]
@@ -111,6 +113,6 @@ def proof(stdout, stderr="", retcode=0):
         "good": False if told["code"] == "configuration" else None,
         "message": told["message"],
         "line": int(place.group(1)) if place else None,
-        # It prints each directive before it reads it.
+        # It prints each directive before it parses it.
         "text": shown[-1][:MAX_LINE] if place and shown else None,
     }

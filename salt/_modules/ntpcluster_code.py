@@ -22,7 +22,7 @@ VERSION = "0.1.0"
 
 def version():
     """
-    Internal. ``ntpcluster.version`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.version``.
     """
     return "{0}+{1}".format(VERSION, __salt__["ntpcluster_code.digest"]())
 
@@ -31,14 +31,14 @@ def listing():
     """
     Internal. Digests of this tree's files of code as they are on this minion, in the form of ``sha256sum``.
 
-    ``salt/ntp/modules.sha256`` is the same list of the files that the master serves: ``make digest`` writes it, and a
-    test compares it. One small file that a state run fetches in passing takes the place of two dozen requests to the
-    master, which on Salt 3008 would cost more than half of a run that has nothing to do.
+    ``salt/ntp/modules.sha256`` is the same list of the files that the master serves: ``make digest`` writes it, and a test
+    compares it. A state run fetches this one small file instead of making two dozen requests to the master, which on Salt 3008
+    would take more than half of a run that has nothing to do.
 
     Returns text, a line for each file, sorted by name.
     """
     folder = os.path.dirname(os.path.abspath(__file__))
-    # `_modules` in a checkout that is used where it lies, `modules` where Salt copies it to.
+    # `_modules` in a checkout that is used directly, `modules` in the minion's cache.
     mark = "_" if os.path.basename(folder).startswith("_") else ""
     lines = []
     for kind in KINDS:

@@ -1,14 +1,14 @@
 # -*- coding: utf-8 -*-
 """
 Internal. The only file that chooses between the daemons. Each has two files with the same functions: ``ntpcluster_NAME``
-asks and steps, ``ntpcluster_NAME_conf`` knows its configuration. No other file asks for a daemon's name.
+queries and steps, ``ntpcluster_NAME_conf`` knows its configuration. No other file depends on a daemon's name.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_daemon"
 
-#: What the second file of a daemon does.
+#: The functions in the second file of a daemon.
 IN_CONF = ("configuration", "refclock", "foreign", "files", "frequency", "drift")
 
 #: What a daemon cannot do. If Salt's loader is asked for a missing function, it loads all its modules: 0.4 s.
@@ -17,12 +17,13 @@ LACKS = {"ntpd": ("fault",), "chrony": ("variables",)}
 
 def platform(entry, daemon=None):
     """
-    Internal. Return what platforms.yaml says for one daemon: what a platform's daemons have in common, and its own.
+    Internal. Return the part of platforms.yaml for one daemon: what is common to the platform's daemons, and what is specific
+    to this one.
 
     entry
         A platform's entry of platforms.yaml.
     daemon
-        Name of the daemon; None, or one that the platform has not got: the platform's own.
+        Name of the daemon; if it is None or the platform does not have it, the platform's own daemon is used.
     """
     daemon = daemon if daemon in entry["daemons"] else entry["own"]
     common = dict((key, value) for key, value in entry.items() if key not in ("daemons", "own"))
@@ -37,12 +38,12 @@ def doing(platform, what):
     platform
         As ``platform`` returns it, or the plan's.
     what
-        ``configuration``: what of a plan is written in the daemon's own words. ``foreign``: which of the pillar's options
-        are another daemon's. ``files``: which files the daemon opens by its options. ``frequency`` and ``drift``: a drift file
-        is read and written. ``look``: what it says of itself and its sources. ``jump``: its own tool steps the clock.
-        ``crontab``: the command by which a crontab has the clock set. ``fault``: what is wrong with a configuration file that
-        is not in use yet; ntpd can only tell by starting with it. ``variables``: ntpd's own, which chronyd has not got. Each
-        is described in ``ntpcluster_ntpd``, ``ntpcluster_ntpd_conf`` or ``ntpcluster_chrony``.
+        ``configuration``: the parts of a plan in the daemon's syntax. ``foreign``: which of the pillar's options belong to
+        another daemon. ``files``: which files the daemon opens because of its options. ``frequency`` and ``drift``: read and
+        write a drift file. ``look``: what the daemon reports about itself and its sources. ``jump``: step the clock with its
+        own tool. ``crontab``: the command in a crontab that sets the clock. ``fault``: what is wrong with a configuration file
+        that is not in use yet; ntpd can only check it by starting with it. ``variables``: ntpd's own, which chronyd does not
+        have. Each is described in ``ntpcluster_ntpd``, ``ntpcluster_ntpd_conf`` or ``ntpcluster_chrony``.
     """
     if what in LACKS.get(platform["daemon"], ()):
         return None

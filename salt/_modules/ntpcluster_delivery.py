@@ -14,17 +14,17 @@ import salt.utils.data
 import salt.utils.files
 
 __virtualname__ = "ntpcluster_delivery"
-# The loader offers this alone; ``complaint`` stays a plain function for the tests.
+# The loader offers only this function; ``complaint`` stays a plain function for the tests.
 __load__ = ["problems"]
 
 
 def problems(states=True):
     """
-    Internal. Return what is wrong with the pillar and the states that this minion is given, whatever stands in them.
-    ``ntpcluster.validate`` asks this for its own list.
+    Internal. Return what is wrong with the delivery of the pillar and the states to this minion, whatever their content is.
+    ``ntpcluster.validate`` calls this for its own list.
 
     states
-        False looks at the pillar alone, and asks no file server.
+        False checks only the pillar, without a request to the file server.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
     """
@@ -59,7 +59,7 @@ def _rendered():
 
 def complaint(text):
     """
-    Return what Salt says of a pillar file, in one line: its name, the fault, the number of the line.
+    Return Salt's error about a pillar file in one line: the file's name, the error, the line number.
 
     The rest is omitted, and so is quoted text: Salt repeats lines of the file, and a line may contain a secret.
     """

@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Internal. DHCP leases that name time servers: EL6's dhclient writes them into ntp.conf and restarts ntpd, at every renewal
-(/etc/dhcp/dhclient.d/ntp.sh), unless the interface's file says PEERNTP=no. Which files and words: platforms.yaml.
+Internal. DHCP leases that name time servers: EL6's dhclient writes them into ntp.conf and restarts ntpd at every renewal
+(/etc/dhcp/dhclient.d/ntp.sh), unless the interface's file says PEERNTP=no. The files and variables are in platforms.yaml.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -15,7 +15,7 @@ import salt.utils.files
 
 __virtualname__ = "ntpcluster_dhcp"
 
-#: What editors and rpm leave beside a file; the network scripts do not read them either.
+#: Backup files of editors and rpm; the network scripts do not read them either.
 LEFT_OVERS = ("~", ".bak", ".orig", ".rpmnew", ".rpmorig", ".rpmsave", ".ntpcluster")
 
 
@@ -23,7 +23,7 @@ def meddles():
     """
     Internal. Files of interfaces whose leases would change this host's NTP configuration.
 
-    Returns a list of paths; empty where the platform has no such thing.
+    Returns a list of paths; empty if the platform has no such files.
     """
     facts = __salt__["ntpcluster_facts.platform"]()["dhcp"]
     if not facts:
@@ -33,14 +33,14 @@ def meddles():
     return [
         path
         for path in found
-        # The scripts compare exactly; a value in capitals is taken for what was meant, as NetworkManager takes it.
+        # The scripts compare exactly; here a value in capitals counts too, as in NetworkManager.
         if (_value(path, facts["variable"]) or "").lower() in facts["values"] and _value(path, variable) != value
     ]
 
 
 def ignore(path, **called):
     """
-    Internal. Make one interface's leases leave the NTP configuration alone. What else its file says stays.
+    Internal. Stop one interface's leases from changing the NTP configuration. The rest of its file is not changed.
 
     path
         One of ``ntpcluster_dhcp.meddles``.
@@ -49,7 +49,7 @@ def ignore(path, **called):
     say = __salt__["ntpcluster_facts.platform"]()["dhcp"]["say"]
     variable = say.partition("=")[0]
     __salt__["ntpcluster_origin.remember_file"](path)
-    # A line that says more than this stays: the last assignment counts.
+    # A line that contains more than this stays: the last assignment counts.
     alone = re.compile(r"\s*{0}=[\"']?\w*[\"']?\s*\Z".format(variable))
     lines = [line for line in _lines(path) if not alone.match(line)] + [say]
     fresh = path + ".ntpcluster"
@@ -67,14 +67,14 @@ def _lines(path):
 
 def _value(path, variable):
     """
-    What a file of shell variables makes of one, or None. As in the shell the last assignment counts, and one ends at a
-    blank or a semicolon that is not in quotes.
+    The value that a file of shell variables assigns to a variable, or None. As in the shell, the last assignment counts, and an
+    assignment ends at a blank or semicolon outside quotes.
     """
     given = None
     for line in _lines(path):
         try:
             words = salt.utils.args.shlex_split(re.sub(r"[;&]", r" \g<0> ", line), comments=True)
-        except ValueError:  # a quote that does not end in this line
+        except ValueError:  # a quotation that does not end on this line
             words = re.sub("[\"']", "", line).split()
         for word in words:
             name, equals, value = word.partition("=")

@@ -22,7 +22,7 @@ CAP_SYS_TIME = 25
 
 def diagnose():
     """
-    Internal. ``ntpcluster.diagnose`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.diagnose``.
     """
     seen = __salt__["ntpcluster_status.status"]()
     found = list(seen["problems"])
@@ -34,7 +34,7 @@ def diagnose():
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         platform = plan["platform"]
-        if plan["method"] != "cron":  # there the status is made of what the servers say
+        if plan["method"] != "cron":  # there the status is made from the servers' answers
             found += _asked(plan, found, seen["peers"])
     except (CommandExecutionError, SaltInvocationError) as exc:
         # Without a plan or ntpdate there is no server to query; the rest can still be checked.

@@ -2,9 +2,9 @@
 """
 Internal. Hand the drift that a daemon has measured to the daemon that replaces it.
 
-A daemon keeps in its drift file how much its clock is too fast or too slow by itself, and starts with that. One without it
-lets the clock run wrong until it has measured anew: chronyd some seconds, ntpd fifteen minutes. What the daemon before it
-knew is still on the disk, whether its package is installed or not.
+A daemon stores the frequency error of the clock in its drift file and reads it at its start. Without the file, the clock runs
+at a wrong rate until the daemon has measured the error: some seconds with chronyd, fifteen minutes with ntpd. The drift file of
+the previous daemon is still on the disk, even if its package has been removed.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -16,21 +16,21 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_drift"
 
-#: Neither daemon corrects a clock by more (NTP_MAXFREQ in ntp.h, in ppm).
+#: The maximum correction of either daemon (NTP_MAXFREQ in ntp.h, in ppm).
 MOST_PPM = 500.0
 
 
 def carry(platform, **called):
     """
-    Internal. Write the daemon's drift file anew, if another daemon of any known platform has left a younger one.
+    Internal. Rewrite the daemon's drift file if another daemon of any known platform has left a newer one.
 
-    The system may have been another one: an upgrade in place leaves the file where the old system had it. The file of a
-    daemon that runs is the youngest, so this does nothing on a host whose daemon has not changed.
+    The operating system may have changed: an in-place upgrade leaves the file where the old system had it. The file of a
+    running daemon is the newest, so this does nothing on a host whose daemon has not changed.
 
     platform
         With ``daemon`` and ``drift``, as the plan has it. The daemon reads its file at its next start.
 
-    Returns text that tells where the drift comes from; empty if the daemon's own file stays.
+    Returns text that says where the drift comes from; empty if the daemon's own file is kept.
 
     Raises CommandExecutionError if the file cannot be written.
     """
@@ -66,7 +66,8 @@ def _words(path):
 
 
 def _write(path, text):
-    """All of it or nothing. Whoever owns the folder, the daemon's user, owns the file; before the package is there it is root."""
+    """Write atomically. The file gets the owner of its directory, which is the daemon's user, or root before the package is
+    installed."""
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         os.makedirs(folder)

@@ -2,7 +2,7 @@
 """
 Internal. Effects of pillar keys on each other: a limit that a method cannot enforce, a key that has no effect.
 
-Beside ``ntpcluster_validate``, which judges every key by itself, and ``ntpcluster_tiers``, which judges the tiers.
+``ntpcluster_validate`` judges every key separately, and ``ntpcluster_tiers`` judges the tiers.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -11,7 +11,7 @@ import numbers
 
 __virtualname__ = "ntpcluster_effect"
 
-#: What only a daemon reads; under a tier's `sources` and in the pillar itself.
+#: Keys that only a daemon reads: under a tier's `sources`, and at the top of the pillar.
 DAEMON_SOURCE = ("burst", "iburst", "key", "maxpoll", "minpoll", "nts", "prefer", "version")
 DAEMON_SETTINGS = (
     ("keys",),
@@ -25,14 +25,15 @@ DAEMON_SETTINGS = (
 
 def effects(pillar, defaults, platform=None):
     """
-    Internal. Return the keys that cannot be kept, and those without effect. ``ntpcluster.validate`` asks this for its list.
+    Internal. Return the keys that cannot be enforced, and those without effect. ``ntpcluster.validate`` calls this for its
+    list.
 
     pillar
-        What stands under ``ntp``, a mapping. What is not readable in it is passed over; ``validate`` says so.
+        The mapping under ``ntp``. Invalid parts are ignored; ``validate`` reports them.
     defaults, platform
         As ``ntpcluster_facts.facts`` returns them; the platform may be unknown.
 
-    Returns a list of problems as ``ntpcluster.validate`` does: errors where a limit would not be kept, else warnings.
+    Returns a list of problems as ``ntpcluster.validate`` does: errors for a limit that could be exceeded, else warnings.
     """
     tiers = _mapping(pillar, "tiers")
     tiers = {name: tiers[name] for name in tiers if isinstance(tiers[name], dict)}
@@ -68,8 +69,8 @@ def _island(pillar, tiers):
 
 def _limit(pillar, by_cron, platform):
     """
-    Judge whether nothing on a host jumps further than ``step:limit``. Neither ntpdate nor ``chronyd -q`` has such an option, so
-    wherever the system runs one by itself no limit is kept; the daemons keep it, by ``tinker panic`` and ``maxchange``.
+    Judge whether ``step:limit`` holds for every step on a host. Neither ntpdate nor ``chronyd -q`` has such an option, so no
+    limit holds where the system itself runs one of them; the daemons enforce it with ``tinker panic`` and ``maxchange``.
     """
     found, step = [], _mapping(pillar, "step")
     limit, path = step.get("limit"), ["step", "limit"]
@@ -79,7 +80,7 @@ def _limit(pillar, by_cron, platform):
         message = "cannot be enforced in {}, where the method is cron: a step from crontab goes any distance. Remove "
         message += "the limit, or use a daemon there"
         found.append(_problem(path, limit, message.format(_named(by_cron))))
-    # Of a platform that is not known only that it may have the service.
+    # An unknown platform may have the service.
     if step.get("at_boot") is True and (platform is None or platform["ntpdate_service"]):
         message = "cannot be combined with step:limit: ntpdate at boot steps by any distance. Remove one of them"
         found.append(_problem(["step", "at_boot"], True, message))
@@ -95,7 +96,7 @@ def _limit(pillar, by_cron, platform):
 
 def _tier(name, tiers, by_cron):
     """
-    Judge what of a tier has no effect: a step by crontab takes addresses alone.
+    Judge which keys of a tier have no effect: a step by crontab uses only addresses.
     """
     found, tier = [], tiers[name]
     sources = tier.get("sources") if isinstance(tier.get("sources"), list) else []
@@ -129,7 +130,7 @@ def _named(tiers):
 
 def _mapping(data, key):
     """
-    Return a section of the pillar, or an empty one where something else stands.
+    Return a section of the pillar; an empty one if it is not a mapping.
     """
     return data[key] if isinstance(data.get(key), dict) else {}
 

@@ -13,7 +13,7 @@ import salt.utils.yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
-# The loader offers these alone; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
+# The loader offers only these functions; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
 __load__ = ["entry", "facts", "foreign", "platform", "platforms"]
 
 #: How operating systems differ.
@@ -25,13 +25,13 @@ def facts(pillar):
     Internal. Return the inputs of a plan besides the pillar.
 
     pillar
-        What stands under ``ntp``.
+        The pillar under ``ntp``.
 
     Returns a dict: ``defaults`` (defaults.yaml), ``platform`` (see ``platform``, by the daemon that the pillar names for this
     host; or None) and ``host`` {id, names, addresses, matches}; ``matches`` says for each tier
     whether its matcher finds this host (None: Salt cannot read the matcher).
 
-    Raises CommandExecutionError when the file server does not have the two files, or others of these names.
+    Raises CommandExecutionError when the file server does not have the two files, or has other files of these names.
     """
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     matches = {}
@@ -71,7 +71,7 @@ def entry(saltenv):
 
 def foreign(known=None):
     """
-    Internal. Return in one sentence why this tree does nothing on this host; None on a platform that platforms.yaml describes.
+    Internal. Return in one sentence why this tree does nothing on this host; None if platforms.yaml describes its platform.
 
     known
         The content of platforms.yaml, if it has been read.
@@ -90,12 +90,12 @@ def foreign(known=None):
 
 def platform(daemon=None):
     """
-    Internal. Return the entry of platforms.yaml for this host as it is with one of its daemons, with its ``name`` added.
+    Internal. Return the entry of platforms.yaml for this host with one of its daemons, and with its ``name`` added.
 
     daemon
-        Name of the daemon; None, or one that this platform has not got: the platform's own.
+        Name of the daemon; if it is None or the platform does not have it, the platform's own daemon is used.
 
-    Raises SaltInvocationError on a platform that is not described there.
+    Raises SaltInvocationError if platforms.yaml does not describe the platform.
     """
     stranger = foreign()
     if stranger:
@@ -107,14 +107,15 @@ def platform(daemon=None):
 
 def platforms():
     """
-    Internal. Return the whole of platforms.yaml: what a host was before an upgrade of its system is there as well.
+    Internal. Return all of platforms.yaml: it also describes the system that a host had before an upgrade.
     """
     return _read(PLATFORMS, is_platforms)
 
 
 def _name(known):
     """
-    Return the name of this host's entry; None: it has none. A rolling release has no number, and a proxy no system.
+    Return the name of this host's entry; None if there is none. A rolling release has no number, and a proxy minion has no
+    operating system.
 
     The grain ``os_family`` is of no use here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
     Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
@@ -129,14 +130,14 @@ def _read(url, is_ours, environments=None):
     Return the content of one data file of the state tree, from the file server once a run.
 
     is_ours
-        Tells whether the content can be this tree's: a file of the same name in an earlier file root hides it.
+        Tells whether the content can be this tree's: an earlier file root may hide our file with one of the same name.
     environments
         Those in which it is looked for; default: ``ntpcluster_applied.environments``.
     """
     environments = environments or __salt__["ntpcluster_applied.environments"]()
     remembered = "ntpcluster.{} in {}".format(url, ", ".join(environments))
     if remembered not in __context__:
-        # Lazily: an environment without the file is not asked twice, and those after the first that has it are not asked.
+        # Lazily: no environment is asked twice, and none after the first that has the file.
         copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
         path = next((copy for copy in copies if copy), None)
         if not path:
@@ -150,7 +151,7 @@ def _read(url, is_ours, environments=None):
                 content = salt.utils.yaml.safe_load(handle)
         except salt.utils.yaml.YAMLError as exc:
             raise CommandExecutionError("{} is not valid YAML: {}".format(url, exc))
-        if sys.version_info[0] == 2:  # only there YAML returns strings that are not text
+        if sys.version_info[0] == 2:  # only there does YAML return strings that are not text
             content = salt.utils.data.decode(content, keep=True)
         if not is_ours(content):
             raise CommandExecutionError(

@@ -12,24 +12,24 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_files"
 
-#: One of these is there while SELinux is on, enforcing or not: where current kernels have it, and where EL6's has.
+#: One of these exists while SELinux is enabled, enforcing or not: the first on current kernels, the second on EL6's.
 SELINUX = ("/sys/fs/selinux/enforce", "/selinux/enforce")
 
 
 def replace(fresh, path, **called):
     """
-    Internal. Replace a file or link with a finished one, atomically, with the label that SELinux expects there.
+    Internal. Replace a file or link atomically with a finished one, and give it the label that SELinux expects there.
 
-    A new file has the label of its folder and keeps it when it is renamed; the policy can want another one
-    (/etc/localtime is ``locale_t``), and confined daemons may not read it then. Salt's own file states see to
-    that themselves (``copyfile`` in salt/utils/files.py).
+    A new file gets the label of its directory and keeps it when it is renamed. The policy can require another one
+    (/etc/localtime is ``locale_t``), and without it confined daemons cannot read the file. Salt's own file states handle this
+    themselves (``copyfile`` in salt/utils/files.py).
 
     fresh
-        Path of the finished file, in the folder of the other one.
+        Path of the finished file, in the same directory as the other one.
     path
         The file to replace.
 
-    Raises CommandExecutionError if restorecon fails; the file is in its place then.
+    Raises CommandExecutionError if restorecon fails; the file has been replaced by then.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     os.rename(fresh, path)

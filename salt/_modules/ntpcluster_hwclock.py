@@ -17,34 +17,35 @@ __virtualname__ = "ntpcluster_hwclock"
 #: hwclock waits for the next full second; on EL 6.5 it can hang forever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
-#: How far from the system time a hardware clock may be that was just written: it counts whole seconds.
+#: How far from the system time a hardware clock may be just after it was written: it counts whole seconds.
 HWCLOCK_CLOSE_S = 2.0
 
-#: hwclock writes when a second begins; if it misses the moment it may write a whole second too many, and a daemon that
-#: finds that at its next start (and has no drift file yet) steps, and says for 5 to 15 minutes that it has no time. So
-#: A clock that is further off than this is written again, up to this many times.
+#: hwclock writes when a second begins. If it misses that moment it may write a time that is a whole second ahead, and a daemon
+#: that starts with such a time (and without a drift file) steps, and reports for 5 to 15 minutes that it is not synchronised.
+#: So a clock that is further off than this is written again, up to this many times.
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
 
-#: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. It costs no program.
-#: It can be opened and not be read: an RTC that holds no valid time (a dead battery) gives EINVAL (rtc_read_time).
+#: The kernel's own reading of the hardware clock as if it kept UTC, in whole seconds since 1970. Reading it starts no program.
+#: Opening it may succeed and reading it fail: an RTC without a valid time (a dead battery) gives EINVAL (rtc_read_time).
 SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
 
 
 def hwclock(utc=None, exact=True):
     """
-    Internal. ``ntpcluster.hwclock`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.hwclock``.
 
     exact
-        False takes the whole seconds that the kernel shows, without starting a program or waiting. Where the kernel
-        shows no clock, or fails to read it, hwclock is asked all the same.
+        False returns the whole seconds that the kernel shows, without starting a program or waiting. If the kernel shows no
+        clock, or fails to read it, hwclock runs nevertheless.
     """
     utc, known = _utc(utc), False
     if not exact:
         try:
             return _shown(utc)
         except (IOError, OSError, ValueError) as exc:
-            # A file that is there and cannot be read is a clock, whatever hwclock finds: sysfs lists what drivers serve.
+            # A file that exists but cannot be read means a clock, whatever hwclock finds: sysfs lists the clocks that have a
+            # driver.
             known = getattr(exc, "errno", None) != errno.ENOENT
     before = time.time()
     seen = _hwclock(["--show"], utc)
@@ -63,14 +64,14 @@ def hwclock(utc=None, exact=True):
 
 def systohc(utc=None):
     """
-    Internal. ``ntpcluster.systohc`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.systohc``.
     """
     utc = _utc(utc)
     for _ in range(HWCLOCK_WRITES):
         said = _hwclock(["--systohc"], utc)
         if said["error"] == "read-failed":
-            # RHEL's hwclock reads the clock before it sets it, and gives up if it cannot, unless it is to leave
-            # /etc/adjtime alone (manipulate_clock of hwclock.c). Once it is set, the zone is recorded there as well.
+            # RHEL's hwclock reads the clock before it sets it, and gives up if it cannot, unless it is told not to write
+            # /etc/adjtime (manipulate_clock of hwclock.c). After the clock is set, the zone is recorded there as well.
             said = _hwclock(["--systohc", "--noadjfile"], utc)
             if not said["error"]:
                 said = _hwclock(["--systohc"], utc)
@@ -92,7 +93,7 @@ def _shown(utc):
         epoch = int(shown.read())
     now = time.time()
     if not utc:
-        time.tzset()  # this process may be older than the host's time zone
+        time.tzset()  # this process may have started before the host's time zone changed
         epoch -= calendar.timegm(time.localtime(now)) - int(now)
     return {"present": True, "epoch_s": epoch, "error_s": round(epoch + 0.5 - now, 1), "problem": None}
 
@@ -106,7 +107,7 @@ def _utc(utc):
 
 
 def _hwclock(argv, utc):
-    """What hwclock says, read; of a clock in UTC it prints UTC as well, for 2.17 names no zone."""
+    """The parsed output of hwclock; for a clock in UTC it prints UTC as well, because 2.17 prints no zone."""
     done = __salt__["ntpcluster_program.run"](
         "hwclock",
         "util-linux (util-linux-extra on Debian)",

@@ -24,16 +24,16 @@ NO_SOURCES = ("pool", "broadcast", "multicast", "manycast")
 #: A row's name if it is a clock of this host and not a server.
 REFCLOCK = re.compile(r"^(?:127\.127\.[0-9.]+|[A-Za-z][A-Za-z0-9_]*\([0-9]+\))$")
 
-#: What ntpd calls its driver for the clock of the host itself: by number, or (ntpsec) by name.
+#: ntpd's names for its driver of the host's own clock: by number, or (ntpsec) by name.
 LOCAL_CLOCK = ("127.127.1.", "LOCAL(")
 
 #: Events by which ntpd records a kiss code. The last event may be old: it stays when the source answers again.
 REFUSALS = ("access_denied", "rate_exceeded")
 
-#: Of the last four polls one at least must have been answered; a dead source keeps its `*` for about eight.
+#: At least one of the last four polls must have been answered; a dead source keeps its `*` for about eight.
 LAST_FOUR = 0x0F
 
-#: ntpd takes no source whose root distance is larger (MAXDISTANCE in ntp.h).
+#: ntpd rejects a source whose root distance is larger (MAXDISTANCE in ntp.h).
 MAXDISTANCE_MS = 1500.0
 
 #: By then a daemon has sent its first packets to all its sources: eight, 2 s apart (iburst; NTP_BURST in ntp.h).
@@ -51,7 +51,7 @@ HOPELESS = ("unknown-platform", "invalid-pillar", "no-tree", "daemon-silent", "n
 
 def judge(plan, process, look, problems=None):
     """
-    Internal. Judge a host's time, from the plan, the running process and the daemon's own report.
+    Internal. Judge a host's time from the plan, the running process and the daemon's own report.
 
     plan
         ``ntpcluster.plan``, or None if the pillar is invalid.
@@ -132,7 +132,8 @@ def bound(plan, look):
 
 def foreign(reason):
     """
-    Internal. The status of a host on a platform that this tree does not know: nothing is inspected there, so all else is unknown.
+    Internal. The status of a host on a platform that this tree does not know: nothing is inspected there, so everything else is
+    unknown.
 
     reason
         ``ntpcluster_facts.foreign``.
@@ -159,7 +160,7 @@ def _too_far(offset_ms, row, allowed_ms):
 
 
 def _rows(plan, look):
-    """The rows of a look that are sources, each marked as usable or not, and the followed one, or None."""
+    """The rows of a look that are sources, each marked as usable or not, and the selected one, or None."""
     # The clock with which a host leads its island is not a source.
     own = LOCAL_CLOCK if plan and plan["local"] is not None else ()
     rows = [row for row in look["peers"] if row["refid_kind"] not in NO_SOURCES and not _name(row).startswith(own)]
@@ -169,7 +170,8 @@ def _rows(plan, look):
 
 
 def _own(plan, claims, rows, system, leads):
-    """Why each source's time comes from its own clock, or None; and the problem of a host that follows such a source, in a list."""
+    """Why each source's time comes from its own clock, or None; and a list with the problem of a host that follows such a
+    source."""
     own = __salt__["ntpcluster_problems.own_clocks"](rows, plan)
     return own, [] if leads else _free_running(claims, system, own[rows.index(system)] if system else None)
 
@@ -195,18 +197,19 @@ def _promise(plan, look, rows, system, free, leads):
 
 
 def _too_wide(plan, promise):
-    """The problem of a clock that can be further off than the pillar allows, in a list."""
+    """A list with the problem of a clock that can be further off than the pillar allows."""
     allowed = plan["sync"]["max_bound"]
     told = __salt__["ntpcluster_problems.too_wide"](promise["bound_ms"], promise["unbounded"], allowed)
     return [told] if told else []
 
 
 def _doubts(plan, claims, rows, own, system, settling, uptime, leads):
-    """What is wrong with the sources, one by one and together, and with the discipline. The leader of an island needs no source."""
+    """What is wrong with the sources, individually and together, and with the discipline. The leader of an island needs no
+    source."""
     majority = any(row["condition"] in SURVIVORS for row in rows)
     neighbours = plan["neighbours"] if plan else []
     troubles = [_trouble(row, why, majority, settling, neighbours) for row, why in zip(rows, own)]
-    # Of the clock of the source that is followed `_free_running` says more.
+    # `_free_running` says more about the clock of the selected source.
     found = [one for row, one in zip(rows, troubles) if one and (row is not system or one["code"] != "orphan")]
     if not plan:
         return found
@@ -220,8 +223,8 @@ def _doubts(plan, claims, rows, own, system, settling, uptime, leads):
 
 def _listed(plan, rows, complete):
     """
-    Whether the daemon has the sources it should have, and no other. Addresses can be compared with what it lists;
-    behind a name there may be any address, but never a clock of this host.
+    Whether the daemon has the sources it should have, and no other. Addresses can be compared with its list; a name may stand
+    for any address, but never for a clock of this host.
     """
     if not plan or not plan["sources"] + plan["refclocks"]:
         return []
@@ -262,7 +265,7 @@ def _trouble(row, own, majority, settling, neighbours):
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "flash": flash, "selection": row["selection"]}
     facts.update((word, row[word]) for word in ("reach", "stratum", "refid"))
-    # When ntpd steps the clock it forgets its sources (clear_all() in ntp_proto.c): each needs a poll to be heard anew.
+    # When ntpd steps the clock it forgets its sources (clear_all() in ntp_proto.c): each must be polled again.
     if row["refid"] == ".STEP." and not row["reach"] and row.get("unreach") in (0, 1):
         return None
     if row["refid"] in (".DNS.", "DNS"):
@@ -292,8 +295,8 @@ def _trouble(row, own, majority, settling, neighbours):
 
 def _refusal(row):
     """
-    The code with which a source refuses this host, or None. A kiss code is that of the last packet, and the event is older: a
-    source that has answered one of the last four polls does not refuse, unless the last test of all says so.
+    The code with which a source refuses this host, or None. A kiss code belongs to the last packet, and the event may be older:
+    a source that has answered one of the last four polls does not refuse, unless the test results of the last packet say so.
     """
     denied, answers = (row["flash"] or 0) & FLASH_DENIED, row["reach"] & LAST_FOUR
     if row["refid_kind"] == "kiss" and (denied or not answers):
@@ -305,13 +308,13 @@ def _refusal(row):
 
 def _timeless(row):
     """
-    Whether a source answers and reports that it is not synchronized. Reach does not count such answers; classic ntpd notes
-    them in the flash and in the time of the last packet, ntpsec drops them: then only diagnose can find the reason.
+    Whether a source answers and reports that it is not synchronized. Reach does not count such answers; classic ntpd records
+    them in the flash and in the time of the last packet, but ntpsec drops them, and only diagnose can find the reason.
     """
     if row["refid_kind"] == "kiss" or (row["flash"] or 0) & FLASH_LOOP:
-        return False  # a refusal has no time of its own, and says nothing of the server's; in a loop it has this host's
+        return False  # a refusal contains no time; in a loop the server has this host's time
     if row["when_s"] is None:
-        # After a step ntpsec has `heard` from before it.
+        # After a step ntpsec still shows a `heard` from before the step.
         return row["heard"] and not row["reach"] and row["refid"] != ".STEP."
     says_so = (row["flash"] or 0) & FLASH_UNSYNCHRONIZED or (row["reach"] and row["stratum"] == 16)
     return bool(says_so) and bool(row["answers"])
@@ -319,8 +322,8 @@ def _timeless(row):
 
 def _free_running(claims, system, own):
     """
-    A clock that follows only itself looks perfect: offset 0, reach 377, a good stratum. `own`: why the time of the
-    followed source comes from its own clock, or None.
+    A clock that follows only itself looks perfect: offset 0, reach 377, a good stratum. `own`: why the time of the selected
+    source comes from its own clock, or None.
     """
     if system is None:
         host = {"refid": claims.get("refid"), "stratum": None}
@@ -342,22 +345,22 @@ def _follows(plan, claims, system):
     if system is None or claims.get("leap") not in ("none", "add", "del") or (claims.get("stratum") or 16) >= 16:
         return False
     numeric, known = _numeric(plan), __salt__["ntpcluster_refclock.names"](plan)
-    # It may be one of the names, if there are names and it is no clock of this host.
+    # It may be one of the names, if there are names and it is not a clock of this host.
     if _name(system) not in numeric + known and (len(numeric) == len(plan["sources"]) or REFCLOCK.match(_name(system))):
         return False
     return bool(system["reach"] & LAST_FOUR)
 
 
 def _near(plan, claims, system):
-    """Whether the clock is close enough to the followed source."""
+    """Whether the clock is close enough to the selected source."""
     offset = _offset(claims, system)
     return offset is not None and abs(offset) <= plan["sync"]["max_offset"] * 1000.0
 
 
 def _offset(claims, system):
     """
-    The worse of two offsets in ms: the system variable keeps its value until the daemon updates the clock again, so
-    after a clock was moved by hand the source's own row knows of it first. None if either is unknown.
+    The worse of two offsets in ms: the system variable keeps its value until the daemon updates the clock again, so after
+    somebody set the clock, the source's own row shows it first. None if either is unknown.
     """
     offsets = (claims.get("offset_ms"), system["offset_ms"])
     return None if None in offsets else max(offsets, key=abs)
@@ -390,7 +393,7 @@ def _selection(claims, rows, system, waiting):
         words = ["{0}: {1}".format(_name(row), row["selection"]) for row in rows if row["reach"] and row["selection"]]
         said += "; its own words: {0}".format(", ".join(words)) if words else ""
     elif claims.get("leap") == "alarm":
-        # ntp_loopfilter.c, state FREQ: without a drift file, and after a jump at its start. chronyd: `maxchange`.
+        # ntp_loopfilter.c, state FREQ: without a drift file, and after a step at its start. chronyd: `maxchange`.
         said = (
             "{0} is selected, but the daemon says itself that it has no time yet: it is measuring its frequency still, "
             "for up to 15 minutes, or refuses so large a change".format(_name(system))
@@ -429,7 +432,7 @@ def _discipline(claims, rows, system, plan, settling):
 
 
 def _sources(rows, sound, wanted, plan, uptime):
-    """What is wrong with the usable sources. `sound`: those that have no problem so far."""
+    """What is wrong with the usable sources. `sound`: those without a problem so far."""
     found = []
     usable = [row for row in rows if row["usable"]]
     if len(usable) < wanted:
@@ -451,7 +454,7 @@ def _sources(rows, sound, wanted, plan, uptime):
                 _name(row), row["reach"]
             )
             refusal = row["last_event"] if row["last_event"] in REFUSALS else None
-            if row["refid_kind"] == "kiss":  # chronyd has no events: the last packet's refid
+            if row["refid_kind"] == "kiss":  # chronyd has no events: use the last packet's refid
                 refusal = row["refid"].strip(".")
             if refusal:
                 said += "; it refused one of them ({0})".format(refusal)
@@ -476,7 +479,7 @@ def _health(process, synchronized, waiting, found):
         return "stopped"
     if synchronized:
         return "degraded" if found else "ok"
-    # At the start a good daemon looks like a broken one for a while; a problem that waiting will not fix is not settling.
+    # Shortly after its start a good daemon looks like a broken one; a problem that waiting will not fix is not settling.
     if waiting and not [one for one in found if one["code"] in HOPELESS]:
         return "settling"
     return "unsynchronized"

@@ -13,15 +13,15 @@ UNKEPT = "no daemon keeps this clock between two steps of the crontab"
 
 def problems_of(plan, servers):
     """
-    Internal. What is wrong with servers, and with the clock as the majority of them sees it.
+    Internal. What is wrong with the servers, and with the clock according to their majority.
 
     plan
         ``ntpcluster.plan``.
     servers
         As ``ntpcluster.query`` returns them.
 
-    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster.status``, the rules
-    those of ``ntpcluster_judge.judge``; the majority is ``ntpcluster_answers.majority``, by which ``ntpcluster.step`` goes as well.
+    Returns a list of {code, message, evidence}. The codes are those of ``ntpcluster.status``, the rules those of
+    ``ntpcluster_judge.judge``. The majority is ``ntpcluster_answers.majority``, which ``ntpcluster.step`` uses as well.
     """
     agreed = __salt__["ntpcluster_answers.majority"](servers)
     known = [dict(server, refid_kind=_refid_kind(server)) for server in servers]
@@ -33,7 +33,7 @@ def problems_of(plan, servers):
 
 
 def _too_far(middle, allowed_ms):
-    """The problem of a clock that is too far from a server in the middle, or None. Of two the further one counts."""
+    """The problem of a clock that is too far from the median server, or None. If there are two, the further one counts."""
     told = [
         __salt__["ntpcluster_problems.too_far"](server["offset_s"] * 1000.0, server["address"], allowed_ms)
         for server in middle
@@ -84,7 +84,7 @@ def _trouble(plan, server, own, agreed):
 
 def host(plan, process, answers, problems):
     """
-    Internal. Judge the time of a host that has no daemon, but a step from crontab.
+    Internal. Judge the time of a host that is stepped from crontab and has no daemon.
 
     plan
         ``ntpcluster.plan``.
@@ -95,9 +95,9 @@ def host(plan, process, answers, problems):
     problems
         Problems known already ({code, message, evidence}), to be listed with the others.
 
-    Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now,
-    and one of them at least has its time from somewhere else than its own clock. ``source`` is the one that a step
-    would take, ``offset_ms`` that of the server in the middle; of two in the middle that of the further one.
+    Returns what ``ntpcluster.status`` returns. ``synchronized``: the majority of the servers agrees with the clock now, and at
+    least one of them does not get its time from its own clock. ``source`` is the server that a step would use, ``offset_ms``
+    the offset of the median server; if there are two, that of the further one.
     """
     problem, servers = __salt__["ntpcluster_problems.problem"], answers["servers"]
     found = problems + problems_of(plan, servers)

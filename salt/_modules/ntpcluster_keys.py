@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Fresh symmetric keys, for the pillar.
+Internal. Generate symmetric keys for the pillar.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -15,7 +15,7 @@ __virtualname__ = "ntpcluster_keys"
 
 def new_key(number=1):
     """
-    Internal. ``ntpcluster.new_key`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.new_key``.
     """
     proper, numbers = __salt__["ntpcluster_rules.allowed"]()["tier_keys"]["key"]
     if not proper(number):

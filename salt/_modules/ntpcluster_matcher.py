@@ -1,12 +1,12 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Compound matchers that Salt cannot read.
+Internal. Find compound matchers that Salt cannot read.
 
-Salt answers False to a matcher it cannot read, and takes many a slip (``(ntp1``, ``ntp1,ntp2``, ``OR``, ``X@foo``)
-for the id of a minion that does not exist. Either way no error is raised, and a server that its tier no longer
-matches would become a client. So a matcher must have a form that every supported Salt, 3000 to 3008, reads alike:
-words between blanks (``compound_match.py``), each an operator, a bracket, a glob for ids, or one of seven engines
-(``TARGET_REX`` in ``salt/utils/minions.py``).
+Salt returns False for a matcher that it cannot read, and takes many mistakes (``(ntp1``, ``ntp1,ntp2``, ``OR``, ``X@foo``) for
+the id of a minion that does not exist. Either way it raises no error, and a server that its tier no longer matches would become
+a client. So a matcher must have a form that every supported Salt, 3000 to 3008, reads in the same way: words separated by
+blanks (``compound_match.py``), each an operator, a bracket, a glob for ids, or one of seven engines (``TARGET_REX`` in
+``salt/utils/minions.py``).
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -16,7 +16,7 @@ import re
 from salt._compat import ipaddress
 
 __virtualname__ = "ntpcluster_matcher"
-# The loader offers this alone; ``fault`` stays a plain function for the tests.
+# The loader offers only this function; ``fault`` stays a plain function for the tests.
 __load__ = ["fault"]
 
 TARGET = re.compile(r"(?P<engine>[GPIJLNSER])(?P<delimiter>(?<=[GPIJ])[^\w\s])?@(?P<pattern>.+)\Z")
@@ -24,21 +24,21 @@ ENGINES = (
     "G@ I@ (grain, pillar), P@ J@ (the same by regular expression), L@ (ids), E@ (id, regular expression), S@ (network)"
 )
 
-#: The words that hold the others together.
+#: The words that join the others.
 JOINTS = ("and", "or", "not", "(", ")")
 
-#: Common mistakes for an operator.
+#: Words that people write by mistake instead of an operator.
 MEANT = {"and": "and", "or": "or", "not": "not", "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not"}
 
-#: Salt hands the brackets on to Python, whose parser gives up at a depth of 90 in Python 2.7.
+#: Salt passes the brackets to Python, whose parser gives up at a depth of 90 in Python 2.7.
 DEEPEST = 20
 
-#: A set of a glob. Salt compares grains in small letters, so a range must also run forwards in those.
+#: A set in a glob. Salt compares grains in lower case, so a range must be ascending in lower case too.
 SIGN = r"[A-Za-z0-9_.,]"
 SET = re.compile(r"\[!?(?=[^\]!])-?(?:{0}-{0}|{0})*-?\]".format(SIGN))
 RANGE = re.compile(r"({0})-({0})".format(SIGN))
 
-#: In a regular expression: an escaped sign; one, or a set; and what makes a set one of sets.
+#: In a regular expression: an escaped character; one, or a set; and what makes a set a nested set.
 ESCAPED = re.compile(r"\\.")
 LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
 NESTED = re.compile(r"\[|--|&&|\|\||~~")
@@ -68,7 +68,7 @@ def fault(matcher):
 
 def _grammar_fault(words):
     """
-    Tell whether the words, each of which can be read, make an expression.
+    Tell whether the words, each of which is valid, form an expression.
     """
     depth, wanted, before = 0, True, None
     for number, word in enumerate(words):
@@ -93,7 +93,7 @@ def _grammar_fault(words):
 
 def _side_by_side(words, number):
     """
-    Say what two words without an operator between them were probably meant to be.
+    Say what two words without an operator between them probably mean.
     """
     before, word = words[number - 1 : number + 1]
     run = [before]
@@ -112,7 +112,7 @@ def _side_by_side(words, number):
 
 def _loose(words):
     """
-    Return the words with a blank between a bracket and its neighbour, where the bracket cannot be part of the word.
+    Return the words with a blank between a bracket and the next word, if the bracket cannot be part of that word.
     """
     result = []
     for word in words:
@@ -133,7 +133,7 @@ def _loose(words):
 
 def _word_fault(word):
     """
-    Return why one word is not what it looks like, or None.
+    Return why Salt reads one word differently from what it looks like, or None.
     """
     found = TARGET.match(word)
     if not found:
@@ -159,7 +159,7 @@ def _word_fault(word):
 
 def _id_fault(word):
     """
-    Return why a word without an engine is no glob for the ids of minions.
+    Return why a word without an engine is not a glob for minion ids.
     """
     if word.lower() in MEANT:
         return "which Salt reads as the id of a minion; write `{}`".format(MEANT[word.lower()])
@@ -185,7 +185,7 @@ def _id_fault(word):
 
 def _glob_fault(text):
     """
-    Return why a glob is not read as it looks, or None.
+    Return why Salt reads a glob differently from what it looks like, or None.
     """
     if re.search(r"[\[\]]", SET.sub("", text)):
         return "whose [ ] is not a set: write `[1-3]`, `[ab]` or `[!ab]`; ? stands for any character"
@@ -200,7 +200,7 @@ def _glob_fault(text):
 
 def _list_fault(text):
     """
-    Return why a list of ids is not one, or None. Salt compares whole ids here.
+    Return why a list of ids is not valid, or None. Salt compares whole ids here.
     """
     if not all(text.split(",")):
         return "which has an empty item; write the ids with commas and no spaces, as in `L@ntp1,ntp2`"
@@ -211,7 +211,7 @@ def _list_fault(text):
 
 def _network_fault(text):
     """
-    Return why a text is no address or network to Salt, or None.
+    Return why Salt does not accept a text as an address or network, or None.
     """
     if re.match(r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?\Z", text):
         for kind in (ipaddress.ip_address, ipaddress.ip_network):
@@ -225,10 +225,10 @@ def _network_fault(text):
 
 def _regex_fault(text, lowered=False):
     """
-    Return why a regular expression is not read alike by Python 2.7 and 3, or None.
+    Return why Python 2.7 and 3 read a regular expression differently, or None.
 
     lowered
-        Salt turns this one into small letters before it uses it (``subdict_match`` in salt/utils/data.py).
+        Salt converts this one to lower case before it uses it (``subdict_match`` in salt/utils/data.py).
     """
     letters = "bdsw" if lowered else "AbBdDsSwWZ"
     for escaped in re.findall(r"\\(.)", text):
@@ -250,6 +250,6 @@ def _regex_fault(text, lowered=False):
     except (re.error, OverflowError, RuntimeError) as exc:
         return "which is not a regular expression ({}); write `.` for a space in it".format(exc)
     except AssertionError:
-        # Python 2.7 takes no more, and says so in this way.
+        # Python 2.7 does not accept more, and reports it like this.
         groups = 100
     return "which has more than 99 groups" if groups > 99 else None

@@ -1,26 +1,25 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What is wrong between this host and a pillar that is in itself correct.
-"""
+Internal. Check whether a valid pillar fits this host."""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import os
 
 __virtualname__ = "ntpcluster_misfits"
-# The loader offers this alone; ``doubts`` stays a plain function for the tests.
+# The loader offers only this function; ``doubts`` stays a plain function for the tests.
 __load__ = ["misfits"]
 
 
 def misfits(pillar, known):
     """
-    Internal. Return what is wrong between this host and a pillar that is in itself correct: no tier matches the host,
-    its platform has not got the daemon that it shall have, or that daemon does not read what is said to it, it could ask
-    nobody but itself, it is a server of a tier that does not take it, its servers do not know its
-    addresses, its tzdata has no such time zone. On a platform that platforms.yaml describes.
+    Internal. Return how a valid pillar does not fit this host: no tier matches the host; its platform does not have the
+    selected daemon; that daemon does not support a directive; the host is its own only source; a tier lists its address but
+    does not match it; its servers do not serve its addresses; its tzdata does not have the time zone. Only for platforms that
+    platforms.yaml describes.
 
     pillar
-        What stands under ``ntp``, without errors.
+        The pillar under ``ntp``, without errors.
     known
         ``ntpcluster_facts.facts``.
 
@@ -29,7 +28,7 @@ def misfits(pillar, known):
     found = doubts(pillar, known["defaults"], known["platform"], known["host"])
     options = pillar.get("options") or {}
     doing = __salt__["ntpcluster_daemon.doing"](known["platform"], "foreign")
-    leap = None if "leapsectz" in __salt__[doing]() else options.get("leapsectz")
+    leap = None if "leapsectz" in __salt__[doing](known["platform"]) else options.get("leapsectz")
     if leap and not os.path.isfile(__salt__["ntpcluster_zones.path"](leap)):
         message = "is not among the time zones of this host: without it the daemon learns of leap seconds only from its sources"
         found.append(_problem(["options", "leapsectz"], leap, message, "warning"))
@@ -42,7 +41,7 @@ def misfits(pillar, known):
 
 def doubts(pillar, defaults, platform, host):
     """
-    Return the problems of one host with the pillar: ``misfits`` without the machine.
+    Return the problems of one host with the pillar: ``misfits`` as a pure function of its facts.
     """
     tiers = pillar["tiers"]
     order, name = __salt__["ntpcluster_build.place"](tiers, host["matches"])
@@ -86,7 +85,7 @@ def doubts(pillar, defaults, platform, host):
     networks = tiers[above]["serves"] if above else []
     own = [address for address in host["addresses"] if address != "::1" and not address.startswith("127.")]
     if networks and own and not any(_serves(network, address) for address in own for network in networks):
-        # An address may be translated on the way, so that only the tier above knows it: no error.
+        # NAT may translate the address, so that only the tier above knows it: no error.
         message = "does not include this host, {}, whose addresses are {}: it gets no answer, unless NAT translates its address"
         message = message.format(host["id"], ", ".join(own))
         found.append(_problem(["tiers", above, "serves"], None, message, "warning"))
@@ -112,12 +111,13 @@ def _no_such_daemon(name, tier, wanted, platform, host):
 
 def _unread(options, plan):
     """
-    Return a problem for each directive that the host's daemon has not got. Where the same can be said to this daemon by
-    another directive, it must be: what protects the hosts of one daemon must not be lost silently on those of the other.
+    Return a problem for each directive that the host's daemon, or its version there, does not have. If this daemon has an
+    equivalent directive, the pillar must contain it: a setting that protects the hosts of one daemon must not be lost silently
+    on those of the other.
     """
     found, platform = [], plan["platform"]
     doing = __salt__["ntpcluster_daemon.doing"](platform, "foreign")
-    foreign = __salt__[doing]()
+    foreign = __salt__[doing](platform)
     for name in sorted(foreign):
         directive, _, word = name.partition(":")
         given = options.get(directive)
@@ -130,6 +130,8 @@ def _unread(options, plan):
             "others": "` or `".join(others),
             "one": (others + [None])[0],
         }
+        if name in platform.get("lacks", ()):
+            told["daemon"] += " in the version of {0}".format(platform["name"])
         if others:
             message = (
                 "is not a directive of {daemon}, the daemon of this host, {here}: beside it, tell such hosts what to do with "
@@ -144,7 +146,7 @@ def _unread(options, plan):
 
 def _not_started_with(arguments, plan):
     """
-    Return a problem where the daemon does not get further options of its start: they are ntpd's, and no daemon's but its own.
+    Return a problem if the pillar sets start options that the daemon does not get: they are options of ntpd.
     """
     if not arguments or plan["platform"]["sysconfig"]:
         return []
@@ -157,7 +159,7 @@ def _not_started_with(arguments, plan):
 
 def _unknown_to_the_daemon(tier, name, plan):
     """
-    Return a problem for each source that a daemon does not know: it cannot ask for NTS, or has no such reference clock.
+    Return a problem for each source that a daemon does not support: it has no NTS, or no such reference clock.
     """
     found = []
     doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "refclock")
@@ -180,8 +182,8 @@ def _unknown_to_the_daemon(tier, name, plan):
 
 def _astray(tiers, name, host):
     """
-    Return a problem for each tier whose ``addresses`` include the host, but which it does not belong to. The tiers below
-    would query a host that answers nobody: a matcher that lost its server must not silently make it a client.
+    Return a problem for each tier whose ``addresses`` include the host, but which it does not belong to. The tiers below would
+    query a host that does not answer: a matcher that no longer finds its server must not silently make it a client.
     """
     found = []
     for other in sorted(set(tiers) - {name}):
@@ -198,7 +200,7 @@ def _astray(tiers, name, host):
 
 def _serves(network, address):
     """
-    Tell whether a network of ``serves`` takes in an address.
+    Tell whether a network of ``serves`` contains an address.
     """
     return __salt__["ntpcluster_address.inside"](
         __salt__["ntpcluster_address.number"](address), __salt__["ntpcluster_address.network"](network)[0]

@@ -3,11 +3,11 @@
 Internal. Servers of one tier that list each other: an island, which has no sources, and a tier with ``peers``. Pure functions.
 
 As an orphan, a server follows servers above its own stratum and none below it (ntp_proto.c; chrony's ``orphan``). So each has
-its own stratum, two below that of the server before it in ``addresses``: when two meet again the later one follows the other.
-The stratum between two of them is that of a server that follows another.
+its own stratum, two below that of the server before it in ``addresses``: when two reach each other again, the later one follows
+the other. The stratum in between is that of a server that follows another.
 
-The first server of an island has no such stratum. It has its own clock as a source, which a daemon uses only when no other
-source gives the time. So when it returns it follows the server that has taken over, whatever its own clock says.
+The first server of an island has no such stratum. Its own clock is one of its sources, which a daemon uses only when no other
+source gives the time. So when it returns, it follows the server that has taken over, whatever its own clock says.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -20,10 +20,10 @@ ISLAND_STRATUM = 4
 #: From one server's stratum as an orphan to that of the next.
 RANK_STRATA = 2
 
-#: Of the last four polls one at least must have been answered.
+#: At least one of the last four polls must have been answered.
 LAST_FOUR = 0x0F
 
-#: Failed tests of a packet (ntp.h): the other one has no time (TEST6), or has it from this host (TEST12).
+#: Failed tests of a packet (ntp.h): the other server is not synchronised (TEST6), or has its time from this host (TEST12).
 NO_TIME = 0x0820
 
 #: 16 means "not synchronised".
@@ -32,10 +32,10 @@ LAST_STRATUM = 15
 
 def neighbours(tier, host):
     """
-    Internal. The other servers of a tier whose servers list each other, in their order; of any other tier none.
+    Internal. The other servers of a tier whose servers list each other, in order; an empty list for any other tier.
 
     tier
-        What the pillar says of the host's tier, without errors.
+        The pillar of the host's tier, without errors.
     host
         As ``ntpcluster_facts.facts`` returns it.
 
@@ -49,7 +49,7 @@ def neighbours(tier, host):
 
 def together(tier, tiers, sources, host, orphan):
     """
-    Internal. What a host is to the other servers of its tier, for its plan.
+    Internal. The host's relation to the other servers of its tier, for its plan.
 
     tier, host
         As for ``neighbours``.
@@ -63,7 +63,7 @@ def together(tier, tiers, sources, host, orphan):
     Returns a dict: ``neighbours``, ``reference``, ``local``, ``orphan``, ``step_by`` and ``turn`` of ``ntpcluster.plan``.
     """
     others, rank, island = neighbours(tier, host), _rank(tier, host), bool(tier.get("island"))
-    # A neighbour has its time from the same sources: it vouches for none of them.
+    # A neighbour has its time from the same sources: it does not confirm them.
     step_by = [one["address"] for one in sources if one["address"] not in others and not one["noselect"]]
     stratum = ISLAND_STRATUM if island else orphan
     if stratum and (island or tier.get("peers")):
@@ -82,14 +82,14 @@ def together(tier, tiers, sources, host, orphan):
 
 def leads(plan, claims, rows, system):
     """
-    Internal. Whether a host is a server of an island and rightly continues on its own clock: no other server gives it the
+    Internal. Whether a host is a server of an island and correctly continues on its own clock: no other server gives it the
     time, or only one that follows this host.
 
     plan
         ``ntpcluster.plan``, or None.
     claims, rows, system
-        What the daemon says of itself and of its sources, and the row that it follows or None, as ``ntpcluster_judge.judge`` has
-        them. What the daemon does not say is no yes.
+        What the daemon reports about itself and its sources, and the row that it follows or None, as in
+        ``ntpcluster_judge.judge``. A missing value does not count as a yes.
 
     Returns True or False.
     """
@@ -103,7 +103,7 @@ def leads(plan, claims, rows, system):
 
 def _rank(tier, host):
     """
-    Return the place of a host in its tier's ``addresses``; one that is not there comes after all others.
+    Return the position of a host in its tier's ``addresses``; a host that is not listed comes after all others.
     """
     addresses = tier.get("addresses") or []
     places = [place for place, text in enumerate(addresses) if __salt__["ntpcluster_address.is_host"](text, host)]
@@ -112,7 +112,7 @@ def _rank(tier, host):
 
 def _reference(tier, tiers):
     """
-    Return what the time of a tier is tied to in the end: ``island``, the clock of the island's own servers; or ``utc``.
+    Return what the time of a tier is traceable to: ``island``, the clock of the island's own servers; or ``utc``.
     """
     while tier.get("follows"):
         tier = tiers[tier["follows"]]

@@ -1,13 +1,13 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a plan is in the words of ntp.conf. Pure functions.
+Internal. Write a plan in the syntax of ntp.conf. Pure functions.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_ntpd_conf"
 
-# What those who may ask for the time get: a limited rate, and a kiss of death for more. ``kod`` has no effect
+# The access of clients: a limited rate, and a kiss of death above it. ``kod`` has no effect
 # without ``limited`` (ntp's accopt.html).
 CLIENT_FLAGS = "kod limited"
 
@@ -28,12 +28,12 @@ FOREIGN = {
 
 def configuration(made, settings):
     """
-    Internal. Return what of a plan is written in ntp.conf's own words: ``restrict``, ``options`` and ``platform``.
+    Internal. Return the parts of a plan in the syntax of ntp.conf: ``restrict``, ``options`` and ``platform``.
 
     made
         The plan so far.
     settings
-        The pillar laid over the defaults.
+        The pillar merged into the defaults.
     """
     limit, platform = settings["step"]["limit"], made["platform"]
     platform = _started_with(platform, settings["arguments"])
@@ -46,17 +46,20 @@ def configuration(made, settings):
 
 def refclock(clock):
     """
-    Internal. A reference clock in this daemon's words: ``ntpcluster_refclock.ntpd``.
+    Internal. A reference clock in this daemon's syntax: ``ntpcluster_refclock.ntpd``.
     """
     return __salt__["ntpcluster_refclock.ntpd"](clock)
 
 
-def foreign():
+def foreign(platform):
     """
-    Internal. Which of the pillar's options are another daemon's: this one has no such directive.
+    Internal. Which of the pillar's options belong to another daemon, or only to a later version: this one has no such directive.
 
-    Returns a dict: for each directive (``leapsectz``), or word of one (``tinker:allan``), the directives by which this daemon is
-    told the same; none: it has nothing like it.
+    platform
+        The daemon's; with chrony it has ``lacks``, directives of later versions.
+
+    Returns a dict: for each directive (``leapsectz``), or keyword of one (``tinker:allan``), the equivalent directives of this
+    daemon; an empty list if it has none.
     """
     return FOREIGN
 
@@ -66,7 +69,7 @@ def files(options):
     Internal. Which files the daemon opens because of these directives.
 
     options
-        The mapping under ``ntp:options``; what is not readable in it is passed over.
+        The mapping under ``ntp:options``; invalid parts are ignored.
 
     Returns a list of pairs: path of the key below ``options``, as a list, and name of the file.
     """
@@ -87,8 +90,8 @@ def files(options):
 
 def frequency(words):
     """
-    Internal. Return the frequency that a drift file tells, in ppm as ``ntpcluster.status`` tells it: below zero the clock is too
-    fast by itself. None: it tells none.
+    Internal. Return the frequency in a drift file, in ppm as in ``ntpcluster.status``: below zero if the uncorrected clock is
+    fast. None if the file has none.
 
     words
         The words of the file.
@@ -111,7 +114,7 @@ def drift(frequency):
 
 def _without_minsane(options):
     """
-    Return the directives without ``tos minsane``, which has a line of its own.
+    Return the directives without ``tos minsane``, which has a separate line.
     """
     tos = {name: value for name, value in (options.get("tos") or {}).items() if name != "minsane"}
     return {name: value for name, value in dict(options, tos=tos).items() if name != "tos" or value}
@@ -119,7 +122,7 @@ def _without_minsane(options):
 
 def _limited(options, limit):
     """
-    Return the directives with ``step:limit`` added: the daemon must not jump further than a step may either.
+    Return the directives with ``step:limit`` added: the daemon must not step further than that either.
     """
     if limit is None:
         return options
@@ -128,8 +131,8 @@ def _limited(options, limit):
 
 def _started_with(platform, arguments):
     """
-    Return the platform with further options of the daemon's start; where no file says how it is started, as it is
-    (``ntpcluster_misfits`` refuses them there). The first variable of that file holds them.
+    Return the platform with further start options for the daemon. They go into the first variable of the file with its start
+    options; without such a file, the platform is returned unchanged (``ntpcluster_misfits`` refuses the options there).
     """
     if platform["sysconfig"] is None or not arguments:
         return platform
@@ -141,8 +144,8 @@ def _started_with(platform, arguments):
 
 def _without_first_jump(platform):
     """
-    Return the platform without ``-g``, by which ntpd's first jump would be of any distance. Where no file says how the
-    daemon is started nothing can be taken out; ``ntpcluster_misfits`` tells that.
+    Return the platform without ``-g``, which allows ntpd a first step of any size. Without a file with its start options
+    nothing can be removed; ``ntpcluster_misfits`` reports that.
     """
     settings = platform["sysconfig"]
     if settings is None:
@@ -157,14 +160,13 @@ def _restrict(sources, serves, grammar):
     """
     Return the access rules of ntp.conf.
 
-    ntpd applies them to every packet, the answers of our own servers included, so a default that drops
-    everything is possible only when each server has a rule that lets it in. By address there always is one.
-    By name it takes ``restrict source``, which ntpd 4.2.6 does not have (it takes the word for a host name
-    and drops the line); there everyone may ask for the time, at a limited rate, and the firewall keeps
-    strangers out.
+    ntpd applies them to every packet, including the answers of our own servers, so a default that drops everything is possible
+    only if each server has a rule that admits it. A server given by address always has one. A server given by name needs
+    ``restrict source``, which ntpd 4.2.6 does not have (it reads the word as a host name and drops the line); there everyone
+    may query the time, at a limited rate, and the firewall keeps strangers out.
 
-    Flags for the same address add up (RESTRICT_FLAGS in ntp_restrict.c), so a network of length 0 could not
-    take ``ignore`` off the default: who serves everyone has no ``ignore`` there.
+    Flags for the same address add up (RESTRICT_FLAGS in ntp_restrict.c), so a network of length 0 could not remove ``ignore``
+    from the default: a host that serves everyone has no ``ignore`` there.
     """
     named = [source for source in sources if not __salt__["ntpcluster_address.family"](source["address"])]
     closed = not any(served["network"].endswith("/0") for served in serves)
@@ -191,7 +193,7 @@ def _restrict(sources, serves, grammar):
 
 def _options(options):
     """
-    Return the finished lines for the checked directives of ``options``, sorted by directive.
+    Return the finished lines for the validated directives of ``options``, sorted by directive.
     """
     lines = []
     for directive in sorted(options):
@@ -217,8 +219,8 @@ def _options(options):
 
 def _card(name):
     """
-    Write a network card or address the way ntp.conf reads it: in quotes, or a card called `ntp` would be a word of the
-    grammar; the words that are meant, without.
+    Write a network interface or address the way ntp.conf reads it: in quotes, because an interface called `ntp` would be a
+    keyword; real keywords without quotes.
     """
     return name if name in ("all", "ipv4", "ipv6", "wildcard") else '"{}"'.format(name)
 

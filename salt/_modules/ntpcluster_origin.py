@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a host was like before this tree, and what of it was last seen to work: kept, and given back.
+Internal. Store a host's state from before this tree and its last working configuration, and restore them.
 
-Kept in /var/lib/ntpcluster (0700): ``origin.json`` and copies of the files as they were before the first change;
-``proven/`` has copies of the configuration with which the daemon last came up with its sources.
+Stored in /var/lib/ntpcluster (0700): ``origin.json`` and copies of the files from before the first change. ``proven/`` has
+copies of the configuration with which the daemon last started and reached its sources.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -27,18 +27,18 @@ INDEX = "origin.json"
 
 def origin():
     """
-    Internal. What is kept of this host's state before the first apply.
+    Internal. The stored state of this host from before the first apply.
 
-    Returns a dict: ``files`` {path: {existed, mode, uid, gid, copy}}, ``packages`` (those that were installed by this
-    tree) and for each service ``service NAME`` {running, enabled}; each is missing until it is known.
+    Returns a dict: ``files`` {path: {existed, mode, uid, gid, copy}}, ``packages`` (those that this tree installed) and for
+    each service ``service NAME`` {running, enabled}; each is missing until it is known.
     """
     return stored(INDEX)
 
 
 def deployed():
     """
-    Internal. Whether this tree has been applied to this host, and ``ntp.clean`` has not been since; None: what was kept cannot
-    be read.
+    Internal. Whether this tree has been applied to this host, and ``ntp.clean`` has not been applied since; None: the stored
+    state cannot be read.
     """
     try:
         return bool(origin())
@@ -48,14 +48,14 @@ def deployed():
 
 def remember(key, value, **called):
     """
-    Internal. Keep a fact about this host as it was before, unless one is kept already. A list grows instead.
+    Internal. Store a fact about this host's earlier state, unless it is stored already. A list is extended instead.
 
     key
         ``packages`` or ``service NAME``.
     value
         What it was.
 
-    Returns what is kept.
+    Returns the stored value.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     kept = origin()
@@ -71,10 +71,10 @@ def remember(key, value, **called):
 
 def remember_file(path, **called):
     """
-    Internal. Keep a copy of a file, or the fact that there is none, unless that is known already.
+    Internal. Store a copy of a file, or the fact that it does not exist, unless one of these is stored already.
 
     path
-        The file, with its folder.
+        The file's full path.
 
     Returns {existed, mode, uid, gid, copy}.
     """
@@ -96,7 +96,7 @@ def remember_file(path, **called):
 
 def differs(path):
     """
-    Internal. Whether a file is not what it was before. False for a file of which nothing is kept.
+    Internal. Whether a file differs from its stored state. False for a file of which nothing is stored.
     """
     facts = origin().get("files", {}).get(path)
     if facts is None:
@@ -109,9 +109,9 @@ def differs(path):
 
 def give_back(path, **called):
     """
-    Internal. Make a file what it was before: its content, owner and mode, or its absence.
+    Internal. Restore a file's content, owner and mode from before, or remove it if it did not exist.
 
-    Returns True if that changed anything. A file of which nothing is kept is left alone.
+    Returns True if that changed anything. A file of which nothing is stored is not changed.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     if not differs(path):
@@ -132,7 +132,7 @@ def give_back(path, **called):
 
 def forget(**called):
     """
-    Internal. Throw away all that is kept: the host is as it was before.
+    Internal. Delete everything that is stored; called when the host's earlier state has been restored.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     if os.path.isdir(STORE):
@@ -142,12 +142,12 @@ def forget(**called):
 
 def store(name, data, **called):
     """
-    Internal. Write one file of what is kept: all of it, or nothing.
+    Internal. Write one file of the store, atomically.
 
     name
         Name of the file, without a folder.
     data
-        What can be written as JSON.
+        Any value that JSON can represent.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     with _whole(os.path.join(STORE, os.path.basename(name))) as fresh, salt.utils.files.fopen(fresh, "wb") as index:
@@ -156,14 +156,14 @@ def store(name, data, **called):
 
 def stored(name):
     """
-    Internal. Read what ``ntpcluster_origin.store`` has written.
+    Internal. Read a file that ``ntpcluster_origin.store`` wrote.
 
     name
         Name of the file, without a folder.
 
     Returns its data; an empty dict if there is no such file.
 
-    Raises CommandExecutionError if the file cannot be read: what was kept is not nothing then.
+    Raises CommandExecutionError if the file cannot be read: that does not mean that nothing was stored.
     """
     path = os.path.join(STORE, os.path.basename(name))
     if not os.path.isfile(path):
@@ -175,9 +175,20 @@ def stored(name):
         raise CommandExecutionError("{0} cannot be read: {1}".format(path, exc))
 
 
+def drop(name, **called):
+    """
+    Internal. Remove a file that ``ntpcluster_origin.store`` has written; one that is not there is no error.
+
+    name
+        Name of the file, without a folder.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    salt.utils.files.safe_rm(os.path.join(STORE, os.path.basename(name)))
+
+
 def keep_proven(paths, **called):
     """
-    Internal. Keep copies of a configuration that has been seen to work.
+    Internal. Store copies of a configuration that has been seen to work.
 
     paths
         List of files.
@@ -194,9 +205,9 @@ def keep_proven(paths, **called):
 
 def unproven(paths):
     """
-    Internal. Those of these files that are not as they were when the daemon last proved its configuration.
+    Internal. List the files that have changed since the daemon last proved its configuration.
 
-    A run that was killed between writing a file and restarting the daemon leaves such a file.
+    A run that was killed after writing a file and before restarting the daemon leaves such a file.
 
     paths
         List of files.
@@ -211,12 +222,12 @@ def unproven(paths):
 
 def restore_proven(paths, **called):
     """
-    Internal. Put back the configuration that was last seen to work; where none was, what was there before this tree.
+    Internal. Restore the configuration that was last seen to work or, if there is none, the one from before this tree.
 
     paths
         List of files.
 
-    Returns the list of those that changed by it.
+    Returns the list of the files that this changed.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     changed = []
@@ -234,12 +245,12 @@ def restore_proven(paths, **called):
 
 
 def _copy_name(path):
-    """A file's name in the store: no folder in it, and no two alike."""
+    """A file's name in the store: unique, and without a folder."""
     return "{0}-{1:08x}".format(os.path.basename(path), binascii.crc32(path.encode("utf-8")) & 0xFFFFFFFF)
 
 
 def _copy(source, target):
-    """Copy content, mode and owner; the target is whole or not there at all."""
+    """Copy content, mode and owner; the target is complete or does not exist."""
     with _whole(target) as fresh:
         shutil.copy2(source, fresh)
         found = os.stat(source)
@@ -254,7 +265,7 @@ def _folder(path):
 
 @contextlib.contextmanager
 def _whole(path):
-    """A name to write to, which becomes the path when all is written; a full disk leaves nothing but what was there."""
+    """A temporary name to write to, renamed to the path at the end; if the disk is full, the old file stays."""
     fresh = path + ".new"
     try:
         if path.startswith(STORE):

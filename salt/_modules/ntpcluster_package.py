@@ -1,20 +1,36 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Which packages are installed, and the pillar's own package files.
+Internal. Runs of the package manager, and the repair of what a killed one has left.
 
-The package manager is asked about the plan's packages alone. Salt's ``pkg.version`` lists all packages of the host, and looks
-through two dozen modules for the one that is called ``pkg`` here.
+A killed run can leave rpm's database in disorder. rpm writes a package's header first, then its indexes one by one. Between
+these, ``rpm -qa`` and so Salt find the package; ``rpm -q NAME``, dependencies and the removal do not. Only a look at all indexes
+would show that. So a mark is kept while the package manager works; if a later run finds one, it repairs first.
+
+Which packages are installed, the package manager is asked about the plan's packages alone. Salt's ``pkg.version`` has it list all
+packages of the host, and looks through two dozen modules for the one that is called ``pkg`` here.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
+
+import time
 
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_package"
 
-#: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of these packages.
+#: What is kept while the package manager works.
+AT_WORK = "installing.json"
+
+#: What a repair is among the changes of a state.
+KILLED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
+
+#: The most that a repair may take, and the most that it waits for a package manager at work, in seconds.
+MEND_S = 300
+
+#: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of some packages. ``rpm -qa``
+#: with names reads the headers, as for Salt, and not an index.
 QUERY = {
-    "rpm": ("rpm", ["-q", "--queryformat", "install ok installed %{NAME}\\n"]),
+    "rpm": ("rpm", ["-qa", "--queryformat", "install ok installed %{NAME}\\n"]),
     "dpkg": ("dpkg-query", ["-W", "--showformat", "${Status} ${Package}\\n"]),
 }
 
@@ -59,30 +75,131 @@ def _installed(database, names):
     return [name for status, _, name in lines if status in INSTALLED]
 
 
-def fetched(sources, saltenv, **called):
+def repair(platform):
     """
-    Internal. Fetch the pillar's package files, each with the checksum that the pillar says.
+    Internal. What is to be repaired, because a run of the package manager that this tree had started was killed.
 
-    sources
-        List of {``name``, ``source``, ``source_hash``}.
+    platform
+        With ``package_mend``.
+
+    Returns a dict {name: {old, new}} as ``ntpcluster_package.mend`` reports it, empty if there is nothing to do. A mark that
+    cannot be read is one as well: a power cut can empty it.
+    """
+    if not platform["package_mend"]:
+        return {}
+    try:
+        return dict(KILLED) if __salt__["ntpcluster_origin.stored"](AT_WORK) else {}
+    except CommandExecutionError:
+        return dict(KILLED)
+
+
+def install(package, names, saltenv, **called):
+    """
+    Internal. Install packages from the platform's repositories, or all of the pillar's files in one transaction.
+
+    package
+        As the plan has it: ``version`` and ``sources``.
+    names
+        List of packages; without meaning if there are ``sources``.
     saltenv
-        Environment of the file server.
+        The environment in which the state runs, with the files.
 
-    Returns a list of {name: path}. Raises CommandExecutionError if one cannot be fetched, or has another checksum.
+    Returns and raises as ``ntpcluster_package.transact``; CommandExecutionError if a file is not what the pillar says.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    found = []
+    if package["sources"]:
+        # yum looks into every repository even for a file of its own, and fails if one is out of reach.
+        how = {"sources": _fetched(package["sources"], saltenv), "disablerepo": "*"}
+    else:
+        how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in names], "refresh": True}
+    return transact("pkg.install", how)
+
+
+def transact(doing, how, **called):
+    """
+    Internal. Have the package manager do something, and keep the mark meanwhile.
+
+    The mark stays if a run fails that has changed packages: somebody may have killed the package manager alone.
+
+    doing
+        ``pkg.install`` or ``pkg.purge``.
+    how
+        Dict of its arguments.
+
+    Returns what that returns: {package: {old, new}}. Raises CommandExecutionError as that does.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    __salt__["ntpcluster_origin.store"](AT_WORK, {"doing": doing})
+    try:
+        changes = __salt__[doing](**how)
+    except CommandExecutionError as exc:
+        if not (isinstance(exc.info, dict) and exc.info.get("changes")):
+            __salt__["ntpcluster_origin.drop"](AT_WORK)
+        raise
+    __salt__["ntpcluster_origin.drop"](AT_WORK)
+    return changes
+
+
+def _fetched(sources, saltenv):
+    """Local copies of the pillar's package files, each with the checksum that the pillar says."""
+    fetched = []
     for source in sources:
         path = __salt__["cp.cache_file"](source["source"], saltenv=saltenv)
         if not path:
             raise CommandExecutionError("package:sources: {0} cannot be fetched".format(source["source"]))
         kind, _, wanted = source["source_hash"].partition("=")
-        digest = __salt__["file.get_hash"](path, form=kind)
-        if digest != wanted:
+        found = __salt__["file.get_hash"](path, form=kind)
+        if found != wanted:
             raise CommandExecutionError(
                 "package:sources: {0} has the {1} {2}, and the pillar says {3}: nothing is installed".format(
-                    source["source"], kind, digest, wanted
+                    source["source"], kind, found, wanted
                 )
             )
-        found.append({source["name"]: path})
-    return found
+        fetched.append({source["name"]: path})
+    return fetched
+
+
+def mend(platform, names, **called):
+    """
+    Internal. Repair the package manager with the commands of the platform, and remove the mark.
+
+    A run of the package manager may have outlived the process that started it, and the repair would spoil its work. So this
+    waits until no process has a file of the package database open.
+
+    platform
+        With ``package_mend``.
+    names
+        List of packages whose versions may change by it.
+
+    Returns a dict {name: {old, new}}: that of ``ntpcluster_package.repair`` and those of the packages that have changed.
+
+    Raises CommandExecutionError if a command fails or the package manager does not come to an end.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    how = platform["package_mend"]
+    until = __salt__["ntpcluster_program.monotonic"]() + MEND_S
+    while True:
+        using = __salt__["ntpcluster_process.using"](how["folder"])
+        if not using:
+            break
+        if __salt__["ntpcluster_program.monotonic"]() > until:
+            said = (
+                "the package manager must be repaired, but is at work: {0} is using {1}. Apply again when it has ended"
+            )
+            raise CommandExecutionError(said.format(", ".join(using), how["folder"]))
+        time.sleep(0.5)
+    before = dict((name, __salt__["pkg.version"](name)) for name in names)
+    for argv in how["run"]:
+        done = __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=MEND_S)
+        if done["retcode"]:
+            said = "the package manager cannot be repaired: {0}: {1}"
+            why = "no end after {0} s".format(MEND_S) if done["timed_out"] else done["stderr"] or done["stdout"]
+            raise CommandExecutionError(said.format(" ".join(argv), why))
+    # Salt keeps the list for the whole run, and this file that nothing is missing.
+    __context__.pop("pkg.list_pkgs", None)
+    __context__.pop(SEEN, None)
+    now = dict((name, __salt__["pkg.version"](name)) for name in names)
+    __salt__["ntpcluster_origin.drop"](AT_WORK)
+    return dict(
+        KILLED, **dict((one, {"old": before[one], "new": now[one]}) for one in names if now[one] != before[one])
+    )

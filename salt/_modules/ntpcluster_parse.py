@@ -4,10 +4,10 @@ Internal. What ``ntpq`` prints, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
-``ntpq`` was written for eyes. It ends with 0 when it failed, cuts numbers to seven characters without a mark, prints
-an age of 49710 days as ``4971``, and leaves a table half printed when the daemon stops answering. Three rules follow:
-what is not certain is ``None``, what was cut is named in ``inexact``, and a line that does not look like ntpq's own
-goes to ``unparsed`` instead of being guessed at.
+``ntpq`` writes for people. It exits with 0 when it failed, truncates numbers to seven characters without a mark, prints an age
+of 49710 days as ``4971``, and leaves a table incomplete when the daemon stops answering. So there are three rules: a value that
+is not certain is ``None``, a truncated value is named in ``inexact``, and a line that does not look like output of ntpq goes to
+``unparsed``; nothing is guessed.
 
 Known dialects: ntp 4.2.6p5 and 4.2.8 ("classic"), ntpsec 0.9 to 1.2.
 """
@@ -24,7 +24,7 @@ MAX_TEXT = 400000
 MAX_UNPARSED = 50
 MAX_LINE = 200
 
-# The index is the low four bits of a status word; the words are those of ntpq and of its manual.
+# The index is the low four bits of a status word; the words are from ntpq and its manual.
 PEER_EVENTS = [
     None, "mobilize", "demobilize", "unreachable", "reachable", "restart", "no_reply", "rate_exceeded",
     "access_denied", "leap_armed", "sys_peer", "clock_alarm", "bad_auth", "popcorn", "interleave_mode", "interleave_error",
@@ -36,7 +36,7 @@ SYSTEM_EVENTS = [
 SOURCES = ["unspec", "pps", "lf_radio", "hf_radio", "uhf_radio", "local", "ntp", "other", "wristwatch", "telephone"]
 LEAPS = {"00": "none", "01": "add", "10": "del", "11": "alarm", "0": "none", "1": "add", "2": "del", "3": "alarm"}
 
-# What ntpq writes, and the word of `error` for it. The first entry found in a line names the line.
+# What ntpq writes, and its code in `error`. The first entry found in a line decides.
 ERRORS = (
     ("connection refused", "daemon-stopped"),
     ("probably ntpd is not running", "daemon-stopped"),
@@ -58,13 +58,13 @@ ERRORS = (
 )
 
 _ASSIGNMENT = re.compile(r"^\s*[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
-# A quoted string, or the start of a variable: a comma inside a date or a list is followed by no `name=`.
+# A quoted string, or the start of a variable: no `name=` follows a comma inside a date or a list.
 _VARIABLE = re.compile(r"\"[^\"]*\"|(?:^|,)\s*([A-Za-z_][A-Za-z0-9_.]*)[ \t]*=")
 _STATUS = re.compile(r"^\s*(?:associd=([0-9]{1,5})\s+)?status=(?:0x)?([0-9A-Fa-f]{4})\b[^\n]*")
 _TIMESTAMP = re.compile(r"^(?:0x)?([0-9a-f]{8})\.([0-9a-f]{8})\b")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,20}(?:\.[0-9]{0,20})?(?:[eE][+-]?[0-9]{1,3})?$")
 _WHOLE = re.compile(r"^[+-]?[0-9]+$")
-# Numbers, or None where the daemon says something else: a `-`, a word, nothing at all.
+# Numbers, or None if the daemon says something else: a `-`, a word, nothing at all.
 _NUMBERS = (
     "stratum", "precision", "rootdelay", "rootdisp", "rootdist", "peer", "tc", "mintc", "offset", "frequency", "sys_jitter",
     "clk_jitter", "clk_wander", "tai", "delay", "dispersion", "jitter", "hpoll", "ppoll", "hmode", "pmode", "headway",
@@ -80,7 +80,7 @@ _NOISE = re.compile(r"^(?:=+|(?:primary )?timeout [0-9]+ ms|Output set to (?:raw
 
 
 def _lines(value):
-    """The lines of at most MAX_TEXT characters of a text, and what to say about the rest."""
+    """The lines in the first MAX_TEXT characters of a text, and a line about the rest."""
     if value is None:
         value = ""
     elif isinstance(value, bytes):
@@ -91,13 +91,13 @@ def _lines(value):
 
 
 def _short(lines):
-    """The lines fit for a report: not too many, none too long."""
+    """The lines, limited in number and length for a report."""
     kept = [line[:MAX_LINE] for line in lines[:MAX_UNPARSED]]
     return kept + ["... and {} more lines".format(len(lines) - MAX_UNPARSED)] * (len(lines) > MAX_UNPARSED)
 
 
 def _unix_seconds(text):
-    """Unix seconds of an NTP timestamp in hex, None for "never". What would be before 1970 is after 2036."""
+    """Unix seconds of an NTP timestamp in hex, None for "never". A time before 1970 is taken as one after 2036."""
     match = _TIMESTAMP.match(text)
     if not match or not int(match.group(1), 16):
         return None
@@ -127,7 +127,7 @@ def _value(name, text, reach_base):
 
 
 def _variables(text):
-    """The variables of one ``rv``, and the pieces of text that are none."""
+    """The variables of one ``rv``, and the pieces of text that are not variables."""
     found, rest = {}, []
     head = _STATUS.match(text)
     # `raw` shows numbers as they were sent: reach in decimal.
@@ -151,7 +151,7 @@ def _variables(text):
             continue
         value = _value(name, text[start.end() : end].strip().rstrip(",").rstrip(), 10 if raw else 8)
         if name in _FILTERS and (not value or len(value) != 8):
-            # ntpd of ntpsec 1.2 sends left-over bytes here.
+            # ntpd of ntpsec 1.2 sends uninitialised bytes here.
             continue
         found[name] = value
         if name in ("reftime", "clock", "rec"):
@@ -169,7 +169,7 @@ def _error_of(line):
 
 
 def _sorted(lines):
-    """The lines that are no rows: (the lines of each answer to ``rv``, the first error or None, what is neither)."""
+    """Sorts the lines that are not rows: (the lines of each answer to ``rv``, the first error or None, all others)."""
     answers, error, unparsed, inside = [], None, [], False
     for line in lines:
         known = _error_of(line)
@@ -189,40 +189,40 @@ def _sorted(lines):
 
 def ntpq(stdout, stderr="", retcode=0):
     """
-    Internal. Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three; the
-    table of peers may also be that of ``-p``, ``-pn`` or ``-w``, of any width.
+    Internal. Read the output of one run of ``ntpq -n -c "rv 0" -c lpeers -c lassoc``, or of any of the three. The table of
+    peers may also come from ``-p``, ``-pn`` or ``-w``, in any width.
 
     stdout, stderr
-        what ntpq wrote; of each at most 400000 characters are read
+        what ntpq wrote; at most 400000 characters of each are read
     retcode
-        its return code; ntpq ends with 0 after nearly every failure, so only a signal (negative) counts
+        its return code; ntpq exits with 0 after nearly every failure, so only a signal (negative) counts
 
     Returns a dict:
 
     - ``error``: None, or ``daemon-stopped``, ``timeout``, ``incomplete``, ``not-permitted``, ``no-associations``,
       ``unresolvable``, ``not-installed``, ``unparsable``; ``message``: ntpq's own line about it
-    - ``complete``: True when nothing was cut short, unreadable or contradictory
+    - ``complete``: True when nothing was truncated, unreadable or contradictory
     - ``variables``: see ``ntpcluster_parse.variables``
     - ``peers``: a row for each source, in ntpq's order, as below
     - ``unparsed``: lines of no known format, at most 50
 
     A row of ``peers`` has:
 
-    - ``remote``: as printed, often cut; ``address``: the whole address, None when the text does not prove it
+    - ``remote``: as printed, often truncated; ``address``: the whole address, None when it is not certain from the text
     - ``refid``: as printed, None when blank; ``refid_kind``: ``address`` (or four bytes of a digest that look like
       one), ``clock``, ``local`` (the undisciplined local clock), ``orphan``, ``pool``, ``broadcast``, ``multicast``,
       ``manycast``, ``state`` (INIT, STEP: no answer used yet), ``kiss`` (refused), ``unknown``, None
     - ``stratum``: 0 to 16 or None; ``type``: ntpq's letter
-    - ``when_s``: seconds since the last packet or None. A number of 1000 to 2048 may also be days that lost their
-      unit: trust ``reach``, not this, for freshness
+    - ``when_s``: seconds since the last packet or None. A number of 1000 to 2048 may also be days without their unit: for
+      freshness, trust ``reach`` instead
     - ``poll_s``: seconds, a power of two; ``reach``: 0 to 255, the newest poll in bit 0
     - ``delay_ms``, ``offset_ms``, ``jitter_ms``: float or None; a positive offset means that the source is ahead
     - ``tally``: one character; ``condition``: ``system_peer``, ``candidate``, ``outlier``, ``falseticker``,
       ``excess``, ``backup``, ``pps``, ``reject``
     - ``assid``, ``last_event``, ``configured``, ``authenticated``: from the association table, else None;
       ``authenticated`` is None for a source without a key
-    - ``inexact``: those of the three numbers and ``address`` whose text ntpq cut; ``ntpq -c "rv ASSID"`` has them
-      whole. Such a number is None, except one that ends in its decimal point: that lost less than a millisecond
+    - ``inexact``: which of the three numbers and ``address`` ntpq truncated; ``ntpq -c "rv ASSID"`` prints them in full. Such a
+      number is None, unless it ends in its decimal point: it lost less than a millisecond
     """
     lines, left_out = _lines(stdout)
     complaints, more_left_out = _lines(stderr)
@@ -247,7 +247,7 @@ def ntpq(stdout, stderr="", retcode=0):
     return {
         "error": error[0] if error else None,
         "message": error[1] if error else "",
-        # An unknown line on stderr may be harmless (a warning of Python): two tables that agree outweigh it.
+        # An unknown line on stderr may be harmless (a warning of Python): it is ignored if both tables agree.
         "complete": seen["complete"] and not (failed or unparsed or (strange and len(seen["tables"]) < 2)),
         "variables": found,
         "peers": seen["peers"],
@@ -260,14 +260,14 @@ def variables(text):
     Internal. Read the variables of ``ntpq -c "rv 0"``, of ``rv ASSID``, or of ``rv 0 name,name``.
 
     text
-        ntpq's standard output; what is no ``name=value`` is left out, of a name that comes twice the first counts
+        ntpq's standard output; text that is not ``name=value`` is left out; if a name occurs twice, the first counts
 
-    Returns a dict with ntpq's own names and units (``offset``, ``rootdelay``, ``rootdisp``, ``sys_jitter`` in
-    milliseconds, ``frequency`` in ppm). Numbers are numbers, ``reach`` is read as octal, ``leap`` is ``none``,
-    ``add``, ``del`` or ``alarm``. ``filtdelay``, ``filtoffset``, ``filtdisp`` are lists of eight, left out when the
-    daemon sent rubbish. ``reftime_s``, ``clock_s``, ``rec_s`` are those times as Unix seconds, None for never.
-    From the first line: ``associd``, ``status`` (hex text), ``last_event``, ``event_count``, and for the system
-    ``source`` (``ntp``, ``local``, ``pps``, ``unspec`` ...). The last event is history, not the state of now.
+    Returns a dict with ntpq's own names and units (``offset``, ``rootdelay``, ``rootdisp``, ``sys_jitter`` in milliseconds,
+    ``frequency`` in ppm). Numbers are numbers, ``reach`` is read as octal, ``leap`` is ``none``, ``add``, ``del`` or ``alarm``.
+    ``filtdelay``, ``filtoffset``, ``filtdisp`` are lists of eight, left out when the daemon sent something invalid.
+    ``reftime_s``, ``clock_s``, ``rec_s`` are those times as Unix seconds, None for never. From the first line: ``associd``,
+    ``status`` (hex text), ``last_event``, ``event_count``, and for the system ``source`` (``ntp``, ``local``, ``pps``,
+    ``unspec`` ...). The last event is history, not the present state.
     """
     answers = _sorted(_lines(text)[0])[0]
     return _variables("\n".join(answers[0]))[0] if answers else {}
@@ -275,15 +275,15 @@ def variables(text):
 
 def associations(text):
     """
-    Internal. Part what one run of ntpq printed from its answers to ``rv ASSID``, and read these.
+    Internal. Split the output of one run of ntpq before its answers to ``rv ASSID``, and read these.
 
     text
         ntpq's standard output
 
-    Returns the text before the first of them, and {association: its variables, as ``ntpcluster_parse.variables`` says}.
-    An association that is gone by now is missing.
+    Returns the text before the first answer, and {association: its variables, as from ``ntpcluster_parse.variables``}. An
+    association that no longer exists is missing.
     """
-    # ntpsec 1.2.2 ends its answers without a newline, so an answer begins wherever its first word stands.
+    # ntpsec 1.2.2 ends its answers without a newline, so an answer may begin in the middle of a line.
     starts = [found.start() for found in re.finditer(r"associd=(?!0\b)", text)] + [len(text)]
     answers = [variables(text[start:end]) for start, end in zip(starts, starts[1:])]
     return text[: starts[0]], dict((answer.get("associd"), answer) for answer in answers)

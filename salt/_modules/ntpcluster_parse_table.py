@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The two tables that ``ntpq`` prints, of peers and of associations, row by row, and the one joined to the other.
+Internal. Parse the two tables that ``ntpq`` prints, peers and associations, and join them row by row.
 
-Text in, data out: nothing here runs a program, knows a threshold or judges a host. See ``ntpcluster_parse``, which
-reads what else ntpq prints.
+Text in, data out: nothing here runs a program, knows a threshold or judges a host. ``ntpcluster_parse`` reads the rest of
+ntpq's output.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -18,7 +18,7 @@ __virtualname__ = "ntpcluster_parse_table"
 TALLIES = " x.-+#*o"
 CONDITIONS = ["reject", "falseticker", "excess", "outlier", "candidate", "backup", "system_peer", "pps"]
 
-# Codes between dots in the refid column. One that is in no list is a clock's name at stratum 0 and 1.
+# Codes between dots in the refid column. At stratum 0 and 1 an unlisted code is the name of a clock.
 REFID_CODES = {
     "pool": ["POOL"],
     "broadcast": ["BCST"],
@@ -35,7 +35,7 @@ ASSOCIATIONS_HEADER = ["ind", "assid", "status", "conf", "reach", "auth", "condi
 # What a row of peers takes over from its association.
 JOINED = ["assid", "last_event", "configured", "authenticated"]
 
-# The columns that can have one form only, from the left, joined by a blank each.
+# The columns that have only one possible form, from the left, each separated by a blank.
 _ROW_FORMAT = re.compile(r"^[0-9]{1,3} [A-Za-z0-9?-] \S+ \S+ [0-3]?[0-7]{1,2} ")
 _ASSOCIATION_FORMAT = re.compile(r"^[0-9]{1,5} [0-9]{1,5} [0-9A-Fa-f]{4} (?:yes|no) ")
 _INTERVAL = re.compile("^([0-9]{1,6})([mhdy]?)$")
@@ -44,7 +44,7 @@ _DURATION = re.compile("^([+-]?[0-9]{1,20}(?:\\.([0-9]{0,20}))?)(ps|ns|us|\u00b5
 _MS = {"ps": 1e-9, "ns": 1e-6, "us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "ms": 1.0, "s": 1e3, "ks": 1e6}
 # ntpq -p may print `192.0.2.1 (name`: an address and the other name that it belongs to.
 _REMOTE = re.compile(r"^\S+(?: \(.*)?$")
-# Blanks belong to a refid of four characters only: what is longer is a row that another one was glued to.
+# Only a refid of four characters can contain blanks: anything longer is two rows on one line.
 _REFID = re.compile(r"^(?:\S*|\..{1,16}\.)$")
 _REFCLOCK = re.compile(r"^[A-Za-z][A-Za-z0-9_]*\([0-9]+\)$")
 _IPV4 = re.compile(r"^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$")
@@ -63,10 +63,10 @@ def _is_address(text):
 
 def _interval(text):
     """
-    Seconds of `when`, None for `-`. ValueError for what ntpq does not print.
+    Seconds of `when`, None for `-`. ValueError for anything that ntpq does not print.
 
-    Up to 2048 ntpq prints plain seconds, then minutes, hours, days, years. More than that without a unit is a number
-    whose unit fell off its four columns: 4.2.6p5 prints 4971 (49710 days) for a packet from the future.
+    Up to 2048 ntpq prints plain seconds, then minutes, hours, days, years. A larger number without a unit has lost its unit,
+    because the column is four characters wide: 4.2.6p5 prints 4971 (49710 days) for a packet from the future.
     """
     if text == "-":
         return None
@@ -78,14 +78,14 @@ def _interval(text):
 
 
 def _poll(text):
-    """Seconds of `poll`: ntpq rounds 4096 to `68m`, but the daemon knows powers of two only."""
+    """Seconds of `poll`: ntpq rounds 4096 to `68m`, but the daemon uses only powers of two."""
     seconds = _interval(text)
     return 2 ** int(round(math.log(seconds, 2))) if seconds and text[-1] in "mhdy" else seconds
 
 
 def _milliseconds(text, whole_numbers):
     """
-    Milliseconds, and whether digits were cut off. ValueError for what ntpq does not print.
+    Milliseconds, and whether digits were truncated. ValueError for anything that ntpq does not print.
 
     Classic ntpq keeps seven characters of a number with three decimals (`%7.7s` in ntpq-subs.c): seven digits
     without a point are the start of a longer number. ntpsec (`whole_numbers`) drops decimals, never digits.
@@ -97,7 +97,7 @@ def _milliseconds(text, whole_numbers):
         raise ValueError(text)
     number, decimals, unit = match.groups()
     if unit:
-        # Rounded, not cut; but `-1.000ks` hides half a second.
+        # Rounded, not truncated; but `-1.000ks` can hide half a second.
         coarse = _MS[unit] * 10.0 ** -len(decimals or "") > 1.0001
         return (None, True) if coarse else (float(number) * _MS[unit], False)
     if len(text) < 7 and len(decimals or "") < 3:
@@ -108,7 +108,7 @@ def _milliseconds(text, whole_numbers):
 
 
 def _columns(line):
-    """A row's left part and its eight right columns; None when the line is no row."""
+    """A row's left part and its eight right columns; None when the line is not a row."""
     parts = line.rsplit(None, 8)
     if len(parts) == 8:
         parts.insert(0, "")
@@ -116,12 +116,12 @@ def _columns(line):
 
 
 def _split_left(left, width):
-    """Tally, remote and refid of a row's left part; None when it is not laid out as ntpq does."""
+    """Tally, remote and refid of a row's left part; None when it does not have ntpq's layout."""
     if not left or left[0] not in TALLIES:
         return None
     remote, refid = left[1 : width + 1].rstrip(), left[width + 2 :].strip()
     if left[width + 1 : width + 2].strip() or not _REMOTE.match(remote):
-        # The columns moved (a name that is not ASCII): only a refid that can be nothing else is taken.
+        # The columns have moved (a name that is not ASCII): only an unambiguous refid is taken.
         parts = left[1:].rsplit(None, 1)
         if len(parts) != 2 or not (_IPV4.match(parts[1]) or re.match(r"^\.\S{1,4}\.$", parts[1])):
             return None
@@ -131,9 +131,9 @@ def _split_left(left, width):
 
 def _peer(line, layout, name):
     """
-    One row, and whether every column of it was understood; None when the line is no row.
+    One row, and whether every column of it was understood; None when the line is not a row.
 
-    `name` is the line before when -w put a long name there, else None.
+    `name` is the previous line if -w put a long name there, else None.
     """
     parts, width = _columns(line), layout["width"]
     left = parts and ((name[0], name[1:], parts[0].strip()) if name else _split_left(parts[0], width))
@@ -167,7 +167,7 @@ def _peer(line, layout, name):
         except ValueError:
             row[key], cut, understood = None, False, False
         row["inexact"] += [key] * cut
-    # A name that fills its column may be longer. The longest IPv4 address fills the narrowest column exactly.
+    # A name that fills its column may have been truncated. The longest IPv4 address fills the narrowest column exactly.
     whole = name or len(remote) < width or _IPV4.match(remote)
     row["address"] = remote if whole and _is_address(remote) else None
     row["inexact"] += [] if whole else ["address"]
@@ -175,7 +175,7 @@ def _peer(line, layout, name):
 
 
 def _association(line, old):
-    """One row of the association table, None when the line is no row."""
+    """One row of the association table, None when the line is not a row."""
     parts = line.split()
     if not 8 <= len(parts) <= 9 or not _ASSOCIATION_FORMAT.match(" ".join(parts)):
         return None
@@ -187,13 +187,13 @@ def _association(line, old):
         # ntpsec sets the "authentic" bit on associations without a key.
         "authenticated": bool(status & 0x2000) if status & 0x4000 and not broadcast else None,
         "tally": TALLIES[(status >> 8) & 7],
-        # Before 4.2.6 only these two codes had the meaning they have now.
+        # Before 4.2.6 only these two codes had their present meaning.
         "last_event": code if not old or code in (3, 4) else None,
     }
 
 
 class _Tables(object):
-    """Goes through ntpq's output once and takes the rows out of it."""
+    """Reads ntpq's output once and takes the rows out of it."""
 
     def __init__(self, lines):
         self.peers, self.associations, self.headers, self.unparsed, self.rest = [], [], set(), [], []
@@ -210,13 +210,14 @@ class _Tables(object):
                 self.rest.append(line)
 
     def header(self, line):
-        """True when the line is the head of a table; notes its layout."""
+        """True when the line is the header of a table; records its layout."""
         words = line.split()
         if words == PEERS_HEADER:
-            # Between name and refid is one blank; "refid" stands where the column starts, "remote" 5 further right.
+            # One blank separates name and refid; "refid" is where its column starts, "remote" 5 characters after the start of
+            # its own.
             width = line.index("refid") - line.index("remote") - 2
             if width < 15:
-                # No columns any more (blanks lost in a copy): tally and name cannot be told apart.
+                # The columns are lost (blanks removed by copying): tally and name cannot be told apart.
                 return False
             self.section = "peers"
             self.layout = {"width": width, "whole_numbers": "offset   jitter" in line}
@@ -229,7 +230,7 @@ class _Tables(object):
         return True
 
     def take(self, line, following):
-        """Takes one line; True when it took the next one as well."""
+        """Takes one line; returns True if it took the next one as well."""
         if self.section == "peers":
             wrapped = self.is_wrapped(line, following)
             taken = _peer(following if wrapped else line, self.layout, line if wrapped else None)
@@ -246,7 +247,7 @@ class _Tables(object):
         return False
 
     def is_wrapped(self, line, following):
-        """True when -w put a long name on this line and the rest of its row on the next."""
+        """True if -w put a long name on this line and the rest of its row on the next."""
         width = self.layout["width"]
         if line[0] not in TALLIES or len(line) <= width + 1 or not _REMOTE.match(line[1:]) or _columns(line):
             return False
@@ -255,11 +256,11 @@ class _Tables(object):
 
 def _join(peers, associations):
     """
-    Gives rows their association's facts; True when every row got its own without doubt.
+    Adds the facts of its association to each row; returns True if no row was ambiguous.
 
-    Both tables list the daemon's associations in one order, so the n-th row is the n-th association, and the
-    tallies must agree. When the counts differ (`peers` hides some), a row is joined only if it stands at the same
-    place in the leftmost and in the rightmost way of fitting one table into the other.
+    Both tables list the daemon's associations in the same order, so the n-th row is the n-th association, and the tallies must
+    agree. If the counts differ (`peers` hides some), a row is joined only if it has the same place in the leftmost and in the
+    rightmost match of one table within the other.
     """
     swapped = len(peers) > len(associations)
     short, long_ = (associations, peers) if swapped else (peers, associations)
@@ -275,7 +276,7 @@ def _join(peers, associations):
 
 
 def _fit(short, long_):
-    """The places in `long_` where the tallies of `short` are found, in order, as early as possible."""
+    """The indexes in `long_` that match the tallies of `short`, in order, as early as possible."""
     places, place = [], 0
     for row in short:
         while place < len(long_) and long_[place]["tally"] != row["tally"]:

@@ -4,9 +4,9 @@ Internal. What ``ntpdate`` and ``hwclock`` print, as data.
 
 Text in, data out: nothing here runs a program, knows a threshold or judges a host.
 
-Neither can be trusted by its return code alone: ``ntpdate`` ends with 0 when it was not allowed to set the clock,
-``hwclock`` of RHEL 6 ends with 0 when it did not know an option. So each reader returns what the text says, and every
-complaint in it as a stable word.
+The return codes of both are unreliable: ``ntpdate`` exits with 0 when it was not allowed to set the clock, ``hwclock`` of RHEL
+6 exits with 0 when it did not know an option. So each reader returns what the text says, and a fixed code for every error in
+it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -22,7 +22,7 @@ MAX_ROWS = 200
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-# Words of ntpdate's errors, by what it writes; the first entry found in a line names it.
+# What ntpdate writes, and our code for it; the first entry found in a line decides.
 NTPDATE_ERRORS = (
     ("no server suitable for synchronization", "no-server"),
     ("no eligible servers", "no-server"),
@@ -77,7 +77,7 @@ _NTPDIG = re.compile(
     r" \+/- [0-9]{1,9}\.[0-9]{1,9} (?:\S+ )?\(?([0-9A-Za-z.:%_-]{1,255})\)? s([0-9]{1,2}) \S+$"
 )
 _STEPPED = re.compile(r"^CLOCK: time stepped by ([+-]?[0-9]{1,12}\.[0-9]{1,9})$")
-# ntpsec's libraries say so after a step that changes the date, on top of the line above.
+# ntpsec's libraries print this after a step that changes the date, in addition to the line above.
 _DATE_CHANGED = re.compile(r"^CLOCK: time changed from [0-9-]{10} to [0-9-]{10}$")
 
 _ISO = re.compile(
@@ -91,7 +91,7 @@ _CTIME = re.compile(
 
 
 def _lines(value):
-    """The lines of a text that are not blank, stripped; of a text beyond MAX_TEXT characters the first ones."""
+    """The lines in the first MAX_TEXT characters of a text that are not blank, stripped."""
     if value is None:
         return []
     if isinstance(value, bytes):
@@ -110,7 +110,7 @@ def _word(line, table):
 
 
 def _first_error(lines, table):
-    """(word, line) of the first line that the table knows, else (None, "")."""
+    """(code, line) of the first line that matches the table, else (None, "")."""
     for line in lines:
         word = _word(line, table)
         if word:
@@ -119,7 +119,7 @@ def _first_error(lines, table):
 
 
 def _epoch(moment):
-    """Unix seconds of a naive datetime that is meant in UTC."""
+    """Unix seconds of a naive datetime in UTC."""
     passed = moment - datetime.datetime(1970, 1, 1)
     return passed.days * 86400 + passed.seconds + passed.microseconds / 1e6
 
@@ -129,10 +129,10 @@ def _ntpdate_server(match):
     stratum, offset, delay = int(match.group(2)), float(match.group(3)), float(match.group(4))
     row = {"address": match.group(1), "stratum": stratum, "offset_s": offset, "delay_s": delay, "reachable": True}
     if stratum == 0 and offset == 0 and delay == 0:
-        # 4.2.6p5's line for a server without one usable answer: zeros, not a measurement.
+        # 4.2.6p5 prints this line for a server without a usable answer: zeros, not a measurement.
         row.update(stratum=None, offset_s=None, delay_s=None, reachable=False)
     elif not 0 < stratum < 16:
-        # A refusal (kiss code) or a server without the time: what it carries is no offset.
+        # A refusal (kiss code) or an unsynchronised server: its offset means nothing.
         row.update(offset_s=None, delay_s=None)
     return row
 
@@ -141,9 +141,9 @@ def ntpdate(stdout, stderr="", retcode=0):
     """
     Internal. Read the output of ``ntpdate``, with or without ``-q``: ntp 4.2.6p5, 4.2.8, and ntpsec's wrapper around ``ntpdig``.
 
-    What the text claims is not what happened: with ``-q`` ntpdate says "step time server" and changes nothing, and
-    it ends with 0 after "Operation not permitted". Whoever ran it knows which; a clock was set when ``action`` is
-    not None, ``errors`` is empty, the return code is 0 and ``-q`` was not given.
+    The text is not proof of what happened: with ``-q`` ntpdate says "step time server" and changes nothing, and it exits with 0
+    after "Operation not permitted". The clock was set if ``action`` is not None, ``errors`` is empty, the return code is 0 and
+    ``-q`` was not given, which only the caller knows.
 
     stdout, stderr, retcode
         what the program wrote and how it ended
@@ -151,10 +151,10 @@ def ntpdate(stdout, stderr="", retcode=0):
     Returns a dict:
 
     - ``servers``: a row for each server that ntpdate lists {``address``, ``stratum``, ``offset_s``, ``delay_s``,
-      ``reachable``}. Offset, delay and stratum are None when nothing was measured. 4.2.8 does not list silent
-      servers, ntpsec lists only the best one and knows no delay. Stratum 16 answered, but has not got the time.
+      ``reachable``}. Offset, delay and stratum are None when nothing was measured. 4.2.8 does not list servers that do not
+      answer; ntpsec lists only the best one, without a delay. A server at stratum 16 answered but is not synchronised.
     - ``action``: None, ``step`` or ``adjust`` (slew); ntpsec does not say when it slews
-    - ``server``, ``offset_s``: the chosen server and its offset, None without one; positive: the server is ahead
+    - ``server``, ``offset_s``: the chosen server and its offset, None if none was chosen; positive: the server is ahead
     - ``errors``: list of {``code``, ``message``}; codes ``no-server``, ``socket-in-use``, ``no-servers-given`` (or
       none that resolve), ``unresolvable``, ``unreachable``, ``not-permitted``, ``rate``, ``kiss`` (some refusal),
       ``denied``, ``key``, ``usage``, ``timeout``, ``not-installed``, ``unknown``
@@ -162,8 +162,8 @@ def ntpdate(stdout, stderr="", retcode=0):
     """
     result = {"servers": [], "action": None, "server": None, "offset_s": None, "errors": [], "unparsed": []}
     out, err = _lines(stdout), _lines(stderr)
-    # "Exiting, ...: Temporary failure (-3)22 Nov 07:22:53 ntpdate[9624]: ..." are two messages glued together.
-    # What ntpdate logs to stderr is a complaint, known or not; the rest there is chatter.
+    # "Exiting, ...: Temporary failure (-3)22 Nov 07:22:53 ntpdate[9624]: ..." are two messages on one line. Everything that
+    # ntpdate logs to stderr is an error, known or not; the rest of stderr does not matter.
     pieces = [
         (piece.strip(), is_err and place > 0)
         for lines, is_err in ((out, False), (err, True))
@@ -204,7 +204,7 @@ def ntpdate(stdout, stderr="", retcode=0):
 
 
 def _complaint(result, piece, is_complaint):
-    """Files a line that is neither a server nor an action as an error or as unparsed."""
+    """Records a line that is neither a server nor an action as an error or as unparsed."""
     message = piece[len("Exiting, ") :] if piece.startswith("Exiting, ") else piece
     message = message[:MAX_LINE]
     word = _word(message, NTPDATE_ERRORS)
@@ -227,17 +227,17 @@ def hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
     utc
         True when a time without a zone (2.17.2) is in UTC, because hwclock ran with ``TZ=UTC``
     setting
-        True when it was told to set the clock: then, and only then, silence is success. 2.17.2 ends with 0 as well
-        when the clock holds no valid time, and says so on stderr alone (display_time of hwclock.c).
+        True when it was told to set the clock: only then does no output mean success. 2.17.2 also exits with 0 when the clock
+        holds no valid time, and says so only on stderr (display_time of hwclock.c).
 
     Returns a dict:
 
     - ``present``: True when there is a clock, False when hwclock found none (most containers, many virtual
       machines), None when the text does not say
-    - ``time``: what the clock showed when hwclock was started, as ISO 8601; with an offset when hwclock printed one
-      or ``utc`` was given, else local time without one; None without a reading. 2.17.2 prints the tick it waited
-      for, and the wait as ``-0.373873 seconds``: both are put together here.
-    - ``epoch_s``: the same as Unix seconds, None when the zone is not known
+    - ``time``: what the clock showed when hwclock was started, as ISO 8601; with an offset if hwclock printed one or ``utc``
+      was given, else local time without one; None if there is no reading. 2.17.2 prints the tick it waited for, and the wait as
+      ``-0.373873 seconds``: the two are combined here.
+    - ``epoch_s``: the same as Unix seconds, None if the zone is not known
     - ``error``: None, ``no-clock``, ``read-failed``, ``set-failed``, ``tick-timeout``, ``not-permitted``, ``usage``,
       ``timeout``, ``not-installed``, ``unparsable``; ``message``: the line that says so
     """
@@ -245,7 +245,7 @@ def hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
     out, err = _lines(stdout), _lines(stderr)
     result["error"], result["message"] = _first_error(err + out, HWCLOCK_ERRORS)
     if result["error"]:
-        # A clock that cannot be read, set or awaited is a clock all the same.
+        # A clock is present even if it cannot be read or set, or never ticks.
         known = {"no-clock": False, "read-failed": True, "set-failed": True, "tick-timeout": True}
         result["present"] = known.get(result["error"])
         return result
@@ -254,7 +254,7 @@ def hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
         result["error"], result["message"] = ("not-installed" if retcode == 127 else "unparsable"), text[:MAX_LINE]
         return result
     if setting:
-        # It says nothing when it worked, or how among its --debug lines.
+        # On success it prints nothing, or only its --debug lines.
         result["present"] = True
         return result
     if not out:
@@ -276,7 +276,7 @@ def hwclock(stdout, stderr="", retcode=0, utc=False, setting=False):
 
 
 def _clock_reading(line):
-    """A naive datetime, and its offset from UTC in minutes or None. ValueError when hwclock does not print such."""
+    """A naive datetime, and its offset from UTC in minutes or None. ValueError for anything that hwclock does not print."""
     match = _ISO.match(line)
     if match:
         numbers = [int(part) for part in match.groups()[:6]]

@@ -1,11 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What this host has to do, worked out from the pillar.
+Internal. Work out this host's role and configuration from the pillar.
 
 A site describes its cluster once, as tiers (``pillar/ntp/init.sls``). ``ntpcluster.plan`` turns that, the
 defaults (``salt://ntp/defaults.yaml``), the facts of the platform (``salt://ntp/platforms.yaml``) and the
 grains of the host into one plain dict: the finished lines of its configuration, its step-tickers, the networks its
-firewall lets in. States and templates print what the plan says and decide nothing themselves.
+firewall lets in. States and templates write out the plan and decide nothing themselves.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -16,21 +16,21 @@ from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_plan"
 
-#: Where a plan is remembered: that of a state run with the run's number in its ``__opts__``, where its pillar is as well; any
-#: other in ``__context__``, which a refresh of the pillar, of the grains or of the modules begins anew.
+#: Where a plan is cached: in a state run, with the run's number in its ``__opts__``, where its pillar is as well; otherwise in
+#: ``__context__``, which a refresh of the pillar, the grains or the modules clears.
 MADE = "ntpcluster.plan.made"
 
-#: And so long at most, for what a plan depends on beside them: the time zones of this host, the files of the tree.
+#: The maximum age of such a plan, for its other inputs: the time zones of this host, the files of the tree.
 REMEMBERED_S = 60
 
 
 def plan(secrets=False, **called):
     """
-    Internal. ``ntpcluster.plan`` says what this returns.
+    Internal. Implements ``ntpcluster.plan``.
 
     secrets
-        True adds the secret to every key, for the template of the keys' file alone: what a person has a function
-        return goes to the event bus and the job cache of the master.
+        True adds the secret to every key. Only the template of the key file uses it: the return of a function called by a
+        person goes to the event bus and the job cache of the master.
     """
     if secrets:
         __salt__["ntpcluster_program.refuse_people"](called)
@@ -41,7 +41,7 @@ def plan(secrets=False, **called):
         if last:
             return last
         text = _remembered(pillar)
-    # Parsed anew for each caller, so that none can modify another one's copy.
+    # Parsed again for each caller, so that none can modify the copy of another.
     result = json.loads(text)
     if not secrets:
         for key in result["keys"]:
@@ -51,8 +51,8 @@ def plan(secrets=False, **called):
 
 def _of_run():
     """
-    Return the plan of this state run, as JSON; None outside of one, and before it is made. Two dozen times a run asks, and its
-    pillar is one and the same.
+    Return the plan of this state run, as JSON; None outside of a run, and before it is made. A run asks for it two dozen times,
+    and its pillar does not change.
     """
     run, text = __opts__.get(MADE, (0, None))
     return text if run and run == __salt__["ntpcluster_applied.in_run"]() else None
@@ -60,11 +60,11 @@ def _of_run():
 
 def _remembered(pillar):
     """
-    Return the plan made from the pillar, as JSON. While waiting for a daemon, a check each second begins with the plan.
+    Return the plan made from the pillar, as JSON. Waiting for a daemon needs the plan every second.
     """
     now, run = __salt__["ntpcluster_program.monotonic"](), __salt__["ntpcluster_applied.in_run"]()
     when, of, text = __context__.get(MADE, (0, None, None))
-    # As text: to == a number 1 is a true.
+    # As text: 1 == True in Python.
     if run or of != repr(pillar) or now - when > REMEMBERED_S:
         text = json.dumps(_made(pillar))
         if run:
@@ -76,7 +76,7 @@ def _remembered(pillar):
 
 def _made(pillar):
     """
-    Return the plan made of the pillar.
+    Return the plan made from the pillar.
     """
     stranger = __salt__["ntpcluster_facts.foreign"]()
     if stranger:

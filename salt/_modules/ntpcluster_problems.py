@@ -1,20 +1,20 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What can be wrong with a host's time: the codes, their order, what to do about each, and those faults that
-a daemon's table and the answers of servers show alike. Pure functions.
+Internal. What can be wrong with a host's time: the codes, their order, the remedies, and the faults that both a daemon's table
+and the answers of servers show. Pure functions.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_problems"
 
-#: Kinds of refid (see ``ntpcluster_parse.ntpq``) by which a source says that it follows nothing but its own clock.
+#: Kinds of refid (see ``ntpcluster_parse.ntpq``) of a source that follows only its own clock.
 OWN_CLOCK = ("local", "orphan")
 
 #: ntpd gives up at a larger offset, unless started with -g (CLOCK_PANIC in ntp.h).
 PANIC_S = 1000.0
 
-#: Problem codes, worst first, and what to do about each. The manual of ``ntpcluster.status`` lists them.
+#: Problem codes, worst first, and what to do about each. The docstring of ``ntpcluster.status`` lists them.
 REMEDIES = (
     ("unknown-platform", "leave this host out of the target, or describe its platform in salt/ntp/platforms.yaml"),
     ("invalid-pillar", "correct the pillar, then: salt-call ntpcluster.validate"),
@@ -49,7 +49,7 @@ REMEDIES = (
     ("incomplete", "check again; if it persists, the daemon answers only in part"),
 )  # fmt: skip
 
-#: What remedies name, where the platform is unknown.
+#: Used in remedies if the platform is unknown.
 NAMELESS = {
     "service": "ntpd", "conf": "the daemon's configuration", "keys_file": "the key file", "drift": "the drift file",
 }  # fmt: skip
@@ -62,9 +62,9 @@ def problem(code, message, **evidence):
     code
         One of REMEDIES.
     message
-        What is seen, in a sentence.
+        What was observed, as a sentence.
     evidence
-        The facts behind it, by name.
+        The facts that show it, by name.
     """
     return {"code": code, "message": message, "evidence": evidence}
 
@@ -74,7 +74,7 @@ def rival(name, pid=None):
     Internal. The problem of another time daemon.
 
     name
-        Of its process; without a ``pid`` that of its service, which starts at boot.
+        Name of its process; without a ``pid``, name of its service, which starts at boot.
     """
     said = "{0} starts at boot" if pid is None else "{0} (pid {1}) runs"
     return problem("rival-daemon", (said + " and disciplines this clock as well").format(name, pid), name=name, pid=pid)
@@ -105,8 +105,9 @@ def own_clocks(sources, plan):
     sources
         List of dicts with ``refid``, ``refid_kind`` (see ``ntpcluster_parse.ntpq``) and ``stratum``.
     plan
-        ``ntpcluster.plan``, or None. ntpd takes no source at the pillar's ``orphan`` or further down but an orphan
-        (ntp_proto.c), so what is there hangs below one. On an island the time of a crystal is the one that is wanted.
+        ``ntpcluster.plan``, or None. At the stratum of the pillar's ``orphan`` and below, ntpd accepts only an orphan as a
+        source (ntp_proto.c), so a source there is an orphan or gets its time from one. On an island, time from a free-running
+        clock is intended.
     """
     if plan and plan["reference"] == "island":
         return [None] * len(sources)
@@ -149,7 +150,7 @@ def too_far(offset_ms, name, allowed_ms):
     name
         The source's.
     allowed_ms
-        The pillar's ``sync:max_offset``, in milliseconds; None where only the distance counts at which ntpd gives up.
+        The pillar's ``sync:max_offset``, in milliseconds; None if only the offset at which ntpd gives up counts.
     """
     if abs(offset_ms) > PANIC_S * 1000.0:
         said = "the clock is {0:+.3f} s off according to {1}".format(-offset_ms / 1000.0, name)

@@ -2,11 +2,11 @@
 """
 Internal. Which process of this host is the NTP daemon, as the kernel knows it.
 
-A process name is not enough. While a name in ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as well
-and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
-``ntpd`` too. The daemon is the one that holds UDP port 123, or the one that its pid file names if that one lives: a
-daemon that has just started has no port yet. A chronyd that only sets the clock and ends (``-q``) has the daemon's name
-and pid file, but is not the daemon.
+A process name is not enough. While a name in ntp.conf has no address, ntpd 4.2.6 keeps a second process, called ``ntpd`` as
+well and with the same command line, which outlives the daemon by up to 30 s (ntp_intres.c). OpenNTPD's processes are called
+``ntpd`` too. The daemon is the process that holds UDP port 123, or the living process that the pid file names: a daemon that
+has just started has no port yet. A chronyd that only sets the clock and exits (``-q``) has the daemon's name and pid file, but
+is not the daemon.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -19,30 +19,31 @@ import salt.utils.files
 
 __virtualname__ = "ntpcluster_process"
 
-#: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec leave their command line alone.
+#: OpenNTPD names its processes `ntpd: ntp engine`, `ntpd: dns engine`; ntpd and ntpsec do not change their command line.
 OPENNTPD = "ntpd: "
 
-#: The word that makes a daemon set the clock once, and end.
+#: The option that makes a daemon set the clock once and exit.
 ONCE = "-q"
 
-#: What of OpenNTPD talks to servers.
+#: The process of OpenNTPD that talks to servers.
 ENGINE = OPENNTPD + "ntp engine"
 
 #: What starts a service at boot: links to its script, or to its unit.
 STARTED = ("/etc/rc[2-5].d/S[0-9][0-9]{0}", "/etc/systemd/system/*.wants/{0}.service")
 
-#: The same one by one, for the levels that a host works in; and what else starts a service without systemd.
+#: The same separately, for the multi-user runlevels; and what else starts a service without systemd.
 LEVEL, WORKING = "/etc/rc{0}.d/S[0-9][0-9]{1}", "2345"
 OTHERWISE = ("/etc/rcS.d/S[0-9][0-9]{0}", "/etc/init/{0}.conf")
 
-#: With systemd: the links to a unit, and where one of its name comes before the package's.
+#: With systemd: the links to a unit, and the places where a unit of the same name overrides the package's.
 WANTED = STARTED[1]
 BEFORE_UNIT = ("/etc/systemd/system/{0}.service", "/run/systemd/system/{0}.service")
 
-#: sd_booted(3): a host may have systemd's programs and another init.
+#: sd_booted(3): a host may have systemd's programs but another init.
 BOOTED = "/run/systemd/system"
 
-#: Files that a service cannot be without: its script, job or unit; and systemd's note of one that runs, whose unit may be gone.
+#: Files that show that a service exists: its script, job or unit; and systemd's record of a running service, whose unit may
+#: have been removed.
 THERE = (
     "/etc/init.d/{0}",
     "/etc/init/{0}.conf",
@@ -66,7 +67,7 @@ def daemon(platform=None, living=None):
         As for ``ntpcluster_process.running``.
 
     Returns a dict: ``name`` of the service, ``enabled`` (starts at boot), and ``running``, ``pid``, ``uptime_s`` as
-    ``ntpcluster_process.running`` tells them.
+    ``ntpcluster_process.running`` returns them.
     """
     if platform is None:
         platform = __salt__["ntpcluster_facts.platform"]()
@@ -76,14 +77,14 @@ def daemon(platform=None, living=None):
 
 def enabled(service):
     """
-    Internal. Whether a service starts at boot. Mostly the links say it; where they do not, Salt's ``service.enabled`` runs
-    the system's own programs, on EL6 three of them.
+    Internal. Whether a service starts at boot. Usually the links answer this; otherwise Salt's ``service.enabled`` runs the
+    system's own programs, three of them on EL6.
 
     Returns a bool.
     """
     if os.path.isdir(BOOTED):
         wanted = any(os.path.isfile(link) for link in glob.glob(WANTED.format(service)))
-        # These come before the package's unit, and may mask it.
+        # These override the package's unit, and may mask it.
         plain = not any(os.path.lexists(path.format(service)) for path in BEFORE_UNIT)
         return True if wanted and plain else __salt__["service.enabled"](service)
     levels = [glob.glob(LEVEL.format(level, service)) for level in WORKING]
@@ -96,7 +97,7 @@ def enabled(service):
 
 def there(service):
     """
-    Internal. Whether a service can be on this host. False: nothing of it is here, and no program need be asked about it.
+    Internal. Whether a service can be on this host. False: none of its files exists, so no program has to be run to check it.
     """
     return any(glob.glob(path.format(service)) or os.path.lexists(path.format(service)) for path in THERE)
 
@@ -108,11 +109,11 @@ def running(platform, living=None):
     platform
         With ``process``, the daemon's name as /proc shows it, and ``pid_file``.
     living
-        Processes, as ``ntpcluster_process.named`` returns them, that of the daemon among them; None: it is looked for.
+        Processes, as ``ntpcluster_process.named`` returns them, including the daemon's; None: they are searched for.
 
-    Returns a dict: ``running`` (bool; None: somebody holds port 123, but this process may not look who), ``pid`` and
-    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in
-    ticks since the boot (proc(5)).
+    Returns a dict: ``running`` (bool; None: some process holds port 123, but this one may not see which), ``pid`` and
+    ``uptime_s`` since its start (None unless running). A step of the clock does not change the uptime: /proc counts it in ticks
+    since boot (proc(5)).
     """
     called = [
         one
@@ -136,16 +137,16 @@ def running(platform, living=None):
 
 def named(names):
     """
-    Internal. The living processes of this host with one of these names, oldest first.
+    Internal. The running processes of this host with one of these names, oldest first.
 
-    A host sees the processes of its containers as well; they are left out, being in another pid namespace. A kernel that
-    does not tell the namespaces (before 3.8, so EL6's) does not tell a container's process from ours either.
+    A host also sees the processes of its containers; they are left out because they are in another pid namespace. A kernel that
+    does not show the namespaces (before 3.8, so EL6's) does not distinguish a container's process from the host's.
 
     names
         List of names as /proc shows them: 15 characters at most.
 
-    Returns a list of dicts: ``name``, ``pid``, ``title`` (its command line, words parted by blanks), ``started`` (ticks
-    since the boot).
+    Returns a list of dicts: ``name``, ``pid``, ``title`` (its command line, words separated by blanks), ``started`` (ticks
+    since boot).
     """
     found = []
     for pid in os.listdir("/proc"):
@@ -160,12 +161,33 @@ def named(names):
     return sorted(found, key=lambda one: (one["started"], one["pid"]))
 
 
+def using(folder):
+    """
+    Internal. The processes that have a file below a folder open; not one that has been deleted since.
+
+    folder
+        Its path, without links and without a slash at its end.
+
+    Returns a list of texts: name and pid.
+    """
+    found = []
+    for pid in os.listdir("/proc"):
+        files = "/proc/{0}/fd".format(pid)
+        try:
+            opened = [_link(os.path.join(files, number)) or "" for number in os.listdir(files)] if pid.isdigit() else []
+        except (IOError, OSError):  # it has ended meanwhile
+            continue
+        if any(path.startswith(folder + "/") and not path.endswith(" (deleted)") for path in opened):
+            found.append("{0} (pid {1})".format(_read("/proc/{0}/comm".format(pid)).strip(), pid))
+    return found
+
+
 def rivals(own, living):
     """
-    Internal. Those of some processes that discipline this clock beside its daemon.
+    Internal. List the processes that discipline this clock in addition to its daemon.
 
     own
-        Name of the daemon's process; None: unknown, and OpenNTPD's alone are told.
+        Name of the daemon's process; None: unknown, and only those of OpenNTPD are returned.
     living
         Processes, as ``ntpcluster_process.named`` returns them.
 
@@ -179,8 +201,8 @@ def rivals(own, living):
 
 def at_boot(services):
     """
-    Internal. Those of these services that start at boot, found without starting any program. A package that was removed leaves a
-    script that may not run, or a link to nothing: neither starts.
+    Internal. Which of these services start at boot, found without starting any program. A removed package may leave a script
+    that is not executable, or a dangling link: neither starts.
     """
     # The folders once for all services: a pattern in a folder's name has the folder above read each time.
     places = [(place, os.path.basename(path)) for path in STARTED for place in glob.glob(os.path.dirname(path))]
@@ -196,8 +218,7 @@ def port_sockets():
     """
     Internal. The sockets of this host's network that are bound to UDP port 123.
 
-    /proc/net/udp lists them as hexadecimal address:port, the other end's after it (proc(5)): who asks a server is not
-    meant.
+    /proc/net/udp lists them as hexadecimal address:port, followed by the remote end (proc(5)): sockets of clients do not count.
 
     Returns a list of inode numbers, as text; empty if the port is free.
     """
@@ -206,17 +227,17 @@ def port_sockets():
 
 
 def _holds(pid, sockets):
-    """Whether a process has one of these sockets; None if this one may not look: that takes CAP_SYS_PTRACE."""
+    """Whether a process has one of these sockets; None if this process may not look, which requires CAP_SYS_PTRACE."""
     wanted = ["socket:[{0}]".format(inode) for inode in sockets]
     folder = "/proc/{0}/fd".format(pid)
     try:
         return any(_link(os.path.join(folder, number)) in wanted for number in os.listdir(folder)) if wanted else False
     except (IOError, OSError) as exc:
-        return None if exc.errno in (errno.EACCES, errno.EPERM) else False  # else it has ended meanwhile
+        return None if exc.errno in (errno.EACCES, errno.EPERM) else False  # otherwise it has ended meanwhile
 
 
 def _ours(pid):
-    """Whether a process is in this process's pid namespace, as far as the kernel tells."""
+    """Whether a process is in this process's pid namespace; True if the kernel does not show it."""
     try:
         return _link("/proc/{0}/ns/pid".format(pid)) in (_link("/proc/self/ns/pid"), None)
     except (IOError, OSError):
@@ -224,7 +245,7 @@ def _ours(pid):
 
 
 def _link(path):
-    """Where a link of /proc points to; None if it is not there (any more)."""
+    """Where a link of /proc points to; None if it does not exist (any more)."""
     try:
         return os.readlink(path)
     except (IOError, OSError) as exc:
@@ -234,7 +255,7 @@ def _link(path):
 
 
 def _read(path):
-    """The text of a file; empty if there is none: a process can end at any moment, and a kernel may lack IPv6."""
+    """The text of a file; empty if it does not exist: a process can end at any moment, and a kernel may lack IPv6."""
     try:
         with salt.utils.files.fopen(path, "rb") as text:
             return text.read().decode("utf-8", "replace")

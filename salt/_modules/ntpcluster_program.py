@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. How the other modules run a program, and the clock by which they wait.
+Internal. Run programs for the other modules, and provide a monotonic clock for waiting.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -12,20 +12,21 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_program"
 
-#: What Salt's packages may set for the Python and the libraries that they bring along. ntpq of ntpsec is a Python program.
+#: Variables that Salt's packages may set for the Python and the libraries that they contain. ntpq of ntpsec is a Python
+#: program.
 SALTS_OWN = ("LD_LIBRARY_PATH", "PYTHONPATH")
 
 
 def refuse_people(called):
     """
-    Internal. Refuse to go on if a person has called the function that took these keywords, and not another function.
+    Internal. Refuse to continue if a person, and not another function, has called the function that got these keywords.
 
-    Whatever a module offers to other modules, Salt offers on the command line as well, and to everybody who may call
-    ``ntpcluster``. But to a function that takes any keywords it gives those of the publication, whose names begin with
-    ``__pub_`` (load_args_and_kwargs in salt/minion.py), when it is called from there, and only then.
+    Salt offers every function that a module offers to other modules on the command line as well, to everybody who may call
+    ``ntpcluster``. But only a call from there passes the keywords of the publication, whose names begin with ``__pub_``
+    (load_args_and_kwargs in salt/minion.py), to a function that takes any keywords.
 
     called
-        The keywords that the function got and does not know.
+        The additional keywords that the function got.
 
     Raises SaltInvocationError.
     """
@@ -39,32 +40,32 @@ def refuse_people(called):
 
 def monotonic():
     """
-    Internal. Seconds since some moment in the past, by a clock that no step moves.
+    Internal. Seconds since some moment in the past, from a clock that steps do not change.
 
-    Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since the boot, whatever the system time does.
+    Python 2.7 has no ``time.monotonic``; ``times(2)`` counts ticks since boot, independently of the system time.
     """
     return os.times()[4]
 
 
 def environment():
     """
-    Internal. Return what a program of the system gets beside the minion's environment, as ``env`` of ``cmd.run_all``.
+    Internal. Return what a program of the system gets in addition to the minion's environment, as ``env`` of ``cmd.run_all``.
 
-    Salt can only add to the environment, so these two are empty for the program; ld.so and Python take that for none. (Of
-    PYTHONHOME Python 2.7 does not.)
+    Salt cannot remove variables from the environment, so it sets these two to empty strings; ld.so and Python treat that as
+    unset. (Python 2.7 does not do so for PYTHONHOME.)
     """
     return dict(dict.fromkeys(SALTS_OWN, ""), LC_ALL="C")
 
 
 def run(name, package, argv, timeout=10, zone=None, **called):
     """
-    Internal. Run one program and say how it went. For the other functions; it neither reads the text nor trusts the code.
+    Internal. Run one program and return its output and exit code, without interpreting them. Only for other functions.
 
-    The time limit is ``timeout(1)``'s, not Salt's own: on Python 2.7 Salt measures it by the system time, and a
-    clock stepped forward would end the very program that stepped it.
+    ``timeout(1)`` enforces the time limit, not Salt: on Python 2.7 Salt measures it with the system time, so a forward step of
+    the clock would kill the program that made the step.
 
     name
-        The program, looked for in the path.
+        The program, searched for in the path.
     package
         What to install if it is missing; only for the message.
     argv
@@ -72,7 +73,7 @@ def run(name, package, argv, timeout=10, zone=None, **called):
     timeout
         Seconds until it is killed.
     zone
-        Time zone it shall print times in; default: this host's.
+        Time zone in which it prints times; default: this host's.
 
     Returns a dict: ``retcode`` (int), ``stdout``, ``stderr`` (text), ``timed_out`` (bool), ``seconds`` (float).
 

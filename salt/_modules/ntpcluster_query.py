@@ -1,9 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Asking servers for the time, one packet each, without touching the clock.
+Internal. Query servers for the time, one packet each, without changing the clock.
 
-The packets are our own (RFC 5905, mode 3) and not ``ntpdate -q``'s: that takes a second a server, prints an offset of
-zero for one that is silent (4.2.6) or refuses, tells of one server only (ntpsec), and is not there before the package is.
+The packets are our own (RFC 5905, mode 3) and not ``ntpdate -q``'s: that takes a second for each server, prints an offset of
+zero for a server that is silent (4.2.6) or refuses, reports only one server (ntpsec), and does not exist before the package is
+installed.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -18,21 +19,22 @@ import salt.utils.files
 from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "ntpcluster_query"
-# The loader offers these alone; ``read_answer`` stays a plain function for the tests.
+# The loader offers only these functions; ``read_answer`` stays a plain function for the tests.
 __load__ = ["asked", "pace", "pause", "query"]
 
 NTP_EPOCH = 2208988800  # seconds from 1900 to 1970
 YEAR_2000 = 946684800
 
-#: What a server with `limited` bears of one address (ntp_monitor() in ntp_monitor.c, with the defaults of `discard`).
-#: A packet within a second of the one before is refused (`discard minimum` is 2 s, less a second of grace, and whole seconds are
-#: compared): packets of ours keep this distance, the daemon's first one included.
+#: How many packets a server with `limited` accepts from one address (ntp_monitor() in ntp_monitor.c, with the defaults of
+#: `discard`). A packet within a second of the one before is refused (`discard minimum` is 2 s, minus a second of grace, and
+#: whole seconds are compared): our packets, and the daemon's first one, keep this distance.
 PACE_S = 1.3
-#: Each packet adds 6 s to an account that a second lowers by one; from 56 s on it refuses (RATE with `kod`, or nothing),
+#: Each packet adds 6 s to a counter that falls by one every second; from 56 s on the server refuses (RATE with `kod`, or no
+#: answer),
 BURST_S, PACKET_S, FULL_S = 2, 6, 56
-#: and raises the account to 72 s again whenever the next one comes before it is quite down: only silence helps.
+#: and raises the counter to 72 s again if the next packet arrives before it has reached zero: only a pause helps.
 REFUSED_S = 72
-#: Where the account is kept: the next process of this host has to know of it. In ticks since the boot, like monotonic().
+#: Where the counter is stored, for the next process of this host. In ticks since boot, like monotonic().
 ACCOUNT = "/var/run/ntpcluster.asked"
 #: Kiss codes by which a server refuses. The others (RFC 5905, 7.4) describe the server: with INIT and STEP it is not synchronized.
 REFUSALS = ("DENY", "RSTR", "RATE", "AUTH", "CRYP", "NKEY", "DROP", "RMOT", "NTSN")
@@ -41,7 +43,7 @@ LEAP = {0: "none", 1: "add", 2: "del", 3: "alarm"}
 
 def query(servers=None, timeout=2, samples=1):
     """
-    Internal. ``ntpcluster.query`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.query``.
     """
     names = _servers(servers)
     for what, value, most, low in (("timeout", timeout, 60, 0.001), ("samples", samples, 8, 1)):
@@ -51,7 +53,10 @@ def query(servers=None, timeout=2, samples=1):
     for _ in range(int(samples)):
         pace()
         asked()
-        for server, answer in zip(found, _exchange([server["address"] for server in found], timeout)):
+        answers = _exchange([server["address"] for server in found], timeout)
+        if all(answer is False for answer in answers):
+            asked(-1)
+        for server, answer in zip(found, answers):
             if answer and (server["delay_s"] is None or (answer["delay_s"] or timeout) < server["delay_s"]):
                 server.update(answer)
     usable = [server for server in found if server["offset_s"] is not None]
@@ -64,7 +69,7 @@ def pace(packets=1, **called):
     Internal. Wait until servers with a rate limit accept more packets from this host.
 
     packets
-        So many will be sent in a row: ntpd begins with eight.
+        How many will be sent in a row: ntpd begins with eight.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     time.sleep(pause(packets))
@@ -73,8 +78,7 @@ def pace(packets=1, **called):
 
 def pause(packets):
     """
-    Internal. How many seconds servers that limit their clients want to hear nothing of this host before they bear that many
-    packets of it in a row.
+    Internal. How many seconds this host must pause before servers with a rate limit accept that many packets from it in a row.
     """
     passed, account = _account()
     room = FULL_S - 1 - (packets - 1) * (PACKET_S - BURST_S)
@@ -83,27 +87,27 @@ def pause(packets):
 
 def asked(packets=1, refused=False, **called):
     """
-    Internal. Keep account of the packets that this host has sent, for ``ntpcluster_query.pace`` of this process and of later ones.
+    Internal. Record the packets that this host has sent, for ``ntpcluster_query.pace`` in this process and in later ones.
 
     packets
-        So many were sent, the last one just now.
+        How many were sent, the last one just now. -1: the last one was rejected, so no server has counted it.
     refused
-        A server has answered that they were too many, or not at all.
+        A server has answered that they were too many, or has not answered.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    account = REFUSED_S if refused else _account()[1] + packets * PACKET_S
+    account = REFUSED_S if refused else max(0.0, _account()[1] + packets * PACKET_S)
     entry = (__salt__["ntpcluster_program.monotonic"](), account)
     __context__["ntpcluster_query.asked"] = entry
     try:
         with salt.utils.files.fopen(ACCOUNT, "w") as record:
             record.write("{0:.2f} {1:.2f}\n".format(*entry))
     except (IOError, OSError):
-        pass  # not root: this process alone knows
+        pass  # not root: only this process knows
     return True
 
 
 def _account():
-    """Seconds since the last packet of any process of this host, and what is left of the servers' account of it."""
+    """Seconds since the last packet of any process of this host, and what the servers' counters are at now."""
     entries = [(-1e6, 0), __context__.get("ntpcluster_query.asked", (-1e6, 0))]
     try:
         with salt.utils.files.fopen(ACCOUNT) as record:
@@ -112,14 +116,14 @@ def _account():
     except (IOError, OSError, ValueError):
         pass
     now = __salt__["ntpcluster_program.monotonic"]()
-    # An entry from the future was made before the last boot.
+    # An entry in the future was made before the last boot.
     last, account = max(entry for entry in entries if entry[0] <= now)
     # Servers count whole seconds from packet to packet.
     return now - last, max(0.0, account - (now - last) // 1)
 
 
 def _servers(servers):
-    """A list of servers to ask: what was given, or the sources of this host's plan."""
+    """A list of servers to query: the given ones, or the sources of this host's plan."""
     if servers is None:
         servers = [source["address"] for source in __salt__["ntpcluster_plan.plan"]()["sources"]]
     if not isinstance(servers, (list, tuple)):
@@ -134,7 +138,7 @@ def _servers(servers):
 
 
 def _nothing(name, address):
-    """What is known of a server that has not answered. `address`: None if the name does not resolve."""
+    """The entry of a server that has not answered. `address`: None if the name does not resolve."""
     unknown = "{0} does not resolve: the name is unknown, or this host's resolver does not answer".format(name)
     return {
         "name": name,
@@ -152,7 +156,7 @@ def _nothing(name, address):
 
 
 def _address(name):
-    """The first address of a name; the resolver is asked by another program, as it may not answer for a long time."""
+    """The first address of a name; a separate program queries the resolver, which may not answer for a long time."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, str(name))
@@ -165,7 +169,10 @@ def _address(name):
 
 
 def _exchange(addresses, timeout):
-    """Send one packet to each address and gather the answers: a list in their order, None where none came."""
+    """
+    Send one packet to each address and collect the answers: a list in the same order. None: no answer. False: the packet was
+    rejected by ICMP (no process listens there, or a firewall rejects it), or it could not be sent.
+    """
     answers = [None] * len(addresses)
     waiting = {}
     try:
@@ -173,6 +180,8 @@ def _exchange(addresses, timeout):
             sock = _ask(address)
             if sock:
                 waiting[sock[0]] = (number,) + sock[1:]
+            else:
+                answers[number] = False
         until = __salt__["ntpcluster_program.monotonic"]() + timeout
         while waiting:
             left = until - __salt__["ntpcluster_program.monotonic"]()
@@ -183,11 +192,11 @@ def _exchange(addresses, timeout):
                 number, nonce, sent, sent_at = waiting[sock]
                 try:
                     packet = sock.recv(2048)
-                except (socket.error, OSError):  # refused: no process listens there
+                except (socket.error, OSError):
                     packet = None
                 trip = _precise() - sent_at
-                answer = read_answer(packet, nonce, sent, trip) if packet else None
-                if answer or packet is None:
+                answer = False if packet is None else read_answer(packet, nonce, sent, trip)
+                if answer is not None:
                     answers[number] = answer
                     del waiting[sock]
                     sock.close()
@@ -204,10 +213,10 @@ def _ask(address):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM)
     try:
-        # A connected socket takes answers from this one server only.
+        # A connected socket accepts answers from this server only.
         sock.connect((str(address), 123))
-        # The transmit stamp is a random number: it shows that an answer is one to this request, and tells nothing
-        # of a wrong clock (draft-ietf-ntp-data-minimization).
+        # The transmit timestamp is a random number: it shows that an answer belongs to this request, and does not disclose a
+        # wrong clock (draft-ietf-ntp-data-minimization).
         nonce = os.urandom(8)
         sent, sent_at = time.time(), _precise()
         sock.send(struct.pack(str("!B39x"), 0x23) + nonce)
@@ -218,25 +227,25 @@ def _ask(address):
 
 
 def _precise():
-    """A clock for the round trip, in seconds: no step may touch it, where Python has such a clock."""
+    """A clock for the round trip, in seconds: monotonic where Python has such a clock."""
     return getattr(time, "perf_counter", time.time)()
 
 
 def read_answer(packet, nonce, sent, trip):
     """
-    Internal. What a server's answer says: pure arithmetic on 48 bytes.
+    Internal. Decode a server's answer: pure arithmetic on 48 bytes.
 
     packet
         The answer, as bytes.
     nonce
-        The transmit stamp of the request: 8 bytes.
+        The transmit timestamp of the request: 8 bytes.
     sent
         Local time of sending, in seconds since 1970.
     trip
         Seconds from sending to the answer's arrival.
 
-    Returns the answer's part of what ``ntpcluster.query`` says of a server, or None if this is no answer to that
-    request (RFC 5905, 8: the origin stamp must be the one sent).
+    Returns the fields that ``ntpcluster.query`` takes from the answer, or None if this is not an answer to that request (RFC
+    5905, 8: the origin timestamp must be the one sent).
     """
     if len(packet) < 48:
         return None
@@ -260,7 +269,7 @@ def read_answer(packet, nonce, sent, trip):
 
 
 def _stamp(packed):
-    """Seconds since 1970 of an NTP stamp. Its 32 bits mean a time from 2000 to 2136, whatever the local clock says."""
+    """Seconds since 1970 of an NTP timestamp. Its 32 bits mean a time from 2000 to 2136, independently of the local clock."""
     seconds, fraction = struct.unpack(str("!II"), packed)
     seconds -= NTP_EPOCH
     if seconds < YEAR_2000:

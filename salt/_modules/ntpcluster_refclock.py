@@ -1,33 +1,33 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Reference clocks of the pillar: what the daemons call them in their configuration and in their tables. Pure functions.
+Internal. Reference clocks of the pillar: their names in the configuration and the tables of the daemons. Pure functions.
 
-No such device is in the lab. The lines are those of the manuals (ntp's refclock.html and the drivers' pages, chrony.conf(5)),
-``chronyd -p`` has read chrony's, and the shared memory of a GPS daemon is all that the lab can imitate.
+The lab has no such device. The lines follow the manuals (ntp's refclock.html and the drivers' pages, chrony.conf(5)), ``chronyd
+-p`` has accepted those for chrony, and the lab can only imitate the shared memory of a GPS daemon.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_refclock"
 
-#: Kinds by their name in the pillar: the number of ntpd's driver, and how ntpsec names it in its table.
+#: Kinds by their name in the pillar: the number of ntpd's driver, and its name in ntpsec's table.
 DRIVERS = {"nmea": (20, "NMEA"), "pps": (22, "PPS"), "shm": (28, "SHM")}
 
-#: How chrony.conf names a kind.
+#: The name of a kind in chrony.conf.
 CHRONY = {"phc": "PHC {path}", "pps": "PPS /dev/pps{unit}", "shm": "SHM {unit}", "sock": "SOCK {path}"}
 
-#: What a clock is called in the packets of this host if the pillar does not say.
+#: The refid of a clock in this host's packets if the pillar does not set one.
 REFIDS = {"nmea": "GPS", "phc": "PHC", "pps": "PPS", "shm": "GPS", "sock": "GPS"}
 
 
 def ntpd(clock):
     """
-    Internal. A reference clock in the words of ntp.conf.
+    Internal. A reference clock in the syntax of ntp.conf.
 
     clock
         An item of ``sources`` that has ``refclock``, without errors.
 
-    Returns a dict: ``lines``, and ``names`` by one of which the daemon lists it; None if ntpd has no such kind.
+    Returns a dict: ``lines``, and ``names``, one of which the daemon lists it by; None if ntpd has no such kind.
     """
     kind, unit = clock["refclock"], clock.get("unit", 0)
     number, name = DRIVERS.get(kind, (None, None))
@@ -48,7 +48,8 @@ def ntpd(clock):
 
 def chrony(clock):
     """
-    Internal. A reference clock in the words of chrony.conf, as ``ntpd``; None as well if it has what chronyd does not know.
+    Internal. A reference clock in the syntax of chrony.conf, as ``ntpd``; None also if it has a key that chronyd does not
+    support.
     """
     form = CHRONY.get(clock["refclock"])
     if form is None or "mode" in clock or "flags" in clock:
@@ -63,14 +64,14 @@ def chrony(clock):
 
 def clocks(tier, platform):
     """
-    Internal. The reference clocks of a tier, for the plan of a host; those that its daemon does not know are left out.
+    Internal. The reference clocks of a tier, for the plan of a host; those that its daemon does not support are left out.
 
     tier
-        What the pillar says of it, without errors.
+        The pillar of the tier, without errors.
     platform
         As ``ntpcluster_daemon.platform`` returns it.
 
-    Returns a list of what ``ntpd`` and ``chrony`` return.
+    Returns a list of dicts as from ``ntpd`` and ``chrony``.
     """
     doing = __salt__["ntpcluster_daemon.doing"](platform, "refclock")
     given = [item for item in tier.get("sources") or [] if isinstance(item, dict) and "refclock" in item]
@@ -79,7 +80,7 @@ def clocks(tier, platform):
 
 def names(plan):
     """
-    Internal. Every name by which the daemon may list a reference clock that is planned.
+    Internal. Every name that the daemon may list a planned reference clock by.
 
     plan
         ``ntpcluster.plan``.
@@ -89,7 +90,7 @@ def names(plan):
 
 def unlisted(plan, listed):
     """
-    Internal. The planned reference clocks that a daemon's table lacks, each by its first name.
+    Internal. The planned reference clocks that a daemon's table does not have, each by its first name.
 
     listed
         The names in the table.
@@ -104,7 +105,7 @@ def faults(clock):
     clock
         A mapping; ``refclock`` is one of those allowed.
 
-    Returns a list of pairs: the key, and what is wrong in words that follow it.
+    Returns a list of pairs: the key, and what is wrong, as text that follows the key.
     """
     kind, found = clock["refclock"], []
     if kind in ("phc", "sock") and "path" not in clock:

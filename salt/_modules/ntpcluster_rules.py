@@ -1,11 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What is allowed for each key of the pillar.
+Internal. The allowed values for each key of the pillar.
 
-A rule is a pair of a test and the words for what passes it; a mapping of rules for the keys of a mapping; or a list with
-the rule for each item of a list, and what may stand there instead of one. What gets through is safe to print into a file:
-text has no white space, no control characters and no leading dash, numbers are numbers, directives and flags come from
-lists. ``ntpcluster.validate`` holds the pillar against these.
+A rule is a pair of a test and a description of the values that pass it; a mapping of rules for the keys of a mapping; or a list
+with the rule for each item of a list, and the values that are allowed instead of a list. Values that pass are safe to write
+into a file: text has no white space, no control characters and no leading dash, numbers are numbers, directives and flags come
+from lists. ``ntpcluster.validate`` checks the pillar against these rules.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -22,7 +22,7 @@ def _is_text(value):
 
 def _number(low, high, unit=""):
     def proper(value):
-        # YAML's yes and no are numbers to Python, and `nan` is between nothing.
+        # YAML's yes and no are numbers in Python, and no comparison with `nan` is true.
         return isinstance(value, numbers.Real) and not isinstance(value, bool) and low <= value <= high
 
     return (proper, "a number{} from {} to {}".format(unit, low, high))
@@ -36,7 +36,7 @@ def _whole(low, high):
 
 
 def _text(pattern, allowed, most=128):
-    # \Z and not $, which would let a newline at the end pass.
+    # \Z and not $, which would accept a newline at the end.
     pattern = re.compile(r"(?:{})\Z".format(pattern))
     return (lambda value: _is_text(value) and len(value) <= most and bool(pattern.match(value)), allowed)
 
@@ -64,7 +64,7 @@ def _is_address(value):
 
 def _cron_field(low, high):
     """
-    Return the rule for one field of crontab(5), by numbers: 5, */10, 1-5, 0,30.
+    Return the rule for one field of crontab(5), with numbers only: 5, */10, 1-5, 0,30.
     """
     form = re.compile(r"(?:\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?\Z")
 
@@ -89,9 +89,9 @@ SERVICE = _text(r"[A-Za-z0-9][A-Za-z0-9@._-]*", "the name of a service")
 TIER = _text(r"[A-Za-z][A-Za-z0-9_-]*", "a name of up to 32 letters, digits, - and _ that begins with a letter", 32)
 PATH = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+", "an absolute path without .., spaces and special characters")
 FOLDER = _text(r"(?!.*\.\.)/[A-Za-z0-9_.+/-]+/", "an absolute path without .. that ends with /")
-# A bare number would be one to the parser of ntpd, and the line a syntax error; `em1@eth0` is how ip(8) shows em1.
+# ntpd's parser would read a bare number as a number, which is a syntax error; `em1@eth0` is how ip(8) shows em1.
 CARD = _text(r"(?![0-9.]*\Z)[A-Za-z0-9][A-Za-z0-9.:_-]*|[0-9]+(?:\.[0-9]+){3}", "a network card or an address", 45)
-# `L@` and some thousand names fit.
+# Room for `L@` and some thousand names.
 MATCHER = _text(
     r"[^\x00-\x1f\x7f\s-][^\x00-\x1f\x7f]*",
     "a compound matcher such as 'ntp*', in one line of up to 100,000 characters",
@@ -99,14 +99,14 @@ MATCHER = _text(
 )
 
 SETTINGS = {
-    # The zones below right/ count leap seconds, which the clock of ntpd does not: they show a wrong time.
+    # The zones below right/ count leap seconds, but the clock of ntpd does not: they show a wrong time.
     "timezone": _text(
         r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9][A-Za-z0-9_+-]*){0,2}",
         "a time zone from /usr/share/zoneinfo (except posix/ and right/), such as Asia/Shanghai",
         64,
     ),
     "daemon": _word("ntpd", "chrony"),
-    # `ntpd` is what `daemon` was called while there was one daemon.
+    # `ntpd` is the old name of `daemon`, from when there was only one daemon.
     "method": (_word("daemon", "cron", "ntpd")[0], "one of daemon, cron"),
     "cron": {
         "minute": _null_or(_cron_field(0, 59)),
@@ -133,7 +133,7 @@ SETTINGS = {
     },
     "firewall": {"manage": FLAG},
     "hwclock": {"manage": FLAG, "utc": FLAG},
-    # 16 means "not synchronised", and 1 would pass for a reference clock.
+    # 16 means "not synchronised", and 1 would look like a reference clock.
     "orphan": _whole(2, 15),
     "arguments": [_word("-N", "-x"), []],
     "conflicts": [SERVICE, []],
@@ -145,7 +145,7 @@ SETTINGS = {
     },
 }
 
-# A package file without a checksum could come from anybody who answers first.
+# A package file without a checksum could come from any host that answers.
 PACKAGE_FILE = {
     "name": PACKAGE,
     "source": _text(
@@ -160,23 +160,23 @@ PACKAGE_FILE = {
     ),
 }
 
-# The zones below right/ count leap seconds, which is how chronyd learns of them; any other it ignores.
+# The zones below right/ count leap seconds, so chronyd can read them there; it ignores any other zone.
 LEAP_ZONE = _text(
     r"right/[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}",
     "a time zone that counts leap seconds, such as right/UTC",
     64,
 )
-# Linux calls a card by 15 characters at most.
+# Names of network interfaces have at most 15 characters on Linux.
 STAMPING_CARD = _text(r"\*|[A-Za-z0-9][A-Za-z0-9.:_-]*", "the name of a network card, or '*' for all", 15)
 LOGS = ("measurements", "rawmeasurements", "refclocks", "rtc", "statistics", "tempcomp", "tracking")
 
 STATISTICS = ("clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats")
 SWITCHES = ("calibrate", "kernel", "monitor", "stats")
 
-# ntpd's: directives and words that 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: what one of them does not know, it would log
-# as a syntax error and go on without. chrony's stand behind them. Which daemon reads which, its `_conf` file tells (`foreign`).
+# First the directives and keywords that ntpd 4.2.6p5, 4.2.8p15 and ntpsec 1.2.2 all read: a daemon logs an unknown one as a
+# syntax error and ignores it. Then those of chrony. `foreign` in the `_conf` file of a daemon tells which ones it reads.
 OPTIONS = {
-    # chronyd's limits of what `average` becomes there; powers of two of seconds.
+    # chronyd's limits for the directive that `average` is translated to; powers of two of seconds.
     "discard": {"average": _whole(0, 12), "minimum": _whole(0, 12)},
     "tinker": {
         "allan": _number(1, 1e6),
@@ -209,7 +209,7 @@ OPTIONS = {
         }
         for name in STATISTICS
     },
-    # Of the classes only `all` stands alone: get_logmask in ntp_config.c ignores the others without a second word.
+    # Only the class `all` can be used without a second keyword: get_logmask in ntp_config.c ignores the others.
     "logconfig": [
         _text(
             r"[=+-](?:all|(?:all|clock|peer|sync|sys)(?:all|info|events|status|statistics))",
@@ -229,7 +229,7 @@ OPTIONS = {
     "leapsectz": LEAP_ZONE,
     "log": [_word(*LOGS)],
     "logdir": PATH,
-    # What Linux can do at most.
+    # The maximum of Linux.
     "maxslewrate": _number(1, 100000, " of ppm"),
     "ntsdumpdir": PATH,
     "ntsservercert": [PATH],
@@ -264,7 +264,7 @@ SOURCE_KEYS = {
 }
 
 REFCLOCK_KEYS = {
-    # Not the local clock: that of an island is `island`.
+    # Not the local clock: an island uses `island` for that.
     "refclock": _text(
         r"nmea|phc|pps|shm|sock|127\.127\.(?!1\.)[1-9][0-9]?\.[0-9]{1,3}",
         "one of nmea, phc, pps, shm, sock, or a driver of ntpd but the local clock's, such as 127.127.20.0",
@@ -283,7 +283,7 @@ REFCLOCK_KEYS = {
 
 def allowed():
     """
-    Internal. Return the rules by what they are for: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
+    Internal. Return the rules by purpose: ``settings`` (the keys below ``ntp``), ``package_file`` (an item of
     ``package:sources``), ``options`` (directives), ``statistics`` (the kinds of them), ``tier`` (a tier's name),
     ``tier_keys``, ``source_keys``, ``refclock_keys``.
     """

@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Whether the servers of this host answer it: the packet that proves that a server's port is open.
+Internal. Query the servers of this host: an answer proves that the server's port is open.
 
-A server with a rate limit counts our packets and those of this host's daemon together. If ours comes less than a second before
-one of the daemon, the server refuses the daemon, and an ntpd that is refused (RATE) polls less often from then on. So this
-queries at a moment when the daemon does not.
+A server with a rate limit counts our packets and those of this host's daemon together. If ours arrives less than a second
+before one of the daemon's, the server refuses the daemon, and a refused ntpd (RATE) polls less often from then on. So this
+module queries when the daemon does not.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -12,22 +12,23 @@ from __future__ import absolute_import, print_function, unicode_literals
 import time
 
 __virtualname__ = "ntpcluster_served"
-# The loader offers this alone; ``wait`` stays a plain function for the tests.
+# The loader offers only this function; ``wait`` stays a plain function for the tests.
 __load__ = ["served"]
 
 #: A daemon that has just started sends up to eight packets, 2 s apart (`iburst` of ntpd).
 STARTED_S = 20
-#: Our packet keeps away from the daemon's polls. ntpd sends one from 1 s before to 2 s after its time (RANDPOLL of ntp.h).
+#: Our packet keeps this distance from the daemon's polls. ntpd sends one from 1 s before to 2 s after its time (RANDPOLL of
+#: ntp.h).
 AFTER_S, BEFORE_S = 4, 3
-#: So long the wait for such a moment is at most; with short polls of many sources there may be none.
+#: The maximum wait for such a moment; with short polls of many sources there may be none.
 LONGEST_S = 20
 
 
 def served():
     """
-    Internal. Ask each server of this host's plan once, at a moment that does not disturb the daemon. Changes nothing.
+    Internal. Query each server of this host's plan once, at a moment that does not disturb the daemon. Changes nothing.
 
-    Returns what ``ntpcluster.query`` returns: ``reachable`` of a server is whether it answered.
+    Returns what ``ntpcluster.query`` returns: ``reachable`` says whether a server answered.
 
     Raises SaltInvocationError if there is no plan, or a plan without sources.
     """
@@ -38,15 +39,15 @@ def served():
 
 def wait(peers, uptime):
     """
-    Seconds from now until a packet of ours disturbs none of the daemon's.
+    Seconds from now until our packet does not disturb the daemon's.
 
     peers
         The daemon's sources as in ``ntpcluster.status``.
     uptime
-        Seconds since the daemon was started; None: it does not run, or that is not known.
+        Seconds since the daemon was started; None: it does not run, or this is unknown.
     """
     first = 0.0 if uptime is None else max(0.0, STARTED_S - uptime)
-    # If no server answers, none counts our packets.
+    # A server that does not answer does not count our packets.
     polled = [row for row in peers if row["answers"] and row["poll_s"] and row["when_s"] is not None]
     for later in range(LONGEST_S + 1):
         since = [((row["when_s"] + first + later) % row["poll_s"], row["poll_s"]) for row in polled]

@@ -30,11 +30,12 @@ END_S = 10
 #: Time for a daemon to read its configuration and to resolve the names in it.
 PROOF_S = 15
 
-#: What starts the daemon again if the process that stopped it is killed: it waits for that process's end of a pipe to
-#: close, unless it is told before that all is done. A service script or an ntpdate that outlives the dead process may
-#: still be at work, so the daemon must be seen for five seconds, or nobody on port 123 for two. The daemon is whom its pid
-#: file names, or who holds the port and is not ntpdate: beside another program it could not start anyway. While the pid file
-#: names a chronyd that only sets the clock (-q), no other one starts. The text is fixed; the command is in its arguments.
+#: Starts the daemon again if the process that stopped it is killed: it waits until that process's end of a pipe closes, unless
+#: it is told first that the daemon has been started. A service script or an ntpdate that outlives the dead process may still be
+#: running, so it waits until the daemon has been running for five seconds, or until port 123 has been free for two. The daemon
+#: is the process in its pid file, or the process that holds the port and is not ntpdate: while another program holds the port,
+#: it could not start anyway. While the pid file names a chronyd that only sets the clock (-q), no other chronyd starts. The
+#: text is fixed; the command is in its arguments.
 GUARD = """
 file=$1 name=$2
 shift 2
@@ -57,7 +58,7 @@ done
 [ $up = 0 ] && exec "$@"
 """
 
-#: What starts a service, by its name; a package brings one of these along.
+#: Files that start a service, by its name; its package contains one of them.
 STARTERS = (
     "/etc/init.d/{0}",
     "/etc/rc.d/init.d/{0}",
@@ -74,11 +75,11 @@ GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
 def packages(service):
     """
-    Internal. The packages that own what starts a service: a sorted list of names, empty if no package does.
+    Internal. The packages that own the files that start a service: a sorted list of names, empty if no package does.
     """
     starters = [path.format(service) for path in STARTERS]
     owners = set(__salt__["pkg.owner"](path) for path in starters if os.path.isfile(path))
-    # Where /lib is a link to /usr/lib, a package database knows a file by one of its names only.
+    # Where /lib is a link to /usr/lib, a package database knows a file by only one of its names.
     return sorted(owners - set([""]))
 
 
@@ -101,11 +102,11 @@ def proof(age=0):
     Internal. Whether the running daemon has exactly the sources of this host's plan.
 
     age
-        How old the look at the daemon may be, as for ``ntpcluster.status``.
+        How old the daemon's report may be, as for ``ntpcluster.status``.
 
-    Returns a dict: ``proven`` (True, False; None: a source is not seen, but what was seen is only a part of the daemon's
-    table), ``missing`` and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be
-    there under any address, or not yet: the resolver may be down.
+    Returns a dict: ``proven`` (True, False; None: a source was not seen, but the daemon's table was incomplete), ``missing``
+    and ``strange`` (addresses), ``reason`` (text, empty if proven). A source given by name may be listed under any address, or
+    not yet: the resolver may be down.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     seen = __salt__["ntpcluster_status.status"](age)
@@ -123,7 +124,7 @@ def proof(age=0):
     elif codes[:1] == ["daemon-silent"]:
         reason = seen["problems"][0]["message"]
     elif missing and "not-listed" not in codes:
-        # The judge misses nothing in a table that is not whole.
+        # The judge does not report missing sources if the table is incomplete.
         known = False
         reason = "cannot tell whether the daemon has {0}: ntpq's table is incomplete".format(", ".join(missing))
     elif missing:
@@ -135,10 +136,10 @@ def proof(age=0):
 
 def bring_up(**called):
     """
-    Internal. Start or restart the daemon and prove its configuration; if it fails, put the last one that worked back.
+    Internal. Start or restart the daemon and prove its configuration; if that fails, restore the last one that worked.
 
-    Returns the text of what was done. Raises CommandExecutionError with the reason if the configuration was not
-    proven, saying what runs now instead.
+    Returns text that says what was done. Raises CommandExecutionError if the configuration was not proven, with the reason and the
+    configuration that runs now.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     platform = __salt__["ntpcluster_plan.plan"]()["platform"]
@@ -173,12 +174,12 @@ def bring_up(**called):
 
 def _try(platform, running, ready):
     """
-    Start or restart the daemon, unless it is `ready`, and wait until it lists its sources: an empty text, or the reason why it does
-    not.
+    Start or restart the daemon, unless it is `ready`, and wait until it lists its sources. Returns an empty text, or the reason
+    why it does not list them.
     """
     service, done = platform["service"], True
     if not ready:
-        # Debian's script for ntpsec waits three minutes for a lock if it shall start what runs already.
+        # Debian's script for ntpsec waits three minutes for a lock if the daemon runs already.
         if running and stop(platform):
             return "{0} does not stop".format(service)
         done = __salt__["service.start"](service)
@@ -200,7 +201,7 @@ def _try(platform, running, ready):
 
 def start(platform, **called):
     """
-    Internal. Start the daemon after a step, and remember which files it reads: with the same files it need not be restarted.
+    Internal. Start the daemon after a step, and record which files it reads: with the same files it need not be restarted.
 
     platform
         With ``service``, ``process`` and ``pid_file``.
@@ -221,13 +222,13 @@ def _digests(files):
 
 def stop(platform, **called):
     """
-    Internal. Stop the daemon, and wait for its end. A script may return before: Debian's for chrony does, and if it shall start the
-    daemon then, it takes the old one for that and starts none.
+    Internal. Stop the daemon, and wait for its end. A script may return before that: Debian's for chrony does, and if it is
+    asked to start the daemon then, it finds the old one and starts none.
 
     platform
         With ``service``, ``process`` and ``pid_file``.
 
-    Returns whether it still runs, as ``ntpcluster_process.running`` tells it.
+    Returns whether it still runs, as ``ntpcluster_process.running`` does.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __salt__["service.stop"](platform["service"])
@@ -257,7 +258,7 @@ def stop_other(service, **called):
 
 def bring_down(**called):
     """
-    Internal. Stop the daemon and take it out of the boot. Returns the text of what was done.
+    Internal. Stop the daemon and disable its start at boot. Returns text that says what was done.
 
     Raises CommandExecutionError if it still runs afterwards.
     """
@@ -276,10 +277,10 @@ def bring_down(**called):
 
 def guard(platform, **called):
     """
-    Internal. Have the daemon started again if this process is killed before ``ntpcluster_service.dismiss``.
+    Internal. Make sure that the daemon is started again if this process is killed before ``ntpcluster_service.dismiss``.
 
-    `finally` is not enough: a minion can be killed. So a tiny process in a session of its own waits for this one's end
-    of a pipe, and starts the service if the pipe closes before the word is given that all is done.
+    `finally` is not enough: a minion can be killed. So a small process in a separate session reads from a pipe, and starts the
+    service if this process's end of the pipe closes before ``dismiss`` writes to it.
 
     platform
         With ``service``, ``process`` and ``pid_file``.
@@ -300,7 +301,7 @@ def guard(platform, **called):
             preexec_fn=os.setsid,  # noqa: PLW1509 (Python 2.7 has no start_new_session)
             close_fds=True,
         )
-    # No other child of ours may hold this end open, or the guard would wait for that one as well.
+    # No other child of ours may hold this end open, or the guard would wait for that child as well.
     flags = fcntl.fcntl(watcher.stdin, fcntl.F_GETFD)
     fcntl.fcntl(watcher.stdin, fcntl.F_SETFD, flags | fcntl.FD_CLOEXEC)
     with salt.utils.files.fopen(GUARD_PID, "w") as record:
@@ -310,7 +311,7 @@ def guard(platform, **called):
 
 def dismiss(**called):
     """
-    Internal. The daemon has been started again: its guard may go. For the other functions.
+    Internal. Tell the guard that the daemon has been started again, so that it exits. Only for other functions.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     watcher = __context__.pop("ntpcluster_service.guard", None)
@@ -321,11 +322,11 @@ def dismiss(**called):
 
 def relieve(**called):
     """
-    Internal. Take over from the guard of a run that was killed just before, or it would start the daemon in the middle of what
-    this run does. One that is starting it already is waited for. For the other functions.
+    Internal. Take over from the guard of a run that was killed just before, or it would start the daemon in the middle of this
+    run. Waits for a guard that is starting the daemon already. Only for other functions.
 
-    Returns whether there was one: the daemon is to run, and whoever takes over has to see to that. The guard of a run
-    that is still alive is left alone.
+    Returns whether there was one: then the caller has to start the daemon. The guard of a run that is still alive is not
+    touched.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     try:
@@ -349,7 +350,7 @@ def relieve(**called):
 def _start(service):
     """The command that starts a service. On Red Hat's systemd hosts `service` is in a separate package, which may be missing."""
     systemctl, script = salt.utils.path.which("systemctl"), salt.utils.path.which("service")
-    # sd_booted(3): a host may have systemd's programs and another init.
+    # sd_booted(3): a host may have systemd's programs but another init.
     if systemctl and os.path.isdir("/run/systemd/system"):
         return [systemctl, "start", service]
     if not script:

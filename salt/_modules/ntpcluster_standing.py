@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What this host tells its master about itself, so that all hosts together make one view of the cluster.
+Internal. What this host reports to its master for the view of the cluster.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -12,23 +12,23 @@ __virtualname__ = "ntpcluster_standing"
 
 def standing(anew=False):
     """
-    Internal. This host's status, and what it takes to find the host's place among the others.
+    Internal. This host's status, and its place in the cluster.
 
     anew
-        True judges by the pillar as the master has it now, not as the minion remembers it.
+        True judges by the pillar that the master has now, not by the minion's copy.
 
-    Returns what ``ntpcluster.status`` returns, and beside it:
+    Returns what ``ntpcluster.status`` returns, and in addition:
 
     - ``version`` of these modules
-    - ``deployed``: whether this tree has been applied here, and not been taken off again; ``saltenv``: from which
-      environment it was applied last (None: unknown)
-    - ``addresses`` of this host, as text: by these the others' sources become hosts
+    - ``deployed``: whether this tree has been applied here and not been undone since; ``saltenv``: the environment from which
+      it was applied last (None: unknown)
+    - ``addresses`` of this host, as text: they identify this host in the sources of others
     - ``turn`` (in which order the servers of an island are deployed)
     - ``level`` of its tier (0 is the top), ``follows`` (name of the tier above), ``method`` (daemon or cron),
-      ``planned`` (addresses or names of the sources the pillar gives it), ``max_offset_ms``, ``max_bound_ms`` (None: any);
+      ``planned`` (addresses or names of its sources in the pillar), ``max_offset_ms``, ``max_bound_ms`` (None: any);
       None without a valid pillar
 
-    Never raises for a sick host, as ``ntpcluster.status``.
+    Never raises for a faulty host, like ``ntpcluster.status``.
     """
     if anew:
         __salt__["ntpcluster_applied.pillar"](anew=True)

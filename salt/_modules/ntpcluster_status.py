@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Whether this host has the right time: its daemon or its servers are asked, and ``ntpcluster_judge`` judges.
+Internal. Whether this host has the right time: query its daemon or its servers, and let ``ntpcluster_judge`` judge.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -12,13 +12,13 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "ntpcluster_status"
 
 
-#: What is looked for on a host of which neither the tree nor an earlier run says anything.
+#: The platform that is assumed if neither the tree nor an earlier run describes this host's.
 NOTHING_KNOWN = {"daemon": "ntpd", "service": "ntpd", "process": "ntpd", "pid_file": "/var/run/ntpd.pid"}
 
-#: Processes of other time daemons. What keeps the clock of a network card (ptp4l, phc2sys) may well run beside one.
+#: Processes of other time daemons. Programs for the clock of a network card (ptp4l, phc2sys) may run in addition to a daemon.
 DAEMONS = ("chronyd", "ntpd", "systemd-timesyn")
 
-#: What to do where no daemon runs because the tree is not deployed; to start one would not help.
+#: The remedy if no daemon runs because the tree is not deployed; starting one would not help.
 UNDEPLOYED = (
     "`ntp` was never applied here, or ntp.clean has undone it: apply `ntp` (again), or take the host out of the cluster"
 )
@@ -26,10 +26,10 @@ UNDEPLOYED = (
 
 def status(age=0):
     """
-    Internal. ``ntpcluster.status`` says what this returns.
+    Internal. Implements ``ntpcluster.status``.
 
     age
-        Seconds: what was seen so long ago will do, if it was in this very run and the daemon was not touched since.
+        Seconds: an earlier report of this age is good enough, if this same run made it and has not touched the daemon since.
     """
     looked, seen = __context__.get("ntpcluster.seen", (0, None))
     if seen and __salt__["ntpcluster_program.monotonic"]() - looked < age:
@@ -42,7 +42,7 @@ def status(age=0):
         if stranger:
             return __salt__["ntpcluster_judge.foreign"](stranger)
         said = "what this host should follow is unknown: {0}".format(exc)
-        # Only the files of the tree can be out of reach; all else that stands against a plan is in the pillar.
+        # Only the files of the tree can be unavailable; all other reasons against a plan are in the pillar.
         code = "invalid-pillar" if isinstance(exc, SaltInvocationError) else "no-tree"
         problems.append(__salt__["ntpcluster_problems.problem"](code, said))
     seen = dict(_status(plan, problems), judged_by=__salt__["ntpcluster_applied.judged_by"](plan))
@@ -55,10 +55,10 @@ def status(age=0):
 
 def synchronized(timeout=None, interval=1, age=0):
     """
-    Internal. ``ntpcluster.synchronized`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.synchronized``.
 
     age
-        How old the first look may be, as for ``status``.
+        How old the first report may be, as for ``status``.
     """
     if timeout is None:
         timeout = __salt__["ntpcluster_plan.plan"]()["sync"]["timeout"]
@@ -73,7 +73,7 @@ def synchronized(timeout=None, interval=1, age=0):
 
 def bound():
     """
-    Internal. ``ntpcluster.bound`` says what this returns.
+    Internal. Implements ``ntpcluster.bound``.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
@@ -88,7 +88,7 @@ def bound():
 
 def peers():
     """
-    Internal. ``ntpcluster.peers`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.peers``.
     """
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "look")
     seen = __salt__[doing]()
@@ -100,7 +100,7 @@ def peers():
 
 def variables(associd=0):
     """
-    Internal. ``ntpcluster.variables`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.variables``.
     """
     doing = __salt__["ntpcluster_daemon.doing"](_running(), "variables")
     if doing is None:
@@ -135,14 +135,15 @@ def _status(plan, problems):
 
 
 def _rivals(own, living, services):
-    """Other time daemons among the processes of this host, and those of these services that do not run but start at boot."""
+    """Other time daemons among the processes of this host, and those of these services that are not running but start at
+    boot."""
     running = __salt__["ntpcluster_process.rivals"](own, living)
     boot = [] if running else [(service, None) for service in __salt__["ntpcluster_process.at_boot"](services)]
     return [__salt__["ntpcluster_problems.rival"](name, pid) for name, pid in running + boot]
 
 
 def _cron(plan):
-    """What is wrong with the crontab's daemon, which alone keeps the time of a host without ntpd."""
+    """What is wrong with the cron daemon, which a host without ntpd depends on for its time."""
     cron = plan["platform"]["cron"]["services"]
     if any(__salt__["service.status"](service) for service in cron):
         return []

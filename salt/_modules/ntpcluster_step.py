@@ -4,7 +4,7 @@ Internal. One step of this host's clock, by the daemon's own tool: only if it is
 counts only if the clock was observed to move: ntpdate exits with 0 even if it was not permitted to set anything.
 
 The tools have no limit: they step to whatever the server says when they query it. So the clock must have moved by the distance
-that was judged just before; otherwise it is put back.
+that was judged just before; otherwise the step is undone.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -24,9 +24,10 @@ LOCK = "/var/run/ntpcluster.lock"
 #: A run from the crontab holds the lock too, usually for two seconds; an apply waits for it instead of failing.
 LOCK_S = 5
 
-#: Seconds until an unsynchronized server is queried again: short, so that a tier that is being deployed is not delayed; not
-#: shorter, or the account would be full before the server is synchronized; at most more than PACKET_S of ntpcluster_query.
-SOON_S, AGAIN_S = 2.5, 8
+#: Minimum and maximum number of seconds until an unsynchronized server is queried again: short, so that a tier that is being
+#: deployed is not delayed; not shorter, or the server's counter would be full before the server is synchronized; the maximum is
+#: above PACKET_S of ntpcluster_query.
+SOON_S, AGAIN_S = 2, 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
@@ -37,7 +38,7 @@ READ_S = 0.03
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
-#: When the clock was last found or made right; valid for one run only.
+#: When the clock was last found or set right; valid for one run only.
 RIGHT, RIGHT_S = "ntpcluster_step.right", 60
 
 #: What ``step`` returns if it did not step the clock.
@@ -56,10 +57,10 @@ UNTOUCHED = {
 
 def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=False, test=False, hwclock=True):
     """
-    Internal. ``ntpcluster.step`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.step``.
 
     hwclock
-        Also write the hardware clock, if the pillar does not say otherwise: that takes some seconds.
+        Also write the hardware clock, unless the pillar forbids it: this takes some seconds.
     """
     plan = __salt__["ntpcluster_plan.plan"]()
     threshold = _seconds("threshold", threshold, plan["step"]["threshold"])
@@ -112,8 +113,8 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
 def _whom(plan, servers):
     """
-    Whom a step asks: the servers, whether they are tried in turn instead of by vote, and the reason if there are none. On an island
-    the first server that is up leads.
+    The servers that a step queries, whether they are tried in turn instead of by vote, and the reason if there are none. On an
+    island the first server that is up leads.
     """
     if servers:
         return servers, False, None
@@ -152,8 +153,8 @@ def _await_time(servers, wait, in_turn=False):
     The server to set the clock from, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
     vote, and the first one that gives the time is believed.
 
-    It queries as often as it can such that the step and the daemon's first packets, which follow the first good answer at once,
-    are still accepted by a server with a rate limit. A server that refuses is given time to recover.
+    It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
+    first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
     until = __salt__["ntpcluster_program.monotonic"]() + wait
     while True:
@@ -184,9 +185,9 @@ def _allow(best, limit, moved=0.0):
 
 
 def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
-    """Stop the daemon, and step until the offset is small; the daemon is up again in any case."""
+    """Stop the daemon, and step until the offset is small; the daemon is started again in any case."""
     platform = plan["platform"]
-    # A daemon in an unknown state is treated as running, so that it is not missing afterwards.
+    # A daemon in an unknown state is treated as running, so that it is started again afterwards.
     running = (
         __salt__["ntpcluster_service.relieve"]()
         or __salt__["ntpcluster_process.running"](platform)["running"] is not False
@@ -197,19 +198,19 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
             moved = _jump(best["address"], best["offset_s"], platform)
             result["moved_s"] += moved
             result["offset_after_s"] = round(best["offset_s"] - moved, 6)
-            # What is left is known from the move. It costs a packet, and its distance from the others, to ask for more.
+            # The remaining offset follows from the move. Another query would cost a packet and the pause before it.
             if abs(result["offset_after_s"]) + READ_S < threshold:
                 break
             after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
             result["offset_after_s"] = after["offset_s"] if after else None
-            # A server that does not answer once more has told the time before, and a large step was seen.
+            # The server does not answer this time, but it gave the time before, and a large step was observed.
             if abs(best["offset_s"]) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
                 break
             if after is None:
                 raise CommandExecutionError(
                     "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
                 )
-            # It gave another time before: judge anew which servers to believe.
+            # It gave another time before: judge again which servers to believe.
             best = _await_time(servers, 0, in_turn)
             result["offset_after_s"] = best["offset_s"]
             if abs(best["offset_s"]) < threshold:
@@ -222,7 +223,7 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
                 )
             )
         result["stepped"] = True
-        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon asks as soon as it runs
+        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon queries as soon as it runs
     if running:
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
     result["daemon_restarted"] = running
@@ -265,15 +266,15 @@ def _jump(server, offset, platform):
 
 def _lead():
     """
-    By how much the system time is ahead of the clock that no step moves. Of three readings the one between whose two clocks
-    the least time has passed.
+    How far the system time is ahead of the monotonic clock. Takes three readings and uses the one with the least time between
+    its two clocks.
     """
     return max(time.time() - __salt__["ntpcluster_program.monotonic"]() for _ in range(3))
 
 
 def _put_back(server, offset, moved):
     """Undo a step to a time that was not judged, and refuse to go on."""
-    # A distance, not a time: how long `date` takes to start does not count.
+    # A difference, not a time: so the start-up time of `date` does not matter.
     done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
     undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
     raise CommandExecutionError(
@@ -304,7 +305,7 @@ def _nothing():
 
 @contextlib.contextmanager
 def _alone():
-    """Hold the lock of this host's clock; beside a second step that takes its time, this one is refused."""
+    """Hold the lock of this host's clock; if another step holds it for too long, this one is refused."""
     until = __salt__["ntpcluster_program.monotonic"]() + LOCK_S
     with salt.utils.files.fopen(LOCK, "a") as lock:
         while True:
@@ -323,7 +324,7 @@ def _alone():
 @contextlib.contextmanager
 def _stopped(platform):
     """
-    The daemon is stopped inside, and started again on every way out, even if this very process is killed.
+    The daemon is stopped inside the block, and started again on every exit, even if this process is killed.
     """
     service = platform["service"]
     __salt__["ntpcluster_service.guard"](platform)
@@ -345,7 +346,7 @@ def _stopped(platform):
 
 def _wait_for_port(seconds=10):
     """
-    Wait until nobody holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
+    Wait until no process holds UDP port 123: ntpdate would give up ("the NTP socket is in use, exiting").
     """
     until = __salt__["ntpcluster_program.monotonic"]() + seconds
     while __salt__["ntpcluster_process.port_sockets"]():

@@ -10,7 +10,7 @@ __virtualname__ = "ntpcluster_summary"
 
 def summary(status):
     """
-    Internal. ``ntpcluster.summary`` says what this returns.
+    Internal. Implements ``ntpcluster.summary``.
 
     status
         What ``ntpcluster.status`` returned.

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Check the relations of the tiers: which tier follows which, by which addresses, and which may ask which.
+Internal. Check the relations of the tiers: which tier follows which, by which addresses, and which serves which.
 
-Beside ``ntpcluster_validate``, which judges every key by itself.
+``ntpcluster_validate`` judges every key separately.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -16,25 +16,25 @@ __load__ = ["relations"]
 # The last of this many servers that list each other continues at stratum 12, so that two tiers below it still have a time.
 MOST_NEIGHBOURS = 5
 
-# Words of ntp.conf that end up among the servers when one of its lines is pasted whole.
+# Keywords of ntp.conf that end up among the servers if somebody pastes a whole line.
 NOT_SERVERS = ("server", "peer", "pool", "prefer", "iburst", "burst", "restrict", "default", "mask", "key")
 
 
 def relations(tiers, method="daemon"):
     """
-    Internal. Return what does not fit together among the tiers. ``ntpcluster.validate`` asks this for its own list.
+    Internal. Return the inconsistencies between tiers. ``ntpcluster.validate`` calls this for its own list.
 
     tiers
-        What stands under ``ntp:tiers``, decoded. What is not readable in it is passed over; ``validate`` says so.
+        The mapping under ``ntp:tiers``, decoded. Invalid parts are ignored; ``validate`` reports them.
     method
-        What stands under ``ntp:method``, or its default.
+        The value of ``ntp:method``, or its default.
 
     Returns a list of problems as ``ntpcluster.validate`` does.
     """
     found = []
     if not isinstance(tiers, dict):
         return found
-    # The names that can be printed; the others have been refused already.
+    # The printable names; the others have been refused already.
     tiers = {
         name: tiers[name]
         for name in tiers
@@ -126,7 +126,7 @@ def _neighbours(found, name, tier):
     known = [__salt__["ntpcluster_address.network"](text)[0] for text in networks]
     for number, text in enumerate(addresses):
         address = __salt__["ntpcluster_address.number"](text)
-        # What is wrong with the networks themselves is said there.
+        # Errors in the networks themselves are reported there.
         if address and all(known) and not any(__salt__["ntpcluster_address.inside"](address, net) for net in known):
             message = "must be in one of the tier's `serves` beside `{}`: its neighbours ask this tier as well".format(
                 key
@@ -145,7 +145,7 @@ def _servers(found, name, key, tiers):
     seen = set()
     for number, server in enumerate(servers):
         if server is None and isinstance(tier[key][number], dict):
-            continue  # without an address, as has been said
+            continue  # without an address, which has been reported
         fault = _server_fault(server)
         same = None if fault else __salt__["ntpcluster_address.canonical"](server)
         if fault:
@@ -164,7 +164,7 @@ def _servers(found, name, key, tiers):
 
 def _serves(found, name, tier):
     """
-    Judge the networks that may ask.
+    Judge the networks that a tier serves.
     """
     seen = set()
     for number, text in enumerate(_items(tier, "serves")):
@@ -188,8 +188,8 @@ def _followers(name, tiers):
 
 def _relied_on(found, name, tiers, method):
     """
-    Judge whether a tier does for the tiers below it what they rely on. Whether it serves each of their hosts, only the
-    host can tell: ``addresses`` is where a tier is found, not where its hosts ask from.
+    Judge whether a tier provides what the tiers below it need. Only the host itself can tell whether the tier serves it:
+    ``addresses`` are the addresses that a tier serves on, not those that its hosts send from.
     """
     tier = tiers[name]
     followers = _followers(name, tiers)
@@ -208,7 +208,7 @@ def _relied_on(found, name, tiers, method):
 
 def _server_fault(text):
     """
-    Return what keeps a text from being the name or address of a server, or None.
+    Return why a text is not the name or address of a server, or None.
     """
     if not _is_text(text):
         return "must be a name or an address, as text"

@@ -1,10 +1,10 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The time zone this host shows its clock in, in a way that lasts.
+Internal. Set this host's time zone so that updates of tzdata keep it.
 
-On EL6 /etc/localtime is a copy that every update of tzdata makes anew from ZONE= in /etc/sysconfig/clock; a copy or a
-link made by hand is lost then, and Salt's own ``timezone.system`` makes a link, which Red Hat does not support there.
-So the record is written first, then the file is made from it. Where each is: platforms.yaml.
+On EL6 /etc/localtime is a copy that every update of tzdata rewrites from ZONE= in /etc/sysconfig/clock. A copy or link made by
+hand is lost then, and Salt's own ``timezone.system`` makes a link, which Red Hat does not support there. So this module writes
+the record first, and then the file from it. Their paths are in platforms.yaml.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -25,10 +25,10 @@ LOCALTIME = "/etc/localtime"
 
 def timezone():
     """
-    Internal. The zone as the system remembers it, and whether the clock is shown in it.
+    Internal. The zone in the system's record, and whether /etc/localtime matches it.
 
     Returns a dict: ``recorded``, the name in the system's record (None: there is no record); ``shown`` (bool),
-    whether /etc/localtime is that zone, in the form the platform wants it in (a copy or a link).
+    whether /etc/localtime is that zone, in the form that the platform needs (a copy or a link).
     """
     facts = __salt__["ntpcluster_facts.platform"]()["timezone"]
     recorded = _recorded(facts)
@@ -37,15 +37,14 @@ def timezone():
 
 def set_zone(zone, **called):
     """
-    Internal. Record the zone and show the clock in it.
+    Internal. Record the zone and put it into effect.
 
     zone
         A name below /usr/share/zoneinfo, e.g. Asia/Shanghai.
 
-    Returns what ``ntpcluster_timezone.timezone`` says afterwards.
+    Returns what ``ntpcluster_timezone.timezone`` returns afterwards.
 
-    Raises SaltInvocationError for a zone this host does not know, CommandExecutionError if it is not in force
-    afterwards.
+    Raises SaltInvocationError for a zone that this host does not have, CommandExecutionError if it is not in effect afterwards.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     facts = __salt__["ntpcluster_facts.platform"]()["timezone"]
@@ -76,12 +75,12 @@ def set_zone(zone, **called):
 
 
 def _keeps_record(facts):
-    """Whether this host has a record, or shall have one: some systems go on with a file that an older release left."""
+    """Whether this host has a record, or should have one: some systems still use a file from an older release."""
     return facts["record"] is not None and (facts["record_made"] or os.path.isfile(facts["record"]))
 
 
 def _recorded(facts):
-    """The zone that the system's own record names."""
+    """The zone in the system's own record."""
     if not _keeps_record(facts):
         return _linked()
     if not os.path.isfile(facts["record"]):
@@ -95,7 +94,7 @@ def _recorded(facts):
 
 
 def _record(zone, facts):
-    """Write the record, if this host keeps one; its other content stays."""
+    """Write the record, if this host has one; its other content is not changed."""
     if not _keeps_record(facts):
         return
     lines = []
@@ -121,13 +120,13 @@ def _shown(zone, facts):
     if not os.path.isfile(LOCALTIME) or not os.path.isfile(source):
         return False
     if facts["localtime"] == "link":
-        # Zones can have the same rules and yet another name, and the link shows the name: its last step is not followed.
+        # Zones can have the same rules but different names, and the link shows the name: so the last link is not followed.
         return _place(os.path.join(os.path.dirname(LOCALTIME), os.readlink(LOCALTIME))) == _place(source)
     return filecmp.cmp(source, LOCALTIME, shallow=False)
 
 
 def _linked():
-    """The zone whose file /etc/localtime is a link to; None if it is none."""
+    """The zone whose file /etc/localtime is a link to; None if it is not such a link."""
     root = _place(__salt__["ntpcluster_zones.path"]("UTC"))[: -len("UTC")]
     if not os.path.islink(LOCALTIME):
         return None
@@ -136,5 +135,5 @@ def _linked():
 
 
 def _place(path):
-    """A path in its one spelling, however its folder is reached; the last name is left as it is."""
+    """A path with its directory resolved; the last component is not resolved."""
     return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. UDP 123 opened in ufw, where that guards the host: by its own command, which changes the live rules and its files.
+Internal. Open UDP 123 in ufw if it is this host's firewall: with its own command, which changes the live rules and its files.
 
-Our rules carry the comment ``ntpcluster``. What there is, is read from ufw's own files, as the command takes half a
-second a call; what gets through is judged by the live rules of iptables, which ufw fills.
+Our rules carry the comment ``ntpcluster``. The existing rules are read from ufw's own files, because each call of the command
+takes half a second; what gets through is judged by the live rules of iptables, which ufw writes.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -67,22 +67,22 @@ def _survey(networks):
 
 def runs():
     """
-    Internal. Is ufw enabled here? Reads its file; no program is run.
+    Internal. Whether ufw is enabled here. Reads its file; runs no program.
     """
     return bool(re.search(r"^\s*ENABLED\s*=\s*[\"']?yes\b", _read(UFW_CONF), re.M | re.I))
 
 
 def firewall(networks, passed):
     """
-    Internal. ``ntpcluster.firewall`` says what this returns; what is live is saved as well.
+    Internal. As ``ntpcluster.firewall``; the live rules are the saved rules too.
 
     networks
         list of networks, such as ``["10.0.0.0/24"]``
     passed
-        all that a question and its answer pass, {family: [hook, ...]}, as from ``ntpcluster_firewall_parse.hooks``; None:
-        nobody is to be served
+        all hooks that a request and its reply pass, {family: [hook, ...]}, as from ``ntpcluster_firewall_parse.hooks``; None:
+        this host has no clients
 
-    Raises SaltInvocationError for what is not a network, CommandExecutionError when a file cannot be read.
+    Raises SaltInvocationError for anything that is not a network, CommandExecutionError when a file cannot be read.
     """
     report, here = {}, __salt__["ntpcluster_firewall_here.here"]()
     for family, found in _survey(networks).items():
@@ -101,7 +101,7 @@ def firewall(networks, passed):
 
 def apply(networks, test=False, **called):
     """
-    Internal. Open UDP 123 to these networks, and close it to those it was opened to before.
+    Internal. Open UDP 123 to these networks, and close it to the networks that it was opened to before.
 
     networks, test
         as for ``ntpcluster_firewall.apply``

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What is wrong with the pillar, all of it at once, before anything is changed.
+Internal. Find all errors in the pillar at once, before anything is changed.
 
-Every problem names the key where it is, and says what is allowed there, by the rules of ``ntpcluster_rules``.
+Every problem names the key and the allowed values, according to the rules in ``ntpcluster_rules``.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -14,18 +14,18 @@ import re
 import salt.utils.data
 
 __virtualname__ = "ntpcluster_validate"
-# The loader offers this alone; ``problems`` stays a plain function for the tests.
+# The loader offers only this function; ``problems`` stays a plain function for the tests.
 __load__ = ["validate", "judge"]
 
 
 def validate(pillar=None, states=True, anew=True):
     """
-    Internal. ``ntpcluster.validate`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.validate``.
 
     states
         False does not ask the file server whether ``state.apply ntp`` would run other states than this tree's.
     anew
-        False judges the pillar that the minion remembers; by default the master is asked for it.
+        False judges the minion's copy of the pillar; by default the master is asked for it.
     """
     own = pillar is None
     pillar = __salt__["ntpcluster_applied.pillar"](anew) if own else salt.utils.data.decode(pillar, keep=True)
@@ -39,7 +39,7 @@ def judge(pillar, known, own=True, states=False):
     Internal. Return what is wrong with a pillar, as ``ntpcluster.validate`` does.
 
     pillar
-        What stands under ``ntp``.
+        The pillar under ``ntp``.
     known
         ``ntpcluster_facts.facts`` of it.
     own
@@ -47,7 +47,7 @@ def judge(pillar, known, own=True, states=False):
     states
         As for ``validate``.
     """
-    # A pillar that is given is for any host.
+    # A pillar passed as an argument is for any host.
     platform = known["platform"] if own else None
     found = __salt__["ntpcluster_delivery.problems"](states) if own else []
     if not own or "ntp" in __salt__["ntpcluster_applied.compiled"]():
@@ -80,8 +80,8 @@ def _matchers(tiers):
 
 def problems(pillar, defaults, platform=None):
     """
-    Return the problems of one pillar, key by key: ``validate`` without the machine and the relations of the
-    tiers. With ``platform``, an entry of platforms.yaml, what that platform cannot do is a problem as well.
+    Return the problems of one pillar, key by key: ``validate`` without the facts of the host and the relations of the tiers.
+    With ``platform``, an entry of platforms.yaml, what that platform cannot do is a problem as well.
     """
     found, rules = [], __salt__["ntpcluster_rules.allowed"]()
     if not isinstance(pillar, dict):
@@ -131,8 +131,8 @@ def _refuse(found, path, value, allowed):
 
 def _refuse_mapping(found, path, value, allowed):
     """
-    Add the problem that a value is no mapping. A text is not repeated: Salt leaves a mapping of several lines, given on the
-    command line, as one text, with all the secrets in it.
+    Add the problem that a value is not a mapping. A text is not repeated: Salt passes a mapping of several lines from the
+    command line as one text, with all the secrets in it.
     """
     if _is_text(value):
         found.append(_problem(path, "a text", "must be {}, not a text".format(allowed)))
@@ -142,7 +142,7 @@ def _refuse_mapping(found, path, value, allowed):
 
 def _unknown(found, path, mapping, known):
     """
-    Add a problem for every unknown key, with the one that was probably meant.
+    Add a problem for every unknown key, with the most similar known key.
     """
     for key in sorted((key for key in mapping if key not in known), key=_step_name):
         message = "is not a known key"
@@ -158,7 +158,7 @@ def _unknown(found, path, mapping, known):
 
 def _check(found, path, value, rule):
     """
-    Hold a value against a rule.
+    Check a value against a rule.
     """
     if isinstance(rule, list):
         _check_list(found, path, value, rule[0], rule[1:])
@@ -176,7 +176,7 @@ def _check(found, path, value, rule):
 
 def _check_list(found, path, value, rule, instead):
     """
-    Hold each item of a list against one rule.
+    Check each item of a list against one rule.
     """
     if value in instead:
         return
@@ -192,7 +192,7 @@ def _check_list(found, path, value, rule, instead):
         seen.add(written)
 
 
-# Directives that the tree writes itself, and the key that says what.
+# Directives that the tree writes itself, and the key that sets them.
 WRITTEN = {
     "allow": "`serves`",
     "authselectmode": "`keys`",
@@ -222,7 +222,7 @@ WRITTEN = {
 
 def _package(found, package, rules):
     """
-    Judge the package files, and whether a version makes sense beside them.
+    Judge the package files, and whether a version makes sense with them.
     """
     sources = package.get("sources") if isinstance(package, dict) else None
     if not isinstance(sources, list):
@@ -266,7 +266,7 @@ def _keys(found, keys, platform, rules):
     for number in sorted(keys, key=_step_name):
         key = keys[number]
         number = int(number) if _is_text(number) and re.match(r"[1-9][0-9]{0,4}\Z", number) else number
-        # What is no number may be a secret in the wrong place: not repeated.
+        # A key that is not a number may be a secret in the wrong place: do not repeat it.
         here = path + [number if isinstance(number, int) else "?"]
         proper, numbers = rules["tier_keys"]["key"]
         if not proper(number):
@@ -310,7 +310,7 @@ def _options(found, options, platform, rules):
     for directive in sorted(key for key in options if key in WRITTEN):
         message = "is set by the tree, from {}".format(WRITTEN[directive])
         found.append(_problem(path + [directive], None, message))
-    # null is for a directive whose counterpart is given to another daemon: this one does without.
+    # null is for a directive whose equivalent is set for another daemon: this daemon does not get it.
     for directive in sorted(key for key in rules["options"] if options.get(key) is not None):
         value = options[directive]
         here = path + [directive]
@@ -327,8 +327,8 @@ def _options(found, options, platform, rules):
 
 def _together(found, options):
     """
-    Judge directives that need each other: without the others chronyd writes no log, serves by one address of each family at
-    most, or does not start.
+    Judge directives that need each other: without the others chronyd writes no log, serves on at most one address of each
+    family, or does not start.
     """
     path = ["ntp", "options"]
     items = __salt__["ntpcluster_wording.items"]
@@ -346,7 +346,7 @@ def _together(found, options):
 
 def _confined(found, options, platform):
     """
-    Judge whether the daemon may open the files that it would because of the directives.
+    Judge whether the daemon may open the files that the directives name.
     """
     allowed = platform["daemon_files"] if platform else None
     if allowed is None:
@@ -363,7 +363,7 @@ def _confined(found, options, platform):
 # ---------------------------------------------------------------------------------------------------------
 # Tiers
 
-# Keys that one could expect in a tier, and what they are called.
+# Keys that people may expect in a tier, and their actual names.
 MEANT = {
     "server": "`sources` (whom this tier asks) or `addresses` (where others find it)",
     "servers": "`sources` (whom this tier asks) or `addresses` (where others find it)",
@@ -376,7 +376,7 @@ MEANT = {
 
 def _tiers(found, tiers, keys, rules):
     """
-    Check each tier by itself; ``ntpcluster_tiers.relations`` checks how they fit together.
+    Check each tier separately; ``ntpcluster_tiers.relations`` checks their relations.
     """
     path = ["ntp", "tiers"]
     if not isinstance(tiers, dict) or not tiers:
@@ -434,7 +434,7 @@ def _source(found, here, source, keys, rules):
     if source.get("noselect") is True and source.get("prefer") is True:
         message = "cannot stand beside `prefer`: a source that is only watched is never followed"
         found.append(_problem(here + ["noselect"], True, message))
-    # Where one of the two is left out, both daemons take 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
+    # The defaults of both daemons are 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
     low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
     proper = rules["source_keys"]["minpoll"][0]
     if proper(low) and proper(high) and low > high:
@@ -443,7 +443,7 @@ def _source(found, here, source, keys, rules):
 
 def _named_key(found, here, mapping, keys, rules):
     """
-    A key that is named must be there.
+    A key that a source names must exist.
     """
     if rules["tier_keys"]["key"][0](mapping.get("key")) and mapping["key"] not in keys:
         found.append(_problem(here + ["key"], mapping["key"], "is not among the numbers of `keys`"))

@@ -23,14 +23,14 @@ ODD = re.compile(r"[^\x20-\x7e]")
 
 def is_text(value):
     """
-    Internal. Tell whether a value is text, of the one kind that a decoded pillar has on either Python.
+    Internal. Tell whether a value is text, of the type that a decoded pillar has on either Python.
     """
     return isinstance(value, type(""))
 
 
 def items(mapping, key):
     """
-    Internal. Return a list of the pillar, or an empty one where something else stands.
+    Internal. Return a list of the pillar; an empty one if the value is not a list.
     """
     return mapping[key] if isinstance(mapping.get(key), list) else []
 
@@ -40,13 +40,13 @@ def problem(path, value, message, level="error"):
     Internal. Return one problem of the pillar: {key, value, message, level}.
 
     path
-        The steps to the key, or its name as finished text: a file has no steps.
+        The path to the key as a list, or its name as finished text, for a file.
     value
-        What stands there, or None. Of a value only what is a single one is repeated, of anything else its kind.
+        The value there, or None. Only a scalar is repeated; for anything else the problem names its type.
     message
         What is allowed, or what follows from it.
     level
-        ``error``: no plan can be made; ``warning``: one can, and somebody should know.
+        ``error``: no plan can be made; ``warning``: a plan can be made, but the administrator should know.
     """
     if not (value is None or is_text(value) or isinstance(value, numbers.Real)):
         value = shown(value)
@@ -56,7 +56,7 @@ def problem(path, value, message, level="error"):
 
 def step_name(step):
     """
-    Internal. Return how one step of a path is written; odd characters are escaped.
+    Internal. Return one component of a path as text; special characters are escaped.
     """
     text = step if is_text(step) else "{!r}".format(step)
     return text if re.match(r"[A-Za-z0-9_.-]{1,80}\Z", text) else json.dumps(text[:80])
@@ -64,7 +64,7 @@ def step_name(step):
 
 def shown(value):
     """
-    Internal. Return how a value is shown in a message.
+    Internal. Return a value as shown in a message.
     """
     if value is None:
         return "nothing"
@@ -85,12 +85,12 @@ def worded(found):
     found
         List of {key, value, message, level}.
 
-    Returns them, errors first, each with its ``text``. Odd characters are escaped, as a message may repeat what
-    somebody wrote. Of the problems in one list or mapping the first ten are there, and how many more there are.
+    Returns them, errors first, each with its ``text``. Special characters are escaped, as a message may repeat text from the
+    pillar. For each list or mapping it returns the first ten problems and the number of the others.
     """
     told, groups = [], {}
     for one in found:
-        # The list that it is in, at whatever depth, or the mapping.
+        # The list that contains it, at any depth, or the mapping.
         place = re.sub(r":(?:[0-9]+(?::.*)?|[^:]+)\Z", "", one["key"])
         group = groups.setdefault((one["level"], place), [])
         group.append(one)

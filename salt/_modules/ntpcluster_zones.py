@@ -15,29 +15,29 @@ __virtualname__ = "ntpcluster_zones"
 
 ZONES = "/usr/share/zoneinfo"
 
-#: What each file of a zone begins with (tzfile(5)).
+#: The first bytes of each zone file (tzfile(5)).
 MAGIC = b"TZif"
 
-#: Below ZONES and no zones of their own: whole trees of others, and names for what is set already.
+#: Names below ZONES that are not zones to choose: whole trees of other zones, and names for the zone that is set.
 NO_ZONES = ("posix", "right", "localtime", "posixrules", "Factory")
 
 
 def path(zone):
     """
-    Internal. The file of a zone, whether there is one or not.
+    Internal. The file of a zone, whether it exists or not.
     """
     return os.path.join(ZONES, zone)
 
 
 def fault(zone):
     """
-    Internal. Whether this host's tzdata has a zone. ``ntpcluster.validate`` asks this before anything is changed.
+    Internal. Whether this host's tzdata has a zone. ``ntpcluster.validate`` calls this before anything is changed.
 
     zone
         A name below /usr/share/zoneinfo, e.g. Asia/Shanghai.
 
-    Returns None for a zone that is there, or a dict: ``message``, with the nearest zone there is, and ``level``:
-    ``error``, or ``warning`` where no tzdata is installed yet, so that nobody can say.
+    Returns None for a zone that exists, or a dict: ``message``, with the most similar zone, and ``level``: ``error``, or
+    ``warning`` if tzdata is not installed yet, so that this is unknown.
     """
     if _is_zone(zone):
         return None
@@ -49,7 +49,7 @@ def fault(zone):
     alike = dict((name.lower(), name) for name in known)
     near = difflib.get_close_matches(zone.lower(), sorted(alike), 1, 0.75)
     if re.match(r"[A-Z]{1,5}(?:[+-]?[0-9]+)?\Z", zone) and zone.lower() not in alike:
-        # CST is China's time and Chicago's; the nearest text would be any place's.
+        # CST is the time of China and of Chicago; the most similar name would be arbitrary.
         message += (
             "; name a place, such as Asia/Shanghai, not an abbreviation; note that Etc/GMT-8 is 8 hours ahead of UTC"
         )
@@ -61,7 +61,7 @@ def fault(zone):
 
 
 def _is_zone(name):
-    """Whether a name stands for a zone: a file that begins as all of them do, and not a second name for this host's own."""
+    """Whether a name is a zone: a file with the header of a zone file, and not another name for this host's own zone."""
     place = path(name)
     if name.split("/")[0] in NO_ZONES or not os.path.isfile(place):
         return False

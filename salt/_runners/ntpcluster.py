@@ -1,27 +1,28 @@
 """
-The cluster as its master sees it: the public runners, called with ``salt-run ntpcluster.FUNCTION``.
+The public runners about the whole cluster, called with ``salt-run ntpcluster.FUNCTION``.
 
-Each function calls the file that does the work, and reports an error there in one sentence. An exception would not do, because
-Salt prints every exception of a runner as a traceback (``low`` of salt/client/mixins.py).
+Each function calls the file that does the work, and reports an error from it in one sentence. It does not raise an exception,
+because Salt prints every exception of a runner as a traceback (``low`` of salt/client/mixins.py).
 """
 
 import functools
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-#: Names of the view's severities, as for the exit codes of the Monitoring Plugins Development Guidelines.
+#: Names of the view's severities, as for the exit codes in the Monitoring Plugins Development Guidelines.
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 class _Unprinted(int):
-    """An exit code that the ``txt`` outputter does not print: it prints each line of each value of a dict, and this has none."""
+    """An exit code that the ``txt`` outputter does not print: it prints each line of each value of a dict, and this value has
+    no lines."""
 
     def splitlines(self):
         return []
 
 
 def _sentence(word, line, code):
-    """The return of a runner that prints one line: a word, a colon, the line. ``salt-run`` exits with the code."""
+    """The return of a runner that prints one line: a word, a colon, the text. ``salt-run`` exits with the code."""
     return {"data": {word: str(line), "retcode": _Unprinted(code)}, "outputter": "txt"}
 
 
@@ -67,11 +68,11 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
       ``asked`` and ``answered`` [id], ``open`` (bool: some host got an answer; None: no host could query), ``unknown``
       [id] (chosen hosts that could not query), ``why`` (text)
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
-      ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, as the worst
-      host or problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and
-      ``spread_uncertainty_ms`` (how far apart the clocks are, and the uncertainty of that), ``bound_ms`` (the worst of the
-      known bounds of hosts), ``apart_ms`` (the largest possible difference between two clocks with a bound: the sum of the two
-      worst), ``unbounded`` (number of hosts without a bound)
+      ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, of the worst host or
+      problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and ``spread_uncertainty_ms``
+      (how far apart the clocks are, and the uncertainty of that), ``bound_ms`` (the worst of the known bounds of hosts),
+      ``apart_ms`` (the largest possible difference between two clocks with a bound: the sum of the two worst), ``unbounded``
+      (number of hosts without a bound)
 
     Each host has these keys, None if unknown:
 
@@ -134,7 +135,7 @@ def tree(tgt="*", tgt_type="compound", timeout=None):
 
 def check(tgt="*", tgt_type="compound", timeout=None):
     """
-    Judge the whole cluster in one line, and in the exit code: 0 ok, 1 warning, 2 critical, 3 unknown.
+    Judge the whole cluster in one line and an exit code: 0 ok, 1 warning, 2 critical, 3 unknown.
 
     Critical: a host that is not synchronized or does not answer, or servers that disagree, follow each other or answer none of the
     followers that query them now. Warning: any other problem, and anything that could not be determined. Unknown: no host

@@ -1,15 +1,16 @@
 """
-Internal. Asking many minions one thing.
+Internal. Run one function on many minions.
 """
 
 import salt.client
 from salt.exceptions import SaltClientError, SaltInvocationError
 
-# The loader offers this alone.
+# The loader offers only this function.
 __load__ = ["minions"]
 
-#: All that the runners ask for, with the arguments of each. Who may call `ntpcluster.*` by `peer_run` or `external_auth`, both
-#: of which match the beginning of a name, may call this file too. It must not let them run anything else as root everywhere.
+#: All functions that the runners need, with their arguments. Users who may call `ntpcluster.*` by `peer_run` or
+#: `external_auth`, both of which match the beginning of a name, may call this file too. It must not let them run anything else
+#: as root on all minions.
 ASKED = {
     "ntpcluster_standing.standing": [[]],
     "ntpcluster_served.served": [[]],
@@ -21,26 +22,26 @@ WORDS = {"anew", "queue", "saltenv", "test"}
 
 def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None, enough=None):
     """
-    Internal. Run one function on minions and collect what they return. It does not judge: a traceback is a return as
-    well.
+    Internal. Run one function on minions and collect what they return. It does not judge the returns: a traceback is a return
+    too.
 
     fun, arg, kwarg
         The function with its arguments.
     tgt, tgt_type
-        Whom to ask, as for ``salt``.
+        The target, as for ``salt``.
     timeout
-        Seconds to wait for those that show no sign of life; default: the master's ``timeout``. A minion that still
-        works at it is waited for.
+        Seconds to wait for minions that do not respond; default: the master's ``timeout``. It keeps waiting for a minion that
+        is still running the function.
     kept
-        What to keep of a return: called with the minion and what it returned. Default: all of it.
+        Called with the minion and its return; returns the part to keep. Default: the whole return.
     enough
-        Called with ``returns`` as they are after each one: true ends the wait for the others. Default: all are waited for.
+        Called with ``returns`` after each new one: a true value ends the wait for the others. Default: wait for all.
 
-    Returns a dict: ``returns`` {minion: what is kept of its return}, and ``expected``, the sorted names of all minions that
+    Returns a dict: ``returns`` {minion: the kept part of its return}, and ``expected``, the sorted names of all minions that
     were asked.
 
-    Raises SaltInvocationError if the target matches no minion, the master does not run, or the function is not one that the
-    runners need.
+    Raises SaltInvocationError if the target matches no minion, the master does not run, or the runners do not need the
+    function.
     """
     if list(arg) not in ASKED.get(fun, []) or not set(kwarg or {}) <= WORDS:
         raise SaltInvocationError(f"{fun} with {arg!r} and {kwarg!r} is not what this asks of minions")

@@ -7,10 +7,10 @@ import time
 import salt.cache
 from salt.exceptions import SaltInvocationError
 
-# The loader offers this alone; ``refusal`` stays a plain function for the tests.
+# The loader offers only this function; ``refusal`` stays a plain function for the tests.
 __load__ = ["heal"]
 
-#: Problems that a new deployment fixes. All others need a human, or just time.
+#: Problems that a new deployment fixes. All others need an administrator, or only time.
 CURABLE = ("not-listed", "daemon-stopped")
 
 #: The master's cache bank that records when each host was last deployed.
@@ -26,7 +26,7 @@ def heal(minion, codes, every, at_once):
 
     Returns what ``ntpcluster.heal`` returns.
 
-    Raises SaltInvocationError for a host that cannot be asked, and for codes that are none.
+    Raises SaltInvocationError for a host that cannot be queried, and for invalid codes.
     """
     if not isinstance(minion, str) or not minion:
         raise SaltInvocationError(f"minion: {minion!r} is not a minion")

@@ -1,7 +1,7 @@
 """
-Internal. For how long each host was within its bound: a small account of many views, in one SQLite file.
+Internal. For how long each host was within its bound: the sums of many views, in one SQLite file.
 
-Each view adds the seconds since the view before it to one of three sums of each host and hour: within, beyond, unknown. So
+Each view adds the seconds since the previous view to one of three sums for each host and hour: within, beyond, unknown. So
 30 days of 5,000 hosts are 3.6 million rows and not 216 million, and a view writes a few hundred kilobytes.
 """
 
@@ -11,14 +11,14 @@ import time
 
 from salt.exceptions import CommandExecutionError
 
-# The loader offers these alone; ``state`` and ``GAP_S`` stay plain for the tests.
+# The loader offers only these functions; the tests use ``state`` and ``GAP_S`` directly.
 __load__ = ["keep", "shares", "hours"]
 
 ENDING = ".sqlite"
 HOUR_S = 3600
-#: Views that are farther apart than this tell nothing of the time between them.
+#: If two views are further apart than this, the time between them is unknown.
 GAP_S = 300
-#: What is older is taken out: a quarter of a year can be told.
+#: Older data is deleted: a quarter of a year is kept.
 DAYS = 92
 
 TABLES = """
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS sums (
 CREATE TABLE IF NOT EXISTS gaps (start REAL NOT NULL, stop REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS last (only INTEGER PRIMARY KEY CHECK (only = 0), look REAL NOT NULL);
 """
-#: SQLite's max() of two is unknown where one of them is.
+#: SQLite's max() of two values is null if one of them is.
 ADD = """
 INSERT INTO sums SELECT ?, number, ?, ?, ?, ? FROM hosts WHERE name = ? AND first < ?
 ON CONFLICT (hour, host) DO UPDATE SET within = within + excluded.within, beyond = beyond + excluded.beyond,
@@ -38,10 +38,10 @@ ON CONFLICT (hour, host) DO UPDATE SET within = within + excluded.within, beyond
 ASKED_TABLE = (
     "CREATE TEMP TABLE IF NOT EXISTS asked (name TEXT NOT NULL, place INTEGER NOT NULL, number INTEGER UNIQUE)"
 )
-#: A host that was in no view has no number.
+#: A host that was in no view has no row.
 ASK = "INSERT INTO asked SELECT ?1, ?2, (SELECT number FROM hosts WHERE name = ?1)"
-#: Of an hour, each host's sums are more than its length only if the master's clock was set back in it. CROSS JOIN: SQLite reads
-#: the sums in their order, each once.
+#: A host's sums for an hour exceed its length only if the master's clock was set back in that hour. CROSS JOIN: SQLite reads
+#: the sums in order, each once.
 BY_PLACE = """
 SELECT place, hour, count(*), sum(within), sum(beyond), sum(max(within + beyond + unknown, min(3600, :stop - hour))), max(worst_ms)
 FROM sums CROSS JOIN asked ON number = host WHERE hour >= :start AND hour < :stop GROUP BY place, hour
@@ -61,10 +61,10 @@ SELECT name, tier, first, hour, within, beyond, unknown, worst_ms FROM hosts JOI
 
 def keep(path, view):
     """
-    Internal. Add a view to the account.
+    Internal. Add a view to the sums.
 
     path
-        Full path of the file; it is made if it is not there. Its name must end with ``.sqlite``.
+        Full path of the file, which is created if missing. Its name must end with ``.sqlite``.
     view
         As ``ntpcluster.view``.
 
@@ -80,7 +80,7 @@ def keep(path, view):
             "ON CONFLICT (name) DO UPDATE SET tier = excluded.tier WHERE excluded.tier IS NOT NULL AND tier IS NOT excluded.tier",
             [(name, host["tier"], now) for name, host in hosts.items()],
         )
-        # After a step of the master's clock back, the time until then has been told of already.
+        # After a backward step of the master's clock, the time up to its old value has been counted already.
         passed = 0.0 if last is None or now <= last else now - last
         if passed > GAP_S:
             file.execute("INSERT INTO gaps VALUES (?, ?)", [last, now])
@@ -101,18 +101,18 @@ def keep(path, view):
 
 def shares(path, days):
     """
-    Internal. The shares of the time for which each host was within its bound, beyond it, and for which that is not known.
+    Internal. The shares of the time for which each host was within its bound, beyond it, and for which this is unknown.
 
     path
         As for ``keep``.
     days
-        So many days back from now; hours are counted whole.
+        Number of days back from now; only whole hours are counted.
 
     Returns a dict: ``start``, ``stop`` (seconds since 1970), ``hosts``: {id: {``tier``, ``within``, ``beyond``, ``unknown``
-    (shares: together 1), ``seconds`` (how long the host has been looked at or should have been), ``worst_ms``}}
+    (shares, with a sum of 1), ``seconds`` (the time that they refer to), ``worst_ms``}}
 
-    Raises SaltInvocationError for another path, CommandExecutionError if the file is not there, is none of these, or tells
-    nothing of that time.
+    Raises SaltInvocationError for another path, CommandExecutionError if the file does not exist, is not such a file, or has no
+    data about that time.
     """
     __salt__["ntpcluster_publish.check"](path, ENDING)
     stop = time.time()
@@ -131,23 +131,23 @@ def shares(path, days):
 
 def hours(path, groups, now, most):
     """
-    Internal. What is known of each of the last 24 hours, the present one included: of groups of hosts, and of the worst hosts.
+    Internal. The last 24 hours, including the present one, hour by hour: for groups of hosts, and for the worst hosts.
 
     path
         As for ``keep``.
     groups
-        Lists of hosts, each host in one of them.
+        Lists of hosts; each host is in one list.
     now
-        The end of the time, in seconds since 1970. A view that is at most 300 s from this is the end instead.
+        The end of the period, in seconds since 1970. If a view is at most 300 s from this, its time is the end instead.
     most
-        How many hosts to tell of one by one: those that were beyond what the pillar allows for longest, then those that
-        were within it for the shortest time.
+        How many hosts to return individually: first those that were beyond the pillar's limit for the longest time, then those
+        that were within it for the shortest time.
 
     Returns a dict: ``start``, ``stop`` (seconds since 1970), ``groups`` (for each its hours), ``hosts`` {id: its hours}. Each
-    hour is a dict: ``start``, ``within``, ``beyond``, ``unknown`` (seconds, of all hosts of the group together), ``worst_ms``
-    (None: no bound was known). Time that nothing was recorded of is unknown.
+    hour is a dict: ``start``, ``within``, ``beyond``, ``unknown`` (seconds, the sum of all hosts of the group), ``worst_ms``
+    (None: no bound was known). Time without a record is unknown.
 
-    Raises SaltInvocationError for another path, CommandExecutionError if the file is not there or is none of these.
+    Raises SaltInvocationError for another path, CommandExecutionError if the file does not exist or is not such a file.
     """
     __salt__["ntpcluster_publish.check"](path, ENDING)
     with _opened(path, new=False) as file:
@@ -174,7 +174,7 @@ def _of_groups(file, groups, span):
 
 @contextlib.contextmanager
 def _opened(path, new=True):
-    """The file, with a transaction that is kept if nothing goes wrong in it."""
+    """The open file, with a transaction that is committed unless an exception occurs."""
     try:
         mode = "rwc" if new else "ro"
         uri = "file:{}?mode={}".format(path.replace("%", "%25").replace("?", "%3f").replace("#", "%23"), mode)
@@ -189,13 +189,13 @@ def _opened(path, new=True):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on every function depends on its arguments alone.
+# From here on all functions are pure.
 
 
 def state(host):
     """
-    Whether a host's clock is within what its pillar allows: its bound against ``sync:max_bound``, or, where that is not set,
-    against ``sync:max_offset``. A host without a bound may be anywhere.
+    Whether a host's clock is within its pillar's limit: its bound against ``sync:max_bound`` or, if that is not set, against
+    ``sync:max_offset``. The state of a host without a bound is unknown.
     """
     allowed = host["max_offset_ms"] if host["max_bound_ms"] is None else host["max_bound_ms"]
     if host["bound_ms"] is None or allowed is None:
@@ -204,17 +204,17 @@ def state(host):
 
 
 def _by_hours(since, until):
-    """The time between two views, which is less than an hour, by the hours that it lies in: [(hour, seconds)]."""
+    """The time between two views, which is less than an hour, divided between the hours that it lies in: [(hour, seconds)]."""
     edge = int(until // HOUR_S) * HOUR_S
     parts = ((edge - HOUR_S, edge - since), (edge, until - max(since, edge)))
     return [(hour, seconds) for hour, seconds in parts if seconds > 0]
 
 
 def _hour(start, number, stop, row):
-    """One hour of so many hosts, from the sums of those that have any."""
+    """One hour of a number of hosts, from the sums of those that have any."""
     some, within, beyond, whole, worst = row or (0, 0.0, 0.0, 0.0, None)
     whole += (number - some) * min(HOUR_S, stop - start)
-    # The sums are of floats, and may be off by their last digits; no two views are a few milliseconds apart.
+    # The sums are floats, and their last digits may be wrong; two views are never only a few milliseconds apart.
     unknown = max(0.0, whole - within - beyond)
     if unknown < 1e-6 * whole:
         unknown = 0.0
@@ -222,7 +222,7 @@ def _hour(start, number, stop, row):
 
 
 def _shares(row, gaps, start):
-    """One host's shares; in the time between two views that are far apart it may have been anywhere."""
+    """One host's shares; the time between two views that are far apart is unknown."""
     _, tier, first, hour, within, beyond, unknown, worst = row
     begin = max(start, first)
     missed = [stop - max(begin, since) for since, stop in gaps if since < hour + HOUR_S and stop > begin]

@@ -7,16 +7,16 @@ As plain data: the page (``salt/ntp/report/page.html``) turns it into bars and a
 
 import time
 
-# The loader offers this alone; ``bars`` stays plain for the tests.
+# The loader offers only this function; the tests use ``bars`` directly.
 __load__ = ["tell"]
 
-#: In the order in which they are told.
+#: In the order in which they are shown.
 WORDS = ("within", "beyond", "unknown")
-#: So many hosts have their hours in the page.
+#: The number of hosts whose hours are on the page.
 HOSTS = 20
-#: A second in an hour must still be seen: no bar is lower than this part of the picture, in per cent.
+#: A second in an hour must stay visible: the minimum height of a bar, in per cent of the picture.
 LEAST = 4.0
-#: Each so many hours the axis has a label.
+#: Hours between two labels of the axis.
 LABELS = 6
 
 
@@ -27,11 +27,11 @@ def tell(history, view):
     history
         As for ``ntpcluster.report``.
     view
-        What ``ntpcluster.view`` returned. Its hosts are told of, in its tiers.
+        What ``ntpcluster.view`` returned. The section covers its hosts, in its tiers.
 
     Returns a dict: ``start``, ``stop`` (texts, UTC), ``axis`` [{x, text}], ``tiers`` and ``hosts``: [{``id`` or ``tier``,
-    ``number`` (of hosts), ``text`` (the whole day), ``value`` (the same in short), ``hours``: [{``time``, ``within``, ``beyond``,
-    ``unknown`` (texts), ``worst_ms``, ``bars``: see ``bars``}]}]
+    ``number`` (of hosts), ``text`` (the whole day), ``value`` (the same, shorter), ``hours``: [{``time``, ``within``,
+    ``beyond``, ``unknown`` (texts), ``worst_ms``, ``bars``: see ``bars``}]}]
 
     Raises SaltInvocationError and CommandExecutionError as ``ntpcluster_history.hours``.
     """
@@ -50,7 +50,7 @@ def tell(history, view):
 
 
 def _row(hours):
-    """What a tier's or a host's 24 hours have in the page."""
+    """The entry of a tier's or a host's 24 hours on the page."""
     whole = {word: sum(hour[word] for hour in hours) for word in WORDS}
     worst = [hour["worst_ms"] for hour in hours if hour["worst_ms"] is not None]
     shares = _shares(whole)
@@ -66,21 +66,21 @@ def _row(hours):
 
 
 def _shares(seconds):
-    """The three sums as shares of their whole, as texts."""
+    """The three sums as shares of their total, as texts."""
     whole = sum(seconds[word] for word in WORDS)
     percent = {word: __salt__["ntpcluster_slo.percent"](seconds[word] / whole, 1) for word in WORDS}
-    # A line of the page may not end between a figure and its unit.
+    # No line break between a number and its unit.
     return {word: text.replace(" ", "\u00a0") for word, text in percent.items()}
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on every function depends on its arguments alone.
+# From here on all functions are pure.
 
 
 def bars(hour):
     """
-    One hour as up to three bars, from 0 at the top to 100: beyond hangs from the top, within stands on the ground, unknown is
-    between them.
+    One hour as up to three bars, from 0 at the top to 100 at the bottom: ``beyond`` at the top, ``within`` at the bottom,
+    ``unknown`` between them.
 
     Returns a list of dicts: ``word``, ``y``, ``height``.
     """
@@ -103,7 +103,7 @@ def _axis(start):
 
 
 def _clock(seconds):
-    """The time of day; none is twice in 24 hours."""
+    """The time of day, which is unique within 24 hours."""
     return time.strftime("%H:%M", time.gmtime(seconds))
 
 

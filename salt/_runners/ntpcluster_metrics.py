@@ -1,20 +1,20 @@
 """
-Internal. The cluster's figures for Prometheus, in the text format that node_exporter's textfile collector reads.
+Internal. The cluster's metrics for Prometheus, in the text format that node_exporter's textfile collector reads.
 
-Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. What each metric means
-is written in the file itself, in its HELP lines. ``contrib/prometheus/rules.yml`` has the alerts.
+Names and units follow Prometheus' conventions: base units (seconds, ratios), the unit last. The HELP lines in the file say what
+each metric means. ``contrib/prometheus/rules.yml`` has the alerts.
 
-A large cluster has a million samples. One metric is written after the other, and by this file: prometheus_client makes an
-object of each sample, and takes 5 s of CPU for 1.1 million of them even metric by metric, which all else takes too. Format:
-https://prometheus.io/docs/instrumenting/exposition_formats/
+A large cluster has a million samples. This file writes them metric by metric, without prometheus_client: that library creates
+an object for each sample, which takes 5 s of CPU time for 1.1 million of them even metric by metric, as long as everything else
+together. Format: https://prometheus.io/docs/instrumenting/exposition_formats/
 """
 
 import collections
 
-# The loader offers these alone; ``parts`` and the tables stay plain for the tests.
+# The loader offers only these functions; the tests use ``parts`` and the tables directly.
 __load__ = ["write", "of_hosts"]
 
-#: (metric, what it is, host's key in the view, factor to base units). A host without the figure has no sample.
+#: (metric, what it is, host's key in the view, factor to base units). A host without the value has no sample.
 FIGURES = (
     ("offset_seconds", "Source's time minus this host's, as its daemon measures it", "offset_ms", 1e-3),
     ("jitter_seconds", "Jitter of that offset", "jitter_ms", 1e-3),
@@ -44,7 +44,7 @@ FIGURES = (
 
 def write(path, tgt, tgt_type, timeout, history=None):
     """
-    Internal. Write the figures of the whole cluster into a file, at once or not at all.
+    Internal. Write the metrics of the whole cluster to a file, atomically.
 
     path, tgt, tgt_type, timeout, history
         As for ``ntpcluster.metrics``.
@@ -76,10 +76,10 @@ def of_hosts(name, meaning, figures):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on nothing is queried: all functions are pure.
 
 
-#: One metric: its ``samples`` are pairs of labels, as they are written, and a number.
+#: One metric: each of its ``samples`` is a pair of formatted labels and a number.
 Family = collections.namedtuple("Family", ("name", "meaning", "samples"))
 
 
@@ -95,7 +95,7 @@ def _written(name, meaning, samples):
 
 
 def families(view):
-    """The metrics of a view, each with its samples, which can be read once."""
+    """The metrics of a view, each with an iterator of its samples."""
     summary, hosts = view["summary"], view["hosts"].values()
     yield _single("view_timestamp_seconds", "When these metrics were collected, since 1970", view["time"])
     yield _single("hosts", "Hosts in the target", summary["hosts"])
@@ -129,12 +129,12 @@ def _single(name, meaning, value):
 
 
 def _labels_of(host, *more):
-    """The labels by which a host's figures are found, and more of what is known of it."""
+    """The labels of a host's metrics, and further facts about it."""
     return _labels(**{key: host[key] or "" for key in more}, host=host["id"], tier=host["tier"] or "")
 
 
 def _labels(**values):
-    """Labels as they are written. Backslash, quote and end of line would end a value."""
+    """Format labels. Backslash, quote and newline must be escaped in a value."""
     escaped = (
         (name, values[name].replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")) for name in sorted(values)
     )
@@ -142,17 +142,17 @@ def _labels(**values):
 
 
 def _figure(key, factor):
-    # A product of floats would show 0.00010000000000000001 where 0.0001 was measured.
+    # A product of floats would print 0.00010000000000000001 for a measured 0.0001.
     return lambda host: None if host[key] is None else round(host[key] * factor, 12)
 
 
 def _answer(key, kind=int):
-    """A figure of hosts that have told their status."""
+    """A value for the hosts that returned a status."""
     return lambda host: None if host["why"] else kind(host[key])
 
 
 def _sources(count):
-    """A figure of hosts whose daemon runs: that a stopped one has no source is no news."""
+    """A value for the hosts whose daemon runs: a stopped daemon obviously has no source."""
     return lambda host: None if host["why"] or not host["daemon"]["running"] else count(host)
 
 
@@ -161,14 +161,14 @@ def _usable(host):
 
 
 def _reach(host):
-    """The share of the last eight polls that the followed source answered."""
+    """The share of the last eight polls that the selected source answered."""
     for peer in host["peers"]:
         if peer["followed"] and peer["reach"] is not None:
             return bin(peer["reach"] & 0xFF).count("1") / 8.0
     return None
 
 
-#: (metric, what it is, a host's figure). A host without the figure has no sample.
+#: (metric, what it is, a host's figure). A host without the value has no sample.
 FAMILIES = (
     ("up", "1 if the host answered with a status", lambda host: host["health"] not in ("silent", "unreadable")),
     ("synchronized", "1 if it follows a live source of its tier closely enough", _answer("synchronized")),

@@ -1,18 +1,18 @@
 """
 Internal. The files of the report's page: ``ntp/report`` of this tree, from the master's own file server.
 
-They cannot lie beside this file, because ``saltutil.sync_runners`` copies Python files alone (``sync`` of
-salt/utils/extmods.py). A master serves them by whatever it serves the states: file roots, git, any environment.
+They cannot be next to this file, because ``saltutil.sync_runners`` copies only Python files (``sync`` of
+salt/utils/extmods.py). A master serves them in the same way as the states: file roots, git, any environment.
 """
 
 import salt.fileserver
 from salt.exceptions import CommandExecutionError
 
-# The loader offers this alone.
+# The loader offers only this function.
 __load__ = ["parts"]
 
 FOLDER = "ntp/report"
-#: Each part of the page with the files that it is made of, in their order.
+#: Each part of the page and its files, in order.
 FILES = {
     "page": ("page.html",),
     "style": ("style.css", "pictures.css", "hosts.css", "media.css"),
@@ -22,11 +22,11 @@ FILES = {
 
 def parts(saltenv=None):
     """
-    Internal. Read the parts of the report's page. Without its script the page must still be whole: that adds sorting,
-    finding and the age, and opens what a link points to.
+    Internal. Read the parts of the report's page. The page must be complete without its script, which adds sorting, searching
+    and the age, and opens the target of a link.
 
     saltenv
-        The environment of the file server to read from; default: the first one that has the page, ``base`` before all.
+        The environment of the file server to read from; default: the first one that has the page, starting with ``base``.
 
     Returns a dict of texts: ``page`` (HTML with Jinja2), ``style`` (CSS), ``script`` (JavaScript).
 
@@ -53,7 +53,7 @@ def parts(saltenv=None):
 
 
 def _text(server, name, saltenv):
-    """What is in the file, empty if the server has none. White space at its ends does not count."""
+    """The content of the file without leading and trailing white space; empty if the server does not have it."""
     data = server.serve_file({"path": f"{FOLDER}/{name}", "saltenv": saltenv, "loc": 0})["data"]
-    # Some kinds of file server give text, some bytes.
+    # Some file server backends return text, some bytes.
     return (data if isinstance(data, str) else data.decode("utf-8")).strip()

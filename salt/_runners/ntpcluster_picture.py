@@ -1,27 +1,26 @@
 """
-Internal. Where everything stands in the report's two pictures: who follows whom, and the offsets on one scale.
+Internal. The layout of the report's two pictures: which host follows which source, and the offsets on one scale.
 
 Geometry only, as plain data: the page (``salt/ntp/report/page.html``) turns it into SVG and escapes every text. A cluster of a
-few dozen hosts is drawn host by host. A large one is drawn by tier, source and health: five thousand boxes tell nobody
-anything.
+few dozen hosts is drawn host by host. A large one is drawn by tier, source and health: five thousand boxes cannot be read.
 """
 
 import math
 import re
 import unicodedata
 
-# The loader offers this alone; the parts stay plain functions for the tests.
+# The loader offers only this function; the tests call the others directly.
 __load__ = ["geometry"]
 
-#: Up to so many hosts in the cluster, or in one tier of a large cluster, each gets a box of its own.
+#: Up to this many hosts in the cluster, or in one tier of a large cluster, each host gets a box.
 BOXES, BOXES_IN_TIER = 60, 8
-#: A tier that follows more sources than this is drawn as one group.
+#: A tier with more sources than this is drawn as one group.
 SOURCES = 8
-#: Up to so many hosts each have a line of their own on the scale; more are counted in columns.
+#: Up to this many hosts each have a line on the scale; more are counted in columns.
 LINES, BINS = 40, 96
-#: The close-up is worth having when it shows this much more.
+#: The close-up is drawn if it magnifies at least this much.
 CLOSER = 4
-#: It holds this part of the hosts.
+#: It shows this share of the hosts.
 MANY = 0.9
 
 #: The two forms of the tree: on a screen or on paper, and on a phone. Lengths are pixels at full size.
@@ -43,16 +42,15 @@ def geometry(view):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Who follows whom.
+# Which host follows which source.
 
 
 def tree(view, form):
     """
-    The tiers from the top down, in each its hosts in frames by what they follow, and the lines between.
+    The tiers from the top down, the hosts of each in frames by source, and the lines between.
 
-    Returns a dict: ``width``, ``height``, ``bands`` [{x, y, name, hosts}], ``frames`` [{x, y, width, height, title,
-    odd, boxes or counts}], ``edges`` [{path, head, odd}]. ``odd`` marks what should not be: to follow a host that is
-    not in a tier above.
+    Returns a dict: ``width``, ``height``, ``bands`` [{x, y, name, hosts}], ``frames`` [{x, y, width, height, title, odd, boxes
+    or counts}], ``edges`` [{path, head, odd}]. ``odd`` marks a mistake: following a host that is not in a tier above.
     """
     single = len(view["hosts"]) <= BOXES
     bands, frames, places, y = [], [], {}, 0
@@ -77,7 +75,7 @@ def tree(view, form):
 
 
 def _groups(hosts, tier, places):
-    """The hosts of a tier by what they follow: [(kind, source, [id])], in the order of the sources' places."""
+    """The hosts of a tier by source: [(kind, source, [id])], in the order of the sources' positions."""
     sources = {(hosts[name]["source_host"], hosts[name]["source"]) for name in tier["hosts"]}
     few = len(sources) <= SOURCES
     groups = {}
@@ -100,12 +98,12 @@ def _groups(hosts, tier, places):
 
 
 def _natural(name):
-    """Sorts node9 before node10."""
+    """A sort key that puts node9 before node10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _row_of_frames(hosts, groups, drawn, form, top, order):
-    """The frames of one tier, from left to right, and on when a line is full."""
+    """The frames of one tier, from left to right, with a new line when one is full."""
     columns, frames = form["columns"], []
     spans = _spans([len(names) for _, _, names in groups], columns) if drawn else [form["counts"]] * len(groups)
     pitch = (form["width"] - 2 * SIDE + GAP) / columns
@@ -141,8 +139,8 @@ def _row_of_frames(hosts, groups, drawn, form, top, order):
 
 def _spans(sizes, columns):
     """
-    How many columns each frame takes, so that all of them together are low. A further line of frames costs extra:
-    lines that go around others are harder to follow than straight ones.
+    How many columns each frame takes, so that the total height is small. An additional line of frames has an extra cost: lines
+    that go around others are harder to follow than straight ones.
     """
 
     def height(most):
@@ -159,7 +157,7 @@ def _spans(sizes, columns):
 
 
 def _centre(frames, width):
-    """Move each line of frames to the middle."""
+    """Centre each line of frames."""
     for line in {frame["line"] for frame in frames}:
         row = [frame for frame in frames if frame["line"] == line]
         shift = round((width - row[0]["x"] - row[-1]["x"] - row[-1]["width"]) / 2, 1)
@@ -176,7 +174,7 @@ def _is_odd(hosts, kind, source, names):
 
 
 def _title(hosts, frame, names):
-    """What a frame says at its top, as long as there is room."""
+    """The title of a frame, shortened to the room there is."""
     kind, source = frame["kind"], frame["source"]
     if kind == "host":
         text = f"follow {source}" if len(names) > 1 else f"follows {source}"
@@ -192,7 +190,7 @@ def _title(hosts, frame, names):
 
 
 def _boxes(hosts, names, frame, span):
-    """One box for each host, in the columns of its frame."""
+    """One box for each host, in the columns of the frame."""
     width = (frame["width"] - (span + 1) * PAD) / span
     boxes = []
     for number, name in enumerate(sorted(names, key=lambda name: (-hosts[name]["followers"], _natural(name)))):
@@ -213,7 +211,7 @@ def _boxes(hosts, names, frame, span):
 
 
 def _words(host, room):
-    """The second line in a box: what is most worth knowing, as much of it as there is room for."""
+    """The second line in a box: the most important facts first, as many as fit."""
     words = []
     if host["health"] != "ok":
         words.append(host["health"])
@@ -227,14 +225,14 @@ def _words(host, room):
 
 
 def _counts(hosts, names, frame, order):
-    """How many hosts of a frame have each health, in this order, with each one's part of the bar."""
+    """How many hosts of a frame have each health, in this order, and its part of the bar."""
     found = {}
     for name in names:
         found[hosts[name]["health"]] = found.get(hosts[name]["health"], 0) + 1
     x, room, counts = frame["x"] + PAD, frame["width"] - 2 * PAD, []
     for word in order:
         if word in found:
-            # A few among thousands must still be seen.
+            # A few hosts among thousands must stay visible.
             width = max(3, room * found[word] / len(names))
             counts.append({"health": word, "hosts": found[word], "x": x, "width": width})
             x += width
@@ -246,14 +244,14 @@ def _counts(hosts, names, frame, order):
 
 
 def _remember(places, frame):
-    """Where lines may start: at a host's box, at the frame that counts it, at all frames of a tier."""
+    """Record where lines may start: at a host's box, at the frame that counts the host, at all frames of a tier."""
     for box in frame["boxes"]:
         places["host", box["id"]] = box
     places.setdefault(("tier", frame["tier"]), frame)
 
 
 def _edges(frames, places, width):
-    """One line from each source to each frame that follows it."""
+    """One line from each source to each frame of hosts that follow it."""
     edges, used = [], {"left": 0, "right": 0}
     for frame in frames:
         if frame["kind"] == "host":
@@ -269,7 +267,7 @@ def _edges(frames, places, width):
 
 
 def _edge(start, frame, width, used):
-    """A curve down to the frame; a line around everything else where other frames stand between."""
+    """A curve down to the frame, or a line around other frames that are in the way."""
     sx, sy = start["x"] + start["width"] / 2, start["y"] + start["height"]
     x, y = frame["x"] + frame["width"] / 2, frame["y"]
     head = f"M{x - 5:.1f} {y - 8:.1f}h10l-5 8z"
@@ -293,16 +291,16 @@ def _edge(start, frame, width, used):
 
 def scale(view):
     """
-    Every known offset to its source on one linear axis, to the bounds that the pillar sets and, if there is more to
-    see, closer. An offset above zero means that the host's clock is slow.
+    Every known offset to its source on one linear axis, up to the bounds that the pillar sets, and in a close-up if that shows
+    more. An offset above zero means that the host's clock is slow.
 
-    The offset itself is known to within half the round trip to the source; the true time to within the bound (docs/bound.md),
-    or, of a host that tells none, the root distance (half the root delay, and the root dispersion: RFC 5905, 11.2). Both are drawn
-    where they are known.
+    The offset itself is known to within half the round trip to the source; the true time to within the bound (docs/bound.md)
+    or, for a host that reports no bound, the root distance (half the root delay plus the root dispersion: RFC 5905, 11.2). Both
+    are drawn if they are known.
 
-    Returns a dict: ``hosts`` (how many have an offset), ``unknown`` (how many have not), ``views``: [{``label``,
-    ``reach_ms`` (the axis goes from minus to plus this), ``ticks``, ``bounds``, ``lines`` or ``columns``}]. Places are
-    in per cent of the axis.
+    Returns a dict: ``hosts`` (how many have an offset), ``unknown`` (how many have none), ``views``: [{``label``, ``reach_ms``
+    (the axis goes from minus to plus this), ``ticks``, ``bounds``, ``lines`` or ``columns``}]. Positions are in per cent of the
+    axis.
     """
     known = sorted((host for host in view["hosts"].values() if host["offset_ms"] is not None), key=_level)
     found = {"hosts": len(known), "unknown": len(view["hosts"]) - len(known), "views": []}
@@ -312,7 +310,7 @@ def scale(view):
     largest = max(abs(host["offset_ms"]) + (_half_trip(host) or 0) for host in known)
     whole = 1.2 * bounds[-1] if bounds else _nice(1.1 * largest)
     found["views"].append(_axis("up to the limits" if bounds else "all of it", known, whole, bounds))
-    # The close-up is for the many; a few that are far off are at its ends.
+    # The close-up shows most hosts; the few that are far off are at its ends.
     sizes = sorted(abs(host["offset_ms"]) + (_half_trip(host) or 0) for host in known)
     close = _nice(1.1 * sizes[math.ceil(MANY * (len(sizes) - 1))])
     if bounds and close * CLOSER <= whole:
@@ -326,7 +324,7 @@ def _level(host):
 
 
 def _half_trip(host):
-    """Half the round trip to the source that is followed, if known."""
+    """Half the round trip to the selected source, if known."""
     for peer in host["peers"]:
         if peer["followed"] and peer["delay_ms"] is not None:
             return abs(peer["delay_ms"]) / 2.0
@@ -334,7 +332,7 @@ def _half_trip(host):
 
 
 def _nice(value):
-    """The next of 1, 2, 5, 10, ... that is not smaller; a microsecond at least."""
+    """The smallest of 1, 2, 5, 10, ... that is not below this value; at least a microsecond."""
     value = max(value, 0.001)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * 0.999999)
@@ -363,9 +361,9 @@ def _axis(label, known, reach, bounds):
 
 
 def _line(host, reach, place):
-    """One host's mark, with what it is uncertain by."""
+    """One host's mark, with its uncertainty."""
     offset, half, bound = host["offset_ms"], _half_trip(host), host["bound_ms"]
-    # The bound has the offset in it; older modules tell the root distance only.
+    # The bound includes the offset; older modules report only the root distance.
     root = host["uncertainty_ms"] if bound is None else bound - abs(offset)
     return {
         "id": host["id"],
@@ -391,7 +389,7 @@ def _line(host, reach, place):
 
 
 def _columns(known, reach):
-    """For each tier, how many hosts have which offset; and by name the ones that are farthest off."""
+    """For each tier, how many hosts have which offset; and the names of the hosts that are farthest off."""
     tiers = {}
     for host in known:
         tiers.setdefault(host["tier"], []).append(host)
@@ -418,7 +416,7 @@ def _columns(known, reach):
                         "x": round(100 * number / BINS, 2),
                         "width": round(100 / BINS, 2),
                         "hosts": count,
-                        # A single host among thousands must still be seen.
+                        # A single host among thousands must stay visible.
                         "height": round(max(3.0, 100 * count / highest), 1),
                         "over": over,
                         "text": " to ".join(
@@ -439,7 +437,7 @@ def _columns(known, reach):
 
 
 def length(value_ms, sign=False, short=False):
-    """A time in milliseconds as people write it: ``−12.345 ms``, ``+4.20 s``. ``short``: no needless digits."""
+    """A time in milliseconds as people write it: ``−12.345 ms``, ``+4.20 s``. ``short``: without unneeded digits."""
     size, unit = abs(value_ms), "ms"
     if size >= 1000:
         size, unit = size / 1000, "s"
@@ -449,7 +447,7 @@ def length(value_ms, sign=False, short=False):
 
 
 def fit(text, room, size):
-    """A text cut in its middle to what fits into ``room`` pixels at this font size, by a careful guess."""
+    """A text shortened in its middle to fit into ``room`` pixels at this font size; its width is a conservative estimate."""
     text = text if len(text) <= 500 else text[:250] + text[-250:]
     widths = [size * (1.0 if unicodedata.east_asian_width(char) in "WF" else 0.62) for char in text]
     if sum(widths) <= room:

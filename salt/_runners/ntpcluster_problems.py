@@ -8,10 +8,10 @@ import itertools
 import operator
 import re
 
-# The loader offers these alone.
+# The loader offers only these functions.
 __load__ = ["of_cluster", "some"]
 
-#: Each problem, worst first: how bad it is (1 warning, 2 critical), and what to do about it.
+#: Each problem, worst first: its severity (1 warning, 2 critical), and what to do about it.
 PROBLEMS = {
     "loop": (2, "make each tier follow only the tier above, then: salt-run state.orchestrate orch.ntp"),
     "disagreement": (
@@ -32,11 +32,11 @@ PROBLEMS = {
     "outdated": (1, "install the new modules: salt HOST state.apply ntp.modules"),
 }
 
-#: The remedy for a host that cannot hear a source which another host of its tier follows.
+#: The remedy for a host that cannot reach a source which another host of its tier follows.
 OWN_NETWORK = "look at its own network and firewall first: another host of its tier follows the same source"
 
-#: Two clocks differ when they do so by more than this, beyond what the way between them can explain, where a host has
-#: no valid pillar that says what is allowed.
+#: Two clocks disagree if they differ by more than this plus the uncertainty of the path between them; used if a host has no
+#: valid pillar with a limit.
 MAX_OFFSET_MS = 100.0
 
 
@@ -45,11 +45,11 @@ def of_cluster(hosts, tiers, spread, served=()):
     Internal. Find what is wrong between hosts.
 
     hosts, tiers
-        As in ``ntpcluster.view``; all but ``problems`` is there.
+        As in ``ntpcluster.view``, without ``problems``.
     spread
-        How far apart the clocks are: ``ms``, ``uncertainty_ms``, ``ends`` (two hosts), each None where unknown.
+        How far apart the clocks are: ``ms``, ``uncertainty_ms``, ``ends`` (two hosts), each None if unknown.
     served
-        As in ``ntpcluster.view``; None or nothing in it: nobody has asked the servers.
+        As in ``ntpcluster.view``; None or empty if no followers have queried the servers.
 
     Returns the ``problems`` of ``ntpcluster.view``.
     """
@@ -72,7 +72,7 @@ def some(hosts):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on every function depends on its arguments alone.
+# From here on all functions are pure.
 
 
 def _problem(code, hosts, message):
@@ -90,7 +90,7 @@ def _limit(host):
 
 
 def _spread(spread):
-    """Two clocks that are too far apart, though each is close enough to its own source."""
+    """Two clocks that are too far apart, although each is close enough to its own source."""
     if not spread["ends"]:
         return []
     low, high = spread["ends"]
@@ -121,8 +121,8 @@ def _loops(hosts, _tiers_):
 
 def _disagreements(hosts, _tiers_):
     """
-    Two servers of the cluster whose clocks differ, as a host sees it that asks both. The difference of its two
-    offsets is the difference of their clocks; half of each round trip is what the way can have added to it.
+    Two servers of the cluster whose clocks differ, measured by a host that queries both. The difference of its two offsets is
+    the difference of their clocks, with an uncertainty of half of each round trip.
     """
     sharpest = {}
     for host in hosts.values():
@@ -167,7 +167,7 @@ def _absent(hosts, _tiers_):
 
 
 def _unserved(hosts, _tiers_):
-    """Hosts that no tier matches, and hosts without a source that gives them time, with the state of their sources."""
+    """Hosts that no tier matches, and hosts without a source that gives the time, with the state of their sources."""
     found, groups, followers = [], {}, {}
     for name, host in hosts.items():
         if host["synchronized"] and host["source"]:
@@ -196,12 +196,14 @@ def _unserved(hosts, _tiers_):
 
 
 def _way(host, peer):
-    """The tier of a host and one of its sources: what one host of a tier follows, the others can hear as well."""
+    """The tier of a host and one of its sources: if one host of a tier follows the source, the others should reach it as
+    well."""
     return host["tier"], peer["host"] or peer["address"]
 
 
 def _cause(hosts, peer, follower):
-    """Why a source gives no time, as the cluster knows it. `follower`: another host of the tier that follows it, or None."""
+    """Why a source gives no time, as far as the cluster's data shows. `follower`: another host of the tier that follows it, or
+    None."""
     though = f", though {follower} follows it" if follower else ""
     if peer["host"]:
         host = hosts[peer["host"]]
@@ -216,8 +218,8 @@ def _cause(hosts, peer, follower):
 
 def _outside(hosts, tiers):
     """
-    Hosts that follow the wrong source: one outside the tier above, or, at the top, a host of the cluster that is not a neighbour
-    by the pillar, or one that is not in the pillar.
+    Hosts that follow the wrong source: one outside the tier above or, at the top, a host of the cluster that the pillar does
+    not make a neighbour, or a source that is not in the pillar.
     """
     names = {tier["name"]: set(tier["hosts"]) for tier in tiers}
     found = []
@@ -267,13 +269,13 @@ def _unreachable(hosts, served):
 
 
 def _called(server):
-    """A server and where it was asked."""
+    """A server and the addresses at which it was queried."""
     addresses = ", ".join(server["addresses"])
     return "{} ({})".format(server["host"], addresses) if server["host"] else addresses
 
 
 def _unproven(hosts, tiers, served):
-    """Tiers for which it is unknown whether a server answers them."""
+    """Tiers of which it is unknown whether a server answers them."""
     found, groups = [], {}
     for server in served:
         if server["open"] is None:
@@ -305,7 +307,8 @@ def _single(hosts, tiers):
 
 
 def _outdated(hosts, _tiers_):
-    """Hosts whose modules are not the newest, or of one release not those of most, or return less than they should."""
+    """Hosts whose modules are older than others, differ from the majority's within one release, or return less than they
+    should."""
     found = []
     versions = collections.Counter(host["version"] for host in hosts.values() if host["version"])
     newest = max(versions, key=lambda text: (_version(text), versions[text]), default=None)
@@ -321,5 +324,5 @@ def _outdated(hosts, _tiers_):
 
 
 def _version(text):
-    """A release as numbers; what follows a plus distinguishes builds, but does not order them."""
+    """A release as numbers; the part after a plus distinguishes builds, but does not order them."""
     return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])]

@@ -1,5 +1,5 @@
 """
-Internal. Writing the files that others read while they are written anew.
+Internal. Write files that other programs may read at any time.
 """
 
 import os
@@ -8,21 +8,21 @@ import tempfile
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.user import get_user
 
-# The loader offers these alone.
+# The loader offers only these functions.
 __load__ = ["check", "publish"]
 
-#: How the names of all files end that are written here.
+#: The allowed endings of the names of files written here.
 ENDINGS = (".html", ".prom")
 
 
 def check(path, ending):
     """
-    Internal. Raise SaltInvocationError unless this is the full path of a file whose name ends so.
+    Internal. Raise SaltInvocationError unless this is the full path of a file with this ending.
 
     path
-        What somebody gave as the path.
+        The path as the user gave it.
     ending
-        The end of the file's name, with its dot, or a tuple of such.
+        The end of the file's name, with its dot, or a tuple of these.
     """
     if not isinstance(path, str) or not os.path.isabs(path) or not path.endswith(ending) or "\0" in path:
         ends = ending if isinstance(ending, str) else " or ".join(ending)
@@ -31,19 +31,19 @@ def check(path, ending):
 
 def publish(path, data):
     """
-    Internal. Give a file this content in one step: a reader sees the old one or the new one.
+    Internal. Write a file atomically: a reader sees the old content or the new one.
 
     path
-        Full path of the file, with one of the endings above: who may call this by way of a site's own rules for `ntpcluster.*`
-        writes no file that the master would read. Its folder must be there. Everyone may read it, whatever the umask: web
-        servers and node_exporter are not root.
+        Full path of the file, with one of the endings above: so users who may call this because of a site's rules for
+        `ntpcluster.*` cannot write a file that the master would read. Its directory must exist. The file is world readable,
+        whatever the umask: web servers and node_exporter are not root.
     data
-        Its content: parts in bytes, in their order.
+        Its content: parts in bytes, in order.
 
     Returns a dict: ``path``, ``bytes`` (how many).
 
-    Raises SaltInvocationError for any other path, and CommandExecutionError if it cannot be written; the old file is whole
-    then, and nothing lies beside it.
+    Raises SaltInvocationError for any other path, and CommandExecutionError if it cannot be written; then the old file is
+    unchanged and no temporary file is left.
     """
     check(path, ENDINGS)
     try:
@@ -59,7 +59,7 @@ def publish(path, data):
     except OSError as exc:
         said = f"{path} cannot be written: {exc.strerror}"
         if isinstance(exc, PermissionError) and os.geteuid() != 0:
-            # salt-run gives up root for that user before it comes here (check_user of salt/utils/verify.py).
+            # salt-run drops root for that user before it calls this (check_user of salt/utils/verify.py).
             user = get_user()
             said += f". salt-run runs as the master's `user`, {user}, whoever starts it: make sure that {user} can write there"
         raise CommandExecutionError(said) from exc

@@ -1,8 +1,8 @@
 """
 Internal. The report: one page of HTML with the state of the whole cluster.
 
-The texts come from minions and are not trusted. Jinja2 escapes each of them; should one ever slip through, the page's
-own Content-Security-Policy lets no script run but the page's (known by its hash), and nothing be loaded.
+The texts come from minions and are not trusted. Jinja2 escapes each of them. As a second protection, the page's
+Content-Security-Policy allows only the page's own script (identified by its hash), and loads nothing.
 """
 
 import base64
@@ -13,7 +13,7 @@ import time
 import jinja2
 from markupsafe import Markup
 
-# The loader offers this alone; ``render`` stays a plain function for the tests.
+# The loader offers only this function; ``render`` stays a plain function for the tests.
 __load__ = ["write"]
 
 #: What each health means.
@@ -27,21 +27,21 @@ HEALTH = {
     "silent": "no answer",
 }
 
-#: How each severity looks; a cluster without hosts is no better than a sick one.
+#: The look of each severity; a cluster without hosts looks as bad as a critical one.
 LOOKS = {0: "ok", 1: "warning", 2: "critical", 3: "critical"}
 
-#: Hosts whose sources are shown in full, the worst first; a page of all sources of 5,000 hosts would not open.
+#: The number of hosts whose sources are shown in full, worst first; a page with all sources of 5,000 hosts would not open.
 DETAILS = 200
-#: Up to so many hosts are rows of the table. A larger table would not open: it begins with those that are shown in full,
-#: all others are lines of text, and the script makes rows of those that it shows.
+#: Up to this many hosts are rows of the table. A larger table would not open: so it begins with the hosts that are shown in
+#: full, all others are lines of text, and the script makes rows of those that it shows.
 ROWS = 5000
-#: Of each problem of hosts, so many wordings are shown; the table finds the rest.
+#: The number of different messages shown for each problem of hosts; the table has the rest.
 EXAMPLES = 5
 
 
 def write(path, tgt, tgt_type, timeout, saltenv, history=None):
     """
-    Internal. Write a page about the whole cluster, at once or not at all.
+    Internal. Write a page about the whole cluster, atomically.
 
     path, tgt, tgt_type, timeout, saltenv, history
         As for ``ntpcluster.report``.
@@ -60,7 +60,7 @@ def write(path, tgt, tgt_type, timeout, saltenv, history=None):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on nothing is queried: all functions are pure.
 
 
 def render(view, picture, parts, day=None):
@@ -68,7 +68,7 @@ def render(view, picture, parts, day=None):
     rank = {word: number for number, word in enumerate(view["summary"]["health"])}
 
     def badness(host):
-        """Worst first in the table: by health, then by what is wrong, then by the offset."""
+        """A sort key for the table, worst first: by health, then by problems, then by the offset."""
         return rank[host["health"]], len(host["problems"]), abs(host["offset_ms"] or 0.0)
 
     order = sorted(sorted(view["hosts"].values(), key=lambda host: host["id"]), key=badness, reverse=True)
@@ -108,17 +108,17 @@ def _compiled(text):
 
 
 def _hash(text):
-    """What Content-Security-Policy knows an inline text by (CSP level 2, 4.2.5)."""
+    """The hash by which a Content-Security-Policy allows an inline text (CSP level 2, 4.2.5)."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
 def _shown(value):
-    """How an unknown value looks."""
+    """How an unknown value is shown."""
     return "\u2013" if value is None else value
 
 
 def verdict(view):
-    """The cluster in one sentence, and how bad it is: ok, warning, critical."""
+    """The cluster in one sentence, and its severity: ok, warning, critical."""
     summary = view["summary"]
     look, number, without = LOOKS[summary["severity"]], summary["hosts"], summary["hosts"] - summary["synchronized"]
     if not number:
@@ -135,7 +135,7 @@ def verdict(view):
 
 def problems(view):
     """
-    What is wrong: that of the cluster first, then that of hosts, those of one code together, the worst first.
+    The problems: first those of the cluster, then those of hosts, grouped by code, worst first.
 
     Returns a list of dicts: ``code``, ``look`` (warning, critical), ``hosts`` [id], ``cases`` [{message, remedy,
     hosts}], ``more`` (hosts of further cases).
@@ -162,7 +162,7 @@ def _entry(code, severity, hosts, cases):
 
 
 def _ms(value, digits=3, sign=True):
-    """A figure in milliseconds for a column of such, with a real minus."""
+    """A number of milliseconds for a table column, with a real minus sign."""
     if value is None:
         return None
     return (f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}").replace("-", "\u2212")
@@ -170,8 +170,8 @@ def _ms(value, digits=3, sign=True):
 
 def _cells(host):
     """
-    The texts of a host's row in the table, in the order of its columns. The script sorts and finds by what is shown;
-    no text has a tab or an end of line in it, as those of a view have none.
+    The texts of a host's row in the table, in the order of its columns. The script sorts and searches the displayed text; no
+    text contains a tab or newline, because those of a view contain none.
     """
     stratum, expected = host["stratum"], host["expected_stratum"]
     if stratum is not None and expected not in (None, stratum):
@@ -192,7 +192,7 @@ def _cells(host):
 
 
 def _sources(host):
-    """How many of a host's sources could be followed."""
+    """How many of a host's sources are usable."""
     if host["health"] in ("silent", "unreadable") or not host["peers"]:
         return None
     return "{} of {}".format(sum(peer["usable"] for peer in host["peers"]), len(host["peers"]))
@@ -204,8 +204,8 @@ def _hosts(number):
 
 def _look(text, figure=False):
     """
-    The class of a cell: one whose text may be broken anywhere, for a name of 200 letters must not widen the table, and
-    a figure that is not known, which a phone leaves out.
+    The class of a cell: a text that may be broken anywhere, because a name of 200 letters must not widen the table, or an
+    unknown number, which a phone leaves out.
     """
     if figure and text == _shown(None):
         return Markup(" class=unknown")
@@ -213,7 +213,7 @@ def _look(text, figure=False):
 
 
 def _since(seconds):
-    """An age in the largest unit that says enough."""
+    """An age in the largest unit that is precise enough."""
     if seconds is None:
         return None
     for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):

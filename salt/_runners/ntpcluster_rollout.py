@@ -1,17 +1,17 @@
 """
 Internal. The order in which a cluster is deployed: from the top tier down, within a tier a few hosts at a time.
 
-``salt-run state.orchestrate orch.ntp`` asks ``ntpcluster.rollout`` and does what it says; all decisions are here.
+``salt-run state.orchestrate orch.ntp`` calls ``ntpcluster.rollout`` and carries out its plan; all decisions are made here.
 """
 
 import salt.utils.minions
 from salt.exceptions import SaltInvocationError
 
-# The loader offers these alone; ``batches``, ``closed``, ``objections``, ``refusals`` and ``told`` stay plain functions for the
-# tests.
+# The loader offers only these functions; ``batches``, ``closed``, ``objections``, ``refusals`` and ``told`` stay plain
+# functions for the tests.
 __load__ = ["work_out", "stopped", "proven"]
 
-#: At most one in so many hosts of a tier is worked on at a time; the others go on serving.
+#: At most one in this many hosts of a tier is deployed at a time; the others keep serving.
 PART = 3
 
 
@@ -22,7 +22,7 @@ def work_out(target, resume, timeout, saltenv):
     target, resume, timeout, saltenv
         As for ``ntpcluster.rollout``.
 
-    Returns what ``ntpcluster.rollout`` returns; that nobody can be asked is one of its ``problems``.
+    Returns what ``ntpcluster.rollout`` returns; if no minion can be asked, that is one of its ``problems``.
     """
     plan = {"batches": [], "skipped": [], "problems": [], "warnings": []}
     found = salt.utils.minions.CkMinions(__opts__).check_minions(target, "compound")
@@ -33,11 +33,11 @@ def work_out(target, resume, timeout, saltenv):
     try:
         ask = __salt__["ntpcluster_ask.minions"]
         where = {"saltenv": saltenv} if saltenv else {}
-        # Not saltutil.sync_all: where the tree is in another environment, that takes its modules off the minions.
-        # Where a state run is under way, it comes after that.
+        # Not saltutil.sync_all: if the tree is in another environment, that removes its modules from the minions. During
+        # another state run, it waits for the end of that run.
         how = dict(where, queue=True)
         synced = ask("state.apply", ["ntp.modules"], kwarg=how, tgt=targets, tgt_type="list", timeout=timeout)
-        # By the pillar that is going to be applied: what the minions remember may be older.
+        # With the pillar that will be applied: the minions' copy may be older.
         view = __salt__["ntpcluster_view.take"](timeout=timeout, anew=True)
     except SaltInvocationError as exc:
         plan["problems"].append(str(exc))
@@ -58,15 +58,15 @@ def work_out(target, resume, timeout, saltenv):
 
 def stopped(batches, timeout=None):
     """
-    Internal. Why a rollout stopped: the first batch that does not follow its tier, its hosts and what is wrong with them.
-    ``orch.ntp`` asks this after a failure.
+    Internal. Why a rollout stopped: the first batch that does not follow its tier, its hosts and their problems. ``orch.ntp``
+    calls this after a failure.
 
     batches
         As in ``ntpcluster.rollout``.
     timeout
         As for ``ntpcluster.rollout``.
 
-    Returns a dict with one key, ``Error``, which is how a runner tells ``salt.runner`` that something is wrong.
+    Returns a dict with one key, ``Error``, by which a runner reports a failure to ``salt.runner``.
 
     CLI Example:
 
@@ -83,14 +83,14 @@ def stopped(batches, timeout=None):
 
 def proven(hosts):
     """
-    Internal. Whether the servers among these hosts answer the tiers that follow them: some followers ask. ``orch.ntp`` asks
-    this when all is applied.
+    Internal. Whether the servers among these hosts answer the tiers that follow them: some followers query them. ``orch.ntp``
+    calls this after the last batch.
 
     hosts
-        Ids of the hosts that were deployed, or left out because they needed nothing.
+        Ids of the hosts that were deployed, or skipped because they needed nothing.
 
-    Returns a dict: ``servers`` [id] that answered; or, if one of the hosts answered nobody or nobody could ask it, with one
-    key, ``Error``, as ``stopped``.
+    Returns a dict: ``servers`` [id] that answered; or, if one of them answered no follower or no follower could query it, with
+    one key, ``Error``, as from ``stopped``.
 
     CLI Example:
 
@@ -108,13 +108,13 @@ def proven(hosts):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on nothing is queried: all functions are pure.
 
 
 def refusals(view, synced):
     """
     Why hosts did not get the modules, each reason once, as texts; ``synced`` is what ``state.apply ntp.modules``
-    returned. Salt returns no mapping of states where it refuses to run any.
+    returned. If Salt refuses to run any states, it does not return a mapping of states.
     """
     reasons = {}
     for name in sorted(synced):
@@ -131,7 +131,7 @@ def refusals(view, synced):
 
 
 def objections(view, targets):
-    """What speaks against deploying these hosts of the cluster now: (problems, warnings), as lists of texts."""
+    """Reasons against deploying these hosts of the cluster now: (problems, warnings), as lists of texts."""
     hosts, wanted = view["hosts"], set(targets)
     problems, warnings = [], []
     for name in targets:
@@ -166,7 +166,7 @@ def objections(view, targets):
 
 def told(found, level):
     """
-    What ``validate`` says of this level, each thing once, with the hosts that say so; ``found`` is what it returned.
+    The problems of this level in ``found``, the return of ``validate``, each once, with the hosts that report it.
     """
     said = {}
     for name in sorted(found):
@@ -185,7 +185,7 @@ def finished(host, states):
 
 
 def reason(view, order):
-    """Host and cause for the first batch that is not as it should be, as text."""
+    """Host and cause for the first batch that failed, as text."""
     for batch in order:
         sick = [view["hosts"][name] for name in batch["hosts"] if not view["hosts"][name]["synchronized"]]
         if not sick:
@@ -200,8 +200,8 @@ def reason(view, order):
 
 def closed(view, deployed):
     """
-    What is wrong with the answers of those servers that were deployed, as texts. Others are none of a rollout's business: a
-    server that is down may have been left out of it for that.
+    What is wrong with the answers of the servers that were deployed, as texts. Other servers do not matter to a rollout: a
+    server may have been left out because it is down.
     """
     ours = {server["open"] for server in view["served"] if server["host"] in deployed}
     found = []
@@ -215,8 +215,8 @@ def closed(view, deployed):
 
 def batches(view, targets):
     """
-    The hosts in the order of their tiers, in batches of at most a third of a tier, but one host at least. Of an island's
-    servers the first one leads, and the others step to it.
+    The hosts in the order of their tiers, in batches of at most a third of a tier, but at least one host. The first server of
+    an island leads, and the others step to its time.
     """
     wanted, found = set(targets), []
     for tier in view["tiers"]:

@@ -1,8 +1,8 @@
 """
-Internal. Whether the servers of the cluster answer those that follow them, proven by a packet.
+Internal. Whether the servers of the cluster answer their followers, proven by a packet.
 
-What a server says of itself cannot show it: a switch on the way, or a rule that no state sees, closes a port as well. So
-a few followers of each tier ask, all of them in one publish: 50,000 hosts cost no more than a hundred.
+The status of a server cannot show this: a switch on the path, or a rule that no state sees, can block the port too. So a few
+followers of each tier query its servers, all of them in one publish: 50,000 hosts cost no more than a hundred.
 """
 
 import itertools
@@ -10,26 +10,27 @@ import zlib
 
 from salt.exceptions import SaltInvocationError
 
-# The loader offers this alone; ``wanted`` and ``choose`` stay plain functions for the tests.
+# The loader offers only this function; ``wanted`` and ``choose`` stay plain functions for the tests.
 __load__ = ["ask"]
 
-#: So many hosts of a tier ask a server in a round, and so many rounds there are for a server that nobody has reached: one
-#: packet can be lost, and one follower can be cut off. Hosts of a tier mostly have the same servers, so it is so many for all.
+#: How many hosts of a tier query a server in one round, and how many rounds there are for a server that no host has reached: a
+#: packet can be lost, and a follower can be cut off. The hosts of a tier usually have the same servers, so the same few hosts
+#: query all of them.
 FOLLOWERS, ROUNDS = 3, 2
 
-#: Why a follower could not tell.
+#: Why a follower could not query.
 SILENT, OLD, FAILED = "no answer within the time limit", "its modules are too old to ask", "it could not ask"
 ITSELF = "it is the server itself"
 
 
 def ask(hosts, tiers, owners, timeout):
     """
-    Internal. Have followers of each tier ask its servers, and put together who got an answer.
+    Internal. Have followers of each tier query its servers, and collect which of them got an answer.
 
     hosts, tiers
         As in ``ntpcluster.view``.
     owners
-        {address or name: id}, which host of the view that is.
+        {address or name: id of the host of the view}.
     timeout
         As for ``ntpcluster.view``.
 
@@ -49,7 +50,7 @@ def ask(hosts, tiers, owners, timeout):
                 enough=lambda returns, askers=askers: _all_open(found, askers, returns, owners),
             )
         except SaltInvocationError:
-            asked = {"returns": {}}  # the minions were there a moment ago: not known
+            asked = {"returns": {}}  # the minions answered a moment ago: unknown
         for name, tier in askers.items():
             _take(found, tier, name, asked["returns"].get(name), owners)
     return [_result(server) for servers in found.values() for server in servers.values()]
@@ -61,8 +62,8 @@ def ask(hosts, tiers, owners, timeout):
 
 def wanted(hosts, tiers, owners):
     """
-    The servers of each tier that follows another: {tier: {host or address: what is known}}. Addresses of one host are one
-    server. The plan of a host says which they are; a tier none of whose hosts has told its plan has the server None.
+    The servers of each tier that follows another: {tier: {host or address: what is known}}. All addresses of one host are one
+    server. The servers come from the plans of the hosts; a tier without any plan has the server None.
     """
     found = {}
     for tier in tiers:
@@ -86,9 +87,9 @@ def _server(tier, host):
 
 def choose(hosts, tiers, found):
     """
-    Whom to ask in this round: {id: tier}, some for each server that nobody has reached yet, which its ``tried`` remembers.
-    Those that have not been tried go first, and those that have the time, as their network works; else it goes by a hash
-    of their names, so they are the same ones each time and spread over the tier.
+    The hosts that query in this round: {id: tier}, some for each server that no host has reached yet; its ``tried`` records
+    them. Hosts that have not been tried come first, then synchronized ones, as their network works; the rest of the order is a
+    hash of their names, so that it is the same each time and spread over the tier.
     """
     askers = {}
     for tier in tiers:
@@ -108,7 +109,7 @@ def choose(hosts, tiers, found):
 
 
 def _answers(said):
-    """{name of a server as in the plan: (its address, whether it answered)}; None if this is no such return."""
+    """{name of a server as in the plan: (its address, whether it answered)}; None if this is not such a return."""
     servers = said.get("servers") if isinstance(said, dict) else None
     if not isinstance(servers, (list, tuple)):
         return None
@@ -122,7 +123,7 @@ def _answers(said):
 
 
 def _take(found, tier, name, said, owners):
-    """Note in ``found`` which servers of its tier this follower has reached."""
+    """Record in ``found`` which servers of its tier this follower has reached."""
     answers = _answers(said)
     for server in found[tier].values():
         if server["host"] == name:
@@ -143,7 +144,7 @@ def _take(found, tier, name, said, owners):
 
 
 def _all_open(found, askers, returns, owners):
-    """Whether every server has answered somebody by what has been returned so far: no need to wait for the others."""
+    """Whether, by the returns so far, every server has answered some follower: then there is no need to wait for the others."""
     for name, tier in askers.items():
         if name in returns:
             _take(found, tier, name, returns[name], owners)

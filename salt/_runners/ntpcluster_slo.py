@@ -6,7 +6,7 @@ import time
 
 from salt.exceptions import SaltInvocationError
 
-# The loader offers these alone.
+# The loader offers only these functions.
 __load__ = ["tell", "table", "percent"]
 
 #: (metric, what it is, the share)
@@ -29,7 +29,7 @@ def tell(path, days, prom):
 
     Returns what ``ntpcluster_history.shares`` returns.
 
-    Raises SaltInvocationError for a number of days that is none, and as ``ntpcluster_history.shares`` and
+    Raises SaltInvocationError for an invalid number of days, and as ``ntpcluster_history.shares`` and
     ``ntpcluster_publish.publish``.
     """
     if isinstance(days, bool) or not isinstance(days, (int, float)) or not 0 < days <= 92:
@@ -69,12 +69,12 @@ def table(found):
 
 def percent(share, digits=4):
     """
-    Internal. A share as text. One that is not all is never rounded up to all, nor one that is something down to nothing.
+    Internal. A share as text. A share below 100 % is never rounded up to 100 %, and a share above 0 % never down to 0 %.
 
     share
         From 0 to 1.
     digits
-        So many decimals.
+        Number of decimals.
     """
     least = 10.0**-digits
     figure = min(share * 100, 100 - least) if share < 1 else 100.0

@@ -1,5 +1,5 @@
 """
-Internal. The cluster in the terminal: as a tree, as one line for a monitor, and live.
+Internal. Show the cluster in the terminal: as a tree, as one line for a monitor, and live.
 """
 
 import sys
@@ -7,34 +7,34 @@ import time
 
 from salt.exceptions import SaltInvocationError
 
-# The loader offers these alone; ``draw`` stays a plain function for the tests.
+# The loader offers only these functions; ``draw`` stays a plain function for the tests.
 __load__ = ["show", "verdict", "watch"]
 
-#: The colour (ECMA-48) of each severity but 0.
+#: The colour (ECMA-48) of each severity except 0.
 COLOURS = {1: "33", 2: "31"}
 
 COLUMNS = ("host", "tier", "source", "stratum", "offset ms", "health")
 
-#: Lines that join a host to what it follows: beside it, last one, through, none.
+#: Lines that join a host to its source: branch, last branch, vertical line, none.
 BRANCHES = ("├─ ", "└─ ", "│  ", "   ")
 PLAIN = ("|- ", "`- ", "|  ", "   ")
 
 
 def show(view):
     """
-    Internal. The cluster as text: each host below the one it follows, then what is wrong and what to do about it.
+    Internal. The cluster as text: each host below its source, then the problems and their remedies.
 
     view
         What ``ntpcluster.view`` returned.
 
-    Returns text, with as much colour and as fine lines as the terminal can show.
+    Returns text, with colour and line-drawing characters if the terminal can show them.
     """
     return draw(view, _coloured(), _branches())
 
 
 def watch(tgt, tgt_type, interval, count, timeout):
     """
-    Internal. Print the tree again and again, until Ctrl-C.
+    Internal. Print the tree repeatedly, until Ctrl-C.
 
     tgt, tgt_type, interval, count, timeout
         As for ``ntpcluster.watch``.
@@ -50,7 +50,7 @@ def watch(tgt, tgt_type, interval, count, timeout):
         while True:
             began = time.monotonic()
             picture = show(__salt__["ntpcluster_view.take"](tgt=tgt, tgt_type=tgt_type, timeout=timeout))
-            # ECMA-48: cursor home, erase below. Erased after it is drawn, so that nothing flickers.
+            # ECMA-48: cursor home, erase below. Erase only after drawing, to prevent flicker.
             frame = "\033[H" + picture.replace("\n", "\033[K\n") + "\033[K\033[J" if sys.stdout.isatty() else picture
             print(frame, flush=True)
             done += 1
@@ -62,7 +62,7 @@ def watch(tgt, tgt_type, interval, count, timeout):
 
 
 def _coloured():
-    """Whether the terminal has colour and wants it."""
+    """Whether the terminal supports colour and the user wants it."""
     if __opts__.get("no_color"):
         return False
     return bool(__opts__.get("force_color")) or sys.stdout.isatty()
@@ -78,7 +78,7 @@ def _branches():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on nothing is asked: every function depends on its arguments alone.
+# From here on nothing is queried: all functions are pure.
 
 
 def draw(view, coloured=False, branches=BRANCHES):
@@ -104,7 +104,7 @@ def verdict(view):
     view
         What ``ntpcluster.view`` returned.
 
-    Returns text: the headline, the problems of the cluster, and some of the hosts that are not well.
+    Returns text: the headline, the problems of the cluster, and some of the hosts that are not ok.
     """
     words = [_headline(view)]
     words += ["{code}: {message}".format(**trouble) for trouble in view["problems"]]
@@ -137,13 +137,13 @@ def _headline(view):
 
 
 def _walk(view, branches):
-    """(lead, host) for each host once: those that follow none of the others first, each followed by its own."""
+    """(lead, host) for each host once: first those that follow none of the others, each with its followers below it."""
     beside, last, through, none = branches
     hosts, order = view["hosts"], [name for tier in view["tiers"] for name in tier["hosts"]]
     below, seen, rows = {}, set(), []
     for name in order:
         below.setdefault(hosts[name]["source_host"], []).append(name)
-    # In a loop everybody follows somebody: its first host is shown where it stands.
+    # In a loop every host follows another: its first host is shown at the top level.
     for start in below.get(None, []) + order:
         stack = [("", "", start)]
         while stack:
@@ -173,7 +173,7 @@ def _row(host, lead):
 
 
 def _line(cells, widths):
-    """Figures to the right, words to the left."""
+    """Numbers are aligned to the right, words to the left."""
     padded = [cells[number].ljust(widths[number]) for number in range(3)]
     padded += [cells[number].rjust(widths[number]) for number in (3, 4)]
     return "  ".join([*padded, cells[5]])

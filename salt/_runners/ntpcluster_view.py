@@ -1,15 +1,15 @@
 """
 Internal. One view of the whole cluster, made from the reports of its hosts.
 
-A host's status shows what that host can see. This file combines all of them; ``ntpcluster_problems`` finds
-what no host can see alone. ``take`` queries the minions; ``build`` makes the same view of returns that are given. The tree,
-the check, the metrics and the report display the view, and judge nothing themselves.
+A host's status shows what that host can see. This file combines all of them; ``ntpcluster_problems`` finds what no host can see
+alone. ``take`` queries the minions; ``build`` makes the same view from given returns. The tree, the check, the metrics and the
+report display the view, and judge nothing themselves.
 
-A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any
-other, with the reason; it never makes the rest unreadable.
+A host that does not answer, answers too late, has older modules or returns nonsense is a row of the view like any other, with
+the reason; it does not affect the other rows.
 
-Clusters are large: what a minion returned becomes its row when it arrives, and is then forgotten; words that many hosts
-say are kept once.
+Clusters can be large: a return is converted to a row when it arrives, and then discarded; texts that many hosts return are
+stored once.
 
 Units are in the names: ``_ms`` milliseconds, ``_s`` seconds, ``_ppm`` parts per million. An offset above zero means
 that the source is ahead, so the host's clock is slow.
@@ -22,11 +22,11 @@ import re
 import sys
 import time
 
-# The loader offers this alone; ``build`` stays a plain function for the tests.
+# The loader offers only this function; ``build`` stays a plain function for the tests.
 __load__ = ["take"]
 
-#: Every word that ``health`` can be, best first, and how bad it is: 0 ok, 1 warning, 2 critical. The first five are
-#: those of ``ntpcluster.status``, the last two the view's own.
+#: Every value of ``health``, best first, and its severity: 0 ok, 1 warning, 2 critical. The first five are those of
+#: ``ntpcluster.status``, the last two are used only in the view.
 HEALTH = {
     "ok": 0,
     "degraded": 1,
@@ -38,26 +38,25 @@ HEALTH = {
 }
 OF_STATUS = tuple(HEALTH)[:5]
 
-#: How bad a cluster is that has no host.
+#: The severity of a cluster without hosts.
 UNKNOWN = 3
 
-#: Of the last four polls one at least must have been answered; an older figure says nothing of now.
+#: At least one of the last four polls must have been answered; an older value says nothing about the present.
 LAST_FOUR = 0x0F
 
-#: ntpd's words for the source that it follows, and for every one that the selection let through (as in the judge of the
-#: minions).
+#: ntpd's words for the source that it follows, and for all sources that passed the selection (as in ntpcluster_judge).
 FOLLOWED = ("system_peer", "pps")
 SURVIVORS = (*FOLLOWED, "candidate", "backup", "excess", "outlier")
 
 
 def take(tgt="*", tgt_type="compound", timeout=None, anew=False, served=False):
     """
-    Internal. Ask the minions how they stand and put the answers together.
+    Internal. Query the status of the minions and combine the answers.
 
     tgt, tgt_type, timeout, anew
         As for ``ntpcluster.view``.
     served
-        True has followers of each tier ask its servers (``ntpcluster_served.ask``).
+        True makes followers of each tier query its servers (``ntpcluster_served.ask``).
 
     Returns the dict that ``ntpcluster.view`` returns.
 
@@ -81,21 +80,21 @@ def take(tgt="*", tgt_type="compound", timeout=None, anew=False, served=False):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# From here on no minion is queried, save by ``prove``: every function depends on its arguments alone.
+# From here on only ``prove`` queries minions: all other functions are pure.
 
 
 def build(returns, expected=None, now=None, took=None, served=None):
     """
-    The view made of what minions returned.
+    The view made from the returns of minions.
 
     returns
         {minion: what ``ntpcluster_standing.standing`` or ``ntpcluster.status`` returned, or anything else}
     expected
         Names of all the minions that were asked; those without a return are silent.
     now, took
-        When the asking began (seconds since 1970), and how long it took.
+        When the query began (seconds since 1970), and how long it took.
     served
-        What ``ntpcluster_served.ask`` returned; None: nobody was asked.
+        What ``ntpcluster_served.ask`` returned; None: it was not called.
 
     Returns the dict that ``ntpcluster.view`` returns.
     """
@@ -105,7 +104,7 @@ def build(returns, expected=None, now=None, took=None, served=None):
 
 
 def _rows(rows, expected):
-    """The hosts {id: row} made of the rows of those that answered, by minion, and of the names of all that were asked."""
+    """The hosts {id: row}, made from the rows of the minions that answered and the names of all that were asked."""
     found = {row["id"]: row for row in rows.values()}
     for name in expected:
         if name not in rows:
@@ -115,8 +114,8 @@ def _rows(rows, expected):
 
 def _view(rows, expected, now, took, prove):
     """
-    The view made of the rows of those that answered. ``prove``, called with hosts, tiers and owners, returns what
-    ``ntpcluster_served.ask`` returns. The others as for ``build``.
+    The view made from the rows of the minions that answered. ``prove``, called with hosts, tiers and owners, returns what
+    ``ntpcluster_served.ask`` returns. The other arguments are those of ``build``.
     """
     hosts = _rows(rows, expected)
     tiers, owners = _tiers(hosts), _connect(hosts)
@@ -157,8 +156,8 @@ def _view(rows, expected, now, took, prove):
 
 def printable(text):
     """
-    A text that is fit to be shown, on a terminal, on a page, in a label: what cannot be printed (control characters,
-    marks that turn the direction of writing, halves of characters) is spelt out.
+    A text that is safe to show on a terminal, on a page or in a label: unprintable characters (control characters, marks that
+    change the direction of writing, lone surrogates) are escaped.
     """
     return text if text.isprintable() else "".join(map(_spelt, text))
 
@@ -179,17 +178,17 @@ def _whole(value):
 
 
 def _word(value):
-    """A text that is not empty, fit to be shown; else None."""
+    """A text that is not empty, made printable; else None."""
     return sys.intern(printable(value)) if isinstance(value, str) and value else None
 
 
 def _line(value):
-    """Such a text with its lines, of which a wrong pillar has one for each mistake, joined to one; else None."""
+    """Such a text with its lines joined into one (an invalid pillar has one line for each error); else None."""
     return _word(" ".join(value.split())) if isinstance(value, str) else None
 
 
 def _words(value):
-    """Those members of a list that are such texts."""
+    """The members of a list that are such texts."""
     return [word for word in map(_word, _list(value)) if word]
 
 
@@ -200,7 +199,7 @@ def _flag(value):
 
 @functools.lru_cache(maxsize=1024)
 def _is_address(text):
-    """Whether this is an address and no name: ``ntp1`` and ``cafe`` are names."""
+    """Whether this is an address and not a name: ``ntp1`` and ``cafe`` are names."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -216,7 +215,7 @@ def _list(value):
     return value if isinstance(value, (list, tuple)) else []
 
 
-#: What a row takes from a status as it is, and what a row of its table of sources takes, each with its reader.
+#: What a row copies from a status, and what a row of its table of sources copies, each with its reader.
 OF_HOST = {
     **dict.fromkeys(("tier", "source", "leap", "refid", "version", "follows", "method", "saltenv", "unbounded"), _word),
     "reference": _word,
@@ -259,7 +258,7 @@ def _host(name, value, answered=True):
         for item in _list(said.get("problems"))
         if isinstance(item, dict) and _word(item.get("code"))
     ]
-    # ntpd's own figure stands still while it waits for a spike to pass, or measures the frequency after its first start.
+    # ntpd's own value does not change while it waits for a spike to pass, or measures the frequency after its first start.
     rows = [peer["offset_ms"] for peer in host["peers"] if peer["followed"]]
     figures = [offset for offset in [host["offset_ms"], *rows] if offset is not None]
     host["offset_ms"] = max(figures, key=abs, default=None)
@@ -278,11 +277,11 @@ def _peer(said):
 
 
 def _reason(value):
-    """Why a return is no status, in one line that is fit to be shown."""
+    """Why a return is not a status, in one printable line."""
     if isinstance(value, str) and value.strip():
         if "is not available" in value:
             return "it does not have the modules of this release of ntpcluster"
-        # A traceback says last what went wrong; every other text says it first.
+        # A traceback has its error in the last line, every other text in the first.
         return _short(value.strip().splitlines()[-1 if "Traceback" in value else 0])
     if isinstance(value, dict):
         return "the return has an unknown health: {}".format(_short(value.get("health")))
@@ -296,8 +295,8 @@ def _short(value):
 
 def _tiers(hosts):
     """
-    The tiers, top first; each host's level is filled in. A host says its tier's level itself; where none does
-    (older modules), tiers are put in the order of their hosts' strata.
+    The tiers, top first; each host's level is filled in. The hosts report the level of their tier; if none does (older
+    modules), the tiers are ordered by the strata of their hosts.
     """
     members = {}
     for name, host in hosts.items():
@@ -326,20 +325,20 @@ def _tiers(hosts):
 
 
 def _stratum(hosts, names):
-    """The middle stratum of some hosts, 16 if none is known."""
+    """The median stratum of some hosts, 16 if none is known."""
     known = sorted(hosts[name]["stratum"] for name in names if hosts[name]["stratum"] is not None)
     return known[len(known) // 2] if known else 16
 
 
 def _connect(hosts):
-    """Say of every source which of the hosts it is. Returns {address or name: id}."""
+    """Fill in which host each source is. Returns {address or name: id}."""
     owners = {}
     for name, host in hosts.items():
         for address in host["addresses"]:
-            # Loopback and link-local addresses are everybody's.
+            # Loopback and link-local addresses do not identify a host.
             if not address.startswith(("127.", "fe80:", "169.254.")) and address != "::1":
                 owners.setdefault(address.lower(), name)
-        # A minion may be known by name where sources are names.
+        # If sources are names, a minion may be identified by its name.
         owners.setdefault(name.lower(), name)
     for host in hosts.values():
         host["followers"] = 0
@@ -355,7 +354,7 @@ def _connect(hosts):
 
 
 def _reached(hosts, served):
-    """Say of each server whether followers of each tier that was asked got an answer; None: not asked, or not known."""
+    """Fill in whether followers of each tier that queried a server got an answer; None: not queried, or unknown."""
     told = {}
     for server in served or ():
         told.setdefault(server["host"], []).append(server["open"])
@@ -365,7 +364,7 @@ def _reached(hosts, served):
 
 
 def _chain(hosts, name):
-    """The hosts that this one follows, nearest first, and whether the chain comes back to itself."""
+    """The hosts that this one follows, nearest first, and whether the chain is a loop."""
     way, seen = [], {name}
     above = hosts[name]["source_host"]
     while above:
@@ -378,7 +377,7 @@ def _chain(hosts, name):
 
 
 def _estimate(hosts):
-    """How far each clock is behind the top of its chain, and how well that is known."""
+    """How far each clock is behind the top of its chain, and the uncertainty of that."""
     for name, host in hosts.items():
         host["error_ms"] = host["uncertainty_ms"] = None
         way, loop = _chain(hosts, name)
@@ -394,8 +393,8 @@ def _spread(hosts):
     """
     How far apart the synchronized clocks are.
 
-    Returns a dict: ``ms`` (the largest difference), ``uncertainty_ms``, ``ends`` (the host behind most, the host ahead
-    most), each None where fewer than two clocks are known.
+    Returns a dict: ``ms`` (the largest difference), ``uncertainty_ms``, ``ends`` (the host furthest behind, the host furthest
+    ahead), each None if fewer than two clocks are known.
     """
     known = sorted((host for host in hosts.values() if host["error_ms"] is not None), key=lambda host: host["error_ms"])
     if len(known) < 2:
@@ -411,11 +410,12 @@ def _spread(hosts):
 
 def _bounds(hosts, names):
     """
-    How far the clocks of these hosts can be off and apart: ``bound_ms``, the worst of those known; ``apart_ms``, the largest
-    difference that two of them can have, each wrong by its bound in the other direction; ``unbounded``, how many have none.
+    How far the clocks of these hosts can be off and apart: ``bound_ms``, the worst known bound; ``apart_ms``, the largest
+    possible difference between two clocks, each off by its bound in opposite directions; ``unbounded``, the number of hosts
+    without a bound.
 
-    A bound is held against the reference at the top. Of two islands nobody knows how far they are apart, and each has its own
-    leader at the top of its hosts' chains: only hosts with the same one are compared.
+    A bound is relative to the reference at the top. How far two islands are apart is unknown, and each has its own leader at
+    the top of its hosts' chains: so only hosts with the same top are compared.
     """
     known = [name for name in names if hosts[name]["bound_ms"] is not None]
     references = {}
@@ -432,7 +432,7 @@ def _bounds(hosts, names):
 
 
 def _grouped(hosts):
-    """The hosts' own problems, equal ones together."""
+    """The hosts' own problems, equal ones combined."""
     groups = {}
     for name, host in hosts.items():
         for item in host["problems"]:

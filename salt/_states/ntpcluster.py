@@ -30,7 +30,7 @@ HARDWARE_CLOCK_BOUND_S = 10
 #: The previous state has checked the daemon just before this one does.
 LOOK_S = 2
 
-#: A daemon that starts follows its tier after about seven seconds; this is how often it is checked.
+#: A daemon follows its tier about seven seconds after its start; this is how often it is checked.
 INTERVAL_S = 0.3
 
 
@@ -59,7 +59,7 @@ def valid(name):
     except CommandExecutionError as exc:
         return _result(name, False, comment="nothing is changed: {0}".format(exc))
     except SaltInvocationError as exc:
-        # The tree's states obviously run here: do not check that.
+        # The tree's states run here already: do not check that.
         problems = __salt__["ntpcluster_validate.validate"](states=False)
         lines = [problem["text"] for problem in problems if problem["level"] == "error"]
         if lines:
@@ -79,13 +79,13 @@ def stepped(name, wait=60):
     """
     The clock is close enough for the daemon to discipline it; otherwise it is stepped once.
 
-    If the daemon already follows its source the clock is not even measured. The daemon slews offsets below the pillar's
+    If the daemon already follows its source the clock is not measured. The daemon slews offsets below the pillar's
     ``step:threshold``.
 
     name
         Ignored; Salt requires it.
     wait
-        Seconds to wait for a server that gives the time: the tier above may be starting at the moment.
+        Seconds to wait for a server that gives the time: the tier above may be starting.
     """
     test = __opts__["test"]
     try:
@@ -144,12 +144,12 @@ def hardware_clock(name):
     The hardware clock is right too, so that the next boot starts with the right time.
 
     A daemon that steps the clock does not write the hardware clock. The kernel does so once it is told that the clock is
-    synchronized: current kernels after some minutes, that of EL 6 only the minutes and seconds, so that a wrong day stays wrong.
-    It is written only from a system time that is known to be right: the daemon follows its source, or the servers have just
-    confirmed it.
+    synchronized: current kernels after some minutes, that of EL 6 only the minutes and seconds, so that a wrong date stays
+    wrong. It is written only from a system time that is known to be right: the daemon follows its source, or the servers have
+    just confirmed it.
 
     name
-        Ignored; whether it is managed, and keeps UTC, is the pillar's ``hwclock``.
+        Ignored; the pillar's ``hwclock`` says whether it is managed, and whether it keeps UTC.
     """
     test = __opts__["test"]
     try:

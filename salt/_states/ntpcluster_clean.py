@@ -5,13 +5,13 @@ Undo the deployment
 
 .. code-block:: yaml
 
-    nobody-is-told-any-more:
+    no-more-events-are-sent:
       ntpcluster_clean.beacon_absent: []
 
     deployment-is-gone:
       ntpcluster_clean.cleaned: []
 
-The states of this file report what they did: what they predicted and then found to be true.
+The states of this file report what they did: the predicted changes that they then observed.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -41,18 +41,24 @@ def cleaned(name):
     """
     try:
         kept = __salt__["ntpcluster_origin.origin"]()
-    except CommandExecutionError as exc:
+        if not kept:
+            return _result(name, comment="this host has nothing of this deployment")
+        platform = __salt__["ntpcluster_facts.platform"]()
+        repair = __salt__["ntpcluster_package.repair"](platform)
+        if repair and not __opts__["test"]:
+            __salt__["ntpcluster_package.mend"](platform, kept.get("packages", []))
+    except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="nothing has been restored: {0}".format(exc))
-    if not kept:
-        return _result(name, comment="this host has nothing of this deployment")
     files = sorted(path for path in kept.get("files", {}) if __salt__["ntpcluster_origin.differs"](path))
     services = dict((key.partition(" ")[2], was) for key, was in kept.items() if key.startswith("service "))
-    # A package that was removed in favour of another daemon's has left its configuration.
+    # A package that was replaced by another daemon's has left its configuration.
     there = dict(__salt__["pkg.list_pkgs"](removed=True), **__salt__["pkg.list_pkgs"]())
     packages = [package for package in kept.get("packages", []) if package in there]
     back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
-    changes = dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    changes = dict(
+        repair, **dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    )
     for service, was in services.items():
         new = "removed with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}
@@ -62,7 +68,7 @@ def cleaned(name):
         changes["package {0}".format(package)] = {"old": "", "new": "reinstalled"}
     if __opts__["test"]:
         return _result(name, None, changes, "the host would be restored to what it was before")
-    done = {}
+    done = dict(repair)
     try:
         # Reinstalling a package may start its service.
         wanted = sorted(
@@ -81,14 +87,14 @@ def cleaned(name):
 
 def _undo(services, files, packages, wanted, changes, done):
     """
-    Restore services, files and packages. ``done`` gets each of the predicted ``changes`` as soon as it is made; returns
-    why it stopped half way, or None. ``packages``: those to remove, and those to reinstall. ``wanted``: the services
-    to be started again.
+    Restore services, files and packages. Each of the predicted ``changes`` is added to ``done`` as soon as it is made; returns
+    why it stopped early, or None. ``packages``: those to remove, and those to reinstall. ``wanted``: the services to be started
+    again.
     """
     packages, back = packages
     # First: if there is no repository nothing has changed yet, and the present daemon keeps running.
     if back:
-        __salt__["pkg.install"](pkgs=back)
+        __salt__["ntpcluster_package.transact"]("pkg.install", {"pkgs": back})
     for package in back:
         if not __salt__["pkg.version"](package):
             return "was installed before, and cannot be reinstalled: {0}".format(package)
@@ -102,7 +108,7 @@ def _undo(services, files, packages, wanted, changes, done):
         done[path] = changes[path]
     try:
         if packages:
-            __salt__["pkg.purge"](pkgs=packages)
+            __salt__["ntpcluster_package.transact"]("pkg.purge", {"pkgs": packages})
     finally:
         left = [package for package in packages if __salt__["pkg.version"](package)]
         for key in ("package {0}".format(package) for package in packages if package not in left):
@@ -116,7 +122,7 @@ def _undo(services, files, packages, wanted, changes, done):
 
 
 def _comes_with(service, packages):
-    """Whether all that starts a service is owned by these packages; an installation may have started it as well."""
+    """Whether these packages own all files that start a service; an installation may have started it as well."""
     owners = __salt__["ntpcluster_service.packages"](service) if packages else []
     return bool(owners) and set(owners) <= set(packages)
 
@@ -131,7 +137,7 @@ def _restore_service(service, was):
 
 def beacon_absent(name):
     """
-    The beacon of this tree is removed, now and after a restart of the minion; other beacons stay.
+    The beacon of this tree is removed, now and after a restart of the minion; other beacons are not changed.
 
     Salt's own ``beacon.absent`` rewrites all beacons, and writes an empty file if the minion does not answer.
 
@@ -168,7 +174,7 @@ def beacon_absent(name):
 
 
 def _live_beacons():
-    """The beacons of the running minion; of one that does not run, none."""
+    """The beacons of the running minion; empty if it does not run."""
     found = __salt__["beacons.list"](return_yaml=False)
     return found if isinstance(found, dict) else {}
 

@@ -37,9 +37,8 @@ __virtualname__ = "ntpcluster_deploy"
 #: The step has checked the daemon just before this does.
 LOOK_S = 2
 
-#: The files that this run has changed, or would change, in ``__context__``: (number of the run, paths). Salt's own requisite for
-#: this is `watch`; but on a minion that gets its modules in this run, Salt 3006 and later load every state there is to find out
-#: whether this one can watch: half a second of CPU.
+#: The files that this run has changed, or would change, in ``__context__``: (number of the run, paths). Salt's `watch` costs 0.6 s of
+#: CPU where the modules come with the run: Salt 3006 and later load every state to find out whether this one can watch.
 CHANGED = "ntpcluster_deploy.changed"
 
 
@@ -53,7 +52,7 @@ def installed(name):
 
     For packages that are installed already no repository is used, so one that is down does no harm. Files
     (``package:sources``) are fetched, checked against their checksums, and installed in one transaction. If the package manager
-    refuses to work because it was killed during a transaction, it is repaired once, as described for the platform.
+    was killed when this state used it, or refuses to work for that reason, it is repaired first, as described for the platform.
 
     If this removes another daemon from the host, its service is disabled first, while it exists: afterwards only its links
     would be left. The new daemon finds the old one's drift when its package starts it.
@@ -64,7 +63,8 @@ def installed(name):
     try:
         plan = __salt__["ntpcluster_plan.plan"]()
         package, missing = plan["package"], __salt__["ntpcluster_package.missing"](plan)
-        if not missing:
+        repair = __salt__["ntpcluster_package.repair"](plan["platform"])
+        if not missing and not repair:
             return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
         leaving = _leaving(plan)
         gone = sorted(set(owner for service in leaving for owner in __salt__["ntpcluster_service.packages"](service)))
@@ -72,9 +72,10 @@ def installed(name):
             new = dict((one, package["version"] or "installed") for one in missing)
             new.update((one, "") for one in gone)
             changes = dict((one, {"old": __salt__["pkg.version"](one), "new": version}) for one, version in new.items())
-            return _result(name, None, changes, "would be installed: {0}".format(", ".join(missing)))
+            said = "would be installed: {0}".format(", ".join(missing) or "nothing more")
+            return _result(name, None, dict(changes, **repair), said)
         _remember_packages(_absent(package["names"]), gone)
-        ret = _take_over(name, plan, leaving)
+        ret = _take_over(name, plan, leaving, bool(repair))
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
     # What came along as a dependency goes again with the rest.
@@ -83,27 +84,30 @@ def installed(name):
     return ret
 
 
-def _take_over(name, plan, leaving):
+def _take_over(name, plan, leaving, killed):
     """
     The installation itself. ``leaving``: the daemons whose place it takes; one that is still there afterwards, as nothing could
-    be installed, starts at boot as before.
+    be installed, starts at boot as before. ``killed``: whether the package manager has to be repaired first.
     """
-    mend = plan["platform"]["package_mend"]
-    carried = __salt__["ntpcluster_drift.carry"](plan["platform"])
+    platform, names, mended = plan["platform"], plan["package"]["names"], {}
+    refused = (platform["package_mend"] or {}).get("when")
+    carried = __salt__["ntpcluster_drift.carry"](platform)
     for service, was in leaving.items():
         __salt__["ntpcluster_origin.remember"]("service {0}".format(service), was)
         __salt__["service.disable"](service)
     try:
+        if killed:
+            mended = __salt__["ntpcluster_package.mend"](platform, names)
         ret = _install(name, plan)
-        if ret["result"] is False and mend and mend["when"] in ret["comment"]:
-            for argv in mend["run"]:
-                __salt__["ntpcluster_program.run"](argv[0], argv[0], argv[1:], timeout=300)
+        if ret["result"] is False and refused and refused in ret["comment"] and not mended:
+            mended = __salt__["ntpcluster_package.mend"](platform, names)
             ret = _install(name, plan)
     finally:
         for service, was in leaving.items():
             if was["enabled"] and __salt__["service.status"](service):
                 __salt__["service.enable"](service)
-    return dict(ret, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
+    changes = dict(mended, **ret["changes"])
+    return dict(ret, changes=changes, comment="\n".join([ret["comment"]] + [carried] * bool(carried)))
 
 
 def _remember_packages(new, gone=()):
@@ -151,13 +155,10 @@ def _install(name, plan):
     there is, a second or two on EL 6, and what it compares is compared here.
     """
     package, missing = plan["package"], __salt__["ntpcluster_package.missing"](plan)
-    if package["sources"]:
-        # yum looks into every repository even for a file of its own, and fails if one is out of reach.
-        how = {"sources": __salt__["ntpcluster_package.fetched"](package["sources"], __env__), "disablerepo": "*"}
-    else:
-        how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in missing], "refresh": True}
+    if not missing:
+        return _result(name, comment="installed: {0}".format(", ".join(package["names"])))
     try:
-        changes = __salt__["pkg.install"](**how)
+        changes = __salt__["ntpcluster_package.install"](package, missing, __env__)
     except CommandExecutionError as exc:
         info = exc.info if isinstance(exc.info, dict) else {}
         return _result(name, False, info.get("changes"), "cannot be installed: {0}".format(exc))
@@ -248,8 +249,7 @@ def _noted(ret):
 def _changed(platform):
     """Whether this run has changed, or would change, a file that the daemon reads."""
     run, names = __context__.pop(CHANGED, (None, []))
-    sysconfig = [platform["sysconfig"]["path"]] if platform["sysconfig"] else []
-    files = [platform["conf"], platform["keys_file"]] + sysconfig
+    files = (platform["conf"], platform["keys_file"], (platform["sysconfig"] or {}).get("path"))
     return run == __salt__["ntpcluster_applied.in_run"]() and any(path in names for path in files)
 
 

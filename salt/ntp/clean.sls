@@ -10,7 +10,7 @@ include:
   - ntp.modules
 
 # First, before anything stops: otherwise the beacon reports it, and a reactor might deploy this host again.
-nobody-is-told-any-more:
+no-more-events-are-sent:
   ntpcluster_clean.beacon_absent: []
 
 firewall-is-as-before:

@@ -1,7 +1,7 @@
-"""The bound of every host, held against the true error of its clock, from outside and all the time.
+"""Compare the bound of every host continuously with the true error of its clock, from outside the host.
 
-The functions of the product judge here as on the host, on the plan that was applied there; only where they run the daemon's
-tool, that runs in the host, and where they ask for the time, the host's clock is read. So a look costs one small program.
+The product's functions run here with the plan that was applied on the host. Only the daemon's tool runs in the host, and the
+time comes from the host's clock. So each check starts only one small program.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 from tests.loaded import FUNCTIONS
 
-#: Seconds between two looks at one host, and whether drills are watched at all: that keeps a processor busy.
+#: Seconds between two checks of one host, and whether drills are watched at all: watching keeps a processor busy.
 EVERY_S, WATCHED = float(os.environ.get("BOUNDS_EVERY", "1")), "BOUNDS_EVERY" in os.environ
-#: ntpsec's ntpq is a Python program of 0.2 s.
+#: ntpsec's ntpq is a Python program and takes 0.2 s.
 SLOWER = {"modern": 5.0}
-#: So many hosts are looked at that often; more of them less often.
+#: Up to this many hosts are checked at that interval; more hosts are checked less often.
 AT_ONCE = 6
-#: What is kept on a host of the plan that was applied there.
+#: Where a host stores the plan that was applied there.
 KEPT = "upper/var/lib/ntpcluster/applied.json"
 
 
 def reader(host: NamespaceHost, daemon: str):
-    """The product's own reader of this daemon, its programs in the host and its time the host's."""
+    """The product's reader for this daemon; it runs programs in the host and uses the host's time."""
 
     def run(name, _package, argv, timeout=10, **_):
         try:
             done = host.run([name, *argv], timeout=timeout + 20)
-        except Exception as exc:  # a host that is just switched off has no program
+        except Exception as exc:  # a host that is being switched off has no program
             raise CommandExecutionError(str(exc)) from None
         if done.rc == 127:
             raise CommandExecutionError(done.err)
@@ -57,7 +57,7 @@ def reader(host: NamespaceHost, daemon: str):
 
 @dataclass
 class Seen:
-    """What was seen of one host: (seconds since the start, true error in s, what ``ntpcluster.bound`` says) of each look."""
+    """The checks of one host: for each (seconds since the start, true error in s, the return of ``ntpcluster.bound``)."""
 
     looks: list[tuple[float, float, dict]] = field(default_factory=list)
 
@@ -65,12 +65,12 @@ class Seen:
         return [look for look in self.looks if look[2]["bound_ms"] is not None]
 
     def ratios(self) -> list[float]:
-        """The true error as a part of the bound, of each look that has one."""
+        """The ratio of true error to bound, for each check with a bound."""
         return [abs(error) * 1000.0 / said["bound_ms"] for _, error, said in self.bounded()]
 
 
 class Bounds:
-    """Looks at the bounds of hosts, each in a thread of its own, until the block ends."""
+    """Checks the bounds of hosts, each in a separate thread, until the block ends."""
 
     def __init__(self, *hosts: NamespaceHost) -> None:
         self.over, self.began = threading.Event(), time.monotonic()
@@ -91,11 +91,11 @@ class Bounds:
     def look(self, host: NamespaceHost) -> None:
         readers: dict = {}
         while not self.over.wait(EVERY_S * SLOWER.get(host.platform, 1.0) * self.slower):
-            # A host that is switched off, or whose plan is just being written, is looked at the next time.
+            # A host that is switched off, or whose plan is being written, is checked the next time.
             with contextlib.suppress(OSError, ValueError, KeyError, RuntimeError):
                 plan = json.loads((host.folder / KEPT).read_text())["plan"]
                 if plan.get("reference") == "island":
-                    continue  # its bound is that to its leader's clock, and the true time is nobody's there
+                    continue  # its bound is relative to its leader's clock, which is not the true time
                 daemon = plan["platform"]["daemon"]
                 module = readers.setdefault(daemon, None) or reader(host, daemon)
                 readers[daemon] = module
@@ -109,12 +109,13 @@ class Bounds:
             said = {**FUNCTIONS["ntpcluster_bound.nothing"](str(exc)), "source": None}
         else:
             said = FUNCTIONS["ntpcluster_judge.bound"](plan, seen)
-        # The daemon answered at some moment between: of a clock that was stepped meanwhile one of the two is not meant.
+        # The daemon answered at some moment between the two readings: if the clock was stepped meanwhile, only one of them
+        # applies.
         error = min(before, host.clock_error(), key=abs)
         self.seen[host.name].looks.append((round(time.monotonic() - self.began, 1), error, said))
 
     def broken(self) -> list[str]:
-        """Every look at which a clock was further off than its bound."""
+        """Every check in which a clock was further off than its bound."""
         return [
             f"{name}: after {at} s {error * 1000:+.3f} ms off, bound {said['bound_ms']:.3f} ms: {said['parts_ms']}"
             for name, seen in self.seen.items()
@@ -123,8 +124,8 @@ class Bounds:
         ]
 
     def figures(self) -> dict:
-        """How many looks, how many of them with a bound, the least and the largest bound, how often it was exceeded, and the
-        tightest ratio of error to bound."""
+        """The number of checks, how many of them had a bound, the smallest and the largest bound, how often it was exceeded,
+        and the largest ratio of error to bound."""
         bounds = [said["bound_ms"] for seen in self.seen.values() for _, _, said in seen.bounded()]
         return {
             "looks": sum(len(seen.looks) for seen in self.seen.values()),
@@ -137,7 +138,7 @@ class Bounds:
 
 
 def in_words(figures: dict) -> str:
-    """The figures in a line."""
+    """The figures as one line of text."""
     return (
         "{looks} looks, {bounded} with a bound, of {least_ms:.3f} to {most_ms:.3f} ms, {exceeded} exceeded; "
         "tightest {tightest:.3f}".format(**figures)
@@ -145,7 +146,7 @@ def in_words(figures: dict) -> str:
 
 
 def together(figures: list[dict]) -> dict:
-    """The figures of several drills as one."""
+    """The combined figures of several drills."""
     totals = {name: sum(one[name] for one in figures) for name in ("looks", "bounded", "exceeded")}
     told = [one for one in figures if one["bounded"]]
     return {
@@ -158,7 +159,7 @@ def together(figures: list[dict]) -> dict:
 
 @contextlib.contextmanager
 def kept(item) -> Iterator[None]:
-    """Watch the bounds of the hosts of a drill while the block lasts; an AssertionError at its end if one was exceeded."""
+    """Watch the bounds of a drill's hosts while the block runs; raises AssertionError at its end if one was exceeded."""
     hosts = {}
     for value in item.funcargs.values():
         found = value.hosts.values() if isinstance(value, Cluster) else [value]

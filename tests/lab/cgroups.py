@@ -1,7 +1,7 @@
-"""The lab's part of the machine's control groups: one group for each host that boots with systemd, which needs a tree of its own.
+"""The lab's part of the machine's control groups: one group for each host that boots with systemd, which needs its own subtree.
 
-A host sees its group as the root of all, through a cgroup namespace. Only version 2 of control groups will do. Where that is
-mounted differs: at /sys/fs/cgroup, or beside the older hierarchies at /sys/fs/cgroup/unified.
+A host sees its group as the root, through a cgroup namespace. This requires version 2 of control groups, which is mounted at
+/sys/fs/cgroup or, with the older hierarchies, at /sys/fs/cgroup/unified.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 import time
 from pathlib import Path
 
-#: The group below a host's own where programs are that came in from outside.
+#: The group below a host's own for programs that are started from outside.
 VISITORS = "visitors"
 
 
 def root() -> Path:
-    """Where the machine's cgroup2 is mounted; a RuntimeError if nowhere."""
+    """Where the machine's cgroup2 is mounted; raises RuntimeError if it is not."""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, where, kind, *_ = line.split()
         if kind == "cgroup2":
@@ -25,7 +25,7 @@ def root() -> Path:
 
 
 def make(name: str) -> Path:
-    """A group for a host; a RuntimeError where none can be made."""
+    """Make a group for a host; raises RuntimeError if that is not possible."""
     group = root() / name
     try:
         (group / VISITORS).mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def named(prefix: str) -> list[Path]:
 
 
 def remove(group: Path) -> None:
-    """Remove a group with everything below it. Its processes have been killed, and may take a moment to end."""
+    """Remove a group and everything below it. Its processes have been killed, but may take a moment to end."""
     until = time.monotonic() + 10
     while group.exists():
         for below, _, _ in os.walk(group, topdown=False):

@@ -1,4 +1,4 @@
-"""Debian's chronyd and chronyc, unpacked beside the lab's images: nothing is installed, and no clock is in their reach."""
+"""Debian's chronyd and chronyc, unpacked next to the lab's images: nothing is installed, and they cannot set a clock."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def fetch() -> Path:
     """The folder of the unpacked packages; fetched once."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "chrony.lock", "w") as lock:
-        # Tests that run beside each other fetch it once.
+        # Tests that run in parallel fetch it once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not all((FOLDER / package).exists() for package in PACKAGES):
             with tempfile.TemporaryDirectory() as folder:
-                # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
+                # As root, apt drops its privileges to fetch; then it cannot write into a directory that only root can enter.
                 Path(folder).chmod(0o755)
                 download = ["apt-get", "-qq", "download", *PACKAGES]
                 if subprocess.run(download, cwd=folder, capture_output=True).returncode:
@@ -42,12 +42,12 @@ def chronyd(*words: str) -> subprocess.CompletedProcess:
 
 
 def once(host: NamespaceHost, *words: str) -> Done:
-    """Run chronyd in a host of the lab, without its filter of system calls, which the lab's clock does not pass."""
+    """Run chronyd in a host of the lab, without its system call filter, which would block the lab's clock."""
     return host.run([str(FOLDER / "usr/sbin/chronyd"), "-F", "0", "-u", "root", *words])
 
 
 def start(host: NamespaceHost, conf: str) -> None:
-    """Start chronyd in a host of the lab with this configuration, anew if it runs."""
+    """Start or restart chronyd in a host of the lab with this configuration."""
     stop(host)
     host.run(["mkdir", "-p", "-m", "750", "/run/chrony", "/etc/chrony", "/var/lib/chrony"]).check()
     host.write(CONF, conf)

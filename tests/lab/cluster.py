@@ -1,4 +1,4 @@
-"""The cast of the lab: an internet, two NTP servers, two clients, a Salt master. Two platforms in each tier."""
+"""The default cluster of the lab: an internet, two NTP servers, two clients, a Salt master. Two platforms in each tier."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MASTER = "10.0.0.250"
 
 @dataclass(frozen=True)
 class Role:
-    """A host of the cast."""
+    """A host of the default cluster."""
 
     name: str
     address: str
@@ -48,8 +48,8 @@ CAST = (
     Role("node149", "10.0.0.149", "modern"),
 )
 
-#: The cluster as data, exactly as a site would write it.
-#: Five labs at once on two cores take their time; what is measured is printed, and waits only end what would hang.
+#: The cluster's pillar, exactly as a site would write it.
+#: Five labs in parallel on two cores are slow; measured times are printed, and time limits only end a test that would hang.
 PATIENCE = 2
 
 PILLAR = {
@@ -68,7 +68,7 @@ PILLAR = {
 MINION = {
     "master": MASTER,
     "log_level": "warning",
-    # A lab has no time to lose: keys, reconnections and lookups at once.
+    # For speed: accept keys, reconnect and refresh without delay.
     "acceptance_wait_time": 1,
     "acceptance_wait_time_max": 0,
     "random_reauth_delay": 1,
@@ -81,12 +81,12 @@ MINION = {
 }
 
 
-#: The interpreter that this runs on.
+#: The interpreter that runs this code.
 PYTHON = Path(sys.executable).resolve()
 
 
 def python_paths(kind: str) -> tuple[Path, ...]:
-    """What of the machine a host of this kind needs to run the Python this runs on: our environment, the interpreter behind it."""
+    """The machine's directories that a host of this kind needs to run our Python: our environment, and its interpreter."""
     if kind == "el6":  # it has its own Salt
         return ()
     if not sys.base_prefix.startswith("/usr"):
@@ -97,12 +97,13 @@ def python_paths(kind: str) -> tuple[Path, ...]:
 
 
 def launcher(program: str) -> str:
-    """A script for a host that starts one of our programs with our Python: /usr/bin/python3 may be another one there."""
+    """A script for a host that starts one of our programs with our Python: /usr/bin/python3 may be a different version
+    there."""
     return f'#!/bin/bash\nexec -a {SCRIPTS}/python3 {PYTHON} {SCRIPTS}/{program} "$@"\n'
 
 
 class Cluster:
-    """A running lab. `with Cluster() as cluster:` leaves nothing behind, whatever happens inside."""
+    """A running lab. `with Cluster() as cluster:` removes everything at its end, even after an error."""
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class Cluster:
 
     def start(self) -> None:
         require_root()
-        # Labs that start at once build the library one after the other.
+        # Labs that start at the same time build the library one after the other.
         subprocess.run(["flock", str(LAB / "clock/Makefile"), "make", "-s", "-C", str(LAB / "clock")], check=True)
         if namespaces(self.prefix):
             raise RuntimeError(f"a lab named {self.prefix} is up already; `make lab-down` removes it")
@@ -154,7 +155,7 @@ class Cluster:
         minion: dict | None = None,
         show: tuple[Path, ...] = (),
     ) -> NamespaceHost:
-        """Bring a host of the cast up, its clocks these seconds ahead of the true time; `show` are folders it may read."""
+        """Start a host, its clocks these seconds ahead of the true time; `show` are directories that it may read."""
         binds = (*python_paths(role.image), *show)
         make = SystemdHost if role.image in SYSTEMD else NamespaceHost
         host = make(
@@ -184,7 +185,8 @@ class Cluster:
             remove_namespace(name)
 
     def keep(self) -> None:
-        """Leave the lab up when this process ends: `python -m tests.lab.enter HOST` goes in, `make lab-down` removes it."""
+        """Keep the lab running when this process ends: `python -m tests.lab.enter HOST` enters a host, `make lab-down` removes
+        the lab."""
         pids = {name: host.pid for name, host in self.hosts.items()}
         (self.folder / "hosts.json").write_text(json.dumps(pids))
         self.closing.pop_all()
@@ -194,7 +196,7 @@ class Cluster:
 
 
 def in_order(minion: str, states: dict | list | str) -> list[dict]:
-    """A minion's state results in the order they ran; an AssertionError if it has none."""
+    """A minion's state results in the order in which they ran; raises AssertionError if there are none."""
     assert isinstance(states, dict), f"{minion}: {states}"
     ordered = sorted(states.items(), key=lambda item: item[1]["__run_num__"])
     words = [key.split("_|-") for key, _ in ordered]
@@ -214,14 +216,14 @@ def require_root() -> None:
         raise SystemExit("The lab makes network namespaces and mounts of its own, so it needs root: run this as root.")
 
 
-#: What is said if no lab is found; the directory, because NTPLAB_CACHE may have named another one when the lab was started.
+#: The message if no lab is found. It names the directory, because the lab may have been started with another NTPLAB_CACHE.
 NONE_UP = f"No lab is up in {CACHE / 'run'} (one that was started with NTPLAB_CACHE set is in that directory)"
 
 
 def down() -> list[str]:
-    """Remove the labs that were left up here (`make demo KEEP=1`, or a run that was killed); returns their names.
+    """Remove the labs that were left running here (`make demo KEEP=1`, or a run that was killed); returns their names.
 
-    A lab whose owner still runs, and did not mean to leave it, is nobody else's business.
+    A lab whose owner still runs is not touched, unless the owner left it on purpose.
     """
     removed = []
     for folder in sorted((CACHE / "run").glob("*")):
@@ -238,13 +240,14 @@ def down() -> list[str]:
 
 
 def ready(say=print, kinds: Iterable[str] = ("el6", "modern")) -> None:
-    """Build what the lab needs for hosts of these kinds, if it is not there."""
+    """Build what the lab needs for hosts of these kinds, if it is missing."""
     require_root()
     ensure(sorted(kinds), say)
 
 
 def wait_until(what, timeout: float, interval: float = 0.5):
-    """Call `what` until it returns something true; returns that. AssertionError after PATIENCE times `timeout` seconds."""
+    """Call `what` until it returns a true value, and return that. Raises AssertionError after PATIENCE times `timeout`
+    seconds."""
     until = time.monotonic() + PATIENCE * timeout
     while not (got := what()):
         assert time.monotonic() < until, f"not within {timeout:g} s: {what}"

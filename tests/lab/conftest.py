@@ -1,4 +1,4 @@
-"""Labs for the tests. Each test module says by its fixtures which hosts it needs; a module's lab is shared by its tests."""
+"""Labs for the tests. A test module's fixtures say which hosts it needs; the tests of a module share one lab."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.lab import bounds
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready, wait_until
 from tests.lab.operating import Listener, run, view
 
-# A test run that is told to end cleans up like one that fails.
+# A test run that is terminated cleans up like one that fails.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
@@ -22,8 +22,8 @@ def pytest_configure(config):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     """
-    With BOUNDS_EVERY=1 all hosts of every drill are watched, each second: no clock may be further off than its bound. Not in a
-    drill that breaks what a bound rests on.
+    With BOUNDS_EVERY=1 all hosts of every drill are checked every second: no clock may be further off than its bound. Drills
+    that violate the assumptions of the bound are excepted.
     """
     watched = bounds.WATCHED and item.path.name.startswith("test_drills_")
     if not watched or item.get_closest_marker("beyond_the_bound"):
@@ -33,7 +33,7 @@ def pytest_runtest_call(item):
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What was seen of bounds in all drills together."""
+    """Report the bounds observed in all drills."""
     reports = [report for each in terminalreporter.stats.values() for report in each]
     calls = [report for report in reports if getattr(report, "when", None) == "call"]
     figures = [figures for report in calls for name, figures in report.user_properties if name == "bounds"]
@@ -43,38 +43,38 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def images():
-    """The root file systems, built if need be."""
+    """The root file systems, built if necessary."""
     ready()
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def kind(request):
-    """The kind of host that a module's tests are about; one for another daemon has a fixture of this name of its own."""
+    """The kind of host that a module's tests are about; a module for another daemon overrides this fixture."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def lab(images):
-    """An empty lab without a master: `lab.add(...)` brings hosts up, `salt-call --local` drives them."""
+    """An empty lab without a master: `lab.add(...)` starts hosts, and `salt-call --local` controls them."""
     with Cluster(master=False) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module")
 def el6(lab):
-    """One el6 host, its clock right."""
+    """One el6 host with a correct clock."""
     return lab.add(Role("face", "10.0.0.6", "el6"))
 
 
 @pytest.fixture(scope="module")
 def modern(lab):
-    """One modern host, its clock right."""
+    """One modern host with a correct clock."""
     return lab.add(Role("modern", "10.0.0.12", "modern"))
 
 
 @pytest.fixture(scope="module")
 def cluster(request, images):
-    """The cast and its master with the module's MASTER_OPTIONS, every clock wrong, nothing applied yet."""
+    """The default cluster and its master with the module's MASTER_OPTIONS; every clock is wrong, nothing is applied yet."""
     from tests.lab.demo import WRONG
 
     with Cluster(master_options=getattr(request.module, "MASTER_OPTIONS", None)) as running:
@@ -86,14 +86,14 @@ def cluster(request, images):
 
 @pytest.fixture(scope="module")
 def runners(cluster):
-    """The master has the runners, as a site brings them there."""
+    """The master has the runners, synced as at a site."""
     run(cluster, "saltutil.sync_runners")
     return cluster
 
 
 @pytest.fixture(scope="module")
 def deployed(runners):
-    """The cluster after its first apply, and when every client can choose between both servers."""
+    """The cluster after its first apply, once every client can choose between both servers."""
     assert {name: failed(states) for name, states in runners.apply().items()} == {name: [] for name in runners.hosts}
     wait_until(lambda: view(runners)["summary"]["healthy"], 180, 2)
     return runners
@@ -101,7 +101,7 @@ def deployed(runners):
 
 @pytest.fixture
 def hosts(deployed):
-    """The hosts, all well before and after."""
+    """The hosts, all ok before and after the test."""
 
     def well():
         return all(host["synchronized"] for host in view(deployed)["hosts"].values())
@@ -113,8 +113,8 @@ def hosts(deployed):
 
 @pytest.fixture(scope="module")
 def listener(deployed):
-    """All hosts with their beacon, looking every two seconds."""
-    # Salt on Python 2.7 times its loops by the system clock: after a step backwards they stand still for as long.
+    """All hosts with their beacon, which checks every two seconds."""
+    # Salt on Python 2.7 times its loops by the system clock: after a backward step they pause for the length of the step.
     deployed.hosts["ntp189"].run(["service", "salt-minion", "restart"])
     deployed.wait_for_minions()
     heard = Listener(deployed.master)

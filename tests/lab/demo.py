@@ -1,6 +1,6 @@
-"""The demonstration: five hosts whose clocks are wrong, one `salt '*' state.apply ntp`, and one time everywhere.
+"""The demonstration: five hosts with wrong clocks, one `salt '*' state.apply ntp`, and the same correct time on all of them.
 
-Exit 0 only if every host follows its own tier, and its clocks, read from outside, are right.
+Exits with 0 only if every host follows its own tier and its clocks, read from outside, are right.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.lab.images import CACHE
 
 #: A client with chrony beside those with ntpd.
 HOSTS = (*CAST, Role("node150", "10.0.0.150", "el9"))
-#: The wrong clocks, in seconds ahead of the true time. The first is the one this project's story began with.
+#: The wrong clocks, in seconds ahead of the true time. The first is from the incident that led to this project.
 WRONG = {
     "ntp189": 1114.672613,
     "ntp180": -3600.0,
@@ -34,9 +34,9 @@ RTC_BOUND = 2.0
 
 def main() -> int:
     require_root()
-    # Ctrl-C and a plain kill both run the clean-up.
+    # Ctrl-C and SIGTERM both run the clean-up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # A shell has what it starts in the background ignore this one.
+    # A shell makes background processes ignore this signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     console = Console(width=None if sys.stdout.isatty() else 150)
     start = time.monotonic()
@@ -74,14 +74,14 @@ def main() -> int:
                 ("The lab's pillar:", f"{cluster.folder}/master/pillar/ntp/init.sls"),
                 ("Remove it:", f"{where}make lab-down"),
             ):
-                # Not wrapped: a line is there to be copied.
+                # Not wrapped, so that a line can be copied.
                 console.print(f"{what:30}{how}", highlight=False, markup=False, soft_wrap=True)
     say("[green]every host has the right time[/green]" if good else "[red]not every host has the right time[/red]")
     return 0 if good else 1
 
 
 def show(console: Console, cluster: Cluster, before: dict[str, float], status: dict[str, dict]) -> bool:
-    """Print one row a host; whether all of them are as they should be."""
+    """Print one row for each host; returns whether all of them are as they should be."""
     table = Table(title="Clock and RTC errors are read from outside the hosts, the rest is what ntpcluster.status says")
     for column in (
         "host",

@@ -1,4 +1,4 @@
-"""Remove every lab that was left up: python -m tests.lab.down"""
+"""Remove every lab that was left running: python -m tests.lab.down"""
 
 from tests.lab.cluster import NONE_UP, down, require_root
 

@@ -1,6 +1,6 @@
-"""What the drills share: clocks watched from outside, and the proof that nothing was lost.
+"""Shared code of the drills: watch clocks from outside, and check that nothing was lost.
 
-A check here reads files, packets, processes and the lab's own clock; it never asks the tool that is being drilled.
+The checks here read files, packets, processes and the lab's own clock; they never use the code under test.
 """
 
 from __future__ import annotations
@@ -21,26 +21,27 @@ from tests.lab.test_traps import CONFIG, DRIFT, PROCESS, SERVICE
 KEYS = {"el6": "/etc/ntp/keys", "modern": "/etc/ntpsec/ntp.keys", "el9": "/etc/chrony.keys"}
 OPTIONS = {"el6": "/etc/sysconfig/ntpd", "modern": "/etc/default/ntpsec", "el9": "/etc/sysconfig/chronyd"}
 SAVED_RULES = {"el6": "/etc/sysconfig/iptables", "modern": "/etc/iptables/rules.v4", "el9": "/etc/sysconfig/iptables"}
-#: The UDP port that the daemon holds, as /proc shows it. chronyd has 123 only where it serves, and 323 for commands always.
+#: The UDP port that the daemon holds, as /proc shows it. chronyd has 123 only if it serves, but always 323 for commands.
 PORT = {"el6": ":007B", "modern": ":007B", "el9": ":0143"}
-#: A row of ntpq's table: the mark, the source, and the register.
+#: A row of ntpq's table: the tally code, the source, and the reach register.
 ROW = re.compile(r"^([ x.+#*o-])(\S+)(?:\s+\S+){5}\s+([0-7]{1,3})\s", re.M)
 
-#: How far a clock may be from the true time where a drill says that it is right.
+#: The maximum error of a clock that a drill calls right.
 RIGHT_S = 0.1
 
-#: How far a clock may move while its servers come and go.
+#: How far a clock may move while its servers appear and disappear.
 STILL_S = 0.005
 
 
 def sources(*addresses: str, prefer: str | None = None) -> list[dict]:
-    """Sources for a pillar, asked every 8 seconds: a fault is noticed after a few polls, and a test lasts no longer."""
+    """Sources for a pillar, polled every 8 seconds: the daemon notices a fault after a few polls, so short polls keep a test
+    short."""
     asked = [{"address": address, "minpoll": 3, "maxpoll": 3} for address in addresses]
     return [{**one, "prefer": True} if one["address"] == prefer else one for one in asked]
 
 
 def table(host: NamespaceHost) -> dict[str, tuple[str, int]]:
-    """What the daemon itself shows of its sources: by the address of each its mark and the register of its last eight polls."""
+    """The daemon's own table of sources: {address: (tally code, reach register)}."""
     if PROCESS[host.platform] == "chronyd":
         lines = [line.split(",") for line in host.run(["chronyc", "-n", "-c", "sources"]).out.splitlines()]
         return {line[2]: (line[1], int(line[5], 8)) for line in lines if len(line) > 5}
@@ -49,17 +50,17 @@ def table(host: NamespaceHost) -> dict[str, tuple[str, int]]:
 
 
 def follows(host: NamespaceHost) -> str | None:
-    """The server that the daemon itself marks as the one it follows."""
+    """The server that the daemon's table marks as selected."""
     return next((address for address, (mark, _) in table(host).items() if mark == "*"), None)
 
 
 def heard(host: NamespaceHost, polls: int) -> int:
-    """How many sources have answered so many of the last eight polls."""
+    """How many sources have answered at least this many of the last eight polls."""
     return sum(f"{reach:b}".count("1") >= polls for _, reach in table(host).values())
 
 
 def claims(host: NamespaceHost) -> tuple[bool, int]:
-    """Whether the daemon says of itself that it has the time, and at which stratum."""
+    """Whether the daemon reports that it is synchronised, and at which stratum."""
     if PROCESS[host.platform] == "chronyd":
         words = host.run(["chronyc", "-n", "-c", "tracking"]).check().out.strip().split(",")
         return words[13] == "Normal", int(words[2])
@@ -68,11 +69,11 @@ def claims(host: NamespaceHost) -> tuple[bool, int]:
 
 
 def no_firewall(host: NamespaceHost) -> None:
-    """Stop the firewall that a host of EL9 brings along: it keeps who asks for the time out, and its owner alone opens it."""
+    """Stop the default firewall of an EL9 host: it blocks NTP clients."""
     if host.platform == "el9":
         host.settle()
         host.run(["systemctl", "disable", "--now", "firewalld"]).check()
-        # One that is told to end while it starts leaves its rules behind.
+        # If it is stopped while it starts, it leaves its rules behind.
         host.run(["nft", "delete", "table", "inet", "firewalld"])
 
 
@@ -80,7 +81,7 @@ def no_firewall(host: NamespaceHost) -> None:
 def server(
     kind: str, pillar: dict, prepare: Callable[[NamespaceHost], None] = lambda host: None
 ) -> Iterator[NamespaceHost]:
-    """A lab with one server, without a minion that runs, `prepare`d and then applied."""
+    """A lab with one server and no running minion, `prepare`d and then applied."""
     ready(kinds=(kind,))
     with Cluster(master=False) as lab:
         made = solo.add(lab, Role("server", "10.0.0.60", kind), pillar=pillar)
@@ -94,13 +95,13 @@ def server(
 
 
 def holders(host: NamespaceHost) -> list[int]:
-    """Machine process ids of those named as the daemon that hold its UDP port: a name alone is no daemon."""
+    """Machine process ids of the processes with the daemon's name that hold its UDP port: the name alone is not enough."""
     tables = [open(f"/proc/{host.pid}/net/{name}").read().splitlines()[1:] for name in ("udp", "udp6")]
     rows = [line.split() for table in tables for line in table]
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(PORT[host.platform])}
     found = []
     for pid in host.pids():
-        # A process may end while it is looked at, and close a file.
+        # A process may end, or close a file, while it is being examined.
         with contextlib.suppress(OSError):
             if open(f"/proc/{pid}/comm").read().strip() != PROCESS[host.platform]:
                 continue
@@ -113,7 +114,7 @@ def holders(host: NamespaceHost) -> list[int]:
 
 
 def daemons(host: NamespaceHost) -> list[int]:
-    """Process ids of the host's NTP daemons, as the host counts them."""
+    """Process ids of the host's NTP daemons, as seen in the host."""
     found = []
     for pid in holders(host):
         with contextlib.suppress(OSError):
@@ -122,7 +123,7 @@ def daemons(host: NamespaceHost) -> list[int]:
 
 
 def crash(host: NamespaceHost) -> None:
-    """The daemon ends without a word."""
+    """Kill the daemon without a warning."""
     for pid in daemons(host):
         host.run(["kill", "-9", str(pid)]).check()
     timed(lambda: not daemons(host), 5, 0.05)
@@ -133,7 +134,7 @@ def service(host: NamespaceHost, action: str):
 
 
 class Beside:
-    """Something that goes on beside a block of code, until the block ends: `look`, which ends when `over` is set."""
+    """Runs `look` in parallel to a block of code; it must end when `over` is set, at the end of the block."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -149,7 +150,7 @@ class Beside:
 
 
 class Watch(Beside):
-    """The clocks of some hosts, read from outside ten times a second until the block ends."""
+    """Reads the clocks of some hosts from outside, ten times a second until the block ends."""
 
     def __init__(self, *hosts: NamespaceHost) -> None:
         super().__init__()
@@ -168,7 +169,7 @@ class Watch(Beside):
 
 
 def belongings(host: NamespaceHost) -> dict:
-    """What must not be lost: the configuration, the keys, the drift file, the firewall as it is and as it is saved."""
+    """What must not be lost: the configuration, the keys, the drift file, the live and the saved firewall rules."""
     kept = [files[host.platform] for files in (CONFIG, KEYS, OPTIONS, SAVED_RULES)]
     found = {}
     for path in kept:
@@ -180,13 +181,13 @@ def belongings(host: NamespaceHost) -> dict:
 
 
 def rules(host: NamespaceHost) -> list[str]:
-    """The rules of the firewall that is in force."""
+    """The live rules of the firewall."""
     saved = host.run(["iptables-save", "-t", "filter"]).out.splitlines()
     return [line.strip() for line in saved if line.startswith("-A")]
 
 
 def lost(host: NamespaceHost, before: dict) -> list[str]:
-    """What a host no longer has as it was, and what was left behind in its folders: empty if all is well."""
+    """What a host has lost or changed, and which files were left behind: empty if all is well."""
     now = belongings(host)
     gone = [name for name in before if name != "drift" and now[name] != before[name]]
     if before["drift"]:
@@ -198,7 +199,7 @@ def lost(host: NamespaceHost, before: dict) -> list[str]:
 
 
 def stopped(host: NamespaceHost) -> list[str]:
-    """What is wrong with the daemon as a process: empty if exactly one runs and the service knows of it."""
+    """What is wrong with the daemon's process: empty if exactly one runs and the service knows it."""
     wrong = []
     if len(daemons(host)) != 1:
         wrong.append(f"{len(daemons(host))} daemons")
@@ -208,8 +209,8 @@ def stopped(host: NamespaceHost) -> list[str]:
 
 
 def unread(host: NamespaceHost) -> list[str]:
-    """Files of the daemon's configuration that are younger than the daemon: it does not know what is in them."""
-    # A daemon that has just been started binds its port a moment later.
+    """Configuration files that are newer than the daemon: it has not read their present content."""
+    # A daemon binds its port a moment after its start.
     pid = wait_until(lambda: holders(host), 10, 0.1)[0]
     ticks = int(open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[19])
     began = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
@@ -227,7 +228,7 @@ def wrong_clock(host: NamespaceHost, within: float = RIGHT_S) -> list[str]:
 
 
 def whole(host: NamespaceHost, before: dict) -> None:
-    """The end of every drill: nothing is lost, ntpd runs with its present configuration, the clock is right."""
+    """The final check of every drill: nothing is lost, ntpd runs with its present configuration, the clock is right."""
     assert lost(host, before) == [], host.name
     assert stopped(host) == [], host.name
     assert unread(host) == [], host.name
@@ -235,11 +236,12 @@ def whole(host: NamespaceHost, before: dict) -> None:
 
 
 def processes(host: NamespaceHost, *words: str) -> list[int]:
-    """Machine process ids in the host whose command line has all these words, each a word or the end of one."""
+    """Machine process ids in the host whose command line contains all these words, each as a whole word or as the end of
+    one."""
     found = []
     for pid in host.pids():
         try:
-            # A program that names itself, as Salt does, leaves blanks between its words.
+            # A program that sets its own title, as Salt does, separates the words by blanks.
             line = open(f"/proc/{pid}/cmdline").read().replace("\0", " ").split()
         except OSError:
             continue
@@ -249,13 +251,13 @@ def processes(host: NamespaceHost, *words: str) -> list[int]:
 
 
 def kill(*pids: int) -> None:
-    """SIGKILL to processes of a host, by their machine process ids."""
+    """Send SIGKILL to processes of a host, by their machine process ids."""
     if pids:
         subprocess.run(["kill", "-9", *map(str, pids)], capture_output=True)
 
 
 def timed(what, timeout: float, interval: float = 0.5) -> float:
-    """Seconds until `what` returns something true; an AssertionError after PATIENCE times `timeout`."""
+    """Seconds until `what` returns a true value; raises AssertionError after PATIENCE times `timeout`."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() < began + PATIENCE * timeout, f"not within {timeout:g} s: {what}"

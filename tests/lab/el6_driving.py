@@ -1,4 +1,4 @@
-"""How the tests of the EL6 host talk to it."""
+"""Shared code of the tests of the EL6 host."""
 
 import contextlib
 
@@ -16,7 +16,7 @@ def lines(host, *argv):
 
 
 def wait_for_boot(host):
-    """Until crond runs: the run level's services start one by one, and those we look at come before it."""
+    """Wait until crond runs: the run level's services start one by one, and those under test start before it."""
     wait_until(lambda: service(host, "crond", "status")[0] == 0, 20)
     return host
 
@@ -28,7 +28,7 @@ def reboot(host, **how):
 
 @contextlib.contextmanager
 def changed(host, path, text):
-    """A file with another text for a while; None = no such file."""
+    """Replace a file's text until the block ends; None: the file is absent before."""
     host.run(["cp", "-p", path, "/root/kept"])
     if text is None:
         host.run(["rm", path])

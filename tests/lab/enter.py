@@ -1,6 +1,7 @@
-"""Go into a host of a lab that was left up: python -m tests.lab.enter HOST [PROGRAM ARGUMENT ...]
+"""Enter a host of a lab that was left running: python -m tests.lab.enter HOST [PROGRAM ARGUMENT ...]
 
-The host may be `master`: then the program runs beside the Salt master, and `salt` finds it without further options.
+The host may be `master`: then the program runs in the Salt master's namespace, and `salt` finds the master without further
+options.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main() -> None:
     name, *argv = sys.argv[1:]
     if name == "master":
         folder = labs[-1].parent
-        # Without a prompt of its own this would look like a shell of the machine.
+        # With the usual prompt this would look like a shell of the machine.
         argv = argv or ["env", r"PS1=root@lab-master:\w# ", "bash", "--norc"]
         environment = ["env", f"PATH={MASTER_SCRIPTS}:{os.environ['PATH']}", f"SALT_CONFIG_DIR={folder}/master/etc"]
         confined = ["setpriv", f"--bounding-set={FORBIDDEN}", "--inh-caps=-all"]

@@ -1,6 +1,6 @@
-"""A host whose firewall decides who is answered at UDP 123, and two neighbours that ask: one whom it serves, one whom not.
+"""A host with a firewall in front of UDP 123, and two neighbours that query it: one that it serves, and one that it does not.
 
-What answers at the port is a stand-in that sends back whatever it gets: a daemon keeps strangers out by itself.
+A stand-in answers at the port and sends back whatever it gets: a real daemon would reject strangers by itself.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PILLAR = {
 
 @contextlib.contextmanager
 def guarded(kind: str):
-    """A host of this kind, masterless, with its two neighbours; nothing answers yet."""
+    """A masterless host of this kind with its two neighbours; nothing answers yet."""
     ready(kinds=(kind,))
     with Cluster(master=False) as lab:
         host = solo.add(lab, Role("host", "10.0.0.61", kind), pillar=PILLAR)
@@ -52,9 +52,9 @@ def address_of(namespace: str, address: str) -> None:
 
 
 def up(host) -> None:
-    """What a boot does not bring along: the second family's addresses, and who answers."""
+    """Set up what a boot does not: the addresses of the second family, and the stand-in that answers."""
     host.settle()
-    # The neighbour still has the address of the card that the host had before its boot.
+    # The neighbour still has the MAC address that the host had before its boot.
     for family in ("-4", "-6"):
         subprocess.run(
             ["ip", family, "-n", host.neighbour, "neighbour", "flush", "all"], check=True, capture_output=True
@@ -74,7 +74,7 @@ def reboot(host) -> None:
 
 
 def answered(host, source: str) -> bool:
-    """Whether two questions in a row, from one port as ntpd asks, are answered to this address."""
+    """Whether two requests in a row to this address, from one port as ntpd sends them, are answered."""
     words = ["ip", "netns", "exec", host.neighbour, sys.executable, "-c", ASK, source, HERE[source]]
     return subprocess.run(words, capture_output=True).returncode == 0
 

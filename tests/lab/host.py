@@ -1,7 +1,7 @@
-"""A host of the lab, and how tests drive it.
+"""A host of the lab, and the interface for tests.
 
-`Host` is the driver interface; a virtual machine can implement it as well. `NamespaceHost` is the fast one: its own network,
-process tree, init, root file system, clock and hardware clock, on the machine's kernel.
+`Host` is the driver interface; a virtual machine can implement it as well. `NamespaceHost` is the fast implementation: it has
+its own network, process tree, init, root file system, clock and hardware clock, on the machine's kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DANGEROUS = {16: "sys_module", 21: "sys_admin", 22: "sys_boot", 25: "sys_time", 
 
 @dataclass(frozen=True)
 class Done:
-    """What a program in a host did."""
+    """The result of a program in a host."""
 
     argv: list[str]
     rc: int
@@ -37,13 +37,13 @@ class Done:
     seconds: float
 
     def check(self) -> Done:
-        """Itself, if the program exited 0; else an AssertionError that shows everything it said."""
+        """Returns itself if the program exited with 0; else raises AssertionError with all its output."""
         assert self.rc == 0, f"{' '.join(self.argv)}: exit {self.rc}\n{self.out}\n{self.err}"
         return self
 
 
 class Host:
-    """What every kind of host can do. Clocks are read from outside, never by the programs under test."""
+    """What every kind of host can do. Clocks are read from outside, never with the programs under test."""
 
     name: str
     address: str
@@ -54,7 +54,7 @@ class Host:
         raise NotImplementedError
 
     def read(self, path: str) -> str:
-        """A file's text, as the host sees it."""
+        """The text of a file in the host."""
         return self.run(["cat", path]).check().out
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
@@ -78,7 +78,7 @@ class Host:
         return self.rtc() - time.time()
 
     def set_clock(self, offset: float) -> None:
-        """Put the system time this many seconds ahead of the true time."""
+        """Set the system time this many seconds ahead of the true time."""
         raise NotImplementedError
 
     def set_rtc(self, offset: float) -> None:
@@ -88,11 +88,11 @@ class Host:
         raise NotImplementedError
 
     def reboot(self, clean: bool = True) -> None:
-        """Shut down and boot again; with clean=False the power fails instead."""
+        """Shut down and boot again; clean=False simulates a power failure instead."""
         raise NotImplementedError
 
     def cut(self, mend: bool = False) -> None:
-        """Pull the network cable; mend=True puts it in again."""
+        """Unplug the network cable; mend=True plugs it in again."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -100,9 +100,9 @@ class Host:
 
 
 class NamespaceHost(Host):
-    """A host made of namespaces. Its mounts exist in its own mount namespace only and end with its init."""
+    """A host made of namespaces. Its mounts exist only in its own mount namespace and end with its init."""
 
-    #: The init, and the words that stand in front of it.
+    #: The init, and the words before it on the command line.
     init: tuple[str, ...] = ("/sbin/init",)
 
     def __init__(
@@ -116,7 +116,8 @@ class NamespaceHost(Host):
         rtc: float | None = None,
         binds: tuple[Path, ...] = (),
     ) -> None:
-        """`clock` and `rtc` are offsets from the true time in seconds; `binds` are what of the machine is shown read-only."""
+        """`clock` and `rtc` are offsets from the true time in seconds; `binds` are the machine's directories that are mounted
+        read-only."""
         self.network, self.name, self.address, self.platform = network, name, address, image
         self.folder, self.binds = folder, binds
         self.layers = IMAGES[image].layers()
@@ -149,7 +150,8 @@ class NamespaceHost(Host):
         self._wait_for_init()
 
     def _start(self, namespace: str, console: IO, join: tuple[str, ...] = (), descriptors: tuple[int, ...] = ()):
-        """Begin to boot. `join` stands in front of the boot script, which has these file descriptors of ours as well."""
+        """Begin to boot. `join` comes before the boot script on the command line; the script inherits these file
+        descriptors."""
         return subprocess.Popen(
             [
                 "ip", "netns", "exec", namespace,
@@ -162,11 +164,12 @@ class NamespaceHost(Host):
         )  # fmt: skip
 
     def _own_mounts(self) -> list[str]:
-        """Commands for what this kind of host has mounted besides; the working directory is its root."""
+        """Commands for the additional mounts of this kind of host; the working directory is its root."""
         return []
 
     def _boot_script(self) -> str:
-        """What stands between the machine and the host's init: its root, its devices, and the loss of every dangerous right."""
+        """The script that sets up the host before its init runs: its root and its devices; and drops every dangerous
+        capability."""
         f, lower = self.folder, ":".join(map(str, self.layers))
         binds = [
             f"{f'mkdir -p {f}/root{p}' if p.is_dir() else f'touch {f}/root{p}'}; "
@@ -191,7 +194,7 @@ class NamespaceHost(Host):
                 *self._own_mounts(),
                 *binds,
                 "mkdir -p .machine; pivot_root . .machine; umount -l /.machine; rmdir /.machine",
-                # Kernel settings are the machine's, except those of the host's own network.
+                # Kernel settings belong to the machine, except those of the host's own network.
                 "mount --rbind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys",
                 "mount --bind /proc/sys/net /proc/sys/net",
                 f"exec setpriv --bounding-set={CONFINED} --inh-caps=-all env -i PATH={PATH} TERM=dumb {' '.join(self.init)}",
@@ -199,7 +202,8 @@ class NamespaceHost(Host):
         )
 
     def _wait_for_init(self, timeout: float = 60) -> None:
-        """Find init's process id on the machine; it is known by its program, so no earlier step is taken for it."""
+        """Find init's process id on the machine. It is recognised by its program, so that no earlier step is mistaken for
+        it."""
         until, program = time.monotonic() + timeout, os.path.basename(self.init[-1])
         while time.monotonic() < until and self.process.poll() is None:
             try:
@@ -228,7 +232,7 @@ class NamespaceHost(Host):
         return Path(f"/proc/{self.pid}/root/run/lab-down").exists()
 
     def _power_off(self) -> None:
-        """End init, and with it everything in its process namespace."""
+        """Kill init, and with it everything in its process namespace."""
         if self.process:
             if self.pid:
                 with contextlib.suppress(ProcessLookupError):
@@ -245,7 +249,7 @@ class NamespaceHost(Host):
     # -- driving ------------------------------------------------------------------------------------------------
 
     def enter(self) -> list[str]:
-        """The words in front of a command line that put it inside the host."""
+        """The command-line prefix that runs a program inside the host."""
         if not self.pid:
             raise RuntimeError(f"{self.name} is not running")
         return enter(self.pid)
@@ -294,7 +298,8 @@ class NamespaceHost(Host):
 
 
 def enter(pid: int) -> list[str]:
-    """The words that put a command line inside the host whose init is `pid`, without any dangerous right. Fails closed."""
+    """The command-line prefix that runs a program inside the host whose init is `pid`, without any dangerous capability. Fails
+    closed."""
     for kind in ("mnt", "pid", "net", "uts"):
         if os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}"):
             raise RuntimeError(f"process {pid} shares the machine's {kind} namespace: it is no host of the lab")

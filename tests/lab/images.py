@@ -1,7 +1,7 @@
 """Root file systems of the lab: built once from Debian's packages, kept as layers, used through overlays.
 
 An image is a layer (what its recipe added) on top of its parent's layers. Its folder is named after a digest of everything
-that goes into it, so a changed recipe is a new image and the old one is simply no longer used (`prune` removes it).
+that goes into it, so a changed recipe is a new image and the old one is no longer used (`prune` removes it).
 
 Build steps run in a jail: private mount and process namespaces, and none of the capabilities that could set the machine's
 clock, load modules, make device nodes or reboot. Nothing a step mounts or starts outlives it.
@@ -27,15 +27,16 @@ LAB = Path(__file__).resolve().parent
 PROJECT = LAB.parent.parent
 CACHE = Path(os.environ.get("NTPLAB_CACHE", PROJECT / ".lab"))
 
-#: What no process of the lab ever holds, neither in a build step nor in a host.
+#: Capabilities that no process of the lab ever holds, in a build step or in a host.
 FORBIDDEN = "-sys_time,-sys_module,-sys_boot,-sys_rawio,-syslog"
-#: What a host's processes lose as well, once its mounts are made: perfmon and bpf by number, as Debian 11 has no name for them.
+#: Capabilities that a host's processes also lose once its mounts are made: perfmon and bpf by number, as Debian 11 has no name
+#: for them.
 CONFINED = FORBIDDEN + ",-sys_admin,-mknod,-mac_admin,-cap_38,-cap_39"
 
 
 @dataclass(frozen=True)
 class Image:
-    """One layer: how it is made, and from what."""
+    """One layer: how it is built, and from what."""
 
     name: str
     parent: str | None = None
@@ -71,7 +72,7 @@ class Image:
 
 
 MIRROR = "http://deb.debian.org/debian"
-#: /bin, /lib and /sbin are links into /usr, as an installation has it. Later suites see to that themselves.
+#: /bin, /lib and /sbin are links into /usr, as on an installed system. Later suites do this themselves.
 MERGED = 'cd "$1" && for d in bin lib lib64 sbin; do [ -L $d ] || { mkdir -p usr/$d && ln -s usr/$d $d; }; done'
 COMMON = ("netbase", "procps", "iproute2", "iptables", "sysvinit-core", "cron", "tzdata", "ca-certificates")
 IMAGES = {
@@ -107,12 +108,12 @@ IMAGES = {
 }  # fmt: skip
 
 
-#: Held while the image is built.
+#: Locks, each held while its image is built.
 BUILDING = {name: threading.Lock() for name in IMAGES}
 
 
 def jail(layers: list[Path], work: Path, argv: list[str], mounts: dict[str, Path]) -> list[str]:
-    """The command line that runs `argv` as root in an overlay of `layers`; what it writes ends up in work/layer."""
+    """The command line that runs `argv` as root in an overlay of `layers`; its writes go to work/layer."""
     for name in ("layer", "overlay", "root"):
         (work / name).mkdir(parents=True, exist_ok=True)
     lower = ":".join(map(str, layers))
@@ -146,7 +147,7 @@ def proxy() -> str:
 
 
 def build(image: Image) -> None:
-    """Make one layer, its parent being there already."""
+    """Make one layer; its parent must exist."""
     work = image.path.with_suffix(".tmp")
     remove(work)
     work.mkdir(parents=True)
@@ -178,7 +179,7 @@ def build(image: Image) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a tree. The last process that wrote into it may be ending just now, so once more if something moved."""
+    """Remove a directory tree. The last process that wrote into it may still be ending, so try again if something changed."""
     for _ in range(10):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():
@@ -190,8 +191,8 @@ def remove(path: Path) -> None:
 def fetch_wheels() -> None:
     """Python 2.7 wheels for the el6 minion, by the machine's own pip.
 
-    Salt 3000.9 exists as source only, and pip under Python 3 cannot read its setup.py, so that one file is taken from the
-    package index by hand and checked against the digest that wheels.txt has for it.
+    Salt 3000.9 exists only as source, and pip under Python 3 cannot read its setup.py, so this file is fetched directly from
+    the package index and checked against its digest in wheels.txt.
     """
     folder = CACHE / "wheels27"
     wanted = (LAB / "salt27" / "wheels.txt").read_text()
@@ -235,7 +236,7 @@ def fetch_wheels() -> None:
 
 
 def fetch_source(project: str, file_name: str, sha256: str) -> bytes:
-    """One source archive from the package index that pip is set up to use."""
+    """One source archive from the package index that pip is configured to use."""
     from html import unescape
     from urllib.parse import urljoin
     from urllib.request import urlopen
@@ -260,7 +261,7 @@ def fetch_source(project: str, file_name: str, sha256: str) -> bytes:
 
 
 def ensure(names: list[str], say: Callable[[str], None] = print) -> None:
-    """Build what is missing for the named images, independent chains side by side; a second lab waits for the first."""
+    """Build what is missing for the named images, independent chains in parallel; a second lab waits for the first."""
     CACHE.mkdir(parents=True, exist_ok=True)
     if all(IMAGES[name].built for name in names):
         return

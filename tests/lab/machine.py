@@ -1,4 +1,4 @@
-"""The machine that a lab runs on, as far as a lab could leave traces on it."""
+"""The state of the machine that a lab could change."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KERNEL = (
 
 
 def machine() -> dict:
-    """What must be the same on the machine before, during and after a lab. Other labs may come and go meanwhile."""
+    """What must be the same on the machine before, during and after a lab. Other labs may start and end meanwhile."""
     devices = sorted(
         (str(p), p.lstat().st_mode, p.lstat().st_uid) for p in Path("/dev").iterdir() if not p.name.startswith("tty")
     )
     return {
         "devices": devices,
-        # `ip netns` keeps each network namespace by a mount of its name: test_lab.py sees those gone.
+        # `ip netns` keeps each network namespace as a mount: test_lab.py checks that those are gone.
         "mounts": [line for line in Path("/proc/mounts").read_text().splitlines() if " /run/netns" not in line],
         "zone": os.readlink("/etc/localtime")
         if os.path.islink("/etc/localtime")
@@ -35,7 +35,7 @@ def machine() -> dict:
 
 
 def control_groups() -> tuple[str, list[str]] | None:
-    """The controllers that the machine's groups have, and the groups but for those of labs; None if there is no cgroup2."""
+    """The controllers of the machine's groups, and the groups except those of labs; None if there is no cgroup2."""
     try:
         root = cgroups.root()
     except RuntimeError:
@@ -45,5 +45,5 @@ def control_groups() -> tuple[str, list[str]] | None:
 
 
 def clock_shift() -> float:
-    """The machine's clock against its raw oscillator: a step or a new rate shows as a change."""
+    """The machine's clock relative to its raw oscillator: a step or a new rate appears as a change."""
     return time.time() - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)

@@ -1,4 +1,4 @@
-"""The lab's Salt master: the real one, in a namespace of its own, serving the project's own tree."""
+"""The lab's Salt master: a real one in its own namespace, serving the project's tree."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import yaml
 from tests.lab.images import CACHE, FORBIDDEN, PROJECT
 from tests.lab.network import Network
 
-#: Where the programs of Salt are: the hosts', and the master's, which may be of another release (LAB_MASTER=FOLDER).
+#: Where Salt's programs are: those of the hosts, and those of the master, which may be another release (LAB_MASTER=FOLDER).
 SCRIPTS = Path(sys.executable).parent
 MASTER_SCRIPTS = Path(os.environ.get("LAB_MASTER", SCRIPTS))
 
 
 def without_roots_home() -> list[str]:
     """
-    The words in front of a program that gives up root: whoever it becomes finds Python and the tree, though they may lie in
-    root's home. That is another folder in a mount namespace of its own, with these alone in it.
+    The command-line prefix for a program that gives up root: its new user must find Python and the tree, even if they are in
+    root's home. In a separate mount namespace, that is a directory that contains only these.
     """
     inside = [path for path in (Path(sys.base_prefix), SCRIPTS.parent, PROJECT, CACHE) if path.is_relative_to("/root")]
     lines = ["set -e", "mount --bind /root /mnt", "mount -t tmpfs -o mode=755 tmpfs /root"]
@@ -33,7 +33,7 @@ def without_roots_home() -> list[str]:
 
 
 class Master:
-    """A master that accepts every key, as nothing but the lab's hosts can reach it."""
+    """A master that accepts every key, because only the lab's hosts can reach it."""
 
     def __init__(self, network: Network, address: str, folder: Path, pillar: dict, options: dict | None = None) -> None:
         self.folder, self.address = folder, address
@@ -42,7 +42,7 @@ class Master:
             (folder / part).mkdir(parents=True)
         self.write_pillar(pillar)
         for part in ("log/salt", "cache/salt/master", "run/salt/master") if self.user != "root" else ():
-            # What Salt's package makes for its user; Salt itself would make the folders above for root alone.
+            # Directories that Salt's package creates for its user; Salt itself would create their parents for root only.
             (folder / "var" / part).mkdir(parents=True)
             shutil.chown(folder / "var" / part, self.user)
         config = {
@@ -50,10 +50,10 @@ class Master:
             "root_dir": str(folder),
             "user": "root",
             "auto_accept": True,
-            # EL6 minions speak the oldest form of the protocol, which current masters refuse by default.
+            # EL6 minions use the oldest version of the protocol, which current masters refuse by default.
             "minimum_auth_version": 0,
             "worker_threads": 3,
-            # So long does `salt` wait before it asks whether a job still runs: on a crowded machine the answer would come late.
+            # How long `salt` waits before it asks whether a job still runs: on a busy machine the answer may be late.
             "timeout": 300,
             "log_level": "warning",
             # 3008 masters read an old minion's request twice, the first time with the wrong key, and log that as critical.

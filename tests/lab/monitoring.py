@@ -1,4 +1,4 @@
-"""Debian's Prometheus and node_exporter, unpacked beside the lab's images: nothing is installed, nothing is started."""
+"""Debian's Prometheus and node_exporter, unpacked next to the lab's images: nothing is installed or started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def tool(name: str) -> Path:
     """The full path of promtool, prometheus or prometheus-node-exporter; fetched once."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "tools.lock", "w") as lock:
-        # Tests that run beside each other fetch it once.
+        # Tests that run in parallel fetch it once.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (TOOLS / "usr" / "bin" / name).exists():
             _fetch()
@@ -26,7 +26,7 @@ def tool(name: str) -> Path:
 
 def _fetch() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        # As root, apt drops its rights to fetch; it may not write into a folder that only root can enter.
+        # As root, apt drops its privileges to fetch; then it cannot write into a directory that only root can enter.
         Path(folder).chmod(0o755)
         try:
             _apt("download", *PACKAGES, folder=folder)

@@ -1,4 +1,5 @@
-"""The lab's network: one switch in a network namespace of its own, one port a host. The machine's own network is not part of it."""
+"""The lab's network: one switch in its own network namespace, with one port for each host. The machine's network is not part of
+it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Network:
     def plug(self, name: str, address: str) -> str:
         """Give `name` a namespace with one interface, eth0, at `address`/24; returns the namespace's name.
 
-        Done again for a host that boots: its addresses, firewall and connections begin afresh, as they would.
+        This is repeated when a host boots: its addresses, firewall and connections are reset, as on a real host.
         """
         namespace = f"{self.prefix}-{name}"
         if name in self.ports:
@@ -45,7 +46,7 @@ class Network:
         return namespace
 
     def cut(self, name: str, *, mend: bool = False) -> None:
-        """Pull the host's cable out, or put it in again."""
+        """Unplug the host's cable, or plug it in again."""
         ip("-n", self.switch, "link", "set", self.ports[name], "up" if mend else "down")
 
     def close(self) -> None:
@@ -62,7 +63,7 @@ def namespaces(prefix: str) -> list[str]:
 
 
 def end_processes(namespace: str) -> None:
-    """End every process in a network namespace of the lab, and see it gone."""
+    """Kill every process in a network namespace of the lab, and wait until it is gone."""
     until = time.monotonic() + 10
     while pids := subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True).stdout.split():
         for pid in pids:

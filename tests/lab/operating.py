@@ -1,4 +1,4 @@
-"""What the tests share that look at a whole cluster through its master: runners, events, and faults made on purpose."""
+"""Shared code of the tests of a whole cluster through its master: runners, events, and injected faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(cluster, *words, timeout=600):
 
 
 def view(cluster, *words):
-    """The view without the proof by a packet: a test that looks every second would bring hosts to their servers' limit."""
+    """The view without the queries to servers: with a check every second, they would reach the servers' rate limit."""
     return run(cluster, "ntpcluster_view.take", *words)[0]
 
 
@@ -33,7 +33,7 @@ def check(cluster):
 
 @contextlib.contextmanager
 def closed_on_the_way(cluster, address):
-    """The lab's switch drops what this server answers, until the block ends: no state of any host can see that."""
+    """The lab's switch drops this server's answers until the block ends: no state on any host can see that."""
     nft = ["ip", "netns", "exec", cluster.network.switch, "nft"]
     rule = f"ip saddr {address} udp sport 123 drop"
     chain = f"table bridge shut {{ chain way {{ type filter hook forward priority 0; {rule}; }}; }}"
@@ -67,7 +67,7 @@ def codes(cluster, *words):
 
 @contextlib.contextmanager
 def following(host, *servers, clock=None):
-    """A host whose daemon has these servers alone, polls them often and answers everybody, until the block ends."""
+    """Until the block ends, the host's daemon has only these servers, polls them often and answers everybody."""
     path = "/etc/ntp.conf" if host.platform == "el6" else "/etc/ntpsec/ntp.conf"
     before = host.read(path)
     lines = [line for line in before.splitlines() if not line.startswith(("server", "restrict 10."))]
@@ -92,7 +92,7 @@ def found(cluster, code, timeout=180):
 
 
 class Listener:
-    """What the master's event bus says of the beacons, or of other things."""
+    """Reads the events of the beacons, or other events, from the master's event bus."""
 
     def __init__(self, master, tags="salt/beacon/*"):
         self.events = []

@@ -1,7 +1,7 @@
 """salt-ssh against a host of the lab.
 
-Salt's side is real: its roster, its thin, its shim, the host's own Python. `ssh` and `scp` are stand-ins, as no image has an
-sshd: they go into the host by its namespaces, as every test does. They know nothing of keys, ports and encryption.
+Salt's side is real: its roster, its thin, its shim, the host's own Python. `ssh` and `scp` are stand-ins, because no image has
+an sshd: they enter the host's namespaces, as every test does, without keys, ports and encryption.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ subprocess.run([*into, 'cd; cat > "$0"', path], stdin=open(source, "rb"), check=
 
 
 class SaltSsh:
-    """`salt-ssh` beside the lab's master, with its configuration, for one host that needs no minion."""
+    """`salt-ssh` in the lab master's namespace, with its configuration, for one host that needs no minion."""
 
     def __init__(self, lab: Cluster, host: NamespaceHost, folder: Path) -> None:
         self.lab, self.host = lab, host
@@ -46,7 +46,7 @@ class SaltSsh:
             path = folder / program
             path.write_text(STAND_IN.replace("PID", str(host.pid)))
             path.chmod(0o755)
-        # The shim looks for one before it asks for Salt's files.
+        # The shim looks for it before it asks for Salt's files.
         host.write("/usr/bin/scp", "#!/bin/sh\nexit 1\n", 0o755)
         (folder / "roster").write_text(json.dumps({host.name: {"host": host.address, "user": "root"}}))
         self.words = ["--roster-file", str(folder / "roster"), "-i", "--out=json", host.name]

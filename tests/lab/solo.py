@@ -1,4 +1,4 @@
-"""A host without a master: the tree is on its disk, and `salt-call --local` drives it."""
+"""A host without a master: the tree is on its disk, and `salt-call --local` applies it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, in_order
 from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 
-#: Found before the host's own ntpdate.
+#: Precedes the host's own ntpdate in the path.
 SLOW = "/usr/local/sbin/ntpdate"
 
-#: One tier that asks the lab's internet. Polls are short, so that eight of them fit into a test.
+#: One tier that queries the lab's internet. Polls are short, so that eight of them fit into a test.
 PILLAR = {
     "tiers": {
         "client": {"match": "*", "sources": [{"address": a, "minpoll": 3, "maxpoll": 3} for a in INTERNET]},
@@ -27,19 +27,19 @@ PILLAR = {
 
 
 def add(lab: Cluster, role: Role, clock: float = 0.0, pillar: dict | None = None, show=(), **how) -> NamespaceHost:
-    """A host that finds the tree in the project's folder, which it may read but not write; so it may the folders `show`."""
+    """A host that reads the tree from the project's directory, which is mounted read-only, like the directories `show`."""
     minion = {
         "master_type": "disable",
         "file_client": "local",
-        # A file in the first folder takes the place of the project's own: how tests spoil a template.
+        # A file in the first directory replaces the project's own: this is how tests break a template.
         "file_roots": {"base": ["/srv/instead", str(PROJECT / "salt")]},
         "pillar_roots": {"base": ["/srv/pillar"]},
         "module_dirs": [str(PROJECT)],
     }
     host = lab.add(role, clock=clock, minion=minion, show=(PROJECT, *show), **how)
-    # The minion is the last that init starts: what comes before it, the firewall for one, is there as well then.
+    # init starts the minion last: everything before it, for example the firewall, runs by then.
     wait_until(lambda: host.run(["pgrep", "-f", "salt-minion"]).rc == 0, 60, 0.2)
-    # A salt-call of Salt 3000 that makes the folders of the cache at the same moment ends with "File exists".
+    # A salt-call of Salt 3000 that creates the cache directories at the same moment fails with "File exists".
     for _ in range(25):
         if host.run(["test", "-d", "/var/cache/salt/minion/proc"]).rc == 0:
             break
@@ -55,7 +55,7 @@ def set_pillar(host: NamespaceHost, pillar: dict) -> None:
 
 
 def call(host: NamespaceHost, function: str, *arguments: str, timeout: float = 180):
-    """What a function returned; an AssertionError with everything it said if it returned nothing."""
+    """What a function returned; raises AssertionError with all its output if it returned nothing."""
     done = host.run(["salt-call", "--local", "--out=json", "-l", "error", function, *arguments], timeout=timeout)
     try:
         return json.loads(done.out)["local"]
@@ -64,7 +64,8 @@ def call(host: NamespaceHost, function: str, *arguments: str, timeout: float = 1
 
 
 def programs(host: NamespaceHost, function: str, *arguments: str) -> list[str]:
-    """The names of the programs that a call starts, in their order, as Salt logs them; of what has a time limit, `timeout`."""
+    """The names of the programs that a call starts, in order, as Salt logs them; a program with a time limit appears as
+    `timeout`."""
     done = host.run(["salt-call", "--local", "--out=quiet", "-l", "trace", function, *arguments]).check()
     lines = [line.partition("Executing command ")[2] for line in done.err.splitlines() if "Executing command " in line]
     return [line.split()[0].strip("'").rpartition("/")[2] for line in lines]
@@ -83,7 +84,8 @@ def apply(host: NamespaceHost, *arguments: str, sls: str = "ntp", timeout: float
 
 
 def written_once(host: NamespaceHost) -> dict:
-    """A hardware clock that is a day fast is written by the next apply, as a dry run says, and not by that after it; the state."""
+    """Check that the next apply writes a hardware clock that is a day fast, as a dry run predicts, and that the apply after it
+    does not; returns the state."""
     host.set_rtc(86400)
     dry = apply(host, "test=True")
     assert (changed(dry), failed(dry)) == (["hardware-clock-is-right"], [])
@@ -97,7 +99,7 @@ def written_once(host: NamespaceHost) -> dict:
 
 
 def step_under_way(host: NamespaceHost) -> subprocess.Popen:
-    """A step that has stopped the daemon and waits for ntpdate: a double at SLOW, which takes its time."""
+    """A step that has stopped the daemon and waits for ntpdate: a stand-in at SLOW, which is slow."""
     host.write(SLOW, "#!/bin/sh\nexec sleep 15\n", 0o755)
     host.set_clock(50)
     step = subprocess.Popen(
@@ -110,8 +112,8 @@ def step_under_way(host: NamespaceHost) -> subprocess.Popen:
 
 def step_that_waits(host: NamespaceHost, tool: str) -> subprocess.Popen:
     """
-    A step whose servers have been asked and whose daemon is stopped. A script at this path takes the place of its tool; that
-    asks a server once more as soon as there is a file /run/go.
+    A step that has queried its servers and stopped the daemon. A script at this path replaces its tool, and queries a server
+    once more as soon as the file /run/go exists.
     """
     real = host.run(["sh", "-c", f"PATH=/usr/sbin:/usr/bin command -v {tool.rpartition('/')[2]}"]).check().out.strip()
     host.run(["rm", "-f", "/run/go", "/run/waiting"]).check()

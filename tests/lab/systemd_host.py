@@ -1,13 +1,13 @@
 """A host that boots with systemd.
 
-Its systemd has no more rights than the init of any other host. It needs none to mount what is mounted already when it starts,
-and nothing else of its work would touch the machine. It differs from one that has a kernel of its own:
-- It leaves out what it has no right to, as in any container: a service's own view of the file system (PrivateTmp=,
-  ProtectSystem= and their like), and whatever the kernel would have to be asked for by BPF (DevicePolicy=, IPAddressDeny=).
+Its systemd has no more rights than the init of any other host. It needs none, because everything that it would mount is mounted
+before it starts, and none of its other work affects the machine. It differs from a host with its own kernel:
+- It skips what it has no right to do, as in any container: a service's own view of the file system (PrivateTmp=,
+  ProtectSystem= and their like), and everything that needs BPF (DevicePolicy=, IPAddressDeny=).
 - There is no udev, and there are no device units.
-- It does not put forward a clock that is older than itself; on real hardware the clock is never before systemd's own release.
-- A timer by the calendar does not elapse while the host's clock is not the machine's. Timers by seconds are not affected.
-- Units that need CAP_SYS_TIME start without it: drop-ins of the image clear their ConditionCapability=.
+- It does not advance a clock that is earlier than its own release date; on real hardware systemd does that.
+- A calendar timer does not elapse while the host's clock differs from the machine's. Monotonic timers are not affected.
+- Units that need CAP_SYS_TIME start without it: drop-ins in the image clear their ConditionCapability=.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tests.lab.host import NamespaceHost
 
 
 class SystemdHost(NamespaceHost):
-    """A host made of namespaces, with systemd as its init and a control group of its own."""
+    """A host made of namespaces, with systemd as its init and its own control group."""
 
-    # By this word systemd knows that the kernel is not its own: it neither sets the clock from the hardware nor loads modules.
+    # This tells systemd that it runs in a container: so it does not set the clock from the hardware and does not load modules.
     init = ("container=ntplab", "/lib/systemd/systemd")
 
     group: Path | None = None
 
     def _start(self, namespace: str, console: IO):
         self.group = cgroups.make(namespace)
-        # The group can be entered through this descriptor alone: `ip netns exec` hides the machine's /sys.
+        # The group can only be entered through this descriptor: `ip netns exec` hides the machine's /sys.
         descriptor = os.open(self.group / "cgroup.procs", os.O_WRONLY)
         try:
             enter = f'echo 0 >&{descriptor} && exec {descriptor}>&- && exec unshare --cgroup "$@"'
@@ -40,13 +40,13 @@ class SystemdHost(NamespaceHost):
             os.close(descriptor)
 
     def _own_mounts(self) -> list[str]:
-        """All that systemd would mount itself, if it might."""
+        """All mounts that systemd would make itself if it had the right."""
         return [
             "mount -t sysfs sysfs sys; mount -o remount,bind,ro sys",
             "mount -t cgroup2 cgroup2 sys/fs/cgroup",
             "mount -t tmpfs -o mode=1777,size=5m tmpfs run/lock",
             "mount -t tmpfs -o mode=1777 tmpfs tmp",
-            # By this the journal tells one boot from another, and the kernel's own stays the same.
+            # The journal distinguishes boots by this id, and the kernel's own id stays the same.
             "cat /proc/sys/kernel/random/uuid > run/boot_id; mount --bind run/boot_id proc/sys/kernel/random/boot_id",
         ]
 
@@ -59,7 +59,7 @@ class SystemdHost(NamespaceHost):
             time.sleep(0.01)
 
     def reboot(self, clean: bool = True) -> None:
-        if clean:  # A minion that is told to end takes 5 to 8 s, and is not what a test waits for.
+        if clean:  # A minion takes 5 to 8 s to end, and no test depends on its end.
             self.run(["systemctl", "kill", "--signal=KILL", "salt-minion"])
         super().reboot(clean)
 
@@ -72,7 +72,7 @@ class SystemdHost(NamespaceHost):
             cgroups.remove(self.group)
 
     def settle(self, timeout: float = 90) -> tuple[str, list[str]]:
-        """Wait until everything that starts at boot has started; systemd's word for the outcome, and the units that failed."""
+        """Wait until everything that starts at boot has started; returns systemd's state, and the units that failed."""
         word = self.run(["systemctl", "is-system-running", "--wait"], timeout=timeout).out.strip()
         listed = self.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"]).check().out
         return word, [line.split()[0] for line in listed.splitlines()]

@@ -1,6 +1,6 @@
-"""A mistake in the pillar of a running cluster: told before the first change, and the cluster keeps its time.
+"""A mistake in the pillar of a running cluster is reported before the first change, and the cluster keeps its time.
 
-Each test begins and ends with a cluster that is well.
+Each test begins and ends with a healthy cluster.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.lab.operating import run, view
 from tests.lab.test_traps import CONFIG, SERVICE
 from tests.unit.test_matcher import BAD, DATA, sample, witnesses
 
-#: A file root that comes before the tree's own, where another formula's files can stand.
+#: A file root that precedes the tree's own, for files of another formula.
 INSTEAD = Path(tempfile.mkdtemp(prefix="ntplab-instead-"))
 MASTER_OPTIONS = {"file_roots": {"base": [str(INSTEAD), str(PROJECT / "salt")]}}
 
 SERVERS, CLIENTS = ("ntp189", "ntp180"), ("node148", "node149")
 
-#: Evaluates matchers by the Salt of the host, 3000.9 on Python 2.7: what Salt returns, and what it logs as an error.
+#: Evaluates matchers with the host's Salt, 3000.9 on Python 2.7: returns Salt's result and the errors that it logs.
 REAL = """
 import imp, json, logging, sys
 import salt.config, salt.loader
@@ -64,7 +64,7 @@ def other_files():
 
 @pytest.fixture
 def cluster_as_it_was(deployed):
-    """The deployed cluster; after the test it has its own pillar again, and nothing about it has changed."""
+    """The deployed cluster; after the test it gets its own pillar back, and nothing on it may have changed."""
     before = {name: state(host) for name, host in deployed.hosts.items()}
     yield deployed
     shutil.rmtree(INSTEAD / "ntp", ignore_errors=True)
@@ -96,7 +96,7 @@ def with_match(matcher: str) -> dict:
 
 
 def assert_refused(states: list[dict], *words: str) -> None:
-    """The run is red at the first state that counts, says these words, and has changed nothing."""
+    """Assert that the run fails at its first state with this message, and has changed nothing."""
     assert changed(states) == []
     red = [one for one in states if one["result"] is False]
     assert red[0]["__id__"] == "pillar-is-valid"
@@ -132,7 +132,7 @@ def test_a_matcher_that_loses_the_servers_makes_them_no_clients(cluster_as_it_wa
 
 
 def test_a_daemon_that_el6_has_not_got_is_refused_there(cluster_as_it_was):
-    """Debian 12 can have it: what an apply would make of it there, other tests have."""
+    """Debian 12 supports it: other tests cover an apply there."""
     cluster_as_it_was.master.write_pillar({**PILLAR, "daemon": "chrony"})
     cluster_as_it_was.master.salt("*", "saltutil.refresh_pillar", "wait=True")
     found = cluster_as_it_was.master.salt("*", "ntpcluster.validate")
@@ -162,7 +162,7 @@ def test_a_foreign_directive_is_refused_unless_the_daemons_own_is_given_too(clus
 def test_a_pillar_that_does_not_render_is_told_as_such(text, cluster_as_it_was):
     (cluster_as_it_was.master.folder / "pillar/ntp/init.sls").write_text(text)
     cluster_as_it_was.master.salt("*", "saltutil.refresh_pillar", "wait=True")
-    # Salt itself refuses the state run; the functions must not speak of a pillar that is empty.
+    # Salt itself refuses the state run; the functions must not report an empty pillar.
     answers = cluster_as_it_was.master.salt("*", "state.apply", "ntp")
     assert all("failed to render" in json.dumps(answer) for answer in answers.values()), answers
     for found in cluster_as_it_was.master.salt("*", "ntpcluster.validate").values():

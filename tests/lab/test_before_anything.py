@@ -1,4 +1,4 @@
-"""A mistake that only the host itself can see is told before anything on it is changed; so is a platform nobody knows."""
+"""A mistake that only the host itself can detect is reported before anything on it is changed; so is an unknown platform."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from tests.lab.test_states import CRON, apply_predicted, difference, system
 
 ZONE = "/usr/share/zoneinfo/Asia/Shanghai"
 
-#: Where each daemon may keep its statistics.
+#: The directory where each daemon may write statistics.
 STATISTICS = {"el6": "/var/log/ntpstats/", "modern": "/var/log/ntpsec/"}
 
-#: What a daemon says of a line that it does not take as it stands.
+#: What a daemon prints about a line that it does not accept.
 COMPLAINTS = ("syntax error", "unexpected", "not recognized", "ignored", "invalid")
 
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def host(request, images):
-    """A bare host, 90 s fast: there would be much to do."""
+    """A bare host, 90 s fast, on which an apply would change many things."""
     with Cluster(master=False) as lab:
         made = solo.add(lab, Role("client", "10.0.0.70", request.param), clock=90.0)
         made.before, made.lab = system(made), lab
@@ -31,7 +31,8 @@ def host(request, images):
 
 
 def red_and_untouched(host, states) -> dict:
-    """The one state that is red for a reason of its own; all others wait for it, and the host is as it was."""
+    """Assert that one state fails by itself, all others because they require it, and the host is unchanged; returns that
+    state."""
     assert changed(states) == []
     assert {state["result"] for state in states} == {False}
     assert difference(host.before, system(host)) == {}
@@ -61,7 +62,7 @@ def test_a_zone_that_this_host_does_not_know(host, zone, words):
 def test_a_file_that_the_daemon_may_not_read(host):
     set_pillar(host, {**PILLAR, "options": {"leapfile": "/etc/ntp/leap-seconds.list"}})
     if host.platform == "el6":
-        # SELinux goes by labels there, of which the tree knows nothing.
+        # There SELinux uses labels, which the tree does not know.
         assert call(host, "ntpcluster.validate") == []
     else:
         comment = red_and_untouched(host, solo.apply(host))["comment"]
@@ -69,7 +70,7 @@ def test_a_file_that_the_daemon_may_not_read(host):
 
 
 def test_a_platform_that_the_tree_does_not_know(host):
-    """Minions of Arch have no `osmajorrelease`; this one says that it is such a host, as /etc/salt/grains wins."""
+    """Arch minions have no `osmajorrelease`; this one claims to be such a host, because /etc/salt/grains takes precedence."""
     set_pillar(host, PILLAR)
     host.write("/etc/salt/grains", "os: Arch\nosmajorrelease: null\n")
     host.write("/srv/instead/top.sls", "base:\n  '*':\n    - ntp\n    - ntp.boot\n    - others\n")
@@ -89,7 +90,7 @@ def test_a_platform_that_the_tree_does_not_know(host):
 
 
 def test_a_link_is_right_however_it_is_written_where_the_platform_wants_one(host):
-    """As timedatectl writes it, and with a slash too many. On EL6 a link of any kind becomes the copy that it wants."""
+    """As timedatectl writes it, and with an extra slash. On EL6 any link is replaced by a copy."""
     set_pillar(host, {**PILLAR, "timezone": "Asia/Shanghai"})
     assert changed(solo.apply(host, sls="ntp.timezone")) == ["timezone-is-set"]
     for target in (f"..{ZONE}", ZONE.replace("/Asia", "//Asia")):
@@ -104,7 +105,7 @@ def test_a_link_is_right_however_it_is_written_where_the_platform_wants_one(host
 
 
 def complaints(host, lines: list[str]) -> list[str]:
-    """What the host's daemon (4.2.8p15 on the el6 host, where EL6 has 4.2.6p5) says of these lines; it runs for 5 s."""
+    """What the host's daemon (4.2.8p15 on the el6 host, 4.2.6p5 on real EL6) prints about these lines; it runs for 5 s."""
     host.write("/tmp/options.conf", "\n".join([*lines, ""]))
     log = "/tmp/options.log"
     host.run(["timeout", "-s", "KILL", "5", "ntpd", "-n", "-l", log, "-c", "/tmp/options.conf"], timeout=20)
@@ -115,7 +116,7 @@ def complaints(host, lines: list[str]) -> list[str]:
 
 
 def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
-    """The last of this file, as it installs the daemon."""
+    """The last test of this file, because it installs the daemon."""
     kinds = ["clockstats", "loopstats", "peerstats", "protostats", "rawstats", "sysstats"]
     types = ["none", "pid", "day", "week", "month", "year"]
     words = ["all", "info", "events", "status", "statistics"]
@@ -131,7 +132,7 @@ def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
         "logconfig": ["=all"]
         + [f"+{kind}{word}" for kind in ("all", "clock", "peer", "sync", "sys") for word in words],
         "enable": ["calibrate", "kernel", "monitor", "stats"],
-        # A card that is called like a word of the grammar.
+        # An interface whose name is a keyword of the grammar.
         "interface": [
             {"listen": card} for card in ("wildcard", "ipv4", "ntp", "eth0.7", "eth0:1", "10.0.0.9", "2001:db8::9")
         ],
@@ -142,13 +143,13 @@ def test_every_option_that_the_pillar_may_name_is_read_by_the_daemon(host):
     assert all(state["result"] for state in states), states
     host.run(["service", {"el6": "ntpd", "modern": "ntpsec"}[host.platform], "stop"])
     assert complaints(host, call(host, "ntpcluster.plan")["options"]) == []
-    # And what the pillar may not name is not read: the list above could be seen to fail.
+    # A directive that the pillar may not name is rejected: so the check of the list above can fail.
     for line in ("logconfig =clock", "interface listen 1", "interface listen 1.5", "interface listen ntp"):
         assert complaints(host, [line]) != [], line
 
 
 def test_the_cron_method_on_a_bare_host_does_what_it_has_predicted(host):
-    """Debian's package starts its daemon, which is to be stopped then."""
+    """Debian's package starts its daemon, which must be stopped then."""
     bare = solo.add(host.lab, Role("bare", "10.0.0.61", host.platform), pillar=CRON)
     assert ("ntp-is-running" in apply_predicted(bare)) == (host.platform == "modern")
     assert not holders(bare)

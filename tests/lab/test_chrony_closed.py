@@ -1,4 +1,4 @@
-"""What a server with chronyd tells strangers: the time to those it serves, and nothing else. All packets are real ones."""
+"""What a server with chronyd answers: the time for its clients, and nothing else. All packets are real."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ KEYS = {"el9": ("/etc/chrony.keys", "chrony"), "debian13": ("/etc/chrony/chrony.
 SERVED, STRANGER = "10.0.0.70", "10.0.0.200"
 SECRET = "0123456789abcdef0123456789abcdef01234567"
 
-#: What ntpq and ntpdc ask: the system's variables (mode 6), and the monlist of CVE-2013-5211 (mode 7).
+#: The requests of ntpq and ntpdc: the system's variables (mode 6), and the monlist of CVE-2013-5211 (mode 7).
 MODES = {"mode 6": r"b'\x16\x02' + bytes(10)", "mode 7": r"b'\x17\x00\x03\x2a' + bytes(44)"}
 
-#: What `chronyc tracking` asks, of protocol 6 (candm.h): padded to the length of its answer.
+#: The request of `chronyc tracking` in protocol 6 (candm.h): padded to the length of its answer.
 TRACKING = r"b'\x06\x01\0\0\0\x21' + bytes(98)"
 
 
@@ -36,7 +36,7 @@ def pillar(kind: str) -> dict:
         "serves": ["10.0.0.0/25"],
         "key": 7,
     }
-    # Whoever serves has a firewall; here it is away, for the daemon shall be closed by itself.
+    # A server has a firewall, but here it is stopped: the daemon must reject strangers by itself.
     return {
         **solo.PILLAR,
         "daemon": "chrony",
@@ -58,14 +58,14 @@ def lab():
 
 @pytest.fixture(scope="module", params=SYSTEMD)
 def host(request, lab):
-    """A server that has the time, without a firewall, and all that its first apply said."""
+    """A synchronised server without a firewall, and the output of its first apply."""
     kind = request.param
     made = solo.add(lab, Role(kind, ADDRESS[kind], kind), pillar=pillar(kind))
     made.lab = lab
     made.settle()
     if kind == "el9":
         made.run(["systemctl", "disable", "--now", "firewalld"]).check()
-        # Stopped in the second after its start, as here, firewalld leaves its rules.
+        # If firewalld is stopped within a second after its start, as here, it leaves its rules behind.
         made.run(["nft", "flush", "ruleset"]).check()
     made.said = [
         made.run(["salt-call", "--local", "--out=json", "-l", "debug", *words], timeout=200)
@@ -78,7 +78,7 @@ def host(request, lab):
 
 
 def answered(host, source: str, packet: str, port: int = 123) -> bool:
-    """Whether the host answers this packet at all; False: it said nothing, or that nobody listens there."""
+    """Whether the host answers this packet; False: there is no answer, or the port is closed."""
     done = from_outside(host, source, packet, port)
     assert done.returncode == 0 or "timed out" in done.stderr or "refused" in done.stderr, done.stderr
     return done.returncode == 0
@@ -98,13 +98,13 @@ def test_nobody_is_told_more_than_the_time(host, mode, source):
 @pytest.mark.parametrize("source", [SERVED, STRANGER])
 def test_nobody_outside_is_answered_at_the_port_for_commands(host, source):
     assert not answered(host, source, TRACKING, 323)
-    # And so to the host's own address from within; at its loopback chronyd answers.
+    # The same applies to the host's own address from inside; on its loopback chronyd answers.
     assert host.run(["chronyc", "-h", "127.0.0.1", "tracking"]).rc == 0
     assert host.run(["chronyc", "-h", host.address, "tracking"]).rc != 0
 
 
 def test_a_chronyd_that_is_open_to_commands_would_be_found(host):
-    """That the packet is one that chronyd answers: with two lines that the tree never writes."""
+    """With two lines that the tree never writes, chronyd answers this packet: so the test above can fail."""
     right = host.read(CONF[host.platform])
     host.write(CONF[host.platform], right + "bindcmdaddress 0.0.0.0\ncmdallow all\n")
     host.run(["systemctl", "restart", SERVICE[host.platform]]).check()
@@ -124,7 +124,7 @@ def test_keys_are_for_root_and_the_daemon_and_shown_nowhere(host):
         assert [line for line in done.err.splitlines() if SECRET in line] == []
     for function in ("ntpcluster.plan", "ntpcluster.status", "ntpcluster.diagnose", "ntpcluster.valid"):
         assert SECRET not in json.dumps(call(host, function)), function
-    # Nor in a difference, when it changes.
+    # The secret is not in the diff either when it changes.
     changed = pillar(host.platform)
     changed["keys"][7]["secret"] = SECRET[::-1]
     set_pillar(host, changed)
@@ -132,10 +132,10 @@ def test_keys_are_for_root_and_the_daemon_and_shown_nowhere(host):
         done = host.run(["salt-call", "--local", "-l", "debug", "state.apply", "ntp", *words], timeout=200)
         assert path in done.out and not re.search(f"{SECRET}|{SECRET[::-1]}", done.out + done.err)
     assert SECRET[::-1] in host.read(path)
-    # The copy that a failed apply goes back to is as closed as the file.
+    # The copy that a failed apply restores is as restricted as the file.
     folders = ["/etc", "/run/log", "/var/log", "/var/cache", "/var/lib", "/tmp", "/srv"]
     found = host.run(["grep", "-rlE", f"{SECRET}|{SECRET[::-1]}", *folders]).out.split()
-    # The project itself, which the host may read, can lie in one of these.
+    # The project itself, which the host may read, may be in one of these directories.
     found = [path for path in found if not path.startswith(f"{PROJECT}/")]
     assert len(found) == 3 and {path, "/srv/pillar/ntp.sls"} < set(found), found
     [copy] = set(found) - {path, "/srv/pillar/ntp.sls"}

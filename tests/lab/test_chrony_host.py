@@ -1,4 +1,4 @@
-"""Hosts whose daemon is chronyd: deployed, judged and stepped as those with ntpd, above them and below them."""
+"""Hosts with chronyd are deployed, judged and stepped like those with ntpd, in the tier above them and below them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOSTS = {
     "node13n": ("debian13", "ntpd"),
 }
 ADDRESSES = {name: f"10.0.0.{80 + number}" for number, name in enumerate(HOSTS)}
-#: What the kernel calls them.
+#: Their process names.
 WORDS = {"ntpd": "ntpd", "chrony": "chronyd"}
 CASES = [
     ("ntp6", "node9"),
@@ -62,7 +62,7 @@ def lab():
 
 @pytest.fixture
 def made(lab):
-    """Makes a host of this name, or returns the one that is there."""
+    """Makes a host of this name, or returns the existing one."""
 
     def made(name):
         return lab.hosts.get(name) or solo.add(lab, Role(name, ADDRESSES[name], HOSTS[name][0]))
@@ -86,7 +86,7 @@ def test_one_apply_corrects_the_clock_and_a_second_one_changes_nothing(made, ser
         wanted = daemon or {"el6": "ntpd", "el9": "chrony"}[kind]
         assert set(host.run(["pgrep", "-lx", "chronyd|ntpd"]).out.split()[1::2]) == {WORDS[wanted]}
         seen = call(host, "ntpcluster.status")
-        # One source, as the clients here have, is told.
+        # A single source, as on the clients here, is reported.
         assert seen["health"] == "ok", seen["problems"]
         again = apply(host)
         assert (failed(again), changed(again)) == ([], [])

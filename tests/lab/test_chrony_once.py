@@ -1,6 +1,6 @@
-"""One step of a clock whose daemon is chronyd, by hand, by crontab and at boot: every refusal and every failure made for real.
+"""One step of the clock of a host with chronyd, by hand, by crontab and at boot: every refusal and failure really happens.
 
-Clocks are read from outside. What counts as a step is what the clock library counted, not what any program claims.
+Clocks are read from outside. Steps are counted by the clock library, not taken from any program's output.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LIMITED = {**PILLAR, "step": {"limit": 3600}}
 CRON = {**PILLAR, "method": "cron", "cron": {"minute": "*", "hour": "*"}}
 CRONTAB = "/etc/cron.d/ntpcluster"
 
-#: Found before the host's own chronyd; systemd starts that one by its path.
+#: Precedes the host's own chronyd in the path; systemd starts that one by its full path.
 DOUBLE = "/usr/local/sbin/chronyd"
 
 
@@ -48,16 +48,16 @@ def host(request, lab):
 
 @pytest.fixture(autouse=True)
 def chronyd_runs_again(host):
-    """Whatever a test does, the daemon is up at its end without a hand's turn, and all is honest again."""
-    # In its first three updates it would step the clock that a test has just set.
+    """After every test the daemon must be running again by itself; then all servers are made honest again."""
+    # In its first three updates it would step a clock that a test has just set.
     wait_until(lambda: seconds(host) > 12, 40)
     yield
-    if host.run(["test", "-e", CRONTAB]).rc == 0:  # a test of the other method did not come to its end
+    if host.run(["test", "-e", CRONTAB]).rc == 0:  # a test of the other method did not finish
         set_pillar(host, PILLAR)
         solo.apply(host)
     assert wait_until(lambda: daemon(host), 40), "chronyd was left stopped"
     host.lab.internet.behave()
-    # The lab's internet limits nobody, so the next test need not wait for what this one has asked.
+    # The lab's internet has no rate limit, so the next test need not wait because of the queries of this one.
     host.run(["rm", "-f", DOUBLE, "/var/run/ntpcluster.asked"])
     set_pillar(host, PILLAR)
     host.set_clock(0)
@@ -81,7 +81,7 @@ def steps(host) -> int:
 
 
 def stepping(host) -> subprocess.Popen:
-    """A step under way: the servers have been asked, and the daemon is stopped, but the clock has not been touched."""
+    """A step in progress: the servers have been queried and the daemon is stopped, but the clock has not been changed."""
     words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
     step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_until(lambda: not daemon(host), 60, 0.05)
@@ -152,7 +152,7 @@ def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away
 def test_a_server_that_lies_after_the_jump_is_not_asked_again(host):
     host.set_clock(50)
     for address in INTERNET[1:]:
-        host.lab.internet.behave(address, stratum=3)  # so the first one is asked for the jump
+        host.lab.internet.behave(address, stratum=3)  # so the first one is queried for the step
     before, step = steps(host), stepping(host)
     wait_until(lambda: steps(host) > before, 60, 0.02)
     host.lab.internet.behave(INTERNET[0], offset=86400.0)
@@ -174,7 +174,7 @@ def test_a_step_that_is_killed_while_chronyd_asks_leaves_the_daemon_running(host
 
 
 def test_the_next_step_takes_over_while_the_chronyd_of_a_killed_one_still_asks(host):
-    """It may not be taken for the daemon, which would be missing afterwards."""
+    """It must not be mistaken for the daemon, which would not be started again then."""
     host.set_clock(50)
     step = stepping(host)
     host.lab.internet.behave(silent=True)
@@ -187,7 +187,7 @@ def test_the_next_step_takes_over_while_the_chronyd_of_a_killed_one_still_asks(h
 
 
 def test_a_chronyd_that_hangs_is_ended(host):
-    # Stands for a chronyd that does not keep its own time limit.
+    # A stand-in for a chronyd that exceeds its own time limit.
     host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
     host.set_clock(50)
     assert "did not end within 15 s" in refused(host, "ntpcluster.step", "force=True")
@@ -198,13 +198,13 @@ def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
     host.set_clock(50)
     said, error = refused(host, "ntpcluster.step", "force=True"), host.clock_error()
     host.time.allow_set(True)
-    # No chronyd runs where it may not touch the clock.
+    # chronyd does not run without the right to set the clock.
     call(host, "service.start", "chronyd" if host.platform == "el9" else "chrony")
     assert "Operation not permitted" in said and error == pytest.approx(50, abs=0.2)
 
 
 def test_a_host_without_the_program_service_needs_none(host):
-    """As an EL9 without its package initscripts-service."""
+    """Like an EL9 host without the package initscripts-service."""
     path = host.run(["sh", "-c", "command -v service"]).check().out.strip()
     host.run(["mv", path, f"{path}.away"]).check()
     host.set_clock(50)
@@ -218,8 +218,8 @@ def test_a_host_without_the_program_service_needs_none(host):
 
 def test_a_hardware_clock_that_is_a_day_off_is_written_once(host):
     """
-    The kernel of a real host writes it as well, every 11 minutes, where `rtcsync` stands and the kernel is told that the clock is
-    synchronised. The lab's kernel is told nothing of the host's clock, so here the state alone writes it.
+    The kernel of a real host also writes it, every 11 minutes, if `rtcsync` is set and the kernel knows that the clock is
+    synchronised. The lab's kernel does not know the host's clock, so here only the state writes it.
     """
     assert (
         "rtcsync" in host.read("/etc/chrony.conf" if host.platform == "el9" else "/etc/chrony/chrony.conf").splitlines()
@@ -240,7 +240,7 @@ def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(hos
         f"{host.platform}: the clock, a day fast, was right {time.monotonic() - began:.1f} s after systemd had answered"
     )
     host.settle()
-    assert steps(host) - before == 1  # it began wrong, and was stepped once
+    assert steps(host) - before == 1  # it was wrong at first, and was stepped once
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
 
 
@@ -255,7 +255,7 @@ def test_the_crontab_sets_the_clock_and_gives_the_daemons_place_back(host):
     again = solo.apply(host)
     assert (failed(again), changed(again)) == ([], [])
     before = host.time.counters["rtc_sets"]
-    # The server that is asked first lies: two others agree.
+    # The server that is queried first gives a false time: two others agree.
     host.lab.internet.behave(INTERNET[2], offset=5000.0)
     host.set_rtc(300)
     host.set_clock(-300)

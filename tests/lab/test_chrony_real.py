@@ -1,5 +1,5 @@
 """
-chronyd 4.3 itself under the lab's clock: what the readers make of it is what is true of the host, seen from outside.
+A real chronyd 4.3 with the lab's clock: compare what the readers return with the host's state as seen from outside.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def host(lab):
 
 @pytest.fixture(autouse=True)
 def quiet(lab, host):
-    """Each test begins without a daemon, with the right time and an honest internet."""
+    """Each test begins without a daemon, with the correct time and honest servers."""
     chrony.stop(host)
     host.run(["rm", "-f", "/var/lib/chrony/drift"])
     host.set_clock(0)
@@ -33,19 +33,19 @@ def quiet(lab, host):
 
 
 def look(host, user=0):
-    """One run of chronyc, and the look that is made of it."""
+    """One run of chronyc, and the look made from it."""
     done = chrony.chronyc(host, "-n", "-c", "-m", "timeout 200", "retries 0", *COMMANDS, user=user)
     read = ntpcluster_chronyc.parse(["timeout 200", "retries 0", *COMMANDS], done.out, done.err, done.rc)
     return ntpcluster_chrony_look.look(read, host.clock())
 
 
 def followed(host):
-    """The row of the source that is followed, or None."""
+    """The row of the selected source, or None."""
     return next((row for row in look(host)["peers"] if row["condition"] == "system_peer"), None)
 
 
 def test_while_it_slews_the_offset_is_that_of_the_clock(host):
-    """2 s behind, and no step allowed. chronyc's own table says that all is well."""
+    """2 s behind, and no step allowed. chronyc's own table shows an offset near zero."""
     host.set_clock(-2)
     chrony.start(host, SOURCES)
     wait_until(lambda: abs(look(host)["system"]["offset_ms"]) > 1000, 15)
@@ -59,7 +59,7 @@ def test_while_it_slews_the_offset_is_that_of_the_clock(host):
 
 
 def test_a_drift_file_of_chronyd_has_the_other_sign(host):
-    """Kernel and ntpd count the correction, chronyd the error."""
+    """The kernel and ntpd store the correction, chronyd stores the error."""
     host.run(["sh", "-c", "echo '50.0 1.0' > /var/lib/chrony/drift"]).check()
     chrony.start(host, SOURCES + "driftfile /var/lib/chrony/drift\n")
     wait_until(lambda: look(host)["system"], 5)
@@ -100,7 +100,7 @@ def test_a_measurement_is_right_and_changes_nothing(host, ahead):
 
 
 def test_a_step_by_chronyd_knows_no_limit(host):
-    """So a limit has to be held by whoever calls it."""
+    """So the caller has to enforce a limit."""
     host.set_clock(500)
     done = chrony.once(host, "-q", "-t", "5", f"server {INTERNET[0]} iburst maxsamples 1", "maxchange 10 0 0")
     assert ntpcluster_chronyd.once(done.out, done.err, done.rc)["stepped"] is True
@@ -108,7 +108,7 @@ def test_a_step_by_chronyd_knows_no_limit(host):
 
 
 def test_a_source_that_loses_its_time_answers_all_the_same(lab, host):
-    """Eight polls after its last sample the packets that chronyd counts still show that it lives."""
+    """Eight polls after its last sample, chronyd's packet counts still show that it answers."""
     chrony.start(host, f"server {INTERNET[0]} iburst minpoll 2 maxpoll 2\n")
     wait_until(lambda: followed(host), 15)
     lab.internet.behave(INTERNET[0], stratum=16, leap=3, refid="")
@@ -129,7 +129,7 @@ def test_an_orphan_serves_before_it_knows_the_time(host):
 
 
 def test_keys_of_both_templates_are_the_same_to_ntpsec_and_chronyd(lab, host):
-    """40 hexadecimal digits, and characters that are taken as they are."""
+    """40 hexadecimal digits, and characters that are used as they are."""
     keys = [
         {"id": 7, "type": "SHA1", "secret": "0123456789abcdef0123456789abcdef01234567"},
         {"id": 8, "type": "M", "secret": '!a"$%~x'},

@@ -1,4 +1,4 @@
-"""A lab host's clock: real programs read, set, slew and discipline it, and the machine's own never moves."""
+"""A lab host's clock: real programs read, set, slew and discipline it, and the machine's clock never moves."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_step_voids_a_slew_but_keeps_the_frequency(state):
         """,
     )
     assert left == 0
-    assert status == TIME_ERROR  # whoever steps a clock has to say anew that it is right
+    assert status == TIME_ERROR  # after a step, the status has to be set to synchronised again
     assert clock.frequency_ppm == 100
     assert clock.error() == pytest.approx(50, abs=0.01)
 
@@ -247,7 +247,7 @@ def test_a_pll_offset_is_slewed_away(state):
     )
     start, error = time.monotonic(), clock.error()
     time.sleep(0.2)
-    # A quarter of 4 ms in the first second; 0.05 s of it may have gone before we looked.
+    # A quarter of 4 ms in the first second; 0.05 s of it may have passed before the reading.
     assert clock.error() - error == pytest.approx(0.001 * (time.monotonic() - start), rel=0.1)
     assert clock.counters == {"steps": 0, "adjtimes": 0, "pll_updates": 1, "rtc_sets": 0}
 
@@ -260,7 +260,7 @@ def test_the_discipline_learns_the_frequency(state, interval, ppm):
     python(state, "adjtimex(modes=ADJ_STATUS | ADJ_TIMECONST, status=STA_PLL, constant=2)")
     clock.set(offset_s=interval)
     python(state, "adjtimex(modes=ADJ_OFFSET, offset=1000); adjtimex(modes=ADJ_OFFSET, offset=1000)")
-    assert clock.frequency_ppm == pytest.approx(ppm, rel=0.025)  # the second says nothing new
+    assert clock.frequency_ppm == pytest.approx(ppm, rel=0.025)  # the second call changes nothing
 
 
 def test_an_offset_without_the_pll_is_ignored(state):
@@ -445,7 +445,7 @@ def test_a_process_killed_in_the_middle_of_a_change_stops_nobody(state):
 def test_the_tickets_of_the_killed_never_cost_the_current_state(state):
     clock = Clock.create(state, offset_s=5)
     library, late = clock_module._library(), clock_module._State()
-    for taken in range(1, 130):  # each time that many processes took a ticket and were killed
+    for taken in range(1, 130):  # each time this many processes took a ticket and were killed
         seen = library.labclock_snapshot(clock._shared, late)
         clock.allow_set(True)
         current, tickets = struct.unpack_from("<QQ", clock._map, 8)
@@ -453,7 +453,7 @@ def test_the_tickets_of_the_killed_never_cost_the_current_state(state):
         late.virt_ns = 0
         assert not library.labclock_commit(clock._shared, seen, late)  # it comes too late
         assert clock.error() == pytest.approx(5, abs=1e-4)
-        struct.pack_into("<Q", clock._map, 16, current + 63)  # so that the next ticket is of the slot in use
+        struct.pack_into("<Q", clock._map, 16, current + 63)  # so that the next ticket belongs to the slot in use
         clock.allow_set(True)
         assert struct.unpack_from("<Q", clock._map, 8)[0] == current + 65
 
@@ -506,11 +506,11 @@ def test_a_file_that_is_no_clock_is_refused(state):
 def test_the_library_loads_into_the_programs_of_old_releases():
     symbols = subprocess.check_output(["readelf", "-W", "--dyn-syms", LIBRARY], text=True)
     imports = set(re.findall(r" UND (\S+)", symbols))
-    # The last two came with glibc 2.30; they are weak, and looked for only by programs that wait.
+    # The last two are new in glibc 2.30; they are weak symbols, and only programs that wait look them up.
     weak = {"sem_clockwait", "pthread_cond_clockwait"}
     assert imports == {"syscall", "memset", "strcmp", "__errno_location", "_IO_fopen", "fdopen"} | weak
     assert weak == set(re.findall(r" WEAK +DEFAULT +UND (\S+)", symbols))
-    assert "@" not in symbols  # so nothing asks for a symbol version
+    assert "@" not in symbols  # so no import has a symbol version
 
     dynamic = subprocess.check_output(["readelf", "-W", "--dynamic", LIBRARY], text=True)
     assert "NEEDED" not in dynamic

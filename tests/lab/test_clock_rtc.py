@@ -28,7 +28,7 @@ def state(tmp_path):
 
 
 def hwclock(state, *arguments):
-    """The real program where there is one, else the two calls it makes."""
+    """The real program if it exists, else the two calls that it makes."""
     path = shutil.which("hwclock", path="/sbin:/usr/sbin")
     if path:
         return run(state, path, "--utc", "--noadjfile", *arguments)
@@ -46,7 +46,7 @@ def test_hwclock_sets_the_hosts_rtc(state):
     clock = Clock.create(state, offset_s=3600, rtc_epoch=1520862120)
     done = hwclock(state, "--systohc")
     assert done.returncode == 0, done.stderr
-    # On a busy machine hwclock misses the middle of the second it aims at, and then sets the next one.
+    # On a busy machine hwclock misses the middle of the second that it aims at, and then sets the next one.
     assert 3599.5 < clock.rtc_error() < 3601.1
     assert clock.counters == {"steps": 0, "adjtimes": 0, "pll_updates": 0, "rtc_sets": 1}
 
@@ -118,7 +118,7 @@ def test_an_rtc_can_be_broken(state, fault, answers):
 
 
 def shown(state, body):
-    """What a program answers that has the file's path and both ways to read it."""
+    """The result of a program that has the file's path and both ways to read it."""
     head = """
         PATH = "/sys/class/rtc/rtc0/since_epoch"
         def by_open():

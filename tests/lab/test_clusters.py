@@ -1,4 +1,4 @@
-"""Whole clusters and their master: of EL6 alone, and of all four kinds of host with ntpd above chrony and the reverse."""
+"""Whole clusters and their master: one of EL6 only, and all four kinds of host with ntpd above chrony and the reverse."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDRESSES = {
     "node149": "10.0.0.149",
     "node150": "10.0.0.150",
 }
-#: Each host has the daemon of its own platform; in the mixed ones the last has the daemon of those above.
+#: Each host has its platform's default daemon; in the mixed clusters the last one has the daemon of the tier above.
 CASTS = {
     "el6 alone": dict.fromkeys(("ntp189", "ntp180", "node148", "node149"), "el6"),
     "ntpd above": {"ntp189": "el6", "ntp180": "modern", "node148": "el9", "node149": "debian13", "node150": "el6"},
@@ -72,7 +72,7 @@ def test_every_host_says_the_same_of_itself_in_the_same_words(cluster, first):
     assert len({tuple(sorted(peer)) for seen in told.values() for peer in seen["peers"]}) == 1
 
 
-#: Packets to each server, so far apart, from a host whose packets nobody else's are counted with; how many it answers.
+#: Sends packets to each server at this interval, from a host that sends no other packets; returns how many it answers.
 ASK_AT_OUR_PACE = """
 import socket, sys, time
 socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in sys.argv[3:]]
@@ -93,12 +93,12 @@ print(*answered)
 
 
 def test_servers_with_a_rate_limit_answer_packets_at_our_pace(cluster, first):
-    """ntp_monitor() of the real ntpd, ntpsec and chronyd, which ntpcluster_query reckons with."""
+    """ntp_monitor() in the real ntpd, ntpsec and chronyd, whose limits ntpcluster_query assumes."""
     servers = [ADDRESSES[name] for name in cluster.hosts if name.startswith("ntp")]
     words = ["ip", "netns", "exec", cluster.master.namespace, sys.executable, "-c", ASK_AT_OUR_PACE]
     done = subprocess.run([*words, "8", str(PACE_S), *servers], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["8"] * len(servers), done.stdout
-    # And they do have a limit. That of ntpsec 1.2.2 is wider: it answers all of these.
+    # They do have a limit. That of ntpsec 1.2.2 is higher: it answers all of these.
     limits = [
         ADDRESSES[name] for name, host in cluster.hosts.items() if name[:3] == "ntp" and host.platform != "modern"
     ]

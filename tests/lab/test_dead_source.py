@@ -1,4 +1,4 @@
-"""The trap that takes minutes: every source dies, and the daemon goes on saying that it is synchronised."""
+"""A trap that takes minutes: every source dies, and the daemon still reports that it is synchronised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UDP 123 on a Debian 13 host behind rules of nft, and behind ufw: open to whom it serves, live, after a reload and a boot."""
+"""UDP 123 on a Debian 13 host with rules of nft, and with ufw: open to its clients, live, after a reload and after a boot."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def fresh():
 
 
 def last(host) -> dict:
-    """What an apply says that has nothing to do."""
+    """The message of an apply that has nothing to do."""
     again = state(host)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
     return again
 
 
 def opened(host) -> None:
-    """Predicts, opens, and finds nothing to do then."""
+    """Assert that a dry run predicts the opening, an apply opens, and a further apply has nothing to do."""
     assert answers(host) == []
     would = state(host, "opened", "test=True")
     assert would["result"] is None, would["comment"]
@@ -63,7 +63,7 @@ def opened(host) -> None:
 
 
 def closed_again(host, reload: list[str]) -> None:
-    """Stays open over a reload and a boot, and closes when asked to."""
+    """Assert that it stays open after a reload and a boot, and closes on request."""
     for again in (lambda: host.run(reload).check(), lambda: reboot(host)):
         again()
         assert answers(host) == list(INSIDE)
@@ -91,7 +91,7 @@ def test_rules_of_nft_are_opened_and_closed_again(nft):
 
 
 def package(name: str) -> bytes:
-    """A package of Debian's for every architecture, downloaded once; the lab's hosts reach no network."""
+    """An architecture-independent package of Debian, downloaded once; the lab's hosts have no network access."""
     folder = CACHE / "ufw"
     folder.mkdir(exist_ok=True)
     if not list(folder.glob(f"{name}_*.deb")):

@@ -1,6 +1,6 @@
-"""The main job, from nothing: four hosts with wrong clocks, one master, one `state.apply ntp`.
+"""A first deployment: four hosts with wrong clocks, one master, one `state.apply ntp`.
 
-The tests of this file follow one cluster through its life and run in the order in which they stand.
+The tests of this file use one cluster and depend on their order.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tests.lab.cluster import PILLAR, changed, failed, wait_until
 from tests.lab.demo import WRONG
 from tests.loaded import FACE
 
-#: Written by Salt, or by rpm, yum and apt when they are merely asked what there is.
+#: Written by Salt, or by rpm, yum and apt even when they only query.
 NOT_OURS = ("var/cache/", "var/log/", "var/run/", "etc/salt/pki/", "root/", "tmp/", "var/lib/dnf/", "var/lib/apt/lists/",
             "var/lib/rpm/.dbenv.lock", "var/lib/rpm/__db")  # fmt: skip
 
 
 def disk(host) -> dict[str, str]:
-    """What a host's disk holds beyond its image: a digest for each file, less caches and logs."""
+    """The files on a host's disk that are not in its image: a digest for each, without caches and logs."""
     upper = host.folder / "upper"
     found = {}
     for path in upper.rglob("*"):
@@ -33,7 +33,7 @@ def disk(host) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def predicted(cluster):
-    """What test=True says before anything was ever applied, and what the disks were like before and after."""
+    """What test=True returns before the first apply, and the state of the disks before and after."""
     before = {name: disk(host) for name, host in cluster.hosts.items()}
     applied = cluster.apply("*", "test=True")
     after = {name: disk(host) for name, host in cluster.hosts.items()}
@@ -42,7 +42,7 @@ def predicted(cluster):
 
 @pytest.fixture(scope="module")
 def first(cluster, predicted):
-    """The first real apply, with the seconds it took."""
+    """The first real apply, and the seconds that it took."""
     start = time.monotonic()
     applied = cluster.apply()
     print(f"state.apply to the last host's sync: {time.monotonic() - start:.1f} s")
@@ -83,7 +83,7 @@ def test_one_apply_puts_every_host_right(cluster, first):
         assert abs(host.clock_error()) < 0.1, name
         assert abs(host.rtc_error()) < 2, name
         assert host.time.counters["steps"] == 1, name
-        # A write that missed its second is made again.
+        # A write that missed its second is repeated.
         assert 1 <= host.time.counters["rtc_sets"] <= 3, name
 
 
@@ -143,7 +143,7 @@ def test_what_people_call_is_on_every_minion_and_nothing_beside_it(cluster, firs
 
 
 def test_nobody_runs_a_program_by_a_function_that_is_for_the_other_modules(cluster, first):
-    """Whoever may call `ntpcluster.*` on a master that takes that for a regular expression may call these as well."""
+    """Users who may call `ntpcluster.*` on a master that reads this as a regular expression may call these as well."""
     words = ("sh", "x", "['-c', 'touch /made']")
     for name, said in cluster.master.salt("*", "ntpcluster_program.run", *words).items():
         assert "ntpcluster_program.run is internal to ntpcluster" in str(said), name

@@ -1,4 +1,5 @@
-"""Drills 5, 6, 10, 13 and 14: what is around the daemon fails: names, firewall, its own program, the program that tells of it.
+"""Drills 5, 6, 10, 13 and 14: the daemon's environment fails: names, the firewall, its own program, the program that queries
+it.
 
 A firewall that is stopped, and one that drops the answers on the client's side, are in test_states and test_traps; a daemon
 with options it cannot read, and hardware clocks that fail, in test_states and test_step.
@@ -19,7 +20,7 @@ from tests.lab.solo import call, codes, set_pillar
 from tests.lab.test_traps import CONFIG, DRIFT, PROCESS
 
 NAMES = ["time1.lab", "time2.lab", "time3.lab", "time4.lab"]
-#: Of a resolver that is dead nobody answers, not even to refuse.
+#: A dead resolver does not answer, not even with a refusal.
 DEAD_RESOLVER = "nameserver 10.0.0.254\noptions timeout:2 attempts:1\n"
 
 SERVER = {
@@ -35,7 +36,7 @@ SERVER = {
     "health": {"settle": 12},
 }
 NAMED = {**SERVER, "tiers": {"server": {**SERVER["tiers"]["server"], "sources": sources(*NAMES)}}}
-#: What ntpd looks like to the kernel: its name and a socket at port 123, here at the address that is its argument.
+#: A stand-in for ntpd as the kernel sees it: its name and a socket on port 123, at the address in its argument.
 NAMESAKE = (
     "import socket, sys, time; open('/proc/self/comm', 'w').write('ntpd'); "
     "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 123)); time.sleep(60)"
@@ -45,13 +46,14 @@ PYTHON = {"el6": "python2.7", "modern": "python3"}
 
 @pytest.fixture(scope="module")
 def host(kind):
-    """A server behind a firewall that lets nobody in but ssh."""
+    """A server behind a firewall that admits only ssh."""
     with drilling.server(kind, SERVER, guard) as made:
         yield made
 
 
 def guard(host) -> None:
-    """Close the firewall, if it is not EL6's, which comes closed; and give the internet a second address to ask from."""
+    """Close the firewall, unless it is EL6's, which is closed by default; and give the internet a second address to query
+    from."""
     if host.platform != "el6":
         host.run(["iptables", "-A", "INPUT", "-m", "state", "--state", "ESTABLISHED", "-j", "ACCEPT"]).check()
         host.run(["iptables", "-A", "INPUT", "-i", "lo", "-j", "ACCEPT"]).check()
@@ -62,7 +64,7 @@ def guard(host) -> None:
 
 @pytest.fixture(autouse=True)
 def whole(host):
-    """After each drill the tree's own pillar is applied, and nothing is lost."""
+    """After each drill, apply the tree's own pillar and check that nothing is lost."""
     yield
     host.lab.internet.behave()
     hosts_file(host, [])
@@ -73,7 +75,7 @@ def whole(host):
 
 
 def told(host) -> bool:
-    """Whether the host tells the time to a neighbour: a packet from outside, answered as by a synchronised server."""
+    """Whether the host serves a neighbour: a packet from outside is answered as by a synchronised server."""
     script = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1.5); s.bind(('10.0.0.70', 0)); "
         f"s.sendto(b'\\x23' + bytes(39) + b'12345678', ('{host.address}', 123)); print(s.recv(99)[0] & 0xc7)"
@@ -86,7 +88,7 @@ def told(host) -> bool:
 
 
 def test_the_checks_of_these_drills_notice_what_they_are_for(host):
-    """Each is broken once on purpose: a check that stays quiet now would have stayed quiet in every drill."""
+    """Each is made to fail once on purpose: a check that finds nothing now would find nothing in any drill."""
     config, keep = CONFIG[host.platform], host.read(CONFIG[host.platform])
     assert (
         drilling.lost(host, host.belongings) == [] and drilling.stopped(host) == [] and drilling.wrong_clock(host) == []
@@ -111,7 +113,7 @@ def test_the_checks_of_these_drills_notice_what_they_are_for(host):
     wait_until(lambda: not daemons(host), 10, 0.1)
     service(host, "start").check()
 
-    # Who asks a host that has no time yet twice a second has used up what it bears before it has the time.
+    # Two queries a second to a host that is not synchronised yet would exceed its rate limit before it is.
     wait_until(lambda: follows(host), 60)
     assert wait_until(lambda: told(host), 40, 8), "the firewall is open to its neighbours"
     ours = [line for line in drilling.rules(host) if "--dport 123" in line]
@@ -147,7 +149,7 @@ def test_the_checks_of_these_drills_notice_what_they_are_for(host):
 
 
 def hosts_file(host, names: list[str]) -> None:
-    """What the resolver knows: these names, and the host's own."""
+    """The names that the resolver knows: these, and the host's own."""
     known = "".join(f"10.0.0.{name[4]} {name}\n" for name in names)
     host.write("/etc/hosts", f"127.0.0.1 localhost\n{host.address} {host.name}\n{known}")
 
@@ -203,7 +205,7 @@ def test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back(host
     host.write("/etc/resolv.conf", DEAD_RESOLVER)
     host.reboot()
     host.run(["service", "salt-minion", "stop"])
-    if host.platform != "el6":  # what a service for it would restore at boot
+    if host.platform != "el6":  # the rules that its service would restore at boot
         for line in rules:
             host.run(["iptables", *line.replace('"', "").split()]).check()
     wait_until(lambda: daemons(host), 30)
@@ -218,7 +220,7 @@ def test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back(host
 
 
 def test_a_ban_in_front_of_our_rule_is_left_alone_and_named(host):
-    # A part of the network; a ban of all of it is red (tests/functional).
+    # A part of the network; a ban of all of it makes the state fail (tests/functional).
     ban = ["INPUT", "-s", "10.0.0.64/26", "-p", "udp", "--dport", "123", "-j", "DROP"]
     host.run(["iptables", "-I", *ban]).check()
     assert not told(host)
@@ -261,7 +263,7 @@ def test_a_policy_of_drop_needs_no_more_than_our_rule(host):
 def test_a_daemon_that_dies_a_moment_after_its_start_is_not_taken_for_running(host):
     service(host, "stop").check()
     host.run(["mv", "/usr/sbin/ntpd", "/usr/sbin/ntpd.real"]).check()
-    # Stands for an ntpd that crashes: its service has said OK by then.
+    # A stand-in for an ntpd that crashes after its service has reported OK.
     host.write("/usr/sbin/ntpd", "#!/bin/sh\n(sleep 1; kill -SEGV $$) &\nexec sleep 5\n", 0o755)
     began = time.monotonic()
     done = solo.apply(host)
@@ -275,17 +277,17 @@ def test_a_daemon_that_dies_a_moment_after_its_start_is_not_taken_for_running(ho
 
 # -- 13: what ntpq or chronyc says -------------------------------------------------------------------------------
 
-#: By the daemon the program that asks it, so many characters of its answer, and one of its rows.
+#: For each daemon the program that queries it, a number of characters of its answer, and one of its rows.
 ASKS = {
     "ntpd": ("ntpq", 700, "*10.0.0.1 .LAB. 1 u 1 8 377 0.1 0.2 0.3"),
     "chronyd": ("chronyc", 250, "^,*,10.0.0.1,1,3,377,1,0.0001,0.0001,0.0002"),
 }
-#: Programs in its place, and what they stand for.
+#: Replacements for it, and what they stand for.
 DOUBLES = {
-    "half a table": 'REAL "$@" 2>&1 | head -c HALF',  # an answer that breaks off
+    "half a table": 'REAL "$@" 2>&1 | head -c HALF',  # a truncated answer
     "garbage": "head -c 3000 /dev/urandom",  # a broken program, or another protocol
-    "ten megabytes": "yes 'ROW' | head -c 10000000",  # one that does not end
-    "a minute of nothing": "exec sleep 60",  # a daemon so busy that nothing comes
+    "ten megabytes": "yes 'ROW' | head -c 10000000",  # a program that does not end
+    "a minute of nothing": "exec sleep 60",  # a daemon too busy to answer
 }
 
 
@@ -307,7 +309,7 @@ def test_status_neither_hangs_nor_believes_a_program_that_tells_no_truth(host, s
         seen = call(host, "ntpcluster.status")
         took = time.monotonic() - began
         stepped = list(call(host, "state.single", "ntpcluster.stepped", "clock", "wait=5").values())[0]
-        if saying == "half a table":  # of what is in the other half nobody knows that it is missing
+        if saying == "half a table":  # whether the other half contains the missing ones is unknown
             (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp").values()
             assert (ran["result"], ran["changes"]) == (False, {}) and "cannot tell whether" in ran["comment"]
     finally:

@@ -1,6 +1,7 @@
-"""Those drills of `test_drills_around.py` that are about time, on a host whose daemon is chronyd: names, and what chronyc says.
+"""The drills of `test_drills_around.py` that concern the daemon, on a host with chronyd: names, and what chronyc says.
 
-Not here: rules of a firewall, which know no daemon, and a daemon that dies at its start, of which systemd tells at once.
+Not here: firewall rules, which are the same for every daemon, and a daemon that dies at its start, which systemd reports at
+once.
 """
 
 from __future__ import annotations

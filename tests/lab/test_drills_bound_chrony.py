@@ -1,7 +1,8 @@
-"""What a bound is made of, driven to its limit on a host of each kind: that no clock is further off, the watch of all drills sees.
+"""The terms of a bound, driven to their limits on a host of each kind. The watch of all drills checks that no clock is further
+off.
 
-The servers are wrong by most of the dispersion that they tell of, and a request takes 10 ms longer than its answer, so each
-daemon's offset is wrong by 5 ms without any way of knowing it. The oscillators are 12 ppm fast.
+The servers are wrong by most of the dispersion that they report, and a request takes 10 ms longer than its answer, so each
+daemon's offset is wrong by 5 ms and the daemon cannot know it. The oscillators are 12 ppm fast.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tests.lab.solo import PILLAR, call
 
 KINDS = {"el6": "10.0.0.31", "modern": "10.0.0.32", "el9": "10.0.0.33"}
 ASKED = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-#: What the servers are: each off by 9 of the 10 ms that it grants itself, at the end of a way that takes 10 ms, all of it there.
+#: The servers: each is off by 9 ms of its dispersion of 10 ms, on a path with a delay of 10 ms, all of it in the direction of
+#: the server.
 WRONG = {"offset": 0.009, "root_dispersion": 0.010, "way": 0.010}
 PPM = 12.0
 TIERS = {"client": {"match": "*", "sources": sources(*ASKED)}}
@@ -39,13 +41,13 @@ def lab():
 
 
 def bounded(lab) -> None:
-    """Every host states a bound."""
+    """Every host reports a bound."""
     for host in lab.hosts.values():
         timed(lambda host=host: call(host, "ntpcluster.bound")["bound_ms"] is not None, 60, 1)
 
 
 def restarted(lab, error: float) -> None:
-    """Every daemon starts anew, with the clock so far off."""
+    """Restart every daemon with the clock this far off."""
     for host in lab.hosts.values():
         service(host, "stop").check()
         host.set_clock(error)
@@ -53,7 +55,7 @@ def restarted(lab, error: float) -> None:
 
 
 def tight(bounds: Bounds, least: float) -> None:
-    """Each host came so near to its bound: without its largest parts the sum would be too small."""
+    """Assert that each host came this close to its bound: without its largest terms the sum would be too small."""
     ratios = {name: round(max(seen.ratios()), 3) for name, seen in bounds.seen.items()}
     print("error as a part of the bound, at most:", ratios)
     assert min(ratios.values()) > least
@@ -74,7 +76,7 @@ def test_status_and_bound_agree_and_an_unknown_bound_violates_a_limit(lab):
     for host in lab.hosts.values():
         status, alone = call(host, "ntpcluster.status"), call(host, "ntpcluster.bound")
         assert (status["unbounded"], alone["unbounded"], alone["source"]) == (None, None, status["source"])
-        # It shrinks with every sample of a young daemon.
+        # It shrinks with every sample just after the daemon's start.
         assert 0.5 < status["bound_ms"] / alone["bound_ms"] < 2
         assert abs(sum(alone["parts_ms"].values()) - alone["bound_ms"]) < 0.001
         solo.set_pillar(host, {**PILLAR, "tiers": TIERS, "sync": {"timeout": 40, "max_bound": 0.010}})
@@ -84,7 +86,7 @@ def test_status_and_bound_agree_and_an_unknown_bound_violates_a_limit(lab):
 
 
 def test_a_clock_that_is_slewed(lab):
-    """100 ms fast when the daemon starts: less than what is stepped, so it is slewed."""
+    """100 ms fast when the daemon starts: below the step threshold, so it is slewed."""
     restarted(lab, 0.114)
     with Bounds(*lab.hosts.values()) as bounds:
         bounded(lab)

@@ -1,4 +1,4 @@
-"""A host whose daemon has changed some times is given back what it had before the tree came."""
+"""A host whose daemon has changed several times gets back what it had before the first deployment."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.lab.cluster import Cluster, changed, failed, ready
 from tests.lab.solo import apply, call, set_pillar
 from tests.lab.test_migration import KINDS, SERVICE, add, pillar
 
-#: What a daemon that does not start leaves to look at.
+#: Diagnostic output for a daemon that does not start.
 LOOK = (
     "ps -ef; ls -l /run/chrony /var/lib/chrony /etc/chrony; cat /run/chrony/chronyd.pid; timeout 3 chronyd -d -F 0 2>&1"
 )
 
 
 def belongings(host) -> dict:
-    """What a host must have back: packages, configuration, services."""
+    """What must be restored on a host: packages, configuration, services."""
     listed = "dpkg-query -W -f '${Package} ${db:Status-Abbrev}\\n' | grep -E 'ntp|chrony|timesync'"
     files = "find /etc/ntpsec /etc/chrony /etc/default -type f | sort | xargs md5sum; true"
     return {
@@ -31,7 +31,7 @@ def belongings(host) -> dict:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("own", [True, False])
 def test_clean_gives_back_what_was_there_before_the_first_daemon(kind, own):
-    """`own`: the host had ntpsec before the tree came, with a configuration of its own; else it had no time daemon."""
+    """`own`: the host had ntpsec before the first deployment, with its own configuration; else it had no time daemon."""
     ready(kinds=KINDS)
     with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:
         host = add(lab, kind)

@@ -1,4 +1,4 @@
-"""Drill 12: two applies at once on one host, and sixteen clients that are applied at once against two servers."""
+"""Drill 12: two simultaneous applies on one host, and sixteen clients deployed simultaneously with two servers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def begin(host) -> subprocess.Popen:
 
 
 def ended(host, run: subprocess.Popen):
-    """What an apply returned: its states in their order, or the list of reasons why it did not begin."""
+    """What an apply returned: its states in order, or the list of reasons why it did not begin."""
     out, err = run.communicate(timeout=400)
     try:
         answer = json.loads(out)["local"]
@@ -59,7 +59,7 @@ def ended(host, run: subprocess.Popen):
 
 @pytest.mark.parametrize("kind", ["el6", "modern"])
 def test_two_applies_at_once_are_one_deployment(lab, kind):
-    """Salt itself lets one state run at a time on a host; if both get past that, our lock lets one step the clock."""
+    """Salt itself allows one state run at a time on a host; if both get past that, our lock lets only one step the clock."""
     host = solo.add(lab, Role(f"twice-{kind}", "10.0.0.61" if kind == "el6" else "10.0.0.62", kind), 77.0, PILLAR)
     host.run(["service", "salt-minion", "stop"])
     both = [begin(host), begin(host)]

@@ -1,7 +1,8 @@
-"""Servers of one tier that lose each other or their sources: an island that falls in two, and a tier with `peers`.
+"""Servers of one tier that lose contact with each other or with their sources: an island that is split in two, and a tier with
+`peers`.
 
 The same for servers with ntpd and with chrony. Polls are 8 s apart and ntpd turns orphan after 20 s; at a site 64 s and 300 s.
-Hours of drift are made in a minute: the crystal of one half runs 500 ppm too fast for it.
+To simulate hours of drift in a minute, the oscillators of one half run 500 ppm too fast.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ FIRST, SECOND, CLIENT, BESIDE = "10.0.0.61", "10.0.0.62", "10.0.0.63", "10.0.0.6
 CASTS = {"ntpd": ("el6", "modern", "el6", "modern"), "chrony": ("el9", "el6", "el9", "modern")}
 SERVER = {"match": "server*", "addresses": [FIRST, SECOND], "serves": ["10.0.0.0/24"]}
 COMMON = {"sync": {"timeout": 90}, "health": {"settle": 12}}
-#: How far two clocks may be apart that follow each other.
+#: The maximum difference of two clocks when one follows the other.
 ONE_TIME_S = 0.02
 
 
 def lab_of(lab, cast, server):
-    """Bring the cast up with this top tier and apply it; polls are short, and a daemon without sources waits 20 s."""
+    """Start the cluster with this top tier and apply it; polls are short, and a daemon without sources waits 20 s."""
     pillar = {**COMMON, **server.pop("more", {})}
     pillar["tiers"] = {"server": {**SERVER, **server}, "client": {"match": "*", "follows": "server"}}
     names = zip(("server1", "server2", "client1", "client2"), (FIRST, SECOND, CLIENT, BESIDE), CASTS[cast], strict=True)
@@ -76,7 +77,8 @@ def test_two_halves_of_an_island_go_on_apart_and_become_one_again_without_a_step
     began = time.monotonic()
     first.cut()
     first.time.oscillator(500.0)
-    # Clients leave a server that is silent for eight polls, and the second server goes on: chronyd as it is, ntpd as an orphan.
+    # Clients drop a server that is silent for eight polls, and the second server continues: chronyd as it is, ntpd as an
+    # orphan.
     for host in clients:
         wait_until(lambda host=host: follows(host) == SECOND, 300, 2)
     print(f"{lab.cast}: the clients follow the second server {time.monotonic() - began:.0f} s after the cut")
@@ -92,7 +94,7 @@ def test_two_halves_of_an_island_go_on_apart_and_become_one_again_without_a_step
     first.cut(mend=True)
     wait_until(lambda: green(hosts), 300, 2)
     print(f"{lab.cast}: green {time.monotonic() - began:.0f} s after the reunion; follow {[follows(h) for h in hosts]}")
-    # One leads, and the other server follows it.
+    # One server leads, and the other follows it.
     assert sorted(follows(host) in (FIRST, SECOND) for host in hosts[:2]) == [False, True]
     wait_until(lambda: spread(hosts) < apart / 2, 600, 2)
     print(f"{lab.cast}: {spread(hosts) * 1000:.1f} ms apart after {time.monotonic() - began:.0f} s")
@@ -118,11 +120,11 @@ def test_a_server_that_loses_its_sources_follows_its_neighbour_and_its_clients_s
     time.sleep(20)
     said = statuses(hosts)
     print(f"{lab.cast}: {said}")
-    # Without a route chronyd sends nothing, so it waits for no answer: that looks like a refusal.
+    # Without a route chronyd sends nothing and expects no answer: that looks like a refusal.
     assert said[0][0] == "degraded" and set(said[0][1]) <= {"unreachable", "denied"}
     assert [health for health, _ in said[1:]] == ["ok"] * 3
-    # Now nobody has a source. ntpd: the first server goes on as an orphan and the second follows it; chronyd goes on as it is, for
-    # days. Nobody takes one of two times for a lie.
+    # Now no host has a source. ntpd: the first server continues as an orphan and the second follows it; chronyd continues as it
+    # is, for days. No host rejects one of the two times as false.
     lab.internet.behave(silent=True)
     began = time.monotonic()
     if lab.cast == "ntpd":

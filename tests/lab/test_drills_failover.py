@@ -1,7 +1,7 @@
-"""Drills 1 and 3: servers die one by one, then the whole internet; nobody is told, everybody goes on by himself.
+"""Drills 1 and 3: servers die one by one, then the whole internet; every host recovers by itself.
 
-Five servers and nine clients: for each way to die two or three clients of different kinds that prefer a server of their own;
-the fifth server is everybody's second. So all deaths are drilled at once, on the same daemons' real polls.
+Five servers and nine clients: for each kind of failure there is one server, preferred by two or three clients of different
+kinds; the fifth server is the second source of all. So all failures are drilled in parallel, with the daemons' real polls.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from tests.lab.images import PROJECT
 from tests.lab.solo import call, codes
 
 SECOND = "10.0.0.180"
-#: The way a server dies, and which one.
+#: How a server dies, and which one.
 PREFERRED = {"process": "10.0.0.181", "power": "10.0.0.182", "cable": "10.0.0.183", "chronyd": "10.0.0.184"}
 SERVERS = {"ntp180": "modern", "ntp181": "el6", "ntp182": "modern", "ntp183": "el6", "ntp184": "el9"}
-#: Who follows them: clients of these kinds each.
+#: Their clients: one of each of these kinds.
 FOLLOWERS = {
     "process": ("el6", "modern", "el9"),
     "power": ("el6", "modern"),
     "cable": ("el6", "modern"),
     "chronyd": ("el6", "el9"),
 }
-#: At worst the last answer came just before the death, eight polls go unanswered until the reach is 0, and then the second
-#: server's best sample of eight is its oldest: nothing is chosen anew before a newer one is the best (clock_filter() in
-#: ntp_proto.c: "the maximum interval between minimum samples is eight packets"). A poll of 8 s may be stretched to 9.
+#: In the worst case the last answer arrived just before the failure, eight polls go unanswered until the reach is 0, and then
+#: the second server's best sample of eight is its oldest: ntpd selects no other source before a newer sample is the best
+#: (clock_filter() in ntp_proto.c: "the maximum interval between minimum samples is eight packets"). A poll of 8 s may be
+#: stretched to 9.
 CHANGE_S = (8 + 1 + 8) * 9
-#: chronyd stays with what it remembers of a source until the newest sample is older than the oldest of the others (sources.c,
-#: SRC_STALE): for up to 64 polls, which a drill does not wait for. Its clock runs free meanwhile.
+#: chronyd keeps a source until its newest sample is older than the oldest of the others (sources.c, SRC_STALE): for up to 64
+#: polls, which is too long for a drill. Its clock runs free meanwhile.
 REMEMBERS = "el9"
 #: These go on as orphans, the others do not. chronyd turns orphan when its own error bound is a second: after days.
 ORPHANS = ("ntp181", "ntp182")

@@ -1,7 +1,7 @@
-"""The lab's internet: NTP servers (RFC 5905, mode 4) that tell the machine's time, or any lie that a test asks for.
+"""The lab's internet: NTP servers (RFC 5905, mode 4) that give the machine's time, or any false time that a test asks for.
 
-They stand in for servers far away: real packets on port 123 from a namespace of their own, no daemon behind them. How each
-address behaves is read from a small JSON file, looked at again for every packet, so a test changes it while clients run.
+They stand in for remote servers: real packets on port 123 from a separate namespace, without a daemon. A small JSON file, which
+is read again for every packet, says how each address behaves, so a test can change it while clients run.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ HONEST = {
     "since": 0.0,
     "stratum": 1,
     "leap": 0,
-    "refid": "LAB",  # four letters, or the address of what it follows
+    "refid": "LAB",  # four letters, or the address of its source
     "root_delay": 0.0,
     "root_dispersion": 0.001,
     "kiss": None,  # a kiss code, e.g. RATE or DENY (RFC 5905, 7.4)
     "silent": False,
     "garbage": False,  # answers of random length and content
-    "answers": None,  # go silent after so many packets
-    "way": 0.0,  # seconds that a request takes to come longer than its answer; others wait meanwhile
+    "answers": None,  # stop answering after this many packets
+    "way": 0.0,  # how many seconds longer a request takes than its answer; other requests wait meanwhile
 }
 
 
@@ -42,7 +42,7 @@ def stamp(seconds: float) -> bytes:
 
 
 def answer(request: bytes, received: float, how: dict) -> bytes:
-    """The packet a server that behaves like `how` sends back."""
+    """The answer of a server that behaves like `how`."""
     lie = how["offset"] + how["drift_ppm"] * 1e-6 * (received - how["since"] if how["drift_ppm"] else 0.0)
     stratum, leap, refid = how["stratum"], how["leap"], how["refid"].encode().ljust(4, b"\0")[:4]
     if how["refid"].count(".") == 3:
@@ -55,14 +55,14 @@ def answer(request: bytes, received: float, how: dict) -> bytes:
         int(how["root_delay"] * 65536), int(how["root_dispersion"] * 65536), refid,
     )  # fmt: skip
     if how["kiss"]:
-        # ntpd's own form of it: every stamp is the request's (fast_xmit in ntp_proto.c); clients check that.
+        # As ntpd does it: every timestamp is the request's (fast_xmit in ntp_proto.c); clients check that.
         return header + request[16:24] + request[40:48] * 3
     reference = stamp(received + lie - 8)
     return header + reference + request[40:48] + stamp(received + lie) + stamp(time.time() + lie)
 
 
 def serve(control: Path) -> None:
-    """Answer for every address in the control file, for as long as the process lives."""
+    """Answer for every address in the control file until the process ends."""
     sockets: dict[socket.socket, str] = {}
     for address in json.loads(control.read_text()):
         listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
@@ -76,7 +76,7 @@ def serve(control: Path) -> None:
             address = sockets[listener]
             try:
                 how = {**HONEST, **json.loads(control.read_text())[address]}
-            except ValueError:  # the file is just being written
+            except ValueError:  # the file is being written
                 how = HONEST
             if how["way"]:
                 time.sleep(how["way"])
@@ -93,7 +93,7 @@ def serve(control: Path) -> None:
 
 
 class Upstream:
-    """The stand-in, as the driver sees it. `addresses` are all on one port of the lab's network."""
+    """The test's interface to the stand-in. `addresses` are all on one port of the lab's network."""
 
     def __init__(self, network: Network, name: str, addresses: list[str], folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -113,7 +113,7 @@ class Upstream:
             raise RuntimeError(f"the lab's internet does not start: {(folder / 'log').read_text()}")
 
     def behave(self, address: str | None = None, **how) -> None:
-        """Make one address (or all) behave so; what is not named is honest again."""
+        """Make one address (or all) behave like this; anything that is not named is honest again."""
         unknown = set(how) - set(HONEST)
         if unknown:
             raise TypeError(f"no such behaviour: {', '.join(sorted(unknown))}")

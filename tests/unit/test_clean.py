@@ -21,7 +21,7 @@ def host(monkeypatch):
             0,
             {"service chronyd": RAN, "files": {FILE: {}}, "packages": ["ntp"]},
         )
-        left, owners = [], {}
+        left, owners, repair, mended = [], {}, {}, []
 
     def act(what, result=True):
         if what in Host.fails:
@@ -50,6 +50,10 @@ def host(monkeypatch):
         "service.start": lambda service: "start" not in Host.fails,
         "pkg.version": lambda package: "4.2.6" if package in Host.packages else "",
         "pkg.list_pkgs": lambda removed=False: dict.fromkeys(Host.left if removed else Host.packages, "4.2.6"),
+        "ntpcluster_facts.platform": lambda: {"package_mend": {}},
+        "ntpcluster_package.repair": lambda platform: dict(Host.repair),
+        "ntpcluster_package.mend": lambda platform, names: Host.mended.append(names),
+        "ntpcluster_package.transact": lambda doing, how: functions[doing](**how),
         "pkg.install": install,
         "pkg.purge": purge,
         "ntpcluster_service.packages": lambda service: Host.owners.get(service, []),
@@ -67,6 +71,16 @@ def test_a_service_that_ran_before_runs_again(host):
         RIVAL: {"old": "by ntpcluster", "new": RAN},
         "package ntp": {"old": "4.2.6", "new": ""},
     }
+
+
+def test_a_package_manager_that_was_killed_is_repaired_first(host, monkeypatch):
+    host.repair = {"package manager": {"old": "killed", "new": "repaired"}}
+    monkeypatch.setitem(ntpcluster_clean.__opts__, "test", True)
+    said = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert host.repair.items() <= said["changes"].items() and host.mended == []
+    monkeypatch.setitem(ntpcluster_clean.__opts__, "test", False)
+    done = ntpcluster_clean.cleaned("deployment-is-gone")
+    assert (done["result"], done["changes"], host.mended) == (True, said["changes"], [["ntp"]])
 
 
 def test_a_service_that_cannot_be_started_is_red_and_tried_again_by_the_next_run(host):
@@ -139,7 +153,7 @@ def beacons(monkeypatch, tmp_path):
 
 
 def test_a_beacon_that_is_off_but_still_saved_is_told_as_half_done(beacons):
-    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    done = ntpcluster_clean.beacon_absent("no-more-events-are-sent")
     assert (done["result"], done["changes"]) == (False, {"beacon": {"old": "on", "new": "off"}})
 
 
@@ -147,6 +161,6 @@ def test_a_beacon_that_stays_on_is_told_as_half_done(beacons):
     functions, folder = beacons
     functions["beacons.delete"] = lambda name: None
     (folder / "none").mkdir()
-    done = ntpcluster_clean.beacon_absent("nobody-is-told-any-more")
+    done = ntpcluster_clean.beacon_absent("no-more-events-are-sent")
     path = str(folder / "none" / "beacons.conf")
     assert (done["result"], done["changes"]) == (False, {path: {"old": "with the beacon", "new": "without it"}})

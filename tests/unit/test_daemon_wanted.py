@@ -119,3 +119,30 @@ def test_a_source_with_nts_says_so_in_its_line():
     given = pillar(sources=[{"address": "nts.example", "nts": True, "maxpoll": 8}])
     (source,) = build.build(given, DEFAULTS, EL9, host("ntp1"))["sources"]
     assert source["nts"] is True and source["line"] == "server nts.example iburst maxpoll 8 nts"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problems"),
+    [
+        ("RedHat-7", {"leapseclist": "/usr/share/zoneinfo/leap-seconds.list"}, [("error", "leapseclist")]),
+        ("RedHat-7", {"leapseclist": "/a", "leapsectz": "right/UTC"}, []),
+        ("RedHat-7", {"leapseclist": "/a", "leapsectz": None}, []),
+        (
+            "RedHat-7",
+            {"ntsservercert": ["/a"], "ntsserverkey": ["/b"], "ntsdumpdir": "/c"},
+            [("warning", "ntsdumpdir"), ("warning", "ntsservercert"), ("warning", "ntsserverkey")],
+        ),
+        ("RedHat-7", {"maxslewrate": 500}, []),
+        ("Debian-12", {"leapseclist": "/a", "ntsdumpdir": "/c"}, [("error", "leapseclist")]),
+        ("Debian-13", {"leapseclist": "/a", "ntsdumpdir": "/c"}, []),
+        ("RedHat-9", {"leapseclist": "/a", "ntsdumpdir": "/c"}, []),  # 9.6 has it; of an older one, chronyd -p says so
+    ],
+)
+def test_an_option_that_the_platforms_chrony_is_too_old_for_is_told_and_not_written(name, options, problems):
+    given, platform = {**pillar("chrony"), "options": options}, dict(PLATFORMS[name], name=name)
+    found = told(given, platform)
+    assert [(level, key) for level, key, _ in found] == [(level, f"ntp:options:{key}") for level, key in problems]
+    assert all(f"chrony in the version of {name}" in message for _, _, message in found)
+    lines = "\n".join(build.build(given, DEFAULTS, platform, host("ntp1"))["options"])
+    late = {key for _, key in problems} | ({"leapseclist"} if "leapsectz" in options else set())
+    assert {key for key in options if f"{key} " in lines} == {key for key in options if options[key]} - late

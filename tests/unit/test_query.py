@@ -173,6 +173,23 @@ def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, mon
     assert clock[0] - before == pytest.approx(ntpcluster_query.PACE_S)
 
 
+def test_a_packet_that_nobody_took_is_not_counted(clock):
+    """Nothing listens at this address of the loopback: the kernel says so, as a host without a daemon or a REJECT does."""
+    ntpcluster_query.asked(2)
+    before = ntpcluster_query.pause(10)
+    for _ in range(20):
+        assert not ntpcluster_query.query(["127.0.0.254"], timeout=5)["servers"][0]["reachable"]
+    assert ntpcluster_query.pause(10) == max(ntpcluster_query.PACE_S, before)
+
+
+@pytest.mark.parametrize("answers", [[None, None], [False, None], [None, {"delay_s": None, "reachable": True}]])
+def test_a_packet_that_some_server_may_have_counted_is_counted(clock, monkeypatch, answers):
+    monkeypatch.setattr(ntpcluster_query, "_exchange", lambda addresses, timeout: answers)
+    for _ in range(10):
+        ntpcluster_query.query(["192.0.2.1", "192.0.2.2"])
+    assert ntpcluster_query.pause(10) > 20
+
+
 @pytest.mark.parametrize("samples", [0, 0.5, 9, True, "2"])
 def test_a_number_of_packets_that_is_none_is_refused(clock, samples):
     with pytest.raises(SaltInvocationError, match="samples: .* is not a number from 1 to 8"):

@@ -3,23 +3,26 @@
 import pytest
 from salt.exceptions import CommandExecutionError
 
+from _modules import ntpcluster_origin, ntpcluster_package
 from _states import ntpcluster_deploy
+from tests.loaded import FUNCTIONS
 
 ON = {"running": True, "enabled": True}
 NEW, GONE = {"old": "", "new": "4.3"}, {"old": "1.2", "new": ""}
 PLATFORM = {
     "daemon": "chrony", "service": "chrony", "conf": "/etc/chrony/chrony.conf", "package_starts_service": True,
-    "package_enables_service": True, "package_mend": {"when": "dpkg --configure", "run": [["dpkg", "--configure"]]},
+    "package_enables_service": True,
+    "package_mend": {"when": "dpkg --configure", "folder": "/nowhere", "run": [["dpkg", "--configure"]]},
 }  # fmt: skip
 
 
 @pytest.fixture
-def host(monkeypatch):
+def host(monkeypatch, tmp_path):
     """A host with ntpsec, whose plan says chrony. `fails` is what the package manager says; `did` is what was done, in order."""
 
     class Host:
         test, fails, did, kept, services = False, [], [], {}, {"ntpsec": dict(ON)}
-        packages, left, silent = {"ntpsec": "1.2"}, {}, False
+        packages, left, half, silent = {"ntpsec": "1.2"}, {}, {}, False
 
     def install(pkgs, refresh):
         assert (pkgs, refresh) == (["chrony"], True)
@@ -28,8 +31,14 @@ def host(monkeypatch):
             raise CommandExecutionError(Host.fails.pop(0))
         if Host.silent:
             return {}
+        gone = {one: GONE for one in Host.packages if one == "ntpsec"}
         Host.services, Host.packages = {"chrony": dict(ON)}, {"chrony": "4.3"}
-        return {"chrony": NEW, "ntpsec": GONE}
+        return {"chrony": NEW, **gone}
+
+    def mend(name, package, argv, timeout):
+        Host.did.append("mend")
+        Host.packages = dict(Host.packages, **Host.half)
+        return {"retcode": 0}
 
     def switch(service, on):
         Host.did.append(f"{'enable' if on else 'disable'} {service}")
@@ -47,7 +56,14 @@ def host(monkeypatch):
         "ntpcluster_origin.origin": lambda: Host.kept,
         "ntpcluster_origin.remember": remember,
         "ntpcluster_drift.carry": lambda platform: Host.did.append("drift") or "starts with the drift",
-        "ntpcluster_program.run": lambda name, package, argv, timeout: Host.did.append("mend"),
+        **{name: one for name, one in FUNCTIONS.items() if name.startswith("ntpcluster_package.")},
+        "ntpcluster_origin.store": ntpcluster_origin.store,
+        "ntpcluster_origin.stored": ntpcluster_origin.stored,
+        "ntpcluster_origin.drop": ntpcluster_origin.drop,
+        "ntpcluster_process.using": lambda folder: [],
+        "ntpcluster_program.refuse_people": FUNCTIONS["ntpcluster_program.refuse_people"],
+        "ntpcluster_program.monotonic": FUNCTIONS["ntpcluster_program.monotonic"],
+        "ntpcluster_program.run": mend,
         "ntpcluster_service.packages": lambda service: [service],
         "pkg.install": install,
         "ntpcluster_package.missing": lambda plan: [one for one in plan["package"]["names"] if one not in Host.packages],
@@ -61,6 +77,10 @@ def host(monkeypatch):
         "service.disable": lambda service: switch(service, False),
     }  # fmt: skip
     monkeypatch.setattr(ntpcluster_deploy, "__salt__", functions, raising=False)
+    monkeypatch.setattr(ntpcluster_package, "__salt__", functions)
+    monkeypatch.setattr(ntpcluster_package, "__context__", {}, raising=False)
+    monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path / "store"))
+    monkeypatch.setattr(ntpcluster_deploy, "__env__", "base", raising=False)
     options = type("Options", (), {"__getitem__": lambda self, key: Host.test})()
     monkeypatch.setattr(ntpcluster_deploy, "__opts__", options, raising=False)
     return Host
@@ -96,6 +116,32 @@ def test_a_package_manager_that_was_killed_is_mended_once(host):
     host.fails.append("run dpkg --configure -a")
     assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is True
     assert host.did == ["drift", "disable ntpsec", "install", "mend", "install"]
+
+
+REPAIRED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_run_that_was_killed_has_left_is_repaired_first_as_predicted(host, there):
+    host.packages, host.services = {"chrony": "4.3"} if there else {}, {}
+    ntpcluster_origin.store("installing.json", {"doing": "pkg.install"})
+    host.test = True
+    said = ntpcluster_deploy.installed("ntp-is-installed")
+    new = {} if there else {"chrony": dict(NEW, new="installed")}
+    assert (said["result"], said["changes"], host.did) == (None, {**REPAIRED, **new}, [])
+    host.test = False
+    done = ntpcluster_deploy.installed("ntp-is-installed")
+    assert (done["result"], set(done["changes"])) == (True, set(said["changes"]))
+    assert host.did == ["drift", "mend"] + ["install"] * (not there)
+    assert ntpcluster_deploy.installed("ntp-is-installed")["changes"] == {}
+
+
+def test_what_the_repair_itself_completes_is_reported_and_not_installed_again(host):
+    host.packages, host.services, host.half = {}, {}, {"chrony": "4.3"}
+    ntpcluster_origin.store("installing.json", {"doing": "pkg.install"})
+    done = ntpcluster_deploy.installed("ntp-is-installed")
+    assert (done["result"], done["changes"]) == (True, {**REPAIRED, "chrony": NEW})
+    assert (host.did, host.kept["packages"]) == (["drift", "mend"], ["chrony"])
 
 
 def test_a_rival_that_leaves_with_its_package_is_not_told_twice(host):

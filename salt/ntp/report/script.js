@@ -57,14 +57,14 @@
     return row;
   };
 
-  // Sorting, finding, and not too many rows at once.
+  // Sorting, searching, and a limited number of rows at a time.
   const order = new Intl.Collator("en", { numeric: true });
   const [text, sick, shown, all] = ["text", "sick", "shown", "all"].map(get);
   const number = (n) => n.toLocaleString("en");
   let most = FIRST;
   let said = "";
 
-  // With a host, that one is among the rows, whatever else is.
+  // If a host is given, it is always among the rows.
   const show = (host) => {
     const wanted = text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (each) => {
@@ -91,7 +91,7 @@
   const value = (raw, kind) => {
     if (raw === "" || raw === UNKNOWN) return null;
     if (kind === "t") return raw;
-    // A figure as it is shown, or one of some words in their order.
+    // A displayed number, or one of some words in a fixed order.
     return kind === "n" ? parseFloat(raw.replaceAll(",", "").replace("\u2212", "-")) : kind.split(" ").indexOf(raw);
   };
 
@@ -99,7 +99,7 @@
     const kind = heads[column].dataset.kind;
     const keyed = hosts.map((host) => [value(host.cells[column], kind), host]);
     keyed.sort(([a], [b]) => {
-      // What is unknown comes last, whichever way.
+      // Unknown values come last in either direction.
       if (a === null || b === null) return (a === null) - (b === null);
       const way = kind === "t" ? order.compare(a, b) : a - b;
       return down ? -way : way;
@@ -129,7 +129,7 @@
   get("find").hidden = false;
   show();
 
-  // A link leads to something that is open and shown.
+  // Open and show the target of a link.
   const follow = () => {
     const id = /^#[dr]\d+$/.test(location.hash) && location.hash.slice(1);
     if (!id) return;
@@ -138,7 +138,7 @@
       text.value = host.cells[1];
       sick.checked = false;
       show(host);
-      // Only what is there can be marked as where the link leads.
+      // Only an element that exists can be marked as the target.
       location.replace(`#${id}`);
     }
     const target = get(id);
@@ -147,13 +147,13 @@
     target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
-  // A second click on the same link changes no hash.
+  // A second click on the same link does not change the hash.
   document.addEventListener("click", (event) => {
     if (event.target.closest("a[href^='#']")) setTimeout(follow);
   });
   follow();
 
-  // On paper nothing can be opened.
+  // Nothing can be opened on paper.
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];
