@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Check whether a valid pillar fits this host."""
+Internal. Check whether a valid pillar fits this host. """
 
 from __future__ import absolute_import, print_function, unicode_literals
 

@@ -27,8 +27,8 @@ KILLED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
 #: The most that a repair may take, and the most that it waits for a package manager at work, in seconds.
 MEND_S = 300
 
-#: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of some packages. ``rpm -qa``
-#: with names reads the headers, as for Salt, and not an index.
+#: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of some packages.
+#: ``rpm -qa`` with names reads the headers, as for Salt, and not an index.
 QUERY = {
     "rpm": ("rpm", ["-qa", "--queryformat", "install ok installed %{NAME}\\n"]),
     "dpkg": ("dpkg-query", ["-W", "--showformat", "${Status} ${Package}\\n"]),

@@ -37,8 +37,8 @@ __virtualname__ = "ntpcluster_deploy"
 #: The step has checked the daemon just before this does.
 LOOK_S = 2
 
-#: The files that this run has changed, or would change, in ``__context__``: (number of the run, paths). Salt's `watch` costs 0.6 s of
-#: CPU where the modules come with the run: Salt 3006 and later load every state to find out whether this one can watch.
+#: The files that this run has changed, or would change, in ``__context__``: (number of the run, paths). Salt's `watch` costs 0.6 s
+#: of CPU where the modules come with the run: Salt 3006 and later load every state to find out whether this one can watch.
 CHANGED = "ntpcluster_deploy.changed"
 
 
