@@ -14,10 +14,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_facts"
 # The loader offers only these functions; ``is_platforms`` and ``is_defaults`` stay plain functions for the tests.
-__load__ = ["entry", "facts", "foreign", "platform", "platforms"]
-
-#: How operating systems differ.
-PLATFORMS = "salt://ntp/platforms.yaml"
+__load__ = ["facts", "foreign", "platform", "platforms"]
 
 
 def facts(pillar):
@@ -58,27 +55,13 @@ def facts(pillar):
     }
 
 
-def entry(saltenv):
-    """
-    Internal. Return for the state files, while they are rendered, what platforms.yaml of their environment says of this host: a
-    dict of ``platform`` (its entry, with all its daemons; None: it has none) and ``foreign`` (then the reason, else None).
-
-    Raises CommandExecutionError when the file server does not have the file.
-    """
-    known = _read(PLATFORMS, is_platforms, [saltenv])
-    return {"platform": known.get(_name(known)), "foreign": foreign(known)}
-
-
-def foreign(known=None):
+def foreign():
     """
     Internal. Return in one sentence why this tree does nothing on this host; None if platforms.yaml describes its platform.
 
-    known
-        The content of platforms.yaml, if it has been read.
-
     Raises CommandExecutionError when the file server does not have the file.
     """
-    known = platforms() if known is None else known
+    known = platforms()
     if _name(known):
         return None
     # The same as in platform-read.jinja: on such a host the states are rendered without the modules.
@@ -109,7 +92,7 @@ def platforms():
     """
     Internal. Return all of platforms.yaml: it also describes the system that a host had before an upgrade.
     """
-    return _read(PLATFORMS, is_platforms)
+    return _read("salt://ntp/platforms.yaml", is_platforms)
 
 
 def _name(known):
@@ -117,7 +100,7 @@ def _name(known):
     Return the name of this host's entry; None if there is none. A rolling release has no number, and a proxy minion has no
     operating system.
 
-    The grain ``os_family`` is of no use here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
+    The grain ``os_family`` does not help here: Salt gives Debian's to Ubuntu and Mint, and Red Hat's to Fedora and
     Amazon, whose numbers mean other releases (_OS_FAMILY_MAP in salt/grains/core.py).
     """
     number = "-{}".format(__grains__.get("osmajorrelease"))
@@ -125,18 +108,16 @@ def _name(known):
     return next((name for name in names if __grains__.get("os") in known[name]["os"]), None)
 
 
-def _read(url, is_ours, environments=None):
+def _read(url, is_ours):
     """
     Return the content of one data file of the state tree, from the file server once a run.
 
     is_ours
         Tells whether the content can be this tree's: an earlier file root may hide our file with one of the same name.
-    environments
-        Those in which it is looked for; default: ``ntpcluster_applied.environments``.
     """
-    environments = environments or __salt__["ntpcluster_applied.environments"]()
-    remembered = "ntpcluster.{} in {}".format(url, ", ".join(environments))
+    remembered = "ntpcluster.{}".format(url)
     if remembered not in __context__:
+        environments = __salt__["ntpcluster_applied.environments"]()
         # Lazily: no environment is asked twice, and none after the first that has the file.
         copies = (__salt__["cp.cache_file"](url, saltenv=name) for name in environments)
         path = next((copy for copy in copies if copy), None)

@@ -2,18 +2,15 @@
 # The code is fetched while this file is rendered, so that a dry run can use it as well.
 # `make digest` writes the list of what the master serves; the minion compares it with the list of what it has.
 
-{#- platform.jinja may have looked just before. -#}
-{% set current = opts.pop('code of ntpcluster is current', none) %}
-{% if current is none %}
-{% from 'ntp/current.jinja' import current with context %}
-{% endif %}
+{% from 'ntp/present.jinja' import present with context %}
+{% import_text 'ntp/modules.sha256' as served %}
 {#- salt-ssh renders on the master. It sends all modules, but of the other files only those that a state names. #}
 {% if '__master_opts__' in opts %}
 data-files-are-sent:
   test.nop:
     - files: [salt://ntp/defaults.yaml, salt://ntp/platforms.yaml]
     - order: first
-{% elif not current %}
+{% elif not present or salt['ntpcluster_code.listing']() != served | trim %}
 {% include 'ntp/modules-sync.jinja' with context %}
 modules-are-loaded:
   test.nop:
