@@ -11,8 +11,8 @@ from pathlib import Path
 
 #: All functions that people and scripts call, in Salt's order.
 FACE = [
-    "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
-    "systohc", "validate", "variables", "version",
+    "bound", "diagnose", "firewall", "hwclock", "move", "new_key", "peers", "plan", "query", "status", "step", "summary",
+    "synchronized", "systohc", "validate", "variables", "version",
 ]  # fmt: skip
 
 MODULES = {

@@ -13,8 +13,8 @@ from __future__ import absolute_import, print_function, unicode_literals
 __virtualname__ = "ntpcluster"
 #: The public functions. A minion that has just replaced an older version of this file still has its names in memory.
 __load__ = [
-    "bound", "diagnose", "firewall", "hwclock", "new_key", "peers", "plan", "query", "status", "step", "summary", "synchronized",
-    "systohc", "validate", "variables", "version",
+    "bound", "diagnose", "firewall", "hwclock", "move", "new_key", "peers", "plan", "query", "status", "step", "summary",
+    "synchronized", "systohc", "validate", "variables", "version",
 ]  # fmt: skip
 #: ``salt '*' ntpcluster.summary`` prints a line for each host: its name and the text.
 __outputter__ = {"summary": "txt"}
@@ -278,6 +278,36 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
     return __salt__["ntpcluster_step.step"](servers, threshold, limit, passes, wait, force, test)
 
 
+def move(offset, step=False, test=False):
+    """
+    Move this host's clock by a given distance: for ``salt-run ntpcluster.set_island_time``, which moves all hosts of an island.
+    On any other host it refuses. Moving a single host of an island has no lasting effect: its daemon follows its server again.
+
+    offset
+        In seconds; above zero moves the clock forward.
+    step
+        False slews the clock at 500 ppm while the daemon runs: the kernel does this (``adjtime(2)``), and it takes 2000 s for
+        each second. It replaces a slew in progress, and an offset of 0 stops one. The maximum is 43.2 s, a day. True steps the
+        clock with the daemon stopped, by 0.2 s or more, within the pillar's ``step:limit``, and writes the hardware clock.
+    test
+        Check everything, but change nothing.
+
+    Returns a dict: ``moved_s`` how far a step was observed to move the clock, ``takes_s`` how long the slew takes,
+    ``pending_s`` the remainder of an earlier slew, ``hwclock`` (as ``ntpcluster.systohc``; None if not written), ``time_s`` the
+    clock afterwards (seconds since 1970), ``comment``.
+
+    Raises CommandExecutionError with the reason for each refusal and failure, SaltInvocationError for an offset that is not a
+    number.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'ntp189' ntpcluster.move 0.5 test=True
+    """
+    return __salt__["ntpcluster_move.move"](offset, step, test)
+
+
 def hwclock(utc=None):
     """
     Read the hardware clock.
@@ -393,6 +423,7 @@ def firewall():
     * ``wider``: foreign rules that admit, or may admit, more than the networks; they are not changed
     * ``refused``: {network: the rule, policy or hook that blocks all of it, or that may and cannot be read}
     * ``blocked``: what may block part of a network: a ban, or a rule that is not understood
+    * ``unclear``: {network that is not in ``refused``: those of ``blocked`` that may block all of it, and are not understood}
     * ``overtaken``: rules that the missing ones would precede, although they may be meant to apply to these packets too
     * ``error``: why the live rules could not be read, or None
     * ``keep``: how to save the live rules on this platform
@@ -400,8 +431,8 @@ def firewall():
       there is no such file; with nft and iptables also ``silent``, the file of nft that the next boot loads if it has rules for
       arriving packets that do not mention the port, or None
 
-    ``refused`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of iptables, and the
-    chains of nftables; they assume that the missing rules are in place.
+    ``refused``, ``unclear`` and ``blocked`` cover everything that a request and its reply pass: every table of either kind of
+    iptables, and the chains of nftables; they assume that the missing rules are in place.
 
     Raises CommandExecutionError when a file cannot be read.
 

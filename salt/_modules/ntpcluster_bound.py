@@ -1,40 +1,41 @@
 # -*- coding: utf-8 -*-
 """
-Internal. How far this host's clock can be from a correct clock upstream, from what its daemon says. docs/bound.md derives it.
+Internal. How far this host's clock can be from a correct clock upstream, calculated from its daemon's report. docs/bound.md
+derives it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 __virtualname__ = "ntpcluster_bound"
 
-#: How fast a clock that is disciplined may leave its course at most (PHI in RFC 5905).
+#: The maximum rate at which a disciplined clock may deviate (PHI in RFC 5905).
 PHI_PPM = 15.0
 
-#: How wrong a frequency can be at most: no daemon corrects more (NTP_MAXFREQ in ntp.h), and one further off is none.
+#: The maximum error of a frequency: no daemon corrects more (NTP_MAXFREQ in ntp.h), and a larger value is not valid.
 MAX_PPM = 500.0
 
-#: Of the last four polls one at least must have been answered.
+#: At least one of the last four polls must have been answered.
 LAST_FOUR = 0x0F
 
 
 def bound(claims, rows, system, wanted):
     """
-    Internal. The bound of a host that follows a planned source, one that is alive and not a mere clock of its own.
+    Internal. The bound of a host that follows a planned source which is alive and does not follow only its own clock.
 
     claims
         The ``system`` of a look (``ntpcluster_ntpd.look``).
     rows
-        Its ``peers``, of each whether it is ``usable``.
+        Its ``peers``, each with ``usable``.
     system
         The row that is followed.
     wanted
-        So many sources have to agree (``minsane`` of the plan).
+        How many sources have to agree (``minsane`` of the plan).
 
     Returns a dict:
 
-    - ``bound_ms``: no correct clock upstream is further from this clock than this; None: nothing can be promised
-    - ``unbounded``: why not, in words; None: there is a bound
-    - ``parts_ms``: what it is the sum of: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
+    - ``bound_ms``: the maximum distance between this clock and any correct clock upstream; None: there is no bound
+    - ``unbounded``: why there is none, as text; None: there is a bound
+    - ``parts_ms``: the terms of the sum: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``, ``precision``,
       ``growth``; empty without a bound
     """
     why = _no_majority(rows, wanted)
@@ -48,18 +49,18 @@ def bound(claims, rows, system, wanted):
 
 def nothing(why):
     """
-    Internal. What ``bound`` returns where nothing can be promised.
+    Internal. What ``bound`` returns if there is no bound.
 
     why
-        In words.
+        As text.
     """
     return {"bound_ms": None, "unbounded": why, "parts_ms": {}}
 
 
 def _no_majority(rows, wanted):
     """
-    Why no majority stands behind the time that is followed, or None. A source that alone is asked is its own majority: that it
-    is right is what the bound rests on then.
+    Why no majority confirms the time that is followed, or None. A single source is its own majority: the bound then assumes
+    that it is right.
     """
     agree = [row for row in rows if row["usable"]]
     against = [row for row in rows if row["condition"] == "falseticker" and row["reach"] & LAST_FOUR]
@@ -71,13 +72,13 @@ def _no_majority(rows, wanted):
 
 
 def _parts(claims, system):
-    """The parts of the sum in milliseconds, and the names of those that the daemon does not tell."""
+    """The terms of the sum in milliseconds, and the names of those that the daemon does not report."""
     delay, age = claims.get("root_delay_ms"), claims.get("reference_age_s")
     offsets = (claims.get("offset_ms"), system["offset_ms"])
     parts = {
         "root_delay": None if delay is None else delay / 2.0,
         "root_dispersion": claims.get("root_dispersion_ms"),
-        # The daemon's own is that of its last update, or what it has still to slew; the source's row may be younger.
+        # The daemon's own offset is from its last update, or is what it still has to slew; the source's row may be newer.
         "offset": None if None in offsets else max(abs(offset) for offset in offsets),
         "jitter": system["jitter_ms"],
         "precision": claims.get("precision_ms"),
@@ -88,8 +89,8 @@ def _parts(claims, system):
 
 def _growth(age_s, aged_ppm, error_ppm):
     """
-    What has to be added since the daemon's last update, in milliseconds: the daemon itself lets the root dispersion grow by
-    `aged_ppm`, and the frequency may be wrong by PHI, or by what the daemon shows itself.
+    What has to be added since the daemon's last update, in milliseconds: the daemon itself increases the root dispersion by
+    `aged_ppm`, and the frequency may be wrong by PHI, or by the error that the daemon reports.
     """
     if None in (age_s, aged_ppm, error_ppm):
         return None

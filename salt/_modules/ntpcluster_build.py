@@ -62,7 +62,7 @@ def build(pillar, defaults, platform, host):
     Internal. Return the plan of one host, as ``ntpcluster.plan`` describes it, with its secrets.
 
     pillar
-        What stands under ``ntp``, without errors.
+        The pillar under ``ntp``, without errors.
     defaults, platform, host
         As ``ntpcluster_facts.facts`` returns them; a tier matches the host.
     """

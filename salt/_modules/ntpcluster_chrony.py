@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What chronyd says of itself, and its step of the clock: ``chronyc`` and ``chronyd -q`` are run here.
+Internal. Query chronyd, and step the clock with it: this file runs ``chronyc`` and ``chronyd -q``.
 
 The functions are those of ``ntpcluster_ntpd``, which describes them.
 """
@@ -16,7 +16,7 @@ __virtualname__ = "ntpcluster_chrony"
 #: chronyc waits this long for each answer of the daemon, and asks once: the daemon is on this host.
 TIMEOUT_MS = 200
 
-#: And all of it must end within this.
+#: The time limit of the whole run.
 LIMIT_S = 6
 
 #: ``chronyd -q`` gives up after this time, and is killed a little later. It sends one packet to each server.
@@ -29,8 +29,8 @@ ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdat
 
 def look(sources=0, once=True):
     """
-    Internal. What the daemon says of itself and its sources, as ``ntpcluster_ntpd.look`` describes it; beside that, of each
-    source ``selection``: why it is of use or not, in chrony's words.
+    Internal. What the daemon reports about itself and its sources, as ``ntpcluster_ntpd.look`` describes it; in addition
+    ``selection`` for each source: why it is used or not, in chrony's terms.
     """
     asked = ("timeout {0}".format(TIMEOUT_MS), "retries 0") + ASKED
     done = __salt__["ntpcluster_program.run"]("chronyc", "chrony", ["-n", "-c", "-m"] + list(asked), timeout=LIMIT_S)
@@ -43,8 +43,8 @@ def look(sources=0, once=True):
 
 def jump(server, platform, **called):
     """
-    Internal. Have ``chronyd -q`` step the clock by this server, as ``ntpcluster_ntpd.jump`` describes it. It keeps no limit of
-    any configuration: how far the clock may jump has been judged before.
+    Internal. Step the clock to the time of this server with ``chronyd -q``, as ``ntpcluster_ntpd.jump`` describes it. It
+    ignores the limits of the configuration: the caller has already judged the size of the step.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     argv = ["-q", "-t", "{0}".format(ONCE_S)] + _once([server])
@@ -53,15 +53,16 @@ def jump(server, platform, **called):
     errors = said["errors"]
     if done["timed_out"]:
         errors = [{"code": "hung", "message": "chronyd -q did not end within {0} s".format(KILLED_S)}]
-    # A server that has just answered and is now silent refuses: as a server, chronyd does not tell clients about its rate limit.
+    # A server that has just answered and does not answer now refuses: as a server, chronyd does not tell clients about its rate
+    # limit.
     errors = [dict(error, code="no-server") if error["code"] == "timeout" else error for error in errors]
     return {"tool": "chronyd", "errors": errors, "offset_s": said["offset_s"] if said["stepped"] else None}
 
 
 def crontab(plan):
     """
-    Internal. The command by which a crontab sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run asks all servers.
-    As many of them have to agree as for the daemon; if one is enough, the first that tells the time is believed.
+    Internal. The command in a crontab that sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run queries all
+    servers. As many of them have to agree as for the daemon; if one is enough, the first that gives the time is used.
     """
     directives = _once(plan["step_tickers"]) + ["minsources {0}".format(plan["minsane"])] * (plan["minsane"] > 1)
     return " ".join(["chronyd -q -t {0}".format(ONCE_S)] + ['"{0}"'.format(directive) for directive in directives])
@@ -69,8 +70,8 @@ def crontab(plan):
 
 def _once(servers):
     """
-    The directives for ``chronyd -q``: one packet to each server. With directives for words it reads no file; it runs as the user,
-    and has the pid file, that it was built with: those of the platform's service.
+    The directives for ``chronyd -q``: one packet to each server. With directives as arguments it reads no file; it uses the
+    user and the pid file that it was built with, which are those of the platform's service.
     """
     return ["server {0} iburst maxsamples 1".format(server) for server in servers]
 
@@ -79,7 +80,7 @@ def fault(path, **called):
     """
     Internal. What is wrong with a configuration file that is not in use yet, as ``chronyd -p`` reads it (chrony 4.0 and later).
 
-    Returns text, or None: nothing is wrong, or it cannot be told before the daemon starts with it.
+    Returns text; None if nothing is wrong, or if this is unknown until the daemon starts with it.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     try:

@@ -28,7 +28,7 @@ TRANSLATED = {"discard": ("average",), "tinker": ("panic", "step"), "tos": ("max
 #: The shortest time between two answers to one client, as a power of two of seconds, beyond a burst.
 RATELIMIT = 2
 
-#: ntpd's directives that chronyd has not got, as `foreign` returns them.
+#: ntpd's directives that chronyd does not have, as `foreign` returns them.
 FOREIGN = {
     "disable": [],
     "discard:minimum": [],

@@ -14,6 +14,9 @@ IN_CONF = ("configuration", "refclock", "foreign", "files", "frequency", "drift"
 #: What a daemon cannot do. If Salt's loader is asked for a missing function, it loads all its modules: 0.4 s.
 LACKS = {"ntpd": ("fault",), "chrony": ("variables",)}
 
+#: The daemons that slew by adjtime(2), each second anew, unless the kernel's PLL works for them (adj_host_clock() of ntpd).
+ADJUST = ("ntpd",)
+
 
 def platform(entry, daemon=None):
     """
@@ -48,3 +51,10 @@ def doing(platform, what):
     if what in LACKS.get(platform["daemon"], ()):
         return None
     return "ntpcluster_{0}{1}.{2}".format(platform["daemon"], "_conf" if what in IN_CONF else "", what)
+
+
+def adjusts(platform):
+    """
+    Internal. Whether a platform's daemon calls adjtime(2) by itself where the kernel's PLL is off.
+    """
+    return platform["daemon"] in ADJUST

@@ -2,7 +2,7 @@
 """
 Internal. Check what the master delivers to this minion: a pillar that rendered, and this tree's own states.
 
-Salt reports neither problem: a pillar that failed to render has a list of errors beside the rest of it, and a file
+Salt reports neither problem: a pillar that failed to render contains a list of errors in addition to the rest, and a file
 of another formula that precedes ours in ``file_roots`` hides it.
 """
 

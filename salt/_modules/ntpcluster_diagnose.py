@@ -74,8 +74,8 @@ def _asked(plan, known, peers):
 
 def _unsigned(plan, servers, peers):
     """
-    Servers that answer us but have never answered the daemon, which signs its requests. ntpd says that it does not
-    take a key; chronyd does not answer (NCR_ProcessRxUnknown in ntp_core.c).
+    Servers that answer us but have never answered the daemon, which signs its requests. ntpd reports that it does not accept a
+    key; chronyd does not answer (NCR_ProcessRxUnknown in ntp_core.c).
     """
     keys = dict((source["address"], source["key"]) for source in plan["sources"])
     unheard = [row["address"] for row in peers if row["heard"] is False]

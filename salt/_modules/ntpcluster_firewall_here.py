@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The routes and addresses of this host, which say whether a firewall rule for one interface or one address is about
-a network's packets. Read from the kernel's files; no program is run.
+Internal. The routes and addresses of this host, which show whether a firewall rule for one interface or one address matches a
+network's packets. Reads the kernel's files and runs no program.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -27,7 +27,7 @@ OWN = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 
 
 def _read(path):
-    """A file's text; empty if it cannot be read, and then nothing is known."""
+    """A file's text; empty if it cannot be read, which means unknown."""
     try:
         with io.open(path, encoding="latin-1") as handle:
             return handle.read()
@@ -40,7 +40,7 @@ def _address6(digits):
 
 
 def _address4(digits):
-    """The kernel prints the number as the processor has it."""
+    """The kernel prints the number in the processor's byte order."""
     return "{}".format(socket.inet_ntoa(struct.pack(str("=I"), int(digits, 16))))
 
 
@@ -60,7 +60,7 @@ def _routes(version):
 
 
 def _addresses(version):
-    """This host's own addresses that others can ask at."""
+    """This host's own addresses that others can reach."""
     if version == 4:
         found = OWN.findall(_read(LOCAL4))
     else:
@@ -72,9 +72,9 @@ def _addresses(version):
 
 def here():
     """
-    Internal. What is known of this host that firewall rules may ask.
+    Internal. The facts about this host that firewall rules may test.
 
     Returns {4: {``routes``: [(network, name of the interface), ...], ``addresses``: [this host's own, as networks]}, 6: the
-    same}; either list is empty if it is not known.
+    same}; either list is empty if it is unknown.
     """
     return dict((version, {"routes": _routes(version), "addresses": _addresses(version)}) for version in ROUTES)

@@ -1,9 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The rules of nftables, as far as a question to UDP 123 and its answer pass them: read, never changed.
+Internal. Read the rules of nftables that a request to UDP 123 and its reply pass. Changes nothing.
 
-The kernel itself is asked which chains stand in the way (netlink, no program is run). Only where there are any that
-``iptables-save`` does not show is ``nft`` run; without it such a chain counts as one that refuses, as nobody can tell.
+The kernel reports which chains are on the path (netlink, no program is run). ``nft`` runs only if there are chains that
+``iptables-save`` does not show; if it is missing, such a chain counts as one that refuses, because its rules are unknown.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -33,7 +33,7 @@ GET_RULES = (10 << 8) | 7  # likewise, NFT_MSG_GETRULE
 GET_SETS = (10 << 8) | 10  # likewise, NFT_MSG_GETSET
 REQUEST, DUMP = 0x1, 0x300
 ERROR, DONE = 2, 3
-TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first of a set and of a rule as well); a base chain has a hook
+TABLE, NAME, HOOK = 1, 3, 4  # attributes of a chain (the first also of a set and of a rule); a base chain has a hook
 HANDLE, EXPRESSIONS = 3, 4  # attributes of a rule
 COMMENT = "ntpcluster"
 PORT_123 = b"\x06\x00\x01\x00\x00\x7b"  # the attribute that a comparison with 123 has: length, NFTA_DATA_VALUE, port
@@ -41,24 +41,24 @@ HOOK_NUMBER, FORWARD = 1, 2  # an attribute of the hook, and its value for packe
 FAMILY_NAMES = {1: "inet", 2: "ip", 5: "netdev", 7: "bridge", 10: "ip6"}
 
 LAYERS = {"ip": [4], "ip6": [6]}  # all other families see both
-# Hooks that the packet passes, and whether it is the answer there
+# Hooks that the packet passes, and whether it is the reply there
 HOOKS = {
     "ingress": False, "prerouting": False, "input": False,
     "output": True, "postrouting": True, "egress": True,
 }  # fmt: skip
 IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-nft
 TARGETS = {"accept": "ACCEPT", "drop": "DROP", "reject": "REJECT", "return": "RETURN"}
-# Statements after which the packet goes on its way, and those that take it elsewhere
+# Statements after which the packet continues, and those that redirect it
 PASSING = (
     "counter", "log", "mangle", "ct helper", "ct timeout", "ct expectation", "set", "map", "dup", "last",
     "secmark", "snat", "masquerade", "flow", "continue",
 )  # fmt: skip
-LIMITS = ("limit", "ct count")  # met by some packets, and not by all that are alike
+LIMITS = ("limit", "ct count")  # matched by some packets, and not by all similar ones
 IPTABLES_TARGETS = ("REJECT", "LOG")  # those of iptables that nft shows without their arguments, which do not matter
 DIVERTING = ("dnat", "redirect", "tproxy", "queue", "fwd", "synproxy")
-# Is it a later part of a packet, or with the other mask any part of one
+# Whether it is a later fragment of a packet or, with the other mask, any fragment
 FRAGMENT = [{"&": [{"payload": {"protocol": "ip", "field": "frag-off"}}, mask]} for mask in (0x1FFF, 0x3FFF)]
-# Fields by what the rules' judge calls them
+# Fields and their names in the judge of the rules
 META = {
     "l4proto": "protocol", "nfproto": "version", "protocol": "version", "pkttype": "packet type",
     "iif": "input", "iifname": "input", "oif": "output", "oifname": "output",
@@ -81,7 +81,7 @@ def _attributes(data):
 
 
 def _messages(data):
-    """The messages in what one read of a netlink socket brought, as [(type, what follows the header), ...]."""
+    """The messages in the data of one read of a netlink socket, as [(type, payload), ...]."""
     found, place = [], 0
     while place + 16 <= len(data):
         length, kind = struct.unpack_from(str("=IH"), data, place)
@@ -95,7 +95,7 @@ def _name(value):
 
 
 def _dump(kind):
-    """What the kernel has of one kind, as [(family, attributes), ...]; nothing where it has no nftables."""
+    """The kernel's objects of one kind, as [(family, attributes), ...]; empty if it has no nftables."""
     request = struct.pack(str("=IHHIIBBH"), 20, kind, REQUEST | DUMP, 1, 0, 0, 0, 0)
     found = []
     try:
@@ -123,9 +123,9 @@ def _dump(kind):
 
 def chains():
     """
-    Internal. The chains of nftables in a hook of ours, as [(family, table, chain), ...]; none where the kernel has none.
+    Internal. The chains of nftables on our hooks, as [(family, table, chain), ...]; empty if the kernel has none.
 
-    The kernel is asked, and no program is run. Raises CommandExecutionError when it does not say.
+    Queries the kernel and runs no program. Raises CommandExecutionError if the kernel does not answer.
     """
     found = []
     for family, attributes in _dump(GET_CHAINS):
@@ -139,10 +139,10 @@ def chains():
 
 def names_port(family, table):
     """
-    Internal. Whether a rule of this table can be about port 123 by itself, as ours are. Each that compares two bytes with this
+    Internal. Whether a rule of this table can be about port 123 alone, as ours are. Every comparison of two bytes with this
     number counts, whatever they are; ranges and sets of ports do not.
 
-    The kernel is asked, and no program is run. Raises CommandExecutionError when it does not say.
+    Queries the kernel and runs no program. Raises CommandExecutionError if the kernel does not answer.
     """
     return any(
         (family, table) == (its, _name(attributes[TABLE])) and PORT_123 in attributes.get(EXPRESSIONS, b"")
@@ -152,9 +152,10 @@ def names_port(family, table):
 
 def _marked():
     """
-    The rules of iptables that have our comment, as {(family, table, handle), ...}. nft shows that they have one, but not which.
+    The rules of iptables with our comment, as {(family, table, handle), ...}. nft shows that there is a comment, but not its
+    text.
 
-    Raises CommandExecutionError when the kernel does not say.
+    Raises CommandExecutionError if the kernel does not answer.
     """
     words = COMMENT.encode("ascii") + b"\0"
     return set(
@@ -165,8 +166,8 @@ def _marked():
 
 
 def _of_iptables(rule):
-    """Has a rule a comment as iptables writes it?"""
-    return any((item.get("xt") or {}).get("name") == "comment" for item in rule["expr"])
+    """Whether a rule has a comment as iptables writes it, or may have one: an old nft does not name what iptables put there."""
+    return any((item["xt"] or {"name": "comment"}).get("name") == "comment" for item in rule["expr"] if "xt" in item)
 
 
 # From nft's JSON to rules
@@ -211,14 +212,14 @@ def _wanted(name, items):
 
 
 def _field(left):
-    """What a match asks, and the conditions that the question itself implies."""
+    """What a match tests, and the conditions that this implies."""
     if "meta" in left:
         return META.get(left["meta"]["key"], "unknown"), []
     if "ct" in left:
         return "state" if left["ct"].get("key") == "state" else "unknown", []
     if "fib" in left:
         of_host = left["fib"].get("result") == "type" and "daddr" in left["fib"].get("flags", ())
-        return "destination type" if of_host else "partly", []  # else a filter of forged addresses
+        return "destination type" if of_host else "partly", []  # otherwise a filter against forged addresses
     layer, field = left.get("payload", {}).get("protocol"), left.get("payload", {}).get("field")
     if layer in LAYERS:
         name = "protocol" if field in ("protocol", "nexthdr") else ADDRESSES.get(field, "unknown")
@@ -245,7 +246,7 @@ def _match(body, sets):
 
 
 def _matches(body, sets):
-    """A match as lists of conditions, one of which the packet has to meet: of `a . b { … }` one for each member."""
+    """A match as lists of conditions, one of which the packet has to meet: for `a . b { … }` one for each member."""
     if "concat" not in body["left"]:
         return [_match(body, sets)]
     items = _items(body["right"], sets)
@@ -291,18 +292,24 @@ def _words(value):
     return name
 
 
-def _limited(body):
-    """Does a statement that notes the packet in a set or a meter apply a limit there?"""
-    stated = body.get("stmt") or []
+def _limit(name, body):
+    """
+    The condition of a limit, also of one in a statement that records the packet in a set or a meter; None if there is none. A
+    limit matches the packets above it (``over``), which are only some, or those within it, which may be all.
+    """
+    stated = [{name: body}] if name in LIMITS else (body or {}).get("stmt") or []
     stated = stated if isinstance(stated, list) else [stated]
-    return any(list(one)[0] in LIMITS for one in stated)
+    found = [one[limit] for one in stated for limit in LIMITS if limit in one]
+    over = all((one or {}).get("inv") for one in found)
+    return [("partly" if over else "within a limit", name, False)] if found else None
 
 
 def _rules(listed, sets):
     """A rule of nft as rules of ``ntpcluster_firewall_parse.table``: one, or one for each entry of a map or member of a set."""
     shown = [_words(item) for item in listed["expr"] if list(item)[0] != "counter"]
     rule = {"text": " ".join(shown), "target": None, "goto": False, "comment": listed.get("comment")}
-    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"])
+    rule.update(chain="chain " + listed["chain"], handle=listed["handle"], line=listed["line"], to=(None, None))
+    rule["of_iptables"] = listed.get("of_iptables", False)
     alternatives = [[]]
     for item in listed["expr"]:
         name, body = list(item.items())[0]
@@ -318,10 +325,15 @@ def _rules(listed, sets):
         elif name in DIVERTING or (name == "xt" and (body or {}).get("type") != "match"):
             theirs = (body or {}).get("name") if name == "xt" else None
             rule["target"] = theirs if theirs in IPTABLES_TARGETS else name
+            if name in ("dnat", "redirect"):
+                to = body or {}
+                rule["to"] = __salt__["ntpcluster_firewall_parse.translated"](to.get("addr"), to.get("port"))
         elif name == "notrack":
             rule["target"] = "NOTRACK"
-        elif name in LIMITS or (name in ("set", "meter") and _limited(body)):
-            more = [[("partly", name, False)]]
+        elif name == "xt" and not body:  # an old nft: a match or a target
+            rule["target"], more = rule["target"] or name, [[("unknown", name, False)]]
+        elif name in LIMITS or (name in ("set", "meter") and _limit(name, body)):
+            more = [_limit(name, body)]
         elif name not in PASSING and not (name == "xt" and body.get("name") == "comment"):
             more = [[("unknown", name, False)]]
         alternatives = [before + asked for before in alternatives for asked in more]
@@ -382,7 +394,7 @@ def _hooks(ruleset, covered):
         if kind == "rule":
             place = (body["family"], body["table"])
             if place + (body["handle"],) in marked:
-                body = dict(body, comment=COMMENT)
+                body = dict(body, comment=COMMENT, of_iptables=True)
             made = _rules(dict(body, line=number), sets.get(place, {}))
             tables[place]["chains"]["chain " + body["chain"]] += made
     return [
@@ -390,24 +402,24 @@ def _hooks(ruleset, covered):
         for chain in sorted(chains, key=lambda chain: (HOOKS.get(chain.get("hook"), False), chain.get("prio", 0)))
         if chain.get("hook") in HOOKS
         and (chain["family"], chain["table"]) not in covered
-        # what is translated in these is the first packet of a connection of this host's own
+        # these translate the first packet of a connection that this host opens
         and (chain["type"] != "nat" or chain["hook"] == "prerouting")
     ]
 
 
 def hooks(program, covered=(), **called):
     """
-    Internal. The hooks of nftables that a question to UDP 123 and its answer pass, for ``ntpcluster_firewall_passage.passage``.
+    Internal. The hooks of nftables that a request to UDP 123 and its reply pass, for ``ntpcluster_firewall_passage.passage``.
 
     program
         the path of ``nft``
     covered
-        [(family, table), ...] that ``iptables-save`` has shown already, such as ``[("ip", "filter")]``
+        [(family, table), ...] that ``iptables-save`` has already shown, such as ``[("ip", "filter")]``
 
-    Returns a list of hooks as ``ntpcluster_firewall_passage.passage`` takes them, each with ``versions``, those of IP it sees.
-    A chain that cannot be read is a hook that refuses everything and says why.
+    Returns a list of hooks as ``ntpcluster_firewall_passage.passage`` takes them, each with ``versions``, the versions of IP
+    that it sees. An unreadable chain is a hook that refuses everything and says why.
 
-    Raises CommandExecutionError when the kernel does not say which chains there are.
+    Raises CommandExecutionError if the kernel does not report its chains.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     there = [chain for chain in chains() if chain[:2] not in covered]
@@ -439,9 +451,9 @@ def unread(family, name, says):
     Internal. A hook whose rules cannot be read counts as one that blocks everything.
 
     family, name
-        its family in the words of nftables, and its name
+        its family as nftables names it, and its name
     says
-        what is quoted of it
+        the text to quote
 
     Returns a hook as ``ntpcluster_firewall_passage.passage`` takes it.
     """
@@ -461,9 +473,9 @@ def sets():
     """
     Internal. The tables of nftables that have sets or maps, unnamed ones too, as [(family, table), ...].
 
-    Rules of iptables have none, so a table of iptables that has some holds rules of nft's own making, which
+    Rules of iptables have none, so a table of iptables with sets contains rules made by nft, which
     ``iptables-save`` prints without their sets: ``ip saddr { 192.0.2.7, 192.0.2.9 } drop`` as ``-j DROP``.
 
-    Raises CommandExecutionError when the kernel does not say.
+    Raises CommandExecutionError if the kernel does not answer.
     """
     return sorted(set((family, _name(attributes[TABLE])) for family, attributes in _dump(GET_SETS) if family))

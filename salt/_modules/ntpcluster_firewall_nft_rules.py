@@ -1,14 +1,14 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Open UDP 123 in the rules that ``nft`` made: each chain on the input hook that blocks a network gets a rule.
+Internal. Open UDP 123 in rules made by ``nft``: each chain on the input hook that blocks a network gets a rule.
 
-A packet has to pass all of those chains, whatever their tables and priorities. Ours carry the comment ``ntpcluster`` and
-stand where ntpcluster_firewall_rules.py puts those of iptables. All changes are one transaction, checked before it is
-loaded.
+A packet has to pass all of those chains, whatever their tables and priorities. Our rules have the comment ``ntpcluster`` and
+the positions that ntpcluster_firewall_rules.py chooses for iptables. All changes are one transaction, which is checked before
+it is loaded.
 
-**The file that boots them** is changed at its end alone: one line a rule, which the file's own rules have to have a
-place for (checked by ``nft -c``). Such a line puts its rule first in the chain, as the file's own rules have no numbers.
-So if somebody is banned before our place, the file is not changed, and this is reported.
+**The boot file** is changed only at its end: one line for each rule, whose chain the file itself must contain (checked by ``nft
+-c``). Such a line puts its rule first in the chain, because the file's own rules have no numbers. So if a ban precedes our
+position, the file is not changed, and this is reported.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -23,7 +23,7 @@ __virtualname__ = "ntpcluster_firewall_nft_rules"
 TIMEOUT = 30  # seconds for one call of nft, which answers in milliseconds
 COMMENT = "ntpcluster"
 MARK = ' comment "{}"'.format(COMMENT)
-ENABLED = "/etc/systemd/system/*.wants/nftables.service"  # is there when the service starts at boot
+ENABLED = "/etc/systemd/system/*.wants/nftables.service"  # exists if the service starts at boot
 IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-nft
 VERSIONS = {"ipv4": 4, "ipv6": 6}
 INCOMING = re.compile(r"\bhook\s+input\b")
@@ -33,7 +33,7 @@ ADDRESS = {4: "ip", 6: "ip6"}
 
 
 def _reachable_chains(chains, first):
-    """The names of a chain and of all that it leads to."""
+    """The names of a chain and of all chains that it leads to."""
     found, left = [], [first]
     while left:
         name = left.pop()
@@ -44,7 +44,7 @@ def _reachable_chains(chains, first):
 
 
 def _made_by_nft(hook):
-    """Is it on the input hook, and not a chain INPUT that iptables can change?"""
+    """Whether it is on the input hook, and not a chain INPUT that iptables can change."""
     if hook.get("on") != "input":
         return False
     if hook.get("left_to_nft") or hook["place"][0] == "inet":
@@ -53,7 +53,7 @@ def _made_by_nft(hook):
 
 
 def _below(hook):
-    """The hook's table with no other chains than its own and those that it leads to."""
+    """The hook's table, reduced to its own chain and those that it leads to."""
     chains = hook["table"]["chains"]
     return {"chains": dict((name, chains[name]) for name in _reachable_chains(chains, hook["chain"])), "commit": -1}
 
@@ -66,7 +66,7 @@ def _without_ours(table):
 
 
 def _needed(hook, networks):
-    """The networks that a chain blocks, as far as no other rule decides, without rules of ours."""
+    """The networks that a chain blocks without our rules, unless another rule decides."""
     bare = dict(hook, table=_without_ours(_below(hook)))
     return [network for network in networks if __salt__["ntpcluster_firewall_passage.end"](bare, network)]
 
@@ -81,12 +81,12 @@ def _text(network, family):
 
 
 def _chain(hook, name):
-    """A chain as nft's commands name it: family, table, chain."""
+    """A chain in the form of nft's commands: family, table, chain."""
     return " ".join(hook["place"][:2] + (name.partition(" ")[2],))
 
 
 def _plan(hook, networks, everyone):
-    """What one chain needs for one family; see ``survey``. Changes nothing."""
+    """The changes that one chain needs for one family; see ``survey``. Changes nothing itself."""
     family, table = hook["place"][0], _below(hook)
     needed = _needed(hook, networks)
     judged = __salt__["ntpcluster_firewall_rules.needed"](table, needed, everyone, hook["chain"])
@@ -109,7 +109,7 @@ def _plan(hook, networks, everyone):
 
 def survey(hooks, networks):
     """
-    Internal. What the chains that nft made on the input hook need so that these networks get through.
+    Internal. The changes that the chains made by nft on the input hook need so that these networks get through.
 
     hooks
         as from ``ntpcluster_firewall_nft.hooks``; afterwards their rules are as they will be after the changes
@@ -117,7 +117,7 @@ def survey(hooks, networks):
         list of networks, such as ``["10.0.0.0/24"]``
 
     Returns {family: {``present``, ``missing``, ``stale``, ``overtaken``: [rule, ...], ``script``: [command of nft, ...],
-    ``file``: [line, ...] that the file that boots them is to have at its end, ``fleeting``: those that it cannot have}}.
+    ``file``: [line, ...] that the boot file should have at its end, ``fleeting``: those that it cannot have}}.
 
     Raises SaltInvocationError for anything that is not a network.
     """
@@ -145,7 +145,8 @@ def survey(hooks, networks):
 
 
 def _move(rules, handle, made):
-    """One change of a chain's rules, as the kernel will make it: a new one before the rule of this handle, or that gone."""
+    """One change of a chain's rules, as the kernel will make it: insert a rule before the one with this handle, or delete that
+    one."""
     places = [index for index, one in enumerate(rules) if one["handle"] == handle]
     if made:
         rules.insert(places[0] if places else len(rules), made)
@@ -169,7 +170,7 @@ def _ours(line):
 
 
 def _edit(text, wanted):
-    """The file's text with these lines of ours at its end and no others; every other line as it was."""
+    """The file's text with exactly these lines of ours at its end; all other lines are unchanged."""
     lines = text.split("\n")
     end = [lines.pop()] if lines[-1] == "" else []
     return "\n".join([line for line in lines if not _ours(line)] + list(wanted) + end)
@@ -184,30 +185,30 @@ def _families(lines):
 
 def saved(program, text, wanted):
     """
-    Internal. The changes that are needed in the file that boots the rules of nft.
+    Internal. The changes that are needed in the boot file of nft's rules.
 
     program
         the path of ``nft``
     text
-        what the file has, None where there is none
+        the file's content, None if it does not exist
     wanted
-        [line, ...] that it is to have, as ``file`` from ``ntpcluster_firewall_nft_rules.survey``
+        [line, ...] that it should have, as ``file`` from ``ntpcluster_firewall_nft_rules.survey``
 
-    Returns {``boots``: do the rules of the file, with ours, come with the next boot, ``text``: the new text, ``missing``,
-    ``stale``: {family: [line of ours, ...]}, ``silent``: does the next boot load rules for arriving packets that do not mention
-    the port, ours included}. Where the file does not take them, or no service loads it, it is to have none.
+    Returns {``boots``: whether the next boot loads the file's rules with ours, ``text``: the new text, ``missing``, ``stale``:
+    {family: [line of ours, ...]}, ``silent``: whether the next boot loads rules for arriving packets that do not mention the
+    port, including ours}. If the file does not accept them, or no service loads it, it should have none.
     """
     if text is None:
         return {"boots": False, "missing": _families([]), "stale": _families([]), "text": text, "silent": False}
     have = [line for line in text.split("\n") if _ours(line)]
-    # The table of the line has to be the file's own, now and whenever somebody has changed it: else nothing at all of
-    # the file would be loaded.
+    # The file itself must define the table of the line, also after somebody has changed it: otherwise nothing in the file would
+    # be loaded.
     loaded = boots = bool(glob.glob(ENABLED))
     if boots and wanted:
         boots = _nft(program, ["-c"], "flush ruleset\n" + _edit(text, wanted))["retcode"] == 0
     keep = wanted if boots else []
     missing, stale = [line for line in keep if line not in have], [line for line in have if line not in keep]
-    # Only the rules in force are judged. The file's may differ: nobody has loaded them yet, or the port was opened live alone.
+    # Only the live rules are judged. The file's may differ: they have not been loaded yet, or the port was only opened live.
     edited = _edit(text, keep)
     silent = loaded and bool(INCOMING.search(edited)) and not ABOUT_TIME.search(edited)
     return {"boots": boots, "missing": _families(missing), "stale": _families(stale), "text": edited, "silent": silent}
@@ -215,14 +216,14 @@ def saved(program, text, wanted):
 
 def change(program, script, **called):
     """
-    Internal. Check commands of nft and carry them out, all of them or none.
+    Internal. Check commands of nft and execute all of them or none.
 
     program
         the path of ``nft``
     script
         [command, ...], as from ``ntpcluster_firewall_nft_rules.survey``
 
-    Raises CommandExecutionError with nft's own words.
+    Raises CommandExecutionError with nft's own message.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     text = "\n".join(script) + "\n"

@@ -1,10 +1,9 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What a firewall's rules do to the packets of one network: a question to UDP 123, or our answer to it.
+Internal. What a firewall's rules do to the packets of one network: a request to UDP 123, or our reply to it.
 
-Which of the questions of a rule are understood is decided here and in ntpcluster_firewall_parse.py. Whether rules
-are missing is judged in ntpcluster_firewall_rules.py, what all hooks together let through in
-ntpcluster_firewall_passage.py.
+This file and ntpcluster_firewall_parse.py decide which matches of a rule are understood. ntpcluster_firewall_rules.py judges
+whether rules are missing, and ntpcluster_firewall_passage.py what all hooks together let through.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -22,7 +21,8 @@ PORT = 123
 BROADCAST = ipaddress.ip_address("255.255.255.255")
 EVERYONE = {4: ipaddress.ip_network("0.0.0.0/0"), 6: ipaddress.ip_network("::/0")}
 REFUSING = ("DROP", "REJECT")
-# Targets after which the packet goes on its way. Any other may keep it from ntpd: NFQUEUE, DNAT, TPROXY.
+TRANSLATING = ("DNAT", "REDIRECT", "dnat", "redirect")
+# Targets after which the packet continues. Any other may keep it from ntpd: NFQUEUE, DNAT, TPROXY.
 HARMLESS = (
     None, "ACCEPT", "RETURN", "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "CT", "NOTRACK", "TOS", "DSCP", "ECN", "TTL",
     "HL", "CHECKSUM", "CLASSIFY", "TCPMSS", "TCPOPTSTRIP", "TRACE", "AUDIT", "TEE", "SET", "SECMARK", "CONNSECMARK",
@@ -30,8 +30,8 @@ HARMLESS = (
 )  # fmt: skip
 
 NOT_KNOWN = {"interfaces": (), "addresses": ()}
-# The first packet from any client in ``network`` to UDP 123 here, or our answer to it; ``state``: what connection
-# tracking says of it, such as ``NEW``, or None where that is not known; ``here``: see ``meet``.
+# The first packet from any client in ``network`` to UDP 123 here, or our reply to it; ``state``: its state in connection
+# tracking, such as ``NEW``, or None if unknown; ``here``: see ``meet``.
 Packet = collections.namedtuple("Packet", ("network", "answer", "state", "here"))
 
 
@@ -48,16 +48,19 @@ def _near(packet):
     return "destination" if packet.answer else "source"
 
 
+def _whole(parts, network):
+    return len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [network]
+
+
 def _meets_address(name, value, packet):
     if name == _near(packet):
         if any(_inside(packet.network, part) for part in value):
             return True
         parts = [part for part in value if _inside(part, packet.network)]
-        whole = len(parts) > 1 and list(ipaddress.collapse_addresses(parts)) == [packet.network]
-        return True if whole else None if parts else False
+        return True if _whole(parts, packet.network) else None if parts else False
     if any(_inside(_everyone(packet), part) for part in value):
         return True
-    # this host's own address; ntpd serves no group of hosts
+    # this host's own address; ntpd does not serve a group address
     if all(part.is_multicast or part.is_loopback or part.network_address == BROADCAST for part in value):
         return False
     met = [any(_inside(own, part) for part in value) for own in packet.here["addresses"]]
@@ -69,7 +72,7 @@ def _meets_interface(value, packet):
         return True
     if set(value) == {"lo"}:
         return False
-    # "eth+" of iptables and "eth*" of nft: all that begin so
+    # "eth+" of iptables and "eth*" of nft: all names with this prefix
     met = [
         any(one == name or (name[-1:] in ("+", "*") and one.startswith(name[:-1])) for name in value)
         for one in packet.here["interfaces"]
@@ -82,12 +85,12 @@ def _meets_port(name, value, packet):
         return any(first <= PORT <= last for first, last in value)
     if name == "either port" and any(first <= PORT <= last for first, last in value):
         return True
-    # a client may ask from any port
+    # a client may use any port
     return True if any(first <= 1 and last == 65535 for first, last in value) else None
 
 
 def _meets(name, value, packet):
-    """Do such packets meet this condition? True, False, or None: some do, or it is not understood."""
+    """Whether such packets meet this condition: True, False, or None: some do, or it is not understood."""
     if value == []:  # a set of nftables without members
         return False
     if name in ("source", "destination"):
@@ -103,14 +106,14 @@ def _meets(name, value, packet):
     if name == "version":
         return packet.network.version in value
     if name == "fragment":
-        return False  # the later parts of a packet; one of ntpd's is 48 bytes
+        return False  # the later fragments of a packet; packets of ntpd have 48 bytes
     if name in ("destination type", "packet type") and not packet.answer:
         return any(word in ("LOCAL", "HOST") or word == "UNICAST" and name == "packet type" for word in value)
     return None
 
 
 def _aimed(rule, packet):
-    """Does a rule name those it is for, by network or interface?"""
+    """Whether a rule names its clients, by network or interface."""
     for name, value, negated in rule["conditions"]:
         if name == _near(packet) and not negated:
             return not any(_inside(_everyone(packet), part) for part in value)
@@ -125,10 +128,37 @@ def _answered(packet, name, value, negated):
     return (name, value, negated, verdict if verdict is None else verdict != negated)
 
 
+def _away(rule, packet):
+    """Does a rule send the packet to another host, or another port of this one? None: nobody knows."""
+    if rule["target"] not in TRANSLATING:
+        return False
+    if rule["to"] is None:
+        return None
+    address, port = rule["to"]
+    own = [one.network_address for one in packet.here["addresses"]]
+    if port not in (None, PORT):
+        return True
+    if address is None:
+        return False
+    return None if address.is_loopback or not own else address not in own
+
+
+def _judged(rule, chains, packet):
+    """A rule with what ``meet`` adds to it."""
+    away = _away(rule, packet)
+    return dict(
+        rule,
+        conditions=[_answered(packet, *condition) for condition in rule["conditions"]],
+        aimed=_aimed(rule, packet),
+        refuses=rule["target"] not in HARMLESS + TRANSLATING and rule["target"] not in chains or away is not False,
+        drops=rule["target"] in REFUSING or away is True,
+    )
+
+
 def _takes(conditions, any_interface=False):
     """
-    Does a rule with these conditions take such packets? True, False, or None: some of them, or unknown. With
-    ``any_interface`` a rule for one interface is judged for the packets that come in there.
+    Whether a rule with these conditions matches such packets: True, False, or None: some of them, or unknown. With
+    ``any_interface`` a rule for one interface is judged for the packets that arrive there.
     """
     verdicts = [
         verdict
@@ -143,7 +173,7 @@ def _about(conditions, *names):
 
 
 def _lets_some_in(table, chain, seen=()):
-    """Does a chain accept anything new from the network, whatever the port?"""
+    """Whether a chain accepts anything new from the network, on any port."""
     for rule in table["chains"][chain]:
         if _takes(_about(rule["conditions"], "client", "state", "input")) is False:
             continue
@@ -157,8 +187,8 @@ def _lets_some_in(table, chain, seen=()):
 
 def _outcome(table, rule, seen=()):
     """
-    What becomes of the network's packets at this rule: ``end`` and ``ban`` refuse them all (see the head of
-    ntpcluster_firewall_rules.py), ``accept``, ``leave`` the chain; None when some of them go on.
+    The outcome of this rule for the network's packets: ``end`` and ``ban`` refuse them all (see the head of
+    ntpcluster_firewall_rules.py), ``accept``, ``leave`` the chain; None if some of them continue.
     """
     target, conditions = rule["target"], rule["conditions"]
     takes = _takes(conditions)
@@ -167,7 +197,7 @@ def _outcome(table, rule, seen=()):
     if rule["drops"]:
         if rule["aimed"]:
             return "ban" if takes else None
-        # whoever is not in another network: that the other one overlaps with ours makes it no less the end
+        # everyone outside another network: it is the end even if the other network overlaps with ours
         return "end" if _takes([one for one in conditions if one[0] != "client" or one[3] is False]) else None
     if target not in table["chains"] or target in seen or not _takes(conditions, any_interface=True):
         return None
@@ -182,7 +212,7 @@ def _outcome(table, rule, seen=()):
 
 
 def _way(table, stops, chain, path=(), seen=()):
-    """What ``reachable`` says; ``path``: the conditions of the jumps that lead to the chain."""
+    """Implements ``reachable``; ``path``: the conditions of the jumps that lead to the chain."""
     met = []
     for rule in table["chains"].get(chain, []):
         conditions = list(path) + rule["conditions"]
@@ -199,7 +229,7 @@ def _way(table, stops, chain, path=(), seen=()):
 
 
 def _too_wide(rule, conditions, networks):
-    """Does this rule let ask for the time, or may it, who is in none of the networks?"""
+    """Whether this rule admits, or may admit, requests from outside the networks."""
     takes = _takes([one for one in conditions if one[0] != "client"], any_interface=True)
     about_time = bool(_about(conditions, "dport", "either port"))
     if rule["target"] != "ACCEPT" or takes is False or not (takes or about_time):
@@ -208,7 +238,7 @@ def _too_wide(rule, conditions, networks):
     sources.append([EVERYONE[networks[0].version]])
     if any(all(any(_inside(part, network) for network in networks) for part in parts) for parts in sources):
         return False
-    # Trust in one address for everything (an administrator's desk) is not about time and goes unmentioned.
+    # A rule that trusts one address for everything (an administrator's host) is not about time and not reported.
     return about_time or any(
         all(any(_inside(network, part) for part in parts) for parts in sources) for network in networks
     )
@@ -216,72 +246,64 @@ def _too_wide(rule, conditions, networks):
 
 def meet(table, network, answer=False, state="NEW", here=None):
     """
-    Internal. Answer what each rule of a table asks, for the packets of one network.
+    Internal. Evaluate the conditions of each rule of a table for the packets of one network.
 
     table
         as from ``ntpcluster_firewall_parse.table``
     network
         the clients' network, as an ipaddress object
     answer
-        judge the host's answer to them rather than their question
+        judge the host's reply to them instead of their request
     state
         the packet's state in connection tracking; None when it is not known
     here
-        {``interfaces``: names of those on the way to the network, ``addresses``: this host's own, as networks}, each empty
-        if it is not known; None: neither is
+        {``interfaces``: names of those on the path to the network, ``addresses``: this host's own, as networks}, each empty if
+        unknown; None: both are unknown
 
     Returns the table with the ``version`` of IP and with other rules, in which
 
-    * ``conditions`` is [(name, value, negated, verdict), ...]: True when all such packets meet the condition, False
-      when none does, None when some do or it is not understood; the client's address is called ``client`` now
-    * ``aimed`` says whether the rule names whom it is for, by network or interface
-    * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` that it does
+    * ``conditions`` is [(name, value, negated, verdict), ...]: True if all such packets meet the condition, False if none does,
+      None if some do or it is not understood; here the client's address is called ``client``
+    * ``aimed`` says whether the rule names its clients, by network or interface
+    * ``refuses`` says whether its target may keep the packet from ntpd, ``drops`` whether it certainly does, also by sending it
+      to another host or port
     """
     packet = Packet(network, answer, state, here or NOT_KNOWN)
     chains = {}
     for chain, rules in table["chains"].items():
-        chains[chain] = [
-            dict(
-                rule,
-                conditions=[_answered(packet, *condition) for condition in rule["conditions"]],
-                aimed=_aimed(rule, packet),
-                refuses=rule["target"] not in HARMLESS and rule["target"] not in table["chains"],
-                drops=rule["target"] in REFUSING,
-            )
-            for rule in rules
-        ]
+        chains[chain] = [_judged(rule, table["chains"], packet) for rule in rules]
     return dict(table, chains=chains, version=network.version)
 
 
 def reachable(table, stops, chain="INPUT"):
     """
-    Internal. What a packet may meet on its way through a chain.
+    Internal. The rules that a packet may reach in a chain.
 
     table
         as from ``ntpcluster_firewall_packet.meet``
     stops
-        the way is followed to a rule with one of these outcomes, as from ``ntpcluster_firewall_packet.outcomes``
+        the path is followed up to a rule with one of these outcomes, as from ``ntpcluster_firewall_packet.outcomes``
 
     Returns [(rule, conditions, verdict), ...] in order: the conditions are those of the rule and of the jumps that lead
-    to it, the verdict True when the rule takes all such packets, None when it takes some of them or nobody knows.
+    to it, the verdict is True if the rule matches all such packets, None if it matches some of them or this is unknown.
     """
     return _way(table, stops, chain)
 
 
 def outcomes(table, chain):
     """
-    Internal. What becomes of the packets at each rule of a chain, as a list of words.
+    Internal. The outcome of each rule of a chain for the packets, as a list of words.
 
     ``end`` and ``ban`` refuse them all (see the head of ntpcluster_firewall_rules.py), ``accept`` lets them in, ``leave``
-    takes them out of the chain; None where some of them go on.
+    takes them out of the chain; None if some of them continue.
     """
     return [_outcome(table, rule) for rule in table["chains"].get(chain, [])]
 
 
 def takes(conditions, *names):
     """
-    Internal. Whether a rule with these conditions takes the packets: True, False, or None: some of them, or unknown.
-    With names, only the conditions of these names are asked.
+    Internal. Whether a rule with these conditions matches the packets: True, False, or None: some of them, or unknown. With
+    names, only the conditions with these names are evaluated.
     """
     return _takes(_about(conditions, *names) if names else conditions)
 
@@ -293,9 +315,27 @@ def everyone(family):
     return EVERYONE[4 if family == "ipv4" else 6]
 
 
+def parts(conditions, network):
+    """
+    Internal. The parts of a network that such conditions take whole, as far as they name some of its clients and ask nothing
+    else that packets may not meet; a list.
+    """
+    open_ = [condition for condition in conditions if condition[3] is not True]
+    if len(open_) != 1 or open_[0][0] != "client" or open_[0][2]:
+        return []
+    return [part for part in open_[0][1] if _inside(part, network)]
+
+
+def whole(found, network):
+    """
+    Internal. Do these parts of a network make up all of it?
+    """
+    return _whole(found, network)
+
+
 def opens(conditions, version):
     """
-    Internal. The network to which a rule of these conditions opens UDP 123, when that is all it does; else None.
+    Internal. The network to which a rule with these conditions opens UDP 123, if that is all it does; else None.
 
     conditions
         as from ``ntpcluster_firewall_packet.reachable``
@@ -329,7 +369,7 @@ def opened(table, chain="INPUT"):
 
 def wider(table, networks):
     """
-    Internal. The rules that let ask for the time, or may, who is in none of these networks, as text.
+    Internal. The rules that admit, or may admit, requests from outside these networks, as text.
 
     table
         as from ``ntpcluster_firewall_packet.meet``, for everyone

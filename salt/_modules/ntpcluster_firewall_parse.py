@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Firewall rules as data: what ``iptables-save`` prints, or what a saved file holds. Runs no program.
+Internal. Parse firewall rules: the output of ``iptables-save``, or a saved file. Runs no program.
 
-Beside it, ntpcluster_firewall_nft.py makes the same of what ``nft`` prints, and ntpcluster_firewall_rules.py judges it.
+ntpcluster_firewall_nft.py converts the output of ``nft`` to the same form, and ntpcluster_firewall_rules.py judges it.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -21,7 +21,7 @@ __virtualname__ = "ntpcluster_firewall_parse"
 PORT = 123
 VERSIONS = {"ipv4": 4, "ipv6": 6}
 
-# Every spelling of the options that are understood, by what they ask of the packet; None: nothing.
+# Every spelling of the options that are understood, and what they test; None: nothing.
 OPTIONS = {
     "-s": "source", "--source": "source", "--src": "source",
     "-d": "destination", "--destination": "destination", "--dst": "destination",
@@ -38,13 +38,16 @@ OPTIONS = {
     "-m": "module", "--match": "module",
     "-j": "target", "--jump": "target", "-g": "goto", "--goto": "goto",
     "--comment": "comment",
+    "--to-destination": "to", "--to-ports": "to",
     "--reject-with": None,
 }  # fmt: skip
-FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None}  # options without an argument, likewise
-# Loading these narrows nothing by itself; their options do, and either stand above or count as unknown.
+# Options without an argument, likewise
+FLAGS = {"-f": "fragment", "--fragment": "fragment", "--notrack": None, "--random": None, "--persistent": None}
+FLAGS.update({"--loose": None, "--validmark": None, "--accept-local": None, "--invert": None})  # of rpfilter
+# Loading these matches restricts nothing; their options do, and are either listed above or count as unknown.
 MODULES = ("udp", "tcp", "state", "conntrack", "comment", "multiport", "iprange", "addrtype", "pkttype")
-# Chains that a question passes, and those of its answer. An answer belongs to a known connection, which the nat
-# table never sees again.
+# Chains that a request passes, and those of its reply. A reply belongs to a known connection, which the nat table does not see
+# again.
 QUESTION = (
     ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("nat", "PREROUTING"),
     ("mangle", "INPUT"), ("filter", "INPUT"), ("security", "INPUT"),
@@ -53,7 +56,7 @@ ANSWER = (
     ("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"), ("security", "OUTPUT"), ("mangle", "POSTROUTING"),
 )  # fmt: skip
 TOKEN = re.compile(r'"((?:\\.|[^"\\])*)"|(\S+)')
-COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` puts them in front of each rule
+COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")  # `iptables-save -c` prints them in front of each rule
 
 
 def _tokens(line):
@@ -68,12 +71,12 @@ def network(text, strict=True):
     text
         as people and iptables write it
     strict
-        False when bits of a host may be set, as in ``10.0.0.7/24``
+        False: host bits may be set, as in ``10.0.0.7/24``
 
-    Raises ValueError for what is neither, TypeError for what is no text.
+    Raises ValueError for anything else, TypeError for a value that is not text.
     """
     found = ipaddress.ip_network(text, strict=strict)
-    # 10.0.0.0/0.0.0.255 is a netmask to iptables and a host mask to Python: not the same packets
+    # iptables reads 10.0.0.0/0.0.0.255 as a netmask, Python as a host mask: they match different packets
     mask = text.partition("/")[2]
     if "%" in text or ("." in mask and mask != "{}".format(found.netmask)):
         raise ValueError("a host mask or an interface is no part of a network")
@@ -81,7 +84,7 @@ def network(text, strict=True):
 
 
 def _networks(text, version):
-    """A rule's address or network, as a list; None for what is neither (a host name, a list, another family)."""
+    """A rule's address or network, as a list; None for anything else (a host name, a list, another family)."""
     try:
         found = network(text, strict=False)
     except ValueError:
@@ -90,7 +93,7 @@ def _networks(text, version):
 
 
 def _range(text, version):
-    """``10.0.0.5-10.0.0.9`` as the networks that make it up; None for what is no range of this family."""
+    """``10.0.0.5-10.0.0.9`` as the networks that it consists of; None if it is not a range of this family."""
     try:
         first, last = (ipaddress.ip_address(end) for end in text.split("-"))
         return list(ipaddress.summarize_address_range(first, last)) if first.version == version else None
@@ -113,7 +116,7 @@ def _ports(text):
 
 
 def _value(name, text, version):
-    """The argument of an option in comparable form; None when it is not understood."""
+    """The argument of an option in comparable form; None if it is not understood."""
     if name in ("source", "destination"):
         return _networks(text, version)
     if name.endswith("range"):
@@ -127,20 +130,45 @@ def _value(name, text, version):
     return [text]
 
 
+def translated(address, port):
+    """
+    Internal. Where a rule that translates sends the packet, as (address or None, port or None); None for what is no text of
+    one address or one port (a range, a map).
+    """
+    try:
+        return address and ipaddress.ip_address("{}".format(address)), port and int("{}".format(port))
+    except ValueError:
+        return None
+
+
+def _destination(text, of_port):
+    """The argument of DNAT, ``10.0.0.9:123`` or ``[fd00::9]:123``, or of REDIRECT: a port."""
+    address, port = (None, text) if of_port else (text, None)
+    if text.startswith("["):
+        address, _, port = text[1:].replace("]:", "]").partition("]")
+    elif text.count(":") == 1:
+        address, _, port = text.partition(":")
+    return translated(address or None, port or None)
+
+
 def _note(rule, name, text, negated, version):
     """Writes one option with its argument into a rule."""
     if name == "module":
-        if text not in MODULES:
+        if text == "rpfilter":  # a filter of forged addresses
+            rule["conditions"].append(("partly", text, False))
+        elif text not in MODULES:
             rule["conditions"].append(("unknown", "-m " + text, False))
     elif name == "goto":
         rule.update(target=text, goto=True)
     elif name in ("target", "comment"):
         rule[name] = text
+    elif name == "to":
+        rule["to"] = _destination(text, rule["target"] == "REDIRECT")
     elif name is not None:
         value = _value(name, text, version)
         if value is None:
             name, value = "unknown", text
-        # A range is one more way to write a source: its parts stand in the list.
+        # A range is another way to write a source: the list contains its parts.
         rule["conditions"].append((name.replace(" range", ""), value, negated))
 
 
@@ -148,15 +176,15 @@ def _rule(line, version):
     """
     One ``-A CHAIN ...`` line as a dict; None for any other line.
 
-    ``conditions`` holds what the rule asks of a packet as [(name, value, negated), ...]. What is not understood is
-    there as ``unknown``: such a rule passes neither for an open door nor for the end of the way.
+    ``conditions`` contains the rule's matches as [(name, value, negated), ...]. A match that is not understood is ``unknown``:
+    such a rule counts neither as one that opens nor as the end of the path.
     """
     text = COUNTERS.sub("", line.strip())
     words = _tokens(text)
     if len(words) < 2 or words[0] not in ("-A", "--append", "-I", "--insert"):
         return None
     rule = {"chain": words[1], "text": text, "arguments": words[2:], "conditions": [], "target": None}
-    rule.update(comment=None, goto=False)
+    rule.update(comment=None, goto=False, to=(None, None))
     rest = words[3:] if words[2:] and words[2].isdigit() else words[2:]
     negated = False
     while rest:
@@ -174,7 +202,7 @@ def _rule(line, version):
             rule["conditions"] += [(name, option, negated)] if name else []
             negated = False
             continue
-        if rest[0] == "!" and len(rest) > 1:  # the older place of the negation: -s ! 10.0.0.1
+        if rest[0] == "!" and len(rest) > 1:  # the older position of the negation: -s ! 10.0.0.1
             negated, rest = True, rest[1:]
         _note(rule, OPTIONS[option], rest[0], negated, version)
         negated, rest = False, rest[1:]
@@ -182,30 +210,30 @@ def _rule(line, version):
 
 
 def _for_tcp(line):
-    asked = line.partition('"')[0]  # a comment may say anything
+    asked = line.partition('"')[0]  # a comment may contain anything
     return " -p tcp " in asked and "! -p tcp " not in asked
 
 
 def table(text, family="ipv4"):
     """
-    Internal. The complete tables in the output of ``iptables-save``, or in a file with the same content.
+    Internal. The complete tables in the output of ``iptables-save``, or in a file of the same format.
 
     text
         the output or the file's content
     family
         ``ipv4`` or ``ipv6``
 
-    Rules for TCP are left out of all tables but ``filter``: of those, a host of containers has thousands.
+    Rules for TCP are left out of all tables except ``filter``: a host with containers has thousands of them.
 
     Returns {table: {"policy": {chain: word}, "chains": {chain: [rule, ...]}, "commit": its last line}}; lines count
-    from 0. Of two tables of one name the last one holds, as in iptables-restore. A rule is a dict:
+    from 0. If a table occurs twice the last one counts, as in iptables-restore. A rule is a dict:
 
-    * ``chain``, ``text``, ``line``: where it stands, and how
+    * ``chain``, ``text``, ``line``: its place and its text
     * ``arguments``: those of iptables, after the chain's name
-    * ``conditions``: what it asks of a packet, [(name, value, negated), ...]; the name is ``unknown`` for what is not
-      understood
-    * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: does the packet not come back
-    * ``comment``: that of the rule, or None
+    * ``conditions``: its matches, [(name, value, negated), ...]; the name is ``unknown`` for a match that is not understood
+    * ``target``: ``ACCEPT`` and the like, a chain's name, or None; ``goto``: whether the packet does not return
+    * ``comment``: the rule's comment, or None
+    * ``to``: the new (address or None, port or None) of a rule that translates; None if it is not understood
     """
     version = VERSIONS[family]
     tables, section, name = {}, None, None
@@ -241,26 +269,26 @@ def opening(network, chain, says):
     conditions = [("version", [network.version], False), ("source", [network], False)]
     conditions += [("protocol", ["udp"], False), ("dport", [(PORT, PORT)], False)]
     rule = {"chain": chain, "text": says, "line": None, "arguments": [], "conditions": conditions}
-    return dict(rule, target="ACCEPT", comment=None, goto=False)
+    return dict(rule, target="ACCEPT", comment=None, goto=False, to=(None, None))
 
 
 def hooks(text, family="ipv4", prefix=""):
     """
-    Internal. The hooks of iptables' tables that a question to UDP 123 and its answer pass, in order.
+    Internal. The hooks of iptables' tables that a request to UDP 123 and its reply pass, in order.
 
     text
-        as for ``ntpcluster_firewall_parse.table``, or what that made of it
+        as for ``ntpcluster_firewall_parse.table``, or its return
     family
         ``ipv4`` or ``ipv6``
     prefix
-        what goes before the text of each rule
+        text before the text of each rule
 
     Returns a list of dicts, as ``ntpcluster_firewall_nft.hooks`` does for the chains of nftables:
 
     * ``table``, as from ``ntpcluster_firewall_parse.table``, and ``chain``, its name there
-    * ``versions``: those of IP it sees; ``answer``: does it see the answer rather than the question
-    * ``policy``, and how it ``says`` that; ``prefix`` of a rule's text
-    * ``strict``: does a rule that is not understood count as one that refuses
+    * ``versions``: the versions of IP that it sees; ``answer``: whether it sees the reply instead of the request
+    * ``policy``, and its text (``says``); ``prefix`` of a rule's text
+    * ``strict``: whether a rule that is not understood counts as one that refuses
     """
     tables = text if isinstance(text, dict) else table(text, family)
     hooks = []

@@ -1,8 +1,8 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Whether questions to UDP 123 get through all the hooks that they and their answers pass. Runs no program.
+Internal. Whether requests to UDP 123 get through all the hooks that they and their replies pass. Runs no program.
 
-Those beside INPUT of the filter table can refuse but not open, so they are only judged.
+Hooks other than INPUT of the filter table can refuse but not open, so they are only judged.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -25,35 +25,56 @@ def _unknown(conditions):
 
 
 def _names(conditions):
-    """Do the conditions on the client's address, if any, match the whole network?"""
+    """Whether the conditions on the client's address, if any, match the whole network."""
     return __salt__["ntpcluster_firewall_packet.takes"](conditions, "client")
 
 
-def _verdict(table, hook):
-    """What refuses all such packets in this hook, or None; and what may refuse some."""
-    doubts, hope = [], False
+def _unclear(conditions):
+    """Whether a rule may match all packets of the network, as far as it is understood. One of a limit matches some of them."""
+    open_ = [condition[0] for condition in conditions if condition[3] is None and condition[0] != "client"]
+    return _names(conditions) is True and open_ != ["partly"]
+
+
+def _verdict(table, hook, network, gone):
+    """
+    The rule that refuses all such packets in this hook, or None; the rules that may refuse some; and those of them that may
+    refuse all. ``gone`` lists the parts of the network that earlier hooks refuse by name; those that this hook refuses are
+    appended.
+    """
+    doubts, unclear, hope = [], [], False
+
+    def doubt(text, conditions):
+        doubts.append(text)
+        unclear.extend([text] if _unclear(conditions) else [])
+
     left = []  # chains that packets may have left before their end
     for rule, conditions, takes in _reachable(table, hook["chain"]):
         if rule["target"] == "ACCEPT":
             if takes:
-                return None, doubts
-            # perhaps it matches all of them: for instance, if the clients come in through this interface
+                return None, doubts, unclear
+            # perhaps it matches all of them: for instance, if all clients use this interface
             understood = not (hook["strict"] and _unknown(conditions))
             hope = hope or (understood and _names(conditions) is True)
         elif rule["refuses"]:
-            sure = takes and rule["drops"] and rule["chain"] not in left
+            drops = rule["drops"] and rule["chain"] not in left
+            if drops and not takes and not hope:
+                gone += __salt__["ntpcluster_firewall_packet.parts"](conditions, network)
+            sure = drops and (takes or __salt__["ntpcluster_firewall_packet.whole"](gone, network))
             if not hope and (sure or (hook["strict"] and _unknown(conditions))):
-                return hook["prefix"] + rule["text"], doubts
-            doubts.append(hook["prefix"] + rule["text"])
+                return hook["prefix"] + rule["text"], doubts, []
+            doubt(hook["prefix"] + rule["text"], conditions)
             if sure:
-                return None, doubts
+                return None, doubts, unclear
         elif rule["target"] == "RETURN" and rule["chain"] == hook["chain"] and hook["policy"] != "ACCEPT" and not takes:
-            doubts.append(hook["prefix"] + rule["text"])  # the policy refuses those
+            doubt(hook["prefix"] + rule["text"], conditions)  # the policy refuses those
         elif rule["target"] == "RETURN" and not _unknown(conditions) and _names(conditions):
             left.append(rule["chain"])
     if hook["policy"] == "ACCEPT":
-        return None, doubts
-    return (None, doubts + [hook["says"]]) if hope else (hook["says"], doubts)
+        return None, doubts, unclear
+    if not hope:
+        return hook["says"], doubts, []
+    doubt(hook["says"], [])
+    return None, doubts, unclear
 
 
 def _untracks(rule):
@@ -61,7 +82,7 @@ def _untracks(rule):
 
 
 def _untracked(hooks, network, here):
-    """Do rules take such packets out of connection tracking? None: some of them, or perhaps."""
+    """Whether rules exempt such packets from connection tracking. None: some of them, or perhaps."""
     found = False
     for hook in hooks:
         if not any(_untracks(rule) for rules in hook["table"]["chains"].values() for rule in rules):
@@ -79,8 +100,8 @@ def _untracked(hooks, network, here):
 
 def _near(here, network):
     """
-    By which interfaces a network's packets come and go, those of its narrowest route and of routes to parts of it, and this
-    host's addresses; None if that is not known. The way out counts as the way in.
+    The interfaces of a network's packets, from its most specific route and from routes to parts of it, and this host's
+    addresses; None if unknown. The outgoing interfaces are assumed to be the incoming ones.
     """
     if not here:
         return None
@@ -93,21 +114,21 @@ def _near(here, network):
 
 
 def _states(hooks, network, here):
-    """The state of the question and that of the answer; None: not known."""
+    """The state of the request and that of the reply; None: unknown."""
     question = _untracked([hook for hook in hooks if not hook["answer"]], network, here)
     answer = _untracked([hook for hook in hooks if hook["answer"]], network, here)
     return (
         {True: "UNTRACKED", False: "NEW"}.get(question),
-        # of a connection whose question was not tracked, the answer is the first packet
+        # if the request was not tracked, the reply is the first packet of the connection
         "UNTRACKED" if answer else {True: "NEW", False: "ESTABLISHED"}.get(question) if answer is False else None,
     )
 
 
 def end(hook, network):
     """
-    Internal. The rule or policy of a hook that refuses the questions of a network on which no rule before has decided.
+    Internal. The rule or policy of a hook that refuses those requests of a network that no earlier rule has decided on.
 
-    Returns its text; None where such questions get through.
+    Returns its text; None if such requests get through.
     """
     for rule, _, takes in _reachable(_met(hook["table"], network, hook["answer"], "NEW"), hook["chain"]):
         if takes and rule["target"] == "ACCEPT":
@@ -119,26 +140,31 @@ def end(hook, network):
 
 def passage(hooks, networks, here=None):
     """
-    Internal. Judge whether questions from these networks get through these hooks, and the answers back.
+    Internal. Judge whether requests from these networks get through these hooks, and the replies back.
 
     hooks
-        list, as from ``ntpcluster_firewall_parse.hooks``; those of the other family are left out of account
+        list, as from ``ntpcluster_firewall_parse.hooks``; those of the other family are ignored
     networks
         list of ipaddress objects of one family
     here
-        as from ``ntpcluster_firewall_here.here``; None: rules for one interface or address of this host count as doubts
+        as from ``ntpcluster_firewall_here.here``; None: rules for one interface or address of this host count as uncertain
 
-    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some}.
+    Returns {``refused``: {network: the rule or policy that refuses it}, ``blocked``: [rule, ...] that may refuse some,
+    ``unclear``: {network that is not refused: [those of them that may refuse all of it]}}.
     """
-    refused, blocked = collections.OrderedDict(), []
+    refused, unclear, blocked = collections.OrderedDict(), collections.OrderedDict(), []
     for network in networks:
         passed = [hook for hook in hooks if network.version in hook["versions"]]
-        near = _near(here, network)
+        near, gone = _near(here, network), []
         states = _states(passed, network, near)
         for hook in passed:
-            found, doubts = _verdict(_met(hook["table"], network, hook["answer"], states[hook["answer"]], near), hook)
+            met = _met(hook["table"], network, hook["answer"], states[hook["answer"]], near)
+            found, doubts, may = _verdict(met, hook, network, gone)
             blocked += [doubt for doubt in doubts if doubt not in blocked]
             if found:
                 refused["{}".format(network)] = found
+                unclear.pop("{}".format(network), None)
                 break
-    return {"refused": refused, "blocked": blocked}
+            if may:
+                unclear.setdefault("{}".format(network), []).extend(may)
+    return {"refused": refused, "unclear": unclear, "blocked": blocked}

@@ -9,14 +9,15 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 
 * a DROP or REJECT of everything, of UDP, or of port 123, from everywhere or from outside some other network
   (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
-* a jump to a chain that ends so (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
-  lets something in before it refuses the rest: such a chain is that network's firewall, not a ban
-* else the end of INPUT, where the policy decides
+* a jump to a chain that ends in this way (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
+* admits something before it refuses the rest: such a chain is that network's firewall, not a ban else the end of INPUT, where
+* the policy decides
 
 **What stays in force** and is reported: a foreign rule before that place.
 
 * ``blocked``: it blocks part of the network or an interface (a deliberate ban), or it matches something that is
   not understood here and its target can refuse
+* ``unclear``: those of them that may block all of the network, for all that is understood
 * ``refused``: it blocks the whole network by name, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
   before it, and the port is not open. Only an administrator can decide whether that ban or the pillar is wrong
 
@@ -40,8 +41,8 @@ LOGGING = ("LOG", "NFLOG", "ULOG")
 def _arguments(network):
     """Our rule for a network, in the order in which iptables-save prints it."""
     source = ["-s", "{}".format(network)] if network.prefixlen else []
-    # No state match: where no other rule accepts established traffic it would let in the first packet of a
-    # client and not the second, as ntpd asks from port 123 to port 123 and stays one flow.
+    # No state match: if no other rule accepts established traffic, it would admit only the first packet of a client, because
+    # ntpd sends from port 123 to port 123 and all packets are one flow.
     return source + ["-p", "udp", "-m", "udp", "--dport", "123"] + [
         "-m", "comment", "--comment", COMMENT, "-j", "ACCEPT",
     ]  # fmt: skip
@@ -52,7 +53,7 @@ def _text(network, chain="INPUT"):
 
 
 def _wanted(networks, version):
-    """The caller's networks of one family, each once; nothing but a parsed network gets any further."""
+    """The caller's networks of one family, each once; only parsed networks are used further."""
     if not isinstance(networks, (list, tuple)):
         raise SaltInvocationError("networks must be a list, such as ['10.0.0.0/24'].")
     wanted = []
@@ -82,7 +83,7 @@ def _bans_some(table, chain):
 
 
 def _place(table, chain="INPUT"):
-    """The chain and the index in it where a network's rule belongs, and the rule there that is its end, or None."""
+    """The chain and the index in it where a network's rule belongs, and the rule there that ends its path, or None."""
     while True:
         rules = table["chains"].get(chain, [])
         outcomes = __salt__["ntpcluster_firewall_packet.outcomes"](table, chain)
@@ -94,7 +95,7 @@ def _place(table, chain="INPUT"):
         if not (alone and __salt__["ntpcluster_firewall_packet.takes"](end["conditions"]) and _bans_some(table, inner)):
             break
         chain = inner
-    while index and rules[index - 1]["target"] in LOGGING:  # packets let in are not logged as dropped
+    while index and rules[index - 1]["target"] in LOGGING:  # so that admitted packets are not logged as dropped
         index -= 1
     return chain, index, end
 
@@ -122,8 +123,8 @@ def _wider(table, networks, everyone):
 
 def _judge(table, networks, everyone, base="INPUT"):
     """
-    ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the
-    rules go in at these numbers; ``first``: those of the stale that are taken out before that; and ``overtaken``.
+    ``present`` and ``stale`` as rules; ``added`` as [(network, chain, number, line), ...], in the order in which the rules are
+    inserted at these numbers; ``first``: the stale rules that are removed before that; and ``overtaken``.
     """
     present, missing = [], []
     for network in networks:
@@ -138,7 +139,7 @@ def _judge(table, networks, everyone, base="INPUT"):
         for rule in chains[chain]:
             ours = rule["comment"] == COMMENT and rule["target"] == "ACCEPT"
             network = opens(rule["conditions"], everyone.version) if ours else None
-            if network in missing:  # no packet gets there
+            if network in missing:  # no packet reaches it
                 first.append(rule)
             elif network is not None and network not in networks:
                 stale.append(rule)
@@ -207,7 +208,7 @@ def wanted(networks, family):
 
 def needed(table, networks, everyone, chain):
     """
-    Internal. What a base chain of nftables needs so that these networks get through it.
+    Internal. The changes that a base chain of nftables needs so that these networks get through it.
 
     table
         its table with the chains that it leads to, as from ``ntpcluster_firewall_nft.hooks``
@@ -217,36 +218,82 @@ def needed(table, networks, everyone, chain):
         the chain's name
 
     Returns ``present``, ``first``, ``stale``: [rule, ...]; ``added``: [(network, chain, number, line), ...], in the order in
-    which the rules go in, before the rule of that line in the chain, or at its end when there is none; ``overtaken``.
+    which the rules are inserted, before the rule of that line in the chain, or at its end if there is none; ``overtaken``.
     """
     return _judge(table, networks, everyone, chain)
 
 
+def listed(hooks, networks, family, here):
+    """
+    Internal. Judge rules that iptables made in nftables by what nft shows of them, which leaves some of their conditions open.
+
+    hooks
+        those of one family in the tables of iptables, as from ``ntpcluster_firewall_nft.hooks``
+    networks, family, here
+        as for ``ntpcluster_firewall_rules.judge``
+
+    A chain in which a rule of ours was made by nft becomes one that is ``left_to_nft``.
+
+    Returns what ``ntpcluster_firewall_rules.judge`` does but for ``networks`` and what blocks them; None where something is needed
+    or not known, so that ``iptables-save`` has to be run.
+    """
+    everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
+    wanted = _wanted(networks, everyone.version)
+    way = __salt__["ntpcluster_firewall_passage.passage"](hooks, wanted, here)
+    found = {"present": [], "wider": [], "guarded": False, "missing": [], "stale": [], "steps": [], "overtaken": []}
+    if way["refused"] or way["unclear"]:
+        return None
+    for hook in hooks:
+        if hook["place"][1] != "filter" or hook["chain"] != "chain INPUT":
+            continue
+        chains = dict(hook["table"]["chains"], INPUT=hook["table"]["chains"]["chain INPUT"])
+        del chains["chain INPUT"]
+        table = {"chains": chains, "policy": {"INPUT": hook["policy"]}, "commit": -1}
+        judged = _judge(table, wanted, everyone)
+        if judged["added"] or judged["first"] or judged["stale"] or not _ours_are_known(_met(table, everyone)):
+            return None
+        made = [rule["of_iptables"] for rule in judged["present"] if rule["comment"] == COMMENT]
+        if made and not all(made):  # nft put ours there, and whatever becomes of them is up to it
+            hook["left_to_nft"] = True
+            continue
+        found["present"] = [hook["prefix"] + rule["text"] for rule in judged["present"]]
+        found["wider"] = [hook["prefix"] + text for text in _wider(table, wanted, everyone)] if wanted else []
+        found["guarded"] = bool(chains["INPUT"]) or hook["policy"] != "ACCEPT"
+    return found
+
+
+def _ours_are_known(table):
+    """Is it clear of each rule of ours to whom it opens?"""
+    opens = __salt__["ntpcluster_firewall_packet.opens"]
+    ours = [rule for rules in table["chains"].values() for rule in rules if rule["comment"] == COMMENT]
+    return all(opens(rule["conditions"], table["version"]) for rule in ours)
+
+
 def judge(text, networks, family="ipv4", beside=(), here=None):
     """
-    Internal. Judge a firewall's rules against the networks that are to reach UDP 123.
+    Internal. Judge a firewall's rules against the networks that should reach UDP 123.
 
     text
         what ``iptables-save`` prints, or a file with the same content
     networks
-        list of networks, such as ``["10.0.0.0/24"]``; those of the other family are left out of account
+        list of networks, such as ``["10.0.0.0/24"]``; those of the other family are ignored
     family
         ``ipv4`` or ``ipv6``
     beside
-        hooks besides those of the text, as from ``ntpcluster_firewall_nft.hooks``
+        hooks in addition to those of the text, as from ``ntpcluster_firewall_nft.hooks``
     here
         as for ``ntpcluster_firewall_passage.passage``
 
-    Returns None when the text has no complete filter table, else a dict, every rule as text:
+    Returns None if the text has no complete filter table, else a dict with every rule as text:
 
     * ``networks``: those of this family
-    * ``guarded``: has INPUT a rule, or a policy other than ACCEPT
-    * ``present``, ``missing``: the rules that are there in any spelling, and those that are needed
-    * ``stale``: ours for a network that is not wanted, or where no packet gets to them
-    * ``wider``: rules of others (or the policy) that let in more than the networks, or may
+    * ``guarded``: whether INPUT has a rule, or a policy other than ACCEPT
+    * ``present``, ``missing``: the rules that exist in any spelling, and those that are needed
+    * ``stale``: our rules for a network that is not wanted, or that no packet reaches
+    * ``wider``: foreign rules (or the policy) that admit, or may admit, more than the networks
     * ``steps``: the changes in order, {``verb``, ``text``, ``arguments`` of iptables}
-    * ``overtaken``: rules that the new ones come before although they may have been meant for them too
-    * ``refused``, ``blocked``: of the rules as they are after the steps, as from ``ntpcluster_firewall_passage.passage``
+    * ``overtaken``: rules that the new ones precede although they may be meant for the same packets
+    * ``refused``, ``unclear``, ``blocked``: for the rules after these steps, as from ``ntpcluster_firewall_passage.passage``
 
     Raises SaltInvocationError for anything that is not a network.
     """
@@ -274,6 +321,7 @@ def judge(text, networks, family="ipv4", beside=(), here=None):
         "steps": steps,
         "overtaken": judged["overtaken"],
         "refused": way["refused"],
+        "unclear": way["unclear"],
         "blocked": way["blocked"],
     }
 
@@ -290,12 +338,12 @@ def _edit(text, judged):
 
 def edit(text, networks, family="ipv4"):
     """
-    Internal. Put our rules for these networks into the text of a saved file, and those for other networks out of it.
+    Internal. Add our rules for these networks to the text of a saved file, and remove those for other networks.
 
     text, networks, family
         as for ``ntpcluster_firewall_rules.judge``
 
-    Returns the new text. Every other line is as it was; so is everything without a complete filter table.
+    Returns the new text. All other lines are unchanged; so is a text without a complete filter table.
 
     Raises SaltInvocationError for anything that is not a network.
     """

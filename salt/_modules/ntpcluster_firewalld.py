@@ -2,17 +2,17 @@
 """
 Internal. Open UDP 123 in firewalld, if that is the host's firewall: rich rules in its zones, both live and permanent.
 
-``firewall-cmd`` answers for the live zones; the permanent ones are read from firewalld's own files, as each call of the
-command takes half a second. Both are changed with the command, without a reload, so no connection is lost. If nobody is
-served, the kernel is checked first, which mostly shows that there is no rule of ours.
+``firewall-cmd`` answers for the live zones; the permanent ones are read from firewalld's own files, as each call of the command
+takes half a second. Both are changed with the command, without a reload, so no connection is lost. If the host has no clients,
+the kernel is checked first, which usually shows that there is no rule of ours.
 
-**Ours.** A rich rule has no comment. Ours are recognized by a destination, any address, that nobody else would write and
-that has no effect. (Priorities would do as well, but the firewalld of EL7 has none.) A rule that accepts comes after
-those that ban somebody, and before the zone's final reject.
+**Ours.** A rich rule has no comment. Our rules are recognized by a destination of any address, which has no effect and which
+nobody else would write. (Priorities would work too, but the firewalld of EL7 has none.) firewalld puts an accepting rule after
+those that ban, and before the zone's final reject.
 
-**Which zone.** A zone that is bound to sources gets the packets that come from there. The others get to the zones of
-the interfaces, or to the default zone if there is an interface of no zone; by which of them is up to the routes, so a
-rule goes into each. A zone of sources that refuses what it does not know (drop, block) is a ban and stays as it is.
+**Which zone.** A zone that is bound to sources gets the packets from these sources. The others get to the zones of the
+interfaces, or to the default zone if an interface has no zone; the routes decide between them, so each gets a rule. A zone of
+sources that refuses everything else (drop, block) is a ban and is not changed.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -33,16 +33,16 @@ RUNNING = (
     "/run/systemd/units/invocation:firewalld.service",
     "/sys/fs/cgroup/systemd/system.slice/firewalld.service",
 )
-TABLE = ("inet", "firewalld")  # of nftables, where firewalld has that behind it
+TABLE = ("inet", "firewalld")  # of nftables, if that is firewalld's backend
 FIREWALLD_CONF = "/etc/firewalld/firewalld.conf"
-KEPT_ZONES = "/etc/firewalld/zones"  # zones as they have been changed, each in place of
-STOCK_ZONES = "/usr/lib/firewalld/zones"  # the one that the package brings
+KEPT_ZONES = "/etc/firewalld/zones"  # changed zones, each of which replaces
+STOCK_ZONES = "/usr/lib/firewalld/zones"  # the package's zone of that name
 INTERFACES = "/sys/class/net"
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 BOTH = ("ipv4", "ipv6")
-BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses as well, and says so
+BANS = ("DROP", "REJECT", "%%REJECT%%")  # targets of zones that refuse; "default" refuses too, with a reject
 WORD = re.compile(r'([\w-]+)="([^"]*)"|([\w-]+)')
-OPENINGS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # what a rule for UDP 123 says of its port or service
+OPENINGS = ({"port": "123", "protocol": "udp"}, {"name": "ntp"})  # the port or service of a rule for UDP 123
 
 
 def _command(arguments, program="firewall-cmd"):
@@ -61,7 +61,7 @@ def _zone():
 
 
 def _live():
-    """The zones in force as {name: zone}, a zone being what ``_zone`` has, all of it as text."""
+    """The live zones as {name: zone}, a zone as from ``_zone``, all values as text."""
     zones, zone = {}, None
     for line in _command(["--list-all-zones"]).splitlines():
         key, colon, value = line.strip().partition(":")
@@ -78,13 +78,13 @@ def _live():
 
 def _none_of_ours(kept):
     """
-    Is there certainly no rule of ours in the permanent zones and in those in force? firewalld puts the rules of a zone into
-    the kernel as long as the zone has an interface or a source; what a zone without them keeps opens nothing.
+    Whether there is certainly no rule of ours in the permanent and the live zones. firewalld puts the rules of a zone into the
+    kernel as long as the zone has an interface or a source; the rules of other zones have no effect.
     """
     if any(_ours(rule) for zone in kept.values() for rule in zone["rules"]):
         return False
     tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
-    # With iptables behind it, there is no such table.
+    # With the iptables backend there is no such table.
     return TABLE in tables and not __salt__["ntpcluster_firewall_nft.names_port"](*TABLE)
 
 
@@ -121,7 +121,7 @@ def _kept_zone(root):
 
 
 def _spelled(rule):
-    """A rich rule of a zone's file as the command spells it."""
+    """A rich rule of a zone's file in the command's spelling."""
     words = ["rule"] + ['{}="{}"'.format(key, rule.get(key)) for key in ("priority", "family") if rule.get(key)]
     for part in sorted(rule, key=lambda part: {"source": 0, "destination": 1}.get(part.tag, 2)):
         words += [part.tag] + ['{}="{}"'.format(*pair) for pair in sorted(part.attrib.items())]
@@ -138,7 +138,7 @@ def _default_zone():
 
 
 def _unbound(zones):
-    """Whether there is, or may be, an interface that is in none of these zones."""
+    """Whether there is, or may be, an interface outside these zones."""
     bound = [name for zone in zones.values() for name in zone["interfaces"]]
     there = [name for name in _interfaces() if name != "lo"]
     return not there or any(not any(fnmatch.fnmatch(name, one.replace("+", "*")) for one in bound) for name in there)
@@ -177,7 +177,7 @@ def _opens(zone_rule):
     if source is None:
         families = [head["family"]] if "family" in head else BOTH
         return [__salt__["ntpcluster_firewall_packet.everyone"](family) for family in families]
-    if list(source) != ["address"]:  # an ipset, or all but these
+    if list(source) != ["address"]:  # an ipset, or all except these
         return []
     try:
         return [__salt__["ntpcluster_firewall_parse.network"](source["address"], strict=False)]
@@ -199,7 +199,7 @@ def _text(network):
 
 
 def _holds(network, source):
-    """Does a zone's source hold a network? True: all of it; None: some, or nobody knows (an ipset); False."""
+    """Whether a zone's source contains a network. True: all of it; None: some, or unknown (an ipset); False."""
     try:
         source = __salt__["ntpcluster_firewall_parse.network"](source, strict=False)
     except ValueError:
@@ -210,7 +210,7 @@ def _holds(network, source):
 
 
 def _places(zones, network):
-    """The zones where packets from a network may get to, those that ban them left out."""
+    """The zones that packets from a network may get to, without those that ban them."""
     held = dict((name, [_holds(network, source) for source in zone["sources"]]) for name, zone in zones.items())
     places = set(name for name in zones if set(held[name]) - {False} and zones[name]["target"] not in BANS)
     if not any(True in found for found in held.values()):
@@ -221,8 +221,8 @@ def _places(zones, network):
 
 def _judge(zones, places, later):
     """
-    ``missing``, ``present`` and ``stale`` as [(zone, network, rule), ...]; ``places``: {network: the zones it gets to},
-    ``later``: with those that it may get to after a boot.
+    ``missing``, ``present`` and ``stale`` as [(zone, network, rule), ...]; ``places``: {network: the zones that it gets to},
+    ``later``: including those that it may get to after a boot.
     """
     found = {"missing": [], "present": [], "stale": []}
     for network, names in places.items():
@@ -246,7 +246,7 @@ def _covers(port):
 
 
 def _wider(zones, places, version):
-    """What lets in more than the networks, in the zones where their packets get to."""
+    """Rules that admit more than the networks, in the zones that their packets get to."""
     found = []
     for name in sorted(set(name for names in places.values() for name in names) & set(zones)):
         zone = zones[name]
@@ -264,7 +264,7 @@ def _survey(networks):
     """
     {family: {"networks", "live", "kept", "wider"}}, the second and third as from ``_judge``.
 
-    Raises SaltInvocationError for what is not a network, CommandExecutionError when firewalld does not answer.
+    Raises SaltInvocationError for anything that is not a network, CommandExecutionError when firewalld does not answer.
     """
     wanted = dict((family, __salt__["ntpcluster_firewall_rules.wanted"](networks, family)) for family in BOTH)
     kept = _kept()
@@ -286,8 +286,7 @@ def _steps(survey):
     """
     The calls of firewall-cmd, as [(arguments, [(key, verb, rule), ...]), ...]: what each of them changes.
 
-    One call takes all rules of a zone. What is needed goes in before anything is taken out: should a step fail, nobody
-    has lost anything.
+    One call takes all rules of a zone. Rules are added before any are removed: if a step fails, no client has lost access.
     """
     steps = []
     for option, what, verb in (("add", "missing", "added"), ("remove", "stale", "removed")):
@@ -313,7 +312,7 @@ def _shown(found):
 
 
 def _with(hooks, added):
-    """Puts the rules that are to be added into the hooks, where firewalld will put them with nftables or iptables."""
+    """Puts the rules to be added into the hooks, where firewalld will put them with nftables or iptables."""
     for zone, network, rule in added:
         for chain in ("chain filter_IN_{}_allow".format(zone), "IN_{}_allow".format(zone)):
             for table in _distinct(hook["table"] for hook in hooks):
@@ -329,7 +328,7 @@ def _distinct(tables):
 
 def runs():
     """
-    Internal. Whether firewalld is this host's firewall. Checks the kernel and systemd's files; no program is run.
+    Internal. Whether firewalld is this host's firewall. Checks the kernel and systemd's files; runs no program.
     """
     tables = [chain[:2] for chain in __salt__["ntpcluster_firewall_nft.chains"]()]
     return TABLE in tables or any(os.path.lexists(path) for path in RUNNING)
@@ -337,15 +336,15 @@ def runs():
 
 def firewall(networks, hooks):
     """
-    Internal. ``ntpcluster.firewall`` says what this returns; here the saved rules are the permanent zones.
+    Internal. As ``ntpcluster.firewall``; here the saved rules are the permanent zones.
 
     networks
         list of networks, such as ``["10.0.0.0/24"]``
     hooks
-        all that a question and its answer pass, {family: [hook, ...]}, as from ``ntpcluster_firewall_nft.hooks``; None:
-        nobody is to be served
+        all hooks that a request and its reply pass, {family: [hook, ...]}, as from ``ntpcluster_firewall_nft.hooks``; None:
+        this host has no clients
 
-    Raises SaltInvocationError for what is not a network, CommandExecutionError when a zone's file cannot be read.
+    Raises SaltInvocationError for anything that is not a network, CommandExecutionError when a zone's file cannot be read.
     """
     error = None
     try:
@@ -369,7 +368,7 @@ def firewall(networks, hooks):
 
 def apply(networks, test=False, **called):
     """
-    Internal. Open UDP 123 to these networks, and close it to those it was opened to before, live and permanently.
+    Internal. Open UDP 123 to these networks, and close it to the networks that it was opened to before, live and permanently.
 
     networks, test
         as for ``ntpcluster_firewall.apply``
@@ -398,12 +397,12 @@ def apply(networks, test=False, **called):
 
 def forget(test=False, **called):
     """
-    Internal. Take our rules out of the permanent zones of a firewalld that does not run: its next start would open UDP 123.
+    Internal. Remove our rules from the permanent zones of a firewalld that does not run: its next start would open UDP 123.
 
     test
         as for ``ntpcluster_firewall.apply``
 
-    Returns what that does. Raises CommandExecutionError when a zone cannot be read or changed.
+    Returns what that does. Raises CommandExecutionError if a zone cannot be read or changed.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     changes = {}

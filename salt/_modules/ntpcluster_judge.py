@@ -259,8 +259,8 @@ def _listed(plan, rows, complete):
 
 def _trouble(row, own, majority, settling, neighbours):
     """
-    Why a source is not usable, or None. `own`: why its time comes from its own clock, or None; `majority`: whether there
-    is one that it can disagree with; `neighbours`: servers that may follow this host as well as be followed.
+    Why a source is not usable, or None. `own`: why its time comes from its own clock, or None; `majority`: whether there is a
+    majority at all; `neighbours`: servers that may follow this host.
     """
     name, flash = _name(row), row["flash"] or 0
     facts = {"peer": name, "flash": flash, "selection": row["selection"]}

@@ -38,7 +38,7 @@ SIGN = r"[A-Za-z0-9_.,]"
 SET = re.compile(r"\[!?(?=[^\]!])-?(?:{0}-{0}|{0})*-?\]".format(SIGN))
 RANGE = re.compile(r"({0})-({0})".format(SIGN))
 
-#: In a regular expression: an escaped character; one, or a set; and what makes a set a nested set.
+#: In a regular expression: an escaped character; an escaped character or a set; and what Python may read as a nested set.
 ESCAPED = re.compile(r"\\.")
 LITERAL = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]")
 NESTED = re.compile(r"\[|--|&&|\|\||~~")

@@ -1,6 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Check whether a valid pillar fits this host. """
+Internal. Check whether a valid pillar fits this host.
+"""
 
 from __future__ import absolute_import, print_function, unicode_literals
 
@@ -67,6 +68,7 @@ def doubts(pillar, defaults, platform, host):
     if plan["method"] == "daemon":
         found += _unread(pillar.get("options") or {}, plan) + _not_started_with(pillar.get("arguments"), plan)
         found += _unknown_to_the_daemon(tier, name, plan)
+        found += _deaf(pillar.get("options") or {}, plan, host)
     rivals = [other for other in order if host["matches"].get(other) and tiers[other]["match"].strip() != "*"]
     if len(rivals) > 1:
         message = "matches this host, {}, and so does tier {}; {} applies, because it is listed first"
@@ -177,6 +179,31 @@ def _unknown_to_the_daemon(tier, name, plan):
             )
             message = message.format(plan["platform"]["daemon"], plan["platform"]["name"], plan["id"])
             found.append(_problem(["tiers", name, "sources", number, "nts"], True, message))
+    return found
+
+
+def _deaf(options, plan, host):
+    """
+    Return a problem for each address at which the daemon shall be asked and that this host does not have: nobody gets an answer
+    there. A virtual address may come later, so it is a warning.
+    """
+    doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "foreign")
+    foreign, number = __salt__[doing](plan["platform"]), __salt__["ntpcluster_address.number"]
+    given = [(["bindaddress", place], text) for place, text in enumerate(options.get("bindaddress") or ())]
+    for place, item in enumerate(options.get("interface") or ()):
+        given += [(["interface", place, "listen"], item["listen"])] if "listen" in item else []
+    own, found = [number(text) for text in host["addresses"]], []
+    for path, text in given:
+        address = number(text)
+        # Zero is any address; a network interface cannot be checked here.
+        if path[0] in foreign or not own or not address or not address[1] or address in own:
+            continue
+        message = (
+            "is not an address of this host, {}, whose addresses are {}: the daemon answers nobody there. That is right only for "
+            "a virtual address that comes later"
+        )
+        message = message.format(plan["id"], ", ".join(host["addresses"]))
+        found.append(_problem(["options"] + path, text, message, "warning"))
     return found
 
 

@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. What ntpd says of itself: ``ntpq`` is run here, and ``ntpcluster_parse`` reads what it prints.
+Internal. Query ntpd: this file runs ``ntpq``, and ``ntpcluster_parse`` reads its output.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -11,28 +11,29 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_ntpd"
 
-#: ntpq waits this long for each answer of the daemon, and asks twice. Its own 5 s would make a silent daemon cost
+#: ntpq waits this long for each answer of the daemon, and asks twice. With its own 5 s a daemon that does not answer would take
 #: a minute here; the daemon is on this host, and eleven such waits (an association takes two) must end within 3 s.
 NTPQ_TIMEOUT_MS = 120
 
-#: So many associations are asked for in the first run of ntpq; of more, only those that are unclear, in a second one.
+#: Up to this many associations are queried in the first run of ntpq; further ones are queried in a second run, if they are
+#: unclear.
 ASKED_AT_ONCE = 4
 
-#: And all of it must end within this. ntpsec's ntpq is Python: a slow machine that has just booted needs more than 3 s
-#: to start it, and took its daemon for a silent one, which is restarted.
+#: The time limit of the whole run. ntpsec's ntpq is a Python program: a slow machine that has just booted needs more than 3 s
+#: to start it; with a shorter limit its daemon counted as silent and was restarted.
 NTPQ_LIMIT_S = 6
 
 #: The `srcadr` of a name that ntpsec has not resolved yet; `srchost` is the name.
 NO_ADDRESS = ("0.0.0.0", "::")
 
-#: What ntpq says of a place (`&3`) beyond the last association: in a table of some, and of none.
+#: What ntpq prints about an index (`&3`) beyond the last association: with some associations, and with none.
 _NO_SUCH_PLACE = re.compile("association index|no associations found", re.I)
 
 
-#: ntpdate ends by itself a few seconds after the last answer that does not come.
+#: ntpdate exits by itself a few seconds after its last unanswered request.
 NTPDATE_S = 30
 
-#: The daemon's variables in words that know no daemon. ntp's units: milliseconds, and ppm for the frequency.
+#: The daemon's variables under neutral names. ntp's units: milliseconds, and ppm for the frequency.
 SYSTEM = (
     ("leap", "leap"),
     ("stratum", "stratum"),
@@ -45,31 +46,30 @@ SYSTEM = (
     ("version", "version"),
 )
 
-#: By so much ntpd lets its root dispersion grow each second since it has updated the clock (adj_host_clock in
-#: ntp_loopfilter.c), so what it tells is as of now.
+#: ntpd increases its root dispersion by this much each second since it has updated the clock (adj_host_clock in
+#: ntp_loopfilter.c), so the reported value is current.
 AGED_PPM = 15.0
 
 
 def look(sources=0, once=False):
     """
-    Internal. What the daemon says of itself and its sources, in words that know no daemon.
+    Internal. What the daemon reports about itself and its sources, in a form common to all daemons.
 
     sources
-        So many there should be.
+        How many there should be.
     once
-        Run ntpq once, whatever stays unclear.
+        Run ntpq only once, even if something stays unclear.
 
-    Returns a dict: ``error`` and ``message`` (why something is missing; None and empty: nothing is), ``complete`` (bool:
-    the rows are all that the daemon has), ``system`` {``leap``, ``stratum``, ``refid``, ``offset_ms``, ``jitter_ms``,
+    Returns a dict: ``error`` and ``message`` (why something is missing; None and empty if nothing is), ``complete`` (bool: the
+    rows are all that the daemon has), ``system`` {``leap``, ``stratum``, ``refid``, ``offset_ms``, ``jitter_ms``,
     ``root_delay_ms``, ``root_dispersion_ms``, ``frequency_ppm``, ``version``, ``reference_age_s`` (since it updated the clock),
-    ``precision_ms`` (to which the clock can be read), ``aged_ppm`` (by which it lets its root dispersion grow),
-    ``frequency_error_ppm`` (how wrong its frequency may be, as it shows itself); None: it does not say} or empty if it said
-    nothing of itself, ``peers`` (see ``ntpcluster.peers``).
+    ``precision_ms`` (of reading the clock), ``aged_ppm`` (the growth of its root dispersion), ``frequency_error_ppm`` (the
+    error of its frequency, as far as its values show it); None: not reported} or empty if there was no answer about the system,
+    ``peers`` (see ``ntpcluster.peers``).
 
-    ``rv`` of an association has what the tables cannot tell: values that their columns cut short, why a source is
-    refused (``flash``, the daemon's own list of failed tests), and when it was itself set last. So many as there should
-    be ``sources`` are asked in the same run, by their place in the table (``&1`` ...); if another one is unclear, it
-    takes a second run.
+    ``rv`` of an association has values that the tables do not show: those that their columns truncate, why a source is refused
+    (``flash``, the daemon's own list of failed tests), and when its clock was last set. The first ``sources`` associations are
+    queried in the same run, by their index in the table (``&1`` ...); if another one is unclear, this takes a second run.
     """
     places = range(1, min(sources, ASKED_AT_ONCE) + 1)
     done = _ntpq(["rv 0", "lpeers", "lassoc"] + ["rv &{0}".format(place) for place in places])
@@ -77,10 +77,10 @@ def look(sources=0, once=False):
         message = "the daemon did not answer ntpq within {0:g} s".format(done["seconds"])
         return {"error": "timeout", "message": message, "complete": False, "system": {}, "peers": []}
     head, answers = __salt__["ntpcluster_parse.associations"](done["stdout"])
-    # That there are fewer than there should be, or none at all, the table itself shows.
+    # The table itself shows that there are too few, or none at all.
     complaints = [line for line in done["stderr"].splitlines() if not _NO_SUCH_PLACE.search(line)]
     seen = __salt__["ntpcluster_parse.ntpq"](head, "\n".join(complaints), done["retcode"])
-    # Of a daemon without any source ntpq says so; a text that ends before the table says nothing of sources.
+    # If a daemon has no sources, ntpq says so; a text that ends before the table says nothing about sources.
     seen["complete"] = seen["complete"] and bool(seen["peers"] or seen["error"])
     known = [peer for peer in seen["peers"] if peer["assid"] is not None]
     unclear = [peer["assid"] for peer in known if peer["assid"] not in answers and _unclear(peer)]
@@ -97,7 +97,7 @@ def look(sources=0, once=False):
 
 def system(variables):
     """
-    Internal. The variables of ntpd in words that know no daemon.
+    Internal. The variables of ntpd under neutral names.
 
     variables
         As ``ntpcluster_parse.ntpq`` returns them.
@@ -113,16 +113,16 @@ def system(variables):
     if variables.get("precision") is not None:
         said["precision_ms"] = 1000.0 * 2.0 ** variables["precision"]
     if None not in (said["offset_ms"], variables.get("tc")):
-        # An offset that came up within one poll comes up again within the next, if the frequency is what is wrong.
+        # If the frequency is wrong, an offset that built up within one poll builds up again within the next.
         said["frequency_error_ppm"] = abs(said["offset_ms"]) * 1000.0 / 2.0 ** variables["tc"]
     return said
 
 
 def jump(server, platform, **called):
     """
-    Internal. Have ``ntpdate`` step the clock by this server; the daemon is stopped.
+    Internal. Step the clock to the time of this server with ``ntpdate``; the daemon is stopped.
 
-    Returns a dict: ``tool``, ``errors`` [{code, message}], ``offset_s`` by which it says that it has set the clock (None: it set
+    Returns a dict: ``tool``, ``errors`` [{code, message}], ``offset_s`` by which it reports to have set the clock (None: it set
     nothing).
     """
     __salt__["ntpcluster_program.refuse_people"](called)
@@ -137,11 +137,12 @@ def jump(server, platform, **called):
 
 def crontab(plan):
     """
-    Internal. The command by which a crontab sets the clock of a host without a daemon: by the first of its servers that tells the
-    time. A run of ntpdate for each: one name that the resolver does not know would end it for all.
+    Internal. The command in a crontab that sets the clock of a host without a daemon, from the first of its servers that gives
+    the time. It runs ntpdate for each server: a single name that does not resolve would end a common run.
 
     plan
-        ``ntpcluster.plan``. Its addresses are checked by the pillar's rules: neither sh nor cron reads them in another way.
+        ``ntpcluster.plan``. Its addresses are checked by the pillar's rules: sh and cron do not interpret any of their
+        characters.
 
     Returns text for sh, without a single quote. Its exit code is 0 once the clock is set.
     """
@@ -151,7 +152,7 @@ def crontab(plan):
 
 def variables(associd=0):
     """
-    Internal. ``ntpcluster.variables`` says what this takes and returns.
+    Internal. Implements ``ntpcluster.variables``.
     """
     if isinstance(associd, bool) or not re.match(r"\d{1,5}$", "{0}".format(associd)):
         raise SaltInvocationError("associd: {0!r} is not the number of an association (0 to 65535)".format(associd))
@@ -175,12 +176,12 @@ def _ntpq(commands):
 
 
 def _unclear(peer):
-    """Whether a row of the table leaves a question that its association can answer: why the last poll was of no use."""
+    """Whether the association of a row can explain why its last poll was not used."""
     return peer["inexact"] or peer["condition"] == "reject" or not peer["reach"] & 1
 
 
 def _complete(peer, variables, clock):
-    """Put the exact values of its association into a row of the table; `clock` is the daemon's time."""
+    """Add the exact values of its association to a row of the table; `clock` is the daemon's time."""
     if variables.get("srcadr") in NO_ADDRESS:
         variables = dict(variables, srcadr=None)
         if "address" in peer["inexact"]:
@@ -194,14 +195,14 @@ def _complete(peer, variables, clock):
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
     heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
     peer["heard"] = bool(peer["reach"]) or heard
-    # A packet of this very second is printed as `-`, like none at all (prettyinterval in ntpq-subs.c).
+    # A packet of the current second is printed as `-`, like no packet at all (prettyinterval in ntpq-subs.c).
     if peer["when_s"] is None and clock and variables.get("rec_s") and -1 < clock - variables["rec_s"] < 2:
         peer["when_s"] = 0
-    # A server that has died was heard as well, in its time: within the last four polls.
+    # A dead server was heard as well, some time ago: so only the last four polls count.
     peer["answers"] = peer["when_s"] is not None and peer["when_s"] <= 4 * (peer["poll_s"] or 64)
     peer["unreach"] = variables.get("unreach")
     peer["root_delay_ms"], peer["root_dispersion_ms"] = variables.get("rootdelay"), variables.get("rootdisp")
-    peer["selection"] = None  # ntpd has one word for it, the condition
+    peer["selection"] = None  # ntpd has only one term for it, the condition
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)

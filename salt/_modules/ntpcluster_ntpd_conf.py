@@ -94,7 +94,7 @@ def frequency(words):
     fast. None if the file has none.
 
     words
-        The words of the file.
+        The words of the file, as a list.
     """
     try:
         return float(words[0])

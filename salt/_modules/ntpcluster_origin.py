@@ -177,7 +177,7 @@ def stored(name):
 
 def drop(name, **called):
     """
-    Internal. Remove a file that ``ntpcluster_origin.store`` has written; one that is not there is no error.
+    Internal. Remove a file that ``ntpcluster_origin.store`` has written; a missing file is not an error.
 
     name
         Name of the file, without a folder.

@@ -1,13 +1,14 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Runs of the package manager, and the repair of what a killed one has left.
+Internal. Run the package manager, and repair the remains of a killed run.
 
-A killed run can leave rpm's database in disorder. rpm writes a package's header first, then its indexes one by one. Between
-these, ``rpm -qa`` and so Salt find the package; ``rpm -q NAME``, dependencies and the removal do not. Only a look at all indexes
-would show that. So a mark is kept while the package manager works; if a later run finds one, it repairs first.
+A killed run can leave rpm's database inconsistent. rpm writes a package's header first, then its indexes one by one. In
+between, ``rpm -qa`` and therefore Salt find the package, but ``rpm -q NAME``, dependencies and the removal do not. Only a check
+of all indexes would show this. So a mark is stored while the package manager runs; if a later run finds a mark, it repairs
+first.
 
-Which packages are installed, the package manager is asked about the plan's packages alone. Salt's ``pkg.version`` has it list all
-packages of the host, and looks through two dozen modules for the one that is called ``pkg`` here.
+``missing`` queries only the plan's packages. Salt's ``pkg.version`` would list all packages of the host, and load two dozen modules
+to find the one that is called ``pkg`` here.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -18,13 +19,13 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ntpcluster_package"
 
-#: What is kept while the package manager works.
+#: The mark that is stored while the package manager runs.
 AT_WORK = "installing.json"
 
-#: What a repair is among the changes of a state.
+#: The name of a repair among the changes of a state.
 KILLED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
 
-#: The most that a repair may take, and the most that it waits for a package manager at work, in seconds.
+#: The time limit of a repair, and the maximum wait for a running package manager, in seconds.
 MEND_S = 300
 
 #: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of some packages.
@@ -77,13 +78,13 @@ def _installed(database, names):
 
 def repair(platform):
     """
-    Internal. What is to be repaired, because a run of the package manager that this tree had started was killed.
+    Internal. What has to be repaired because a run of the package manager that this tree had started was killed.
 
     platform
         With ``package_mend``.
 
-    Returns a dict {name: {old, new}} as ``ntpcluster_package.mend`` reports it, empty if there is nothing to do. A mark that
-    cannot be read is one as well: a power cut can empty it.
+    Returns a dict {name: {old, new}} as ``ntpcluster_package.mend`` reports it, empty if there is nothing to do. An unreadable
+    mark counts as well: a power cut can empty it.
     """
     if not platform["package_mend"]:
         return {}
@@ -98,17 +99,17 @@ def install(package, names, saltenv, **called):
     Internal. Install packages from the platform's repositories, or all of the pillar's files in one transaction.
 
     package
-        As the plan has it: ``version`` and ``sources``.
+        From the plan: ``version`` and ``sources``.
     names
-        List of packages; without meaning if there are ``sources``.
+        List of packages; ignored if there are ``sources``.
     saltenv
         The environment in which the state runs, with the files.
 
-    Returns and raises as ``ntpcluster_package.transact``; CommandExecutionError if a file is not what the pillar says.
+    Returns and raises as ``ntpcluster_package.transact``; CommandExecutionError if a file does not match the pillar.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     if package["sources"]:
-        # yum looks into every repository even for a file of its own, and fails if one is out of reach.
+        # yum reads every repository even to install a local file, and fails if one is unavailable.
         how = {"sources": _fetched(package["sources"], saltenv), "disablerepo": "*"}
     else:
         how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in names], "refresh": True}
@@ -117,16 +118,16 @@ def install(package, names, saltenv, **called):
 
 def transact(doing, how, **called):
     """
-    Internal. Have the package manager do something, and keep the mark meanwhile.
+    Internal. Run the package manager, with the mark stored meanwhile.
 
-    The mark stays if a run fails that has changed packages: somebody may have killed the package manager alone.
+    The mark stays if a run fails after it has changed packages: somebody may have killed only the package manager.
 
     doing
         ``pkg.install`` or ``pkg.purge``.
     how
         Dict of its arguments.
 
-    Returns what that returns: {package: {old, new}}. Raises CommandExecutionError as that does.
+    Returns and raises as that function: {package: {old, new}}, CommandExecutionError.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     __salt__["ntpcluster_origin.store"](AT_WORK, {"doing": doing})
@@ -141,7 +142,7 @@ def transact(doing, how, **called):
 
 
 def _fetched(sources, saltenv):
-    """Local copies of the pillar's package files, each with the checksum that the pillar says."""
+    """Local copies of the pillar's package files, each with the pillar's checksum."""
     fetched = []
     for source in sources:
         path = __salt__["cp.cache_file"](source["source"], saltenv=saltenv)
@@ -163,7 +164,7 @@ def mend(platform, names, **called):
     """
     Internal. Repair the package manager with the commands of the platform, and remove the mark.
 
-    A run of the package manager may have outlived the process that started it, and the repair would spoil its work. So this
+    A run of the package manager may have outlived the process that started it, and the repair would interfere with it. So this
     waits until no process has a file of the package database open.
 
     platform
@@ -171,9 +172,9 @@ def mend(platform, names, **called):
     names
         List of packages whose versions may change by it.
 
-    Returns a dict {name: {old, new}}: that of ``ntpcluster_package.repair`` and those of the packages that have changed.
+    Returns a dict {name: {old, new}}: the entry of ``ntpcluster_package.repair`` and those of the changed packages.
 
-    Raises CommandExecutionError if a command fails or the package manager does not come to an end.
+    Raises CommandExecutionError if a command fails or the package manager does not end.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     how = platform["package_mend"]
@@ -195,7 +196,7 @@ def mend(platform, names, **called):
             said = "the package manager cannot be repaired: {0}: {1}"
             why = "no end after {0} s".format(MEND_S) if done["timed_out"] else done["stderr"] or done["stdout"]
             raise CommandExecutionError(said.format(" ".join(argv), why))
-    # Salt keeps the list for the whole run, and this file that nothing is missing.
+    # Salt caches the list for the whole run, and ``missing`` that nothing is missing.
     __context__.pop("pkg.list_pkgs", None)
     __context__.pop(SEEN, None)
     now = dict((name, __salt__["pkg.version"](name)) for name in names)

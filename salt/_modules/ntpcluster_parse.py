@@ -204,7 +204,7 @@ def ntpq(stdout, stderr="", retcode=0):
     - ``complete``: True when nothing was truncated, unreadable or contradictory
     - ``variables``: see ``ntpcluster_parse.variables``
     - ``peers``: a row for each source, in ntpq's order, as below
-    - ``unparsed``: lines of no known format, at most 50
+    - ``unparsed``: lines of unknown format, at most 50
 
     A row of ``peers`` has:
 

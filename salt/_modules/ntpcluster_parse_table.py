@@ -323,7 +323,7 @@ def read(lines):
     - ``tables``: the set of those that are there, ``peers`` and ``associations``
     - ``complete``: False when one of them is empty, or when the two do not fit each other
     - ``unparsed``: rows of which something was not understood
-    - ``rest``: all lines that are no rows, a blank one in the place of a table's head
+    - ``rest``: all lines that are not rows, with a blank one in place of a table's header
     """
     seen = _Tables(lines)
     joined = len(seen.headers) < 2

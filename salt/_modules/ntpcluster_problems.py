@@ -85,7 +85,7 @@ def in_order(found, platform):
     Internal. Problems worst first, each once, with its remedy: {code, message, evidence, remedy}.
 
     found
-        List of {code, message, evidence}; a ``remedy`` beside them is kept.
+        List of {code, message, evidence}; an additional ``remedy`` is kept.
     platform
         The platform's entry of platforms.yaml: remedies name its service and files.
     """

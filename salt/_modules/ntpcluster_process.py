@@ -163,7 +163,7 @@ def named(names):
 
 def using(folder):
     """
-    Internal. The processes that have a file below a folder open; not one that has been deleted since.
+    Internal. The processes that have a file below a directory open; deleted files do not count.
 
     folder
         Its path, without links and without a slash at its end.

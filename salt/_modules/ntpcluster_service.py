@@ -69,6 +69,9 @@ STARTERS = (
 #: Checksums of the files with which the daemon was started in this run.
 STARTED_WITH = "ntpcluster_service.started"
 
+#: The daemon's process after a restart that did not help. A boot removes the file, and the next start has another process.
+IN_VAIN = "/var/run/ntpcluster-restarted-in-vain.pid"
+
 #: The guard process and its owner: the next run takes over from the guard of a run that was killed.
 GUARD_PID = "/var/run/ntpcluster-guard.pid"
 
@@ -152,12 +155,15 @@ def bring_up(**called):
         ready = __context__.pop(STARTED_WITH, None) == _digests(files) and running
         reason = _try(platform, running, ready)
         if not reason:
+            helped()
             __salt__["ntpcluster_origin.keep_proven"](files)
             done = "restarted" if running and not ready else "started"
             said = "{0} has been {1} and has the planned sources".format(service, done)
             return "; ".join([said] + [carried] * bool(carried))
         changed = __salt__["ntpcluster_origin.restore_proven"](files)
         if not changed:
+            with salt.utils.files.fopen(IN_VAIN, "w") as record:
+                record.write("{0}\n".format(__salt__["ntpcluster_process.running"](platform)["pid"]))
             raise CommandExecutionError("{0}; there is no earlier configuration to go back to".format(reason))
         stop(platform)
         __salt__["service.start"](service)
@@ -170,6 +176,26 @@ def bring_up(**called):
             reason, ", ".join(changed), service, "runs with it" if alive else "does not run with it either"
         )
     )
+
+
+def in_vain(pid):
+    """
+    Internal. Whether the daemon with this process ID is one that was restarted because it could not be proven, and still could
+    not be. What is wrong is outside then, such as a firewall on the loopback interface, and another restart would only harm.
+    """
+    try:
+        with salt.utils.files.fopen(IN_VAIN) as record:
+            return record.read().strip() == "{0}".format(pid)
+    except (IOError, OSError):
+        return False
+
+
+def helped(**called):
+    """
+    Internal. The daemon is proven: if it must be restarted later, that is another matter.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    salt.utils.files.safe_rm(IN_VAIN)
 
 
 def _try(platform, running, ready):

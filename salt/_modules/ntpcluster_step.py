@@ -111,6 +111,49 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         return result
 
 
+def shift(offset, test=False, **called):
+    """
+    Internal. Step the clock by this distance, whatever its servers say: for an island, all of whose hosts are stepped by the
+    same distance. It leaves the daemon running, also one that has exited because a server was stepped first.
+
+    offset
+        In seconds; above zero moves the clock forward.
+    test
+        Judge only.
+
+    Returns a dict: ``moved_s``, how far the clock was observed to move, and ``hwclock`` as ``ntpcluster.step``.
+
+    Raises CommandExecutionError with the reason for each refusal and failure.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    plan = __salt__["ntpcluster_plan.plan"]()
+    limit, result = plan["step"]["limit"], {"moved_s": 0.0, "hwclock": None}
+    if abs(offset) < 2 * SEEN_S:
+        raise CommandExecutionError("not stepped: a step of less than {0:g} s is not observed: slew".format(2 * SEEN_S))
+    if limit is not None and abs(offset) > limit:
+        raise CommandExecutionError("not stepped: step:limit allows {0:g} s, not {1:+.3f} s".format(limit, offset))
+    if test:
+        return result
+    with _alone():
+        __salt__["ntpcluster_service.relieve"]()
+        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)
+        with _stopped(plan["platform"]) if plan["method"] == "daemon" else _nothing():
+            before = _lead()
+            done = _set_by(offset)
+            result["moved_s"] = round(_lead() - before, 2)
+            if not _close(result["moved_s"], offset):
+                raise CommandExecutionError(
+                    "not stepped as far as ordered: the clock moved by {0:+.3f} s, not {1:+.3f} s: {2}".format(
+                        result["moved_s"], offset, done["stderr"] or "something else moves this clock"
+                    )
+                )
+        __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
+        _now_right()
+        if plan["hwclock"]["manage"]:
+            result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
+    return result
+
+
 def _whom(plan, servers):
     """
     The servers that a step queries, whether they are tried in turn instead of by vote, and the reason if there are none. On an
@@ -151,7 +194,7 @@ def lock():
 def _await_time(servers, wait, in_turn=False):
     """
     The server to set the clock from, as soon as there is one; the last refusal if there is none in time. `in_turn`: they do not
-    vote, and the first one that gives the time is believed.
+    vote, and the first one that gives the time is used.
 
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
@@ -272,10 +315,14 @@ def _lead():
     return max(time.time() - __salt__["ntpcluster_program.monotonic"]() for _ in range(3))
 
 
+def _set_by(seconds):
+    """Have `date` step the clock by a difference, not to a time: so the start-up time of `date` does not matter."""
+    return __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.6f} seconds".format(seconds)])
+
+
 def _put_back(server, offset, moved):
-    """Undo a step to a time that was not judged, and refuse to go on."""
-    # A difference, not a time: so the start-up time of `date` does not matter.
-    done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
+    """Undo a step to a time that was not judged, and refuse to continue."""
+    done = _set_by(-moved)
     undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
     raise CommandExecutionError(
         "not stepped: the clock was to be moved by {0:+.3f} s, but {1}, asked again, has moved it by {2:+.3f} s. {3}".format(

@@ -65,8 +65,9 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
       ones combined
     - ``served``: the result when followers of each tier query its servers now, with one packet each: a list of dicts with
       ``host`` (the server's id; None: no host of the view has the address), ``addresses``, ``tier`` (of the hosts that query),
-      ``asked`` and ``answered`` [id], ``open`` (bool: some host got an answer; None: no host could query), ``unknown``
-      [id] (chosen hosts that could not query), ``why`` (text)
+      ``asked`` and ``answered`` [id], ``closed`` (those of the addresses that answered nobody), ``open`` (bool: each address that
+      was queried answered some host; None: no host could query), ``unknown`` [id] (chosen hosts that could not query), ``why``
+      (text)
     - ``summary``: ``hosts``, ``answered``, ``synchronized`` (numbers), ``health`` {word: number, best first},
       ``problems`` (number of problems of hosts and cluster), ``severity`` (0 ok, 1 warning, 2 critical, of the worst host or
       problem of the cluster; 3: there is no host), ``healthy`` (bool: severity 0), ``spread_ms`` and ``spread_uncertainty_ms``
@@ -81,8 +82,8 @@ def view(tgt="*", tgt_type="compound", timeout=None, anew=False):
     - ``tier``, ``level``, ``addresses``, ``version`` of the modules, ``deployed`` (bool: applied, and not cleaned since),
       ``saltenv`` (the environment it was applied from)
     - ``source`` (address), ``source_host`` (id, if it is one of these hosts), ``followers`` (number of hosts that
-      follow it), ``open`` (bool: each tier that queried it got an answer; None: not queried, or unknown), ``planned`` (the
-      sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
+      follow it), ``open`` (bool: each tier that queried it got an answer from each address it queried; None: not queried, or
+      unknown), ``planned`` (the sources of its plan, names and addresses), ``planned_addresses`` (the addresses)
     - ``stratum``, ``expected_stratum``, ``leap``, ``refid``, ``offset_ms`` (the daemon's, or that of the row it
       follows, whichever is larger), ``jitter_ms``, ``root_delay_ms``,
       ``root_dispersion_ms``, ``frequency_ppm``, ``max_offset_ms``, ``bound_ms``, ``unbounded``, ``max_bound_ms`` (as in
@@ -334,3 +335,48 @@ def heal(minion, codes=None, every=3600, at_once=3):
         salt-run ntpcluster.heal node148 codes='[daemon-stopped]'
     """
     return __salt__["ntpcluster_heal.heal"](minion, codes=codes, every=every, at_once=at_once)
+
+
+@_or_one_sentence
+def set_island_time(source=None, offset=None, step=False, test=True, tier=None, timeout=None):
+    """
+    Correct the time of an island: move all its hosts by the same distance, the servers one by one, leader first, then the
+    clients, a tier at a time. By default this is a dry run: it queries and checks everything, and changes nothing.
+
+    source
+        Name or address of a host that has the right time and serves it by NTP, such as a laptop with a GPS receiver. Each
+        server queries it, one after the other; it must be synchronized, must not have its time from the island, and all servers
+        must see the same time on it. The leader's difference from it is the distance.
+    offset
+        Instead of a source: the distance in seconds; above zero, the island is slow. To compare the island with a watch, see
+        ``time_utc`` of a dry run with ``offset=0``.
+    step
+        False slews: the kernel of each host moves the clock at 500 ppm, 2000 s for each second, at most a day, without a step.
+        The daemons keep running and keep following each other. It replaces a slew in progress; ``offset=0`` stops one.
+        True steps: each host's daemon is stopped, the clock is stepped by 0.2 s or more, the daemon is started, and the
+        hardware clock written. Within the pillar's ``step:limit``. Waits until all hosts are synchronized.
+    test
+        False moves the clocks.
+    tier
+        The island's top tier, if there are several islands.
+    timeout
+        As for ``ntpcluster.view``.
+
+    It refuses unless all servers of the island answer, are synchronized, and pass a dry run. If a server fails, the changes to
+    the servers before it are undone. A client that does not answer or fails is left out: its daemon follows its servers as
+    usual, with a step if necessary; if the daemon has exited, ``state.apply ntp`` starts it again.
+
+    Returns a dict: ``tier``, ``leader`` (id), ``differences_s`` {id: seconds by which the source is ahead of a server},
+    ``offset_s``, ``servers`` and ``clients`` {id: what was done}, ``left`` {id: why it was left out}, ``takes_s`` (how long
+    the slew takes), ``time_utc`` (the island's time now; in a dry run, with the offset added), ``done`` (bool), ``comment``. On a
+    refusal or failure it prints one sentence and exits with code 1.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run ntpcluster.set_island_time source=10.0.0.77
+        salt-run ntpcluster.set_island_time source=10.0.0.77 test=False
+        salt-run ntpcluster.set_island_time offset=-90 step=True test=False
+    """
+    return __salt__["ntpcluster_island.set_time"](source, offset, step, test, tier, timeout)

@@ -15,9 +15,11 @@ ASKED = {
     "ntpcluster_standing.standing": [[]],
     "ntpcluster_served.served": [[]],
     "ntpcluster.validate": [[]],
+    "ntpcluster.query": [[]],
+    "ntpcluster.move": [[]],
     "state.apply": [["ntp"], ["ntp.modules"]],
 }
-WORDS = {"anew", "queue", "saltenv", "test"}
+WORDS = {"anew", "offset", "queue", "saltenv", "samples", "servers", "step", "test"}
 
 
 def minions(fun, arg=(), kwarg=None, tgt="*", tgt_type="compound", timeout=None, kept=None, enough=None):

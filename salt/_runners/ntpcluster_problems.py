@@ -253,24 +253,26 @@ def _above(tiers, level):
 
 
 def _unreachable(hosts, served):
-    """Servers that answered none of the followers that queried them."""
+    """Servers that answered none of the followers that queried them, or none at one of their addresses."""
     found = []
     for server in served:
         if server["open"] is not False:
             continue
         host = hosts.get(server["host"])
         message = "{} answered none of the hosts of tier {} that queried it: {}".format(
-            _called(server), server["tier"], some(server["asked"])
+            _called(server, server["closed"]), server["tier"], some(server["asked"])
         )
+        if server["answered"]:
+            message += "; it answers at its other addresses"
         if host and host["health"] not in ("ok", "degraded"):
             message += "; it is {}".format(host["health"])
         found.append(_problem("unreachable-from", [server["host"]] if host else server["asked"], message))
     return found
 
 
-def _called(server):
-    """A server and the addresses at which it was queried."""
-    addresses = ", ".join(server["addresses"])
+def _called(server, addresses=()):
+    """A server and the addresses at which it was queried: these, or all of it."""
+    addresses = ", ".join(addresses or server["addresses"])
     return "{} ({})".format(server["host"], addresses) if server["host"] else addresses
 
 

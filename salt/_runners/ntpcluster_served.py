@@ -82,24 +82,34 @@ def wanted(hosts, tiers, owners):
 
 
 def _server(tier, host):
-    return {"tier": tier, "host": host, "addresses": [], "tried": set(), "asked": {}, "why": None}
+    return {"tier": tier, "host": host, "addresses": [], "tried": set(), "asked": {}, "at": {}, "why": None}
+
+
+def _unproven(server):
+    """The addresses of a server from which nobody has got an answer yet."""
+    return {address for address in server["addresses"] if not any(server["at"].get(address.lower(), {}).values())}
+
+
+def _proven(server):
+    """Has each address answered somebody? A host can be open in one family of IP and closed in the other."""
+    return any(server["asked"].values()) and not _unproven(server)
 
 
 def choose(hosts, tiers, found):
     """
-    The hosts that query in this round: {id: tier}, some for each server that no host has reached yet; its ``tried`` records
-    them. Hosts that have not been tried come first, then synchronized ones, as their network works; the rest of the order is a
-    hash of their names, so that it is the same each time and spread over the tier.
+    The hosts that query in this round: {id: tier}, some for each server that no host has reached yet at one of its addresses; its
+    ``tried`` records them. Hosts that have not been tried come first, then synchronized ones, as their network works; the rest of
+    the order is a hash of their names, so that it is the same each time and spread over the tier.
     """
     askers = {}
     for tier in tiers:
         servers = found.get(tier["name"], {}).values()
-        closed = [server for server in servers if not any(server["asked"].values())]
+        closed = [server for server in servers if not _proven(server)]
         if not closed:
             continue
         able = sorted(tier["hosts"], key=lambda name: (not hosts[name]["synchronized"], zlib.crc32(name.encode())))
         for server in closed:
-            addresses, tried = set(server["addresses"]), server["tried"]
+            addresses, tried = _unproven(server), server["tried"]
             order = itertools.chain((name for name in able if name not in tried), sorted(tried, key=able.index))
             fit = (name for name in order if not addresses.isdisjoint(hosts[name]["planned"]))
             chosen = list(itertools.islice(fit, FOLLOWERS))
@@ -129,14 +139,17 @@ def _take(found, tier, name, said, owners):
         if server["host"] == name:
             server["why"] = server["why"] or ITSELF
             continue
-        mine = [
-            reached
+        mine = {
+            text: reached
             for text, (address, reached) in (answers or {}).items()
             if text in map(str.lower, server["addresses"])
             or (server["host"] and server["host"] in (owners.get(text), owners.get(address)))
-        ]
+        }
         if mine:
-            server["asked"][name] = server["asked"].get(name, False) or any(mine)
+            server["asked"][name] = server["asked"].get(name, False) or any(mine.values())
+            for text, reached in mine.items():
+                at = server["at"].setdefault(text, {})
+                at[name] = at.get(name, False) or reached
         elif answers is None:
             server["why"] = SILENT if said is None else OLD if "is not available" in str(said) else FAILED
         else:
@@ -144,22 +157,24 @@ def _take(found, tier, name, said, owners):
 
 
 def _all_open(found, askers, returns, owners):
-    """Whether, by the returns so far, every server has answered some follower: then there is no need to wait for the others."""
+    """Whether, by the returns so far, each address has answered some follower: then there is no need to wait for the others."""
     for name, tier in askers.items():
         if name in returns:
             _take(found, tier, name, returns[name], owners)
-    return all(any(server["asked"].values()) for tier in set(askers.values()) for server in found[tier].values())
+    return all(_proven(server) for tier in set(askers.values()) for server in found[tier].values())
 
 
 def _result(server):
     asked = server["asked"]
+    closed = [address for address in server["addresses"] if address.lower() in server["at"] and address in _unproven(server)]
     return {
         "host": server["host"],
         "addresses": server["addresses"],
         "tier": server["tier"],
         "asked": sorted(asked),
         "answered": sorted(name for name, reached in asked.items() if reached),
-        "open": any(asked.values()) if asked else None,
+        "closed": closed,
+        "open": any(asked.values()) and not closed if asked else None,
         "unknown": sorted(server["tried"] - set(asked)),
         "why": server["why"] if not asked else None,
     }

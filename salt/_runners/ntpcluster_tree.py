@@ -58,7 +58,7 @@ def watch(tgt, tgt_type, interval, count, timeout):
                 break
             time.sleep(max(0.0, interval - (time.monotonic() - began)))
     except (KeyboardInterrupt, SystemExit):
-        pass  # Salt's own handler of the signal raises the second one (_handle_signals in salt/scripts.py)
+        pass  # Salt's own signal handler raises SystemExit (_handle_signals in salt/scripts.py)
 
 
 def _coloured():

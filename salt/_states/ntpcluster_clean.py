@@ -56,7 +56,9 @@ def cleaned(name):
     packages = [package for package in kept.get("packages", []) if package in there]
     back = [package for package in kept.get("removed", []) if not __salt__["pkg.version"](package)]
     going = [service for service in services if _comes_with(service, packages)]
-    changes = dict(repair, **dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files))
+    changes = dict(
+        repair, **dict((path, {"old": "written by ntpcluster", "new": "as it was before"}) for path in files)
+    )
     for service, was in services.items():
         new = "removed with its package" if service in going else was
         changes["service {0}".format(service)] = {"old": "by ntpcluster", "new": new}

@@ -24,10 +24,8 @@ have reached the minion only just before.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import filecmp
-import grp
 import os
 import shutil
-import stat
 import tempfile
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -50,12 +48,12 @@ def installed(name):
     """
     The plan's packages are installed: from the platform's repositories, or from the pillar's files.
 
-    For packages that are installed already no repository is used, so one that is down does no harm. Files
+    For packages that are installed already no repository is used, so an unavailable one does not matter. Files
     (``package:sources``) are fetched, checked against their checksums, and installed in one transaction. If the package manager
     was killed when this state used it, or refuses to work for that reason, it is repaired first, as described for the platform.
 
-    If this removes another daemon from the host, its service is disabled first, while it exists: afterwards only its links
-    would be left. The new daemon finds the old one's drift when its package starts it.
+    If this removes another daemon from the host, its service is disabled before that: afterwards only its links would be left.
+    The new daemon finds the old one's drift when its package starts it.
 
     name
         Ignored; Salt requires it.
@@ -78,7 +76,7 @@ def installed(name):
         ret = _take_over(name, plan, leaving, bool(repair))
     except (CommandExecutionError, SaltInvocationError) as exc:
         return _result(name, False, comment="{0}".format(exc))
-    # What came along as a dependency goes again with the rest.
+    # A package that was installed as a dependency is removed again with the rest.
     new = [one for one, change in ret["changes"].items() if isinstance(change, dict) and not change.get("old")]
     _remember_packages(new)
     return ret
@@ -86,8 +84,8 @@ def installed(name):
 
 def _take_over(name, plan, leaving, killed):
     """
-    The installation itself. ``leaving``: the daemons whose place it takes; one that is still there afterwards, as nothing could
-    be installed, starts at boot as before. ``killed``: whether the package manager has to be repaired first.
+    The installation itself. ``leaving``: the daemons that it replaces; if one still exists afterwards, because the installation
+    failed, it starts at boot as before. ``killed``: whether the package manager has to be repaired first.
     """
     platform, names, mended = plan["platform"], plan["package"]["names"], {}
     refused = (platform["package_mend"] or {}).get("when")
@@ -111,7 +109,8 @@ def _take_over(name, plan, leaving, killed):
 
 
 def _remember_packages(new, gone=()):
-    """What this tree installs and takes off; what it has put there itself was not there before, and the other way round."""
+    """Record the packages that this tree installs and removes. A package that the tree installed itself is not recorded as
+    removed, and vice versa."""
     kept = __salt__["ntpcluster_origin.origin"]()
     __salt__["ntpcluster_origin.remember"]("removed", sorted(set(gone) - set(kept.get("packages", []))))
     __salt__["ntpcluster_origin.remember"]("packages", sorted(set(new) - set(kept.get("removed", []))))
@@ -119,8 +118,8 @@ def _remember_packages(new, gone=()):
 
 def _leaving(plan):
     """
-    The other time daemons of this host that installing the plan's packages removes: {service: {running,
-    enabled}}. Debian's exclude each other, each being a `time-daemon`.
+    The other time daemons of this host that installing the plan's packages removes: {service: {running, enabled}}. Debian's
+    conflict with each other, because each provides `time-daemon`.
     """
     if not plan["platform"]["package_starts_service"] or not __salt__["ntpcluster_package.missing"](plan):
         return {}
@@ -142,7 +141,8 @@ def _rivals(services):
 
 
 def _package_starts(plan):
-    """Whether the installation of the plan's packages starts the daemon: not one that was switched off and left its files."""
+    """Whether the installation of the plan's packages starts the daemon: not if it was disabled and its files are still
+    there."""
     if not plan["platform"]["package_starts_service"] or not __salt__["ntpcluster_package.missing"](plan):
         return False
     left = set(plan["package"]["names"]) & set(__salt__["pkg.list_pkgs"](removed=True))
@@ -151,8 +151,8 @@ def _package_starts(plan):
 
 def _install(name, plan):
     """
-    One attempt. Not by the state ``pkg.installed``: for a function that yum and apt have not got it has Salt load every module
-    there is, a second or two on EL 6, and what it compares is compared here.
+    One attempt. It does not use the state ``pkg.installed``: that asks for a function that yum and apt do not have, so Salt
+    loads all its modules, which takes a second or two on EL 6. The comparison is made here.
     """
     package, missing = plan["package"], __salt__["ntpcluster_package.missing"](plan)
     if not missing:
@@ -174,7 +174,7 @@ def _absent(packages):
 
 
 def _package_enables(plan):
-    """Whether the installation of the plan's packages has the daemon start at boot, and does not start it."""
+    """Whether the installation of the plan's packages enables the daemon at boot without starting it."""
     platform = plan["platform"]
     enables = platform["package_enables_service"] and not platform["package_starts_service"]
     return enables and bool(__salt__["ntpcluster_package.missing"](plan))
@@ -184,7 +184,7 @@ def file(
     name, source, method="daemon", daemon=None, mode="0644", group=None, secret=False, only_with=None, ahead=False
 ):
     """
-    A file that this tree writes, on hosts whose method needs it; on the others it is what it was before.
+    A file that this tree writes on hosts whose method needs it; on the others it is restored.
 
     name
         Path of the file.
@@ -195,9 +195,9 @@ def file(
     daemon
         Written if this is the plan's daemon; None: for any daemon.
     mode, group
-        Of the file; the owner is root.
+        Mode and group of the file; the owner is root.
     secret
-        Neither its content nor a diff is shown or logged.
+        Its content is not shown or logged, and no diff of it.
     only_with
         A key of the plan: if it is empty, the file is not needed.
     ahead
@@ -264,21 +264,11 @@ def _compared(name, source, platform, group, mode):
         if not path:
             return False, None  # Salt's state says why
         if os.path.isfile(name) and filecmp.cmp(name, path, shallow=False):
-            return _owned(name, group, mode), None
+            return __salt__["ntpcluster_files.owned"](name, group, mode), None
         doing = __salt__["ntpcluster_daemon.doing"](platform, "fault") if name == platform["conf"] else None
         return False, __salt__[doing](path) if doing else None
     finally:
         shutil.rmtree(folder)
-
-
-def _owned(path, group, mode):
-    """Whether a file belongs to root and this group, with this mode."""
-    found = os.stat(path)
-    try:
-        wanted = (0, grp.getgrnam(str(group)).gr_gid, int(mode, 8))
-    except KeyError:
-        return False  # Salt's state says that there is no such group
-    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == wanted
 
 
 def _given_back(name):
@@ -320,6 +310,11 @@ def running(name):
                 proof = __salt__["ntpcluster_service.proof"]()
             if proof["proven"] is None:
                 raise CommandExecutionError(proof["reason"])
+            if not proof["proven"] and __salt__["ntpcluster_service.in_vain"](now["pid"]):
+                said = "{0}. A restart did not help and is not repeated; `ntpcluster.status` has a remedy"
+                raise CommandExecutionError(said.format(proof["reason"]))
+            if proof["proven"] and not __opts__["test"]:
+                __salt__["ntpcluster_service.helped"]()
         changes = {}
         if not now["running"]:
             changes["running"] = {"old": now["running"], "new": True}
@@ -459,7 +454,7 @@ def step_at_boot(name):
     It is enabled but never started: while the daemon runs it could only fail (after 30 s).
 
     name
-        Ignored; the service and the wish are the plan's.
+        Ignored; the plan names the service and says whether it is wanted.
     """
     try:
         plan = __salt__["ntpcluster_plan.plan"]()

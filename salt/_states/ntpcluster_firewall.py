@@ -51,13 +51,15 @@ def _remarks(report, changes):
             remarks.append("With the saved rules, UDP 123 is not open to {}.".format("; ".join(later)))
         if found["wider"]:
             remarks.append("Not changed, though open wider than the pillar: {}.".format("; ".join(found["wider"])))
-        if found["blocked"]:
-            remarks.append("Not changed, but may block served networks: {}.".format("; ".join(found["blocked"])))
+        unclear = [rule for rules in found["unclear"].values() for rule in rules]
+        some = [rule for rule in found["blocked"] if rule not in unclear]
+        if some:
+            remarks.append("Not changed, but may block served networks: {}.".format("; ".join(some)))
     return remarks
 
 
 def _first(report, networks, tense):
-    """Who may ask now, and who is still blocked."""
+    """Which networks are admitted now, and which are still blocked."""
     refused = dict((network, rule) for found in report.values() for network, rule in found["refused"].items())
     if not networks:
         return ("There are no rules of ours.", "Our rules would be removed.", "Our rules have been removed.")[tense]
@@ -67,12 +69,23 @@ def _first(report, networks, tense):
         for network, rule in sorted(refused.items())
     ]
     served = [network for found in report.values() for network in found["networks"]]
-    # as written in the pillar, if all of them may ask
-    shown = [network for network in served if network not in refused] if refused else networks
+    apart = list(refused) + [network for found in report.values() for network in found["unclear"]]
+    # as written in the pillar, if all of them are admitted
+    shown = [network for network in served if network not in apart] if apart else networks
     if shown:
         verb = ("is open", "would be opened", "has been opened")[tense]
         said.append("UDP 123 {} to {}.".format(verb, ", ".join(shown)))
     return " ".join(said)
+
+
+def _unclear(report):
+    """The networks of which nobody knows whether they may ask, and why, one sentence each."""
+    return [
+        "It is unknown whether UDP 123 is open to {}: `{}` may block it. This rule is not ours to change. To find out, have a "
+        "host of that network query this one: salt-run ntpcluster.check.".format(network, "`, `".join(rules))
+        for found in report.values()
+        for network, rules in sorted(found["unclear"].items())
+    ]
 
 
 def _settled(report):
@@ -106,7 +119,10 @@ def _settle(name, platform, networks, everywhere=False):
         ret["result"] = False
     elif tense == 1:
         ret["result"] = None
-    said = [_first(report, networks, tense)] + _remarks(report, ret["changes"])
+    unclear = _unclear(report)
+    if unclear:
+        ret["warnings"] = unclear  # Salt shows and counts them beside the states that succeeded
+    said = [text for text in [_first(report, networks, tense)] if text] + unclear + _remarks(report, ret["changes"])
     if ret["changes"] and overtaken:
         said.append("Our rules precede: {}.".format("; ".join(overtaken)))
     ret["comment"] = " ".join(said)

@@ -1,8 +1,8 @@
-"""Figures, no verdicts. `make bench`, or one part of it: `python -m tests.bench PART [RUNS]`
+"""Benchmarks: figures without a verdict. `make bench`, or one part of it: `python -m tests.bench PART [RUNS]`
 
 - `scale`: what the master's runners cost with 50,000 hosts
-- `hosts`: what an apply with nothing to do and a status cost a host, beside others that do the like
-- `demo`, `sixteen`: where the seconds of a first apply go, of five hosts and of two servers with sixteen clients
+- `hosts`: what an apply with nothing to do and a status cost a host, compared with similar formulas
+- `demo`, `sixteen`: the timeline of a first apply of five hosts, and of two servers with sixteen clients
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""30 days of 5,000 hosts, a view a minute: what a view costs to keep, and what it costs to tell the shares of all, and the last
-24 hours for the report.
+"""30 days of 5,000 hosts, a view a minute: the cost of storing a view, of the shares of all hosts, and of the last 24 hours for
+the report.
 
-The first views are kept one by one by the runner itself. The rest is written at once, as 43,200 of them would leave it.
+The runner itself stores the first views one by one. The rest is written at once, as 43,200 views would leave it.
 
 `python -m tests.bench.history [hosts] [days]`
 """
@@ -40,7 +40,7 @@ def peak() -> float:
 
 
 def fill(path: str, hosts: int, days: int) -> None:
-    """Keep some views of so many hosts, and print what one costs; then write what the days before them would have left."""
+    """Store some views of this many hosts, and print what one costs; then write what the days before them would have left."""
     host = {"tier": "client", "bound_ms": 3.5, "max_bound_ms": None, "max_offset_ms": 100.0}
     view: dict[str, Any] = {"hosts": {f"node{number:05}.rack7.example.org": host for number in range(hosts)}}
     now, costs = time.time() - 60 * VIEWS, []

@@ -1,8 +1,8 @@
-"""What a host pays: an apply with nothing to do, and a status. Seconds and milliseconds of CPU, never of the wall.
+"""The cost on a host: an apply with nothing to do, and a status. Seconds and milliseconds are CPU time, never wall-clock time.
 
 Each kind of host is listed twice: with this tree, and with ntp-formula, whose `ntp.ng` installs, writes one file and keeps the
-service running: three states, which do not look whether the time is right. It is in no package index: NTP_FORMULA names the
-folder of a checkout, and without it that column is left out. All that is compared takes turns.
+service running: three states, which do not check whether the time is right. It is not in a package index: NTP_FORMULA names the
+directory of a checkout, and without it that column is left out. The compared calls run alternately.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.lab.host import NamespaceHost
 from tests.lab.images import PROJECT
 from tests.lab.master import SCRIPTS
 
-#: What `ntpcluster.status` has to run, whatever it does besides.
+#: The program that `ntpcluster.status` has to run in any case.
 NTPQ = ["ntpq", "-n"]
 for command in (
     f"timeout {NTPQ_TIMEOUT_MS}",
@@ -37,7 +37,7 @@ for command in (
 NTPQ.append("127.0.0.1")
 CHRONYC = ["chronyc", "-n", "-c", "-m", f"timeout {TIMEOUT_MS}", "retries 0", *ASKED]
 
-#: Of each kind: its Python, what its daemon is asked by, and what ntp-formula must be told, as it knows neither.
+#: For each kind: its Python, the program that queries its daemon, and the settings that ntp-formula needs for both.
 KINDS = {
     "el6": ("python2.7", NTPQ, {"package": "ntp", "service": "ntpd", "ntp_conf": "/etc/ntp.conf"}),
     "modern": (
@@ -51,20 +51,21 @@ KINDS = {
         {"package": "chrony", "service": "chronyd", "ntp_conf": "/etc/chrony.conf"},
     ),
 }
-#: The applies that are compared: a process of its own for each, and one that has done it before.
+#: The compared applies: in a new process for each, and in a process that has made them before.
 APPLIES = ("salt-call state.apply ntp", "again in one process, ms")
 PEERS = ("ntp-formula: salt-call", "ntp-formula: again, ms")
-#: Calls of one process, of which the mean is taken.
+#: Calls of one process, whose mean is taken.
 CALLS = 10
 WARM = str(PROJECT / "tests/bench/warm.py")
 
 
-#: A shell's usual number of files. Python 2.7 closes each that there might be, and the lab's machine may allow many times as many.
+#: The usual limit of open files in a shell. Python 2.7 closes every possible descriptor, and the lab's machine may allow many
+#: more.
 LIMITED = ["sh", "-c", 'ulimit -S -n 1024 && exec "$0" "$@"']
 
 
 def spent(host: NamespaceHost, *words: str) -> float:
-    """Seconds of CPU of a program in the host and of all that it starts."""
+    """Seconds of CPU of a program in the host and of everything that it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     host.run([*LIMITED, *words]).check()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -72,7 +73,7 @@ def spent(host: NamespaceHost, *words: str) -> float:
 
 
 def process(host: NamespaceHost, *words: str) -> Callable[[], float]:
-    """A process of its own for the call: what `salt-call` costs."""
+    """A new process for the call: the cost of `salt-call`."""
     return lambda: spent(host, "salt-call", "--local", "-l", "quiet", *words)
 
 
@@ -82,8 +83,8 @@ def warm(host: NamespaceHost, python: str, *words: str) -> dict[str, float]:
 
 
 def as_synced(host: NamespaceHost) -> None:
-    """The minion has copies of the modules, as a master's minion has: those of a folder that it may not write are compiled anew
-    by each process."""
+    """Give the minion copies of the modules, as if from a master: without write access to their directory, each process would
+    compile them again."""
     minion = yaml.safe_load(host.read("/etc/salt/minion"))
     del minion["module_dirs"]
     host.write("/etc/salt/minion", yaml.safe_dump(minion))
@@ -99,7 +100,7 @@ def ours(lab: Cluster, kind: str, address: str) -> NamespaceHost:
 
 
 def peer(lab: Cluster, kind: str, address: str) -> NamespaceHost | None:
-    """The same with ntp-formula; None if it is not here."""
+    """The same with ntp-formula; None if it is not available."""
     folder = os.environ.get("NTP_FORMULA")
     if not folder:
         return None
@@ -110,7 +111,7 @@ def peer(lab: Cluster, kind: str, address: str) -> NamespaceHost | None:
     host.write("/etc/salt/minion", yaml.safe_dump(minion))
     conf: dict = {"server": [f"{address} iburst" for address in INTERNET]}
     if kind == "el9":
-        conf["restrict"] = []  # chronyd refuses the formula's own
+        conf["restrict"] = []  # chronyd rejects the formula's own
         conf["driftfile"] = ["/var/lib/chrony/drift"]
     solo.set_pillar(host, {"ng": {"lookup": KINDS[kind][2], "settings": {"ntpd": True, "ntp_conf": conf}}})
     settle(host, "ntp.ng")
@@ -118,7 +119,7 @@ def peer(lab: Cluster, kind: str, address: str) -> NamespaceHost | None:
 
 
 def settle(host: NamespaceHost, sls: str) -> None:
-    """Applied until nothing changes."""
+    """Apply until nothing changes."""
     for _ in range(3):
         states = solo.apply(host, sls=sls)
         for line in failed(states):

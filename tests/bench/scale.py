@@ -1,7 +1,7 @@
 """The master's runners with 50,000 hosts: seconds of CPU and megabytes for the tree, the figures and the page.
 
-Only the minions are stood in for: what they return is one recorded status each, changed host by host and packed as
-Salt's own client gets it. What carries it to the master, Salt's transport and its bus, is not measured.
+Only the minions are stand-ins: each returns one recorded status, modified for each host and packed as Salt's own client gets
+it. Salt's transport and its event bus are not measured.
 
 `python -m tests.bench.scale [hosts] [runs]`
 """
@@ -28,7 +28,7 @@ from tests.functional.browser import chromium
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
 
-#: Hosts of the two tiers above the clients, and how many of them each client asks.
+#: Hosts of the two tiers above the clients, and how many of them each client queries.
 TOP, RELAYS, SOURCES = 4, 40, 4
 RUNS = 5
 #: The functions, and what each one writes.
@@ -36,8 +36,8 @@ FILES = {"tree": "tree.txt", "metrics": "figures.prom", "report": "page.html"}
 
 
 def cluster(hosts: int) -> Iterator[tuple[str, Any]]:
-    """(minion, what it returns): three tiers; in each hundred clients one is wrong, in each thousand one is silent,
-    which is None here, and one says nonsense."""
+    """(minion, what it returns): three tiers; one client in a hundred is wrong, one in a thousand does not answer (None), and
+    one in a thousand returns nonsense."""
     for number in range(hosts):
         if number < TOP:
             yield f"ntp{number}", _host(number, "server", None)
@@ -59,7 +59,7 @@ def _address(number: int) -> str:
 
 
 def sources(number: int) -> list[str]:
-    """Whom a host asks: each client asks four of the relays, and not all the same ones."""
+    """The sources of a host: each client queries four of the relays, and not all the same ones."""
     if number < TOP:
         return [f"192.0.2.{each}" for each in range(SOURCES)]
     if number < TOP + RELAYS:
@@ -69,7 +69,7 @@ def sources(number: int) -> list[str]:
 
 
 def served(minion: str) -> dict[str, Any]:
-    """What a minion returns when it is told to ask its servers: all of them answer."""
+    """What a minion returns when it queries its servers: all of them answer."""
     number = int("".join(filter(str.isdigit, minion.partition(".")[0])))
     return {"servers": [{"name": each, "address": each, "reachable": True} for each in sources(number)]}
 
@@ -94,8 +94,8 @@ def _host(number: int, tier: str, follows: str | None) -> dict[str, Any]:
 
 class Client:
     """
-    Stands for Salt's client, `salt.client.get_local_client`: the returns are read from a file, one after the other,
-    packed as on Salt's bus. It differs in that nobody is waited for and that no bus is read.
+    A stand-in for Salt's client, `salt.client.get_local_client`: the returns are read from a file, one after the other, packed
+    as on Salt's event bus. It does not wait, and reads no bus.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -119,7 +119,7 @@ class Client:
 
 
 def write(folder: Path, hosts: int) -> None:
-    """What `Client` reads."""
+    """Write the file that `Client` reads."""
     names = []
     with (folder / "returns").open("wb") as stream:
         for name, said in cluster(hosts):
@@ -129,7 +129,7 @@ def write(folder: Path, hosts: int) -> None:
 
 
 def used() -> float:
-    """Seconds of CPU of this process: others on the machine make them no more, or hardly."""
+    """Seconds of CPU of this process: other processes on the machine hardly affect them."""
     spent = resource.getrusage(resource.RUSAGE_SELF)
     return spent.ru_utime + spent.ru_stime
 
@@ -152,7 +152,7 @@ def alone(folder: str, function: str, path: str) -> None:
 
 
 def run(folder: Path, function: str, path: Path) -> dict[str, float]:
-    """Seconds of CPU, peak of memory in MB, and bytes of what one function wrote."""
+    """Seconds of CPU, peak memory in MB, and the number of bytes that one function wrote."""
     words = [sys.executable, "-c", "import sys; from tests.bench.scale import alone; alone(*sys.argv[1:])"]
     done = subprocess.run([*words, folder, function, path], cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -180,7 +180,7 @@ def page(path: Path) -> dict[str, float]:
 
         def took(action: str) -> float:
             before = spent()
-            # Asking for a height has the page laid out.
+            # Reading a height forces the layout of the page.
             browser.run(f"{action}; document.body.offsetHeight")
             return spent() - before
 

@@ -1,6 +1,6 @@
-"""When each state of a first apply ends, host by host, on a clock that no step moves: the machine's own.
+"""When each state of a first apply ends, host by host, by the machine's clock, which no step changes.
 
-Salt measures durations by the clock that is being set. Here the minions' logs are read as they grow, from outside.
+Salt measures durations with the clock that is being set. So this reads the minions' logs from outside while they grow.
 `python -m tests.bench.timeline [demo|four|el9|sixteen] [RUNS]`
 """
 
@@ -16,7 +16,7 @@ from tests.bench.scale import spread
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
 
-#: What takes less is no wait, and makes no line of its own.
+#: States that take less get no separate line.
 SHORT_S = float(os.environ.get("SHORT", "0.3"))
 
 #: The end of a state, and the start of a program, in Salt's log.
@@ -24,7 +24,7 @@ WORTH = re.compile(r"(Completed state|Executing command) \[?([^\]\n]+)")
 
 
 class Listener:
-    """What minions do, as their log tells it the moment it happens: (seconds, minion, text)."""
+    """What minions do, from their logs at the moment it happens: (seconds, minion, text)."""
 
     def __init__(self, hosts) -> None:
         self.heard: list[tuple[float, str, str]] = []
@@ -54,7 +54,7 @@ class Listener:
 
 
 def lines(heard: list[tuple[float, str, str]], minion: str) -> list[str]:
-    """One line a state that took its time, and one for those between."""
+    """One line for each slow state, and one for those in between."""
     said, before, short = [], 0.0, 0
     for moment, who, state in heard:
         if who != minion:

@@ -1,6 +1,7 @@
-"""The two lines into a virtual machine: to the agent inside it (programs, its clock) and to the emulator around it (its hardware).
+"""The two channels to a virtual machine: to the agent inside it (programs, its clock) and to its emulator (its hardware).
 
-Neither needs the machine's network, so they work behind a closed firewall, with the cable out, and across a step of its clock.
+Neither needs the machine's network, so they work with a closed firewall, with the cable unplugged, and across a step of its
+clock.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from pathlib import Path
 
 
 class ChannelDown(Exception):
-    """Nobody answers: the machine is booting, or off."""
+    """There is no answer: the machine is booting, or off."""
 
 
 class Channel:
-    """Lines of JSON over a Unix socket in `folder`, which may lie deeper than a socket's address can be long."""
+    """Lines of JSON over a Unix socket in `folder`, whose path may be longer than a socket's address allows."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
@@ -92,7 +93,7 @@ class Emulator(Channel):
         return answer["return"]
 
     def human(self, line: str) -> None:
-        """A command that has no form of its own in the protocol; it says nothing when all is well."""
+        """A command of the human monitor, for which the protocol has no equivalent; it prints nothing on success."""
         said = self.call("human-monitor-command", **{"command-line": line}, timeout=120)
         if said.strip():
             raise RuntimeError(f"{line}: {said}")
@@ -114,7 +115,8 @@ class Agent(Channel):
                 return answer
 
     def greet(self, timeout: float = 2) -> None:
-        """Make sure that somebody is there and that old answers are gone. The agent of Debian 11 does not repeat ids here."""
+        """Make sure that the agent answers and that old answers are discarded. The agent of Debian 11 does not repeat ids
+        here."""
         with self.lock:
             self.connect()
             try:
@@ -150,7 +152,7 @@ class Agent(Channel):
                 raise subprocess.TimeoutExpired(argv, timeout)
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)
-            # A busy machine may leave one question unanswered; the program goes on all the same.
+            # A busy machine may not answer one request; the program continues nevertheless.
             with contextlib.suppress(ChannelDown):
                 seen = self.call("guest-exec-status", pid=pid)
         out, err = (base64.b64decode(seen.get(key, "")).decode(errors="replace") for key in ("out-data", "err-data"))

@@ -1,4 +1,4 @@
-"""The lab's cast on virtual machines: the same network, internet and Salt master as in the fast lab, other hosts."""
+"""The lab's cluster on virtual machines: the same network, internet and Salt master as in the fast lab, but other hosts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from tests.lab.cluster import MASTER, MINION, PILLAR, Cluster, Role
 from tests.lab.master import Master
 from tests.lab.network import end_processes
 
-#: An emulated minion may need minutes for a job and does not always answer when it is asked how the job is getting on, so
-#: the master simply waits. A minion tries its master as often as the package's own configuration does, so that what is
-#: seen of a master that is down is what a site would see.
+#: An emulated minion may need minutes for a job and does not always answer when the master asks for the job's progress, so the
+#: master just waits. A minion tries to reach its master as often as with the package's own configuration, so that a test of a
+#: master that is down shows what a site would see.
 SLOW_MASTER = {"timeout": 900, "gather_job_timeout": 120}
 SLOW_MINION = {**MINION, "auth_timeout": 30, "master_tries": 1}
 
 
 class VirtualCluster(Cluster):
-    """A running lab of virtual machines. `with VirtualCluster() as cluster:` leaves nothing behind, whatever happens inside."""
+    """A running lab of virtual machines. `with VirtualCluster() as cluster:` removes everything at its end, even after an
+    error."""
 
     hosts: dict[str, VirtualHost]
 
@@ -37,7 +38,7 @@ class VirtualCluster(Cluster):
         end_processes(self.master.namespace)
 
     def master_up(self) -> None:
-        """The same master again: its keys, its pillar."""
+        """Start the same master again, with its keys and its pillar."""
         with open(self.master.folder / "log", "ab") as log:
             self.master.process = subprocess.Popen(
                 self.master._argv("salt-master"),
@@ -45,7 +46,7 @@ class VirtualCluster(Cluster):
             )  # fmt: skip
 
     def add(self, role: Role, clock: float = 0.0, rtc: float | None = None, boot: bool = True) -> VirtualHost:
-        """Bring a host of the cast up, its clocks these seconds ahead of the true time."""
+        """Start a host, its clocks these seconds ahead of the true time."""
         host = VirtualHost(
             self.network, role.name, role.address, role.image, self.folder / "hosts" / role.name, clock, rtc
         )

@@ -1,4 +1,4 @@
-"""Virtual machines for the tests. A plain run has the smoke scenario; `make e2e` sets E2E=1 and has them all."""
+"""Virtual machines for the tests. By default only the smoke scenario runs; `make e2e` sets E2E=1 and runs all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.cluster import require_root
 
-# A test run that is told to end cleans up like one that fails.
+# A test run that is terminated cleans up like one that fails.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 NEEDED = ("qemu-system-x86_64", "qemu-img", "mkfs.ext4")
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session")
 def machines():
-    """The golden machines, built if need be."""
+    """The golden machines, built if necessary."""
     missing = [program for program in NEEDED if not shutil.which(program)]
     if missing:
         leave = pytest.fail if os.environ.get("E2E") else pytest.skip

@@ -1,4 +1,4 @@
-"""What the scenarios on virtual machines have in common."""
+"""Shared code of the scenarios on virtual machines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tests.e2e.cluster import VirtualCluster
 from tests.e2e.vm import VirtualHost
 from tests.lab.cluster import CAST, PILLAR, failed, in_order, wait_until
 
-#: Seconds. Emulated machines answer late, so their clocks are held by some milliseconds, and seen from outside by some more.
+#: Seconds. Emulated machines answer late, so their clocks are accurate to some milliseconds, and reading them from outside adds
+#: some more.
 CLOCK_BOUND = 0.5
-#: hwclock writes when a second begins, and a processor that is emulated on a busy machine may be late for it by a whole one.
+#: hwclock writes when a second begins, and an emulated processor on a busy machine may be a whole second late.
 RTC_BOUND = 3.0
-#: Seconds for a host to boot, start its minion, apply its highstate and follow its tier, beside other busy machines.
+#: Seconds for a host to boot, start its minion, apply its highstate and follow its tier, while other machines are busy.
 RECOVERY = 420
 
 #: One server, so that two machines are a cluster; its platform has a service that steps the clock before the daemon starts.
@@ -31,7 +32,7 @@ BY_HAND = "# by hand\n"
 
 
 def bring_up(cluster: VirtualCluster, clocks: dict[str, float], rtcs: dict[str, float] | None = None) -> None:
-    """These hosts of the cast, their clocks so far off (and their hardware clocks, if they differ)."""
+    """Start these hosts with their clocks this far off (and their hardware clocks, if they differ)."""
     for role in CAST:
         if role.name in clocks:
             cluster.add(role, clock=clocks[role.name], rtc=(rtcs or {}).get(role.name))
@@ -41,7 +42,7 @@ def bring_up(cluster: VirtualCluster, clocks: dict[str, float], rtcs: dict[str, 
 
 
 def deploy(cluster: VirtualCluster, *targets: str) -> dict[str, list[str]]:
-    """`salt TARGET state.apply ntp.boot`, one target after the other; what failed on each minion."""
+    """`salt TARGET state.apply ntp.boot`, one target after the other; returns what failed on each minion."""
     failures = {}
     for target in targets:
         start = time.monotonic()
@@ -54,17 +55,18 @@ def deploy(cluster: VirtualCluster, *targets: str) -> dict[str, list[str]]:
 
 
 def together(cluster: VirtualCluster, do: Callable[[VirtualHost], None]) -> None:
-    """Do it with all hosts at once; what fails on any fails here. Not for power: an emulator ends with its thread."""
+    """Do it with all hosts in parallel; a failure on any host is raised here. Not for power: an emulator ends with its
+    thread."""
     pool = ThreadPoolExecutor()
     try:
         list(pool.map(do, cluster.hosts.values()))
     finally:
-        # Who is told to end does not wait for a host to recover.
+        # A run that is terminated does not wait for a host to recover.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def follows(host: VirtualHost) -> bool:
-    """The daemon has a source, and the clock is right as seen from outside."""
+    """The daemon has a source, and the clock is correct as seen from outside."""
     try:
         if abs(host.clock_error()) >= CLOCK_BOUND:
             return False
@@ -74,7 +76,7 @@ def follows(host: VirtualHost) -> bool:
 
 
 def change_by_hand(host: VirtualHost) -> None:
-    """Leave a mark in a managed file: it is gone as soon as a highstate has run."""
+    """Put a mark into a managed file: a highstate removes it."""
     host.run(["tee", "-a", CONFIG[host.platform]], stdin=BY_HAND).check()
     host.run(["sync"]).check()
 
@@ -88,8 +90,8 @@ def highstate_has_run(host: VirtualHost) -> bool:
 
 
 def recovers(host: VirtualHost, what: str) -> None:
-    """Nobody touches the host, and it comes back: highstate, both clocks, daemon."""
-    # The cheap looks first and ntpq last: a program that is started again and again costs an emulated host half its time.
+    """Assert that the host recovers without help: highstate, both clocks, daemon."""
+    # The cheap checks first and ntpq last: starting a program repeatedly takes half the time of an emulated host.
     for name, test in (
         ("highstate", highstate_has_run),
         ("hardware clock", lambda host: abs(host.rtc_error()) < RTC_BOUND),

@@ -1,4 +1,4 @@
-"""Disks of the virtual machines: the fast lab's own root file systems, flattened, with a kernel and an agent beside them.
+"""Disks of the virtual machines: the fast lab's own root file systems, flattened, with a kernel and an agent added.
 
 Three steps, each kept in a folder named after a digest of what goes into it: the kernel; for each platform a disk (the layers
 of `tests.lab.images` under one of ours, `guest/build.sh`, written into a file system image); and a golden machine, which has
@@ -24,7 +24,7 @@ from tests.lab.images import CACHE, FORBIDDEN, IMAGES, PROJECT, jail, remove
 GUEST = Path(__file__).resolve().parent / "guest"
 MACHINES = CACHE / "machines"
 #: Memory of a machine in MiB: a minion, the process that applies its highstate, and yum or apt at work. Half of it is too
-#: little: the kernel then reads programs from the disk again and again, and the machine stands still for minutes.
+#: little: the kernel then reads programs from the disk repeatedly, and the machine stalls for minutes.
 MEMORY = {"el6": 640, "modern": 768}
 #: A disk's free space in MiB.
 FREE = 300
@@ -47,7 +47,7 @@ def disk(platform: str) -> Path:
     """Folder of `disk.ext4`."""
     files = [path for path in sorted(GUEST.iterdir()) if path.name not in ("kernel.sh", "first-init")]
     if platform == "modern":
-        # What decides which packages this environment has, and so the guest: checkouts of one project share a cache.
+        # These files determine the packages of this environment and of the guest: checkouts of one project share a cache.
         files += [PROJECT / "requirements.txt", PROJECT / "constraints.txt"]
     return MACHINES / f"{platform}-{digest(IMAGES[platform].digest(), kernel().name, FREE, files=files)}"
 
@@ -61,7 +61,7 @@ def golden(platform: str) -> Path:
 
 
 def qemu() -> str:
-    """The emulator's version: what one version saved, another may refuse."""
+    """The emulator's version: another version may refuse a saved machine."""
     return subprocess.run(["qemu-system-x86_64", "--version"], check=True, capture_output=True, text=True).stdout
 
 
@@ -75,7 +75,7 @@ def python_packages() -> Path:
 
 
 def ensure(say: Callable[[str], None] = print) -> None:
-    """Build what is missing. A second run waits for the first; what no recipe leads to any more is removed."""
+    """Build what is missing. A second run waits for the first; results of old recipes are removed."""
     images.ensure(list(MEMORY), say)
     MACHINES.mkdir(parents=True, exist_ok=True)
     with open(MACHINES / "lock", "w") as lock:
@@ -91,7 +91,7 @@ def ensure(say: Callable[[str], None] = print) -> None:
 
 
 def make(folder: Path, build: Callable[[Path], None], say: Callable[[str], None]) -> None:
-    """Have `build` fill the folder, unless that was done before. What fails leaves only its `.tmp` folder."""
+    """Fill the directory with `build`, unless that was done before. A failed build leaves only its `.tmp` directory."""
     if folder.exists():
         return
     start = time.monotonic()

@@ -1,4 +1,5 @@
-"""The whole cast on virtual machines: the demonstration of the fast lab, with nothing of ours between programs and kernels."""
+"""The whole cluster on virtual machines: the demonstration of the fast lab, without our clock library between programs and
+kernels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A server and a client, one of each platform, through their life: wrong clocks, power cuts, hands that should have kept off,
-and a world that is not there yet when a host boots.
+"""A server and a client, one of each platform: wrong clocks, power cuts, manual changes, and servers and a master that are not
+available yet when a host boots.
 
-The tests run in the order in which they stand, on one cluster. Nobody touches a host between its boot and its recovery.
+The tests run in order on one cluster. Nothing touches a host between its boot and its recovery.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ DAY = 86400.0
 def cluster(machines):
     with VirtualCluster(pillar=ONE_SERVER) as running:
         bring_up(running, CLOCKS, RTCS)
-        # The images start their minion at boot: it must be the state that brings it back.
+        # The images start their minion at boot: this makes sure that the state does it.
         running.hosts[SERVER].run(["chkconfig", "salt-minion", "off"]).check()
         running.hosts[CLIENT].run(["update-rc.d", "salt-minion", "disable"]).check()
         yield running
@@ -59,17 +59,17 @@ def test_both_recover_from_a_power_cut_that_also_spoiled_their_hardware_clocks(c
     together(cluster, change_by_hand)
     for host in cluster.hosts.values():
         host.power_off()
-    # The client first: when it boots, nobody has the time for it.
+    # The client first: when it boots, no server has the time.
     for name in (CLIENT, SERVER):
         cluster.hosts[name].power_on(rtc=-DAY)
     together(cluster, lambda host: recovers(host, "power cut"))
-    # The server's boot-time step went before its daemon: each service leaves a file when it has started.
+    # The server's step at boot came before its daemon: each service writes a file when it has started.
     marks = ["/var/lock/subsys/ntpdate", "/var/lock/subsys/ntpd"]
     stepped, started = cluster.hosts[SERVER].run(["stat", "-c", "%Y", *marks]).check().out.split()
     assert int(stepped) <= int(started)
 
 
-def test_a_server_that_boots_before_its_sources_are_there_recovers_when_they_come(cluster):
+def test_a_server_that_boots_before_its_sources_recovers_when_they_answer(cluster):
     host = cluster.hosts[SERVER]
     change_by_hand(host)
     cluster.internet.behave(silent=True)
@@ -80,7 +80,7 @@ def test_a_server_that_boots_before_its_sources_are_there_recovers_when_they_com
     recovers(host, "sources were silent")
 
 
-def test_what_was_undone_by_hand_is_back_after_a_reboot(cluster):
+def test_manual_changes_are_reverted_after_a_reboot(cluster):
     together(cluster, undo_by_hand)
     together(cluster, lambda host: host.reboot())
     together(cluster, lambda host: recovers(host, "undone by hand"))

@@ -1,7 +1,7 @@
-"""A host of the lab that is a virtual machine: a kernel clock of its own, an emulated CMOS clock, a true boot.
+"""A host of the lab as a virtual machine: its own kernel clock, an emulated CMOS clock, a real boot.
 
-The processor is emulated in software (TCG): slow, and the same everywhere. The machine's cable ends in the lab's switch, so
-the lab's internet and its Salt master serve it like any other host.
+The processor is emulated in software (TCG): slow, but the same everywhere. The machine is connected to the lab's switch, so the
+lab's internet and its Salt master serve it like any other host.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from tests.lab.host import PATH, Done, Host
 from tests.lab.images import FORBIDDEN
 from tests.lab.network import Network, ip
 
-#: Seconds: a boot takes 30 on a quiet machine, and thrice that beside four others.
+#: Seconds: a boot takes 30 on a quiet machine, and three times that with four others in parallel.
 BOOT_TIMEOUT = 300
 GOLDEN = "golden"
 
 
 class Machine:
-    """The emulator's process, from power on to power off, and what can be asked of it."""
+    """The emulator's process, from power on to power off, and the interface to it."""
 
     def __init__(self, folder: Path, platform: str) -> None:
         self.folder, self.platform = folder, platform
@@ -62,7 +62,7 @@ class Machine:
             )
 
     def wait_for_agent(self, unlike: str = "", timeout: float = BOOT_TIMEOUT) -> str:
-        """Wait until the agent answers from another boot than `unlike`; returns the boot's id."""
+        """Wait until the agent answers from a boot other than `unlike`; returns the boot's id."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             if self.process.poll() is not None:
@@ -79,7 +79,7 @@ class Machine:
         raise RuntimeError(f"no agent answers in {self.folder.name}; its console ends with:\n{console}")
 
     def off(self) -> None:
-        """Take the power away. What the machine had not yet written to its disk is lost, as it would be."""
+        """Cut the power. Data that the machine has not written to its disk is lost, as on real hardware."""
         if self.process:
             with contextlib.suppress(ChannelDown, RuntimeError):
                 self.emulator.call("quit", timeout=5)
@@ -102,7 +102,7 @@ class Machine:
 
 
 class VirtualHost(Host):
-    """A virtual machine behind the lab's driver interface. Its first boot is a copy of the golden machine."""
+    """A virtual machine with the lab's host interface. It starts as a copy of the golden machine."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class VirtualHost(Host):
         shutil.copy(golden(platform) / "disk.qcow2", folder / "disk.qcow2")
         self.machine = Machine(folder, platform)
         self.boot_id = ""
-        # The last byte of the address makes the hardware address.
+        # The last byte of the address becomes part of the hardware address.
         self.hardware = f"52:54:00:77:00:{int(address.rsplit('.', 1)[1]):02x}"
         self.waiting = {
             "/etc/guest-network": f"address={address}/24\nhardware={self.hardware}\n",
@@ -141,7 +141,7 @@ class VirtualHost(Host):
     # -- life ---------------------------------------------------------------------------------------------------
 
     def boot(self) -> None:
-        """The first boot: the golden machine wakes up in the clone, and is told who it is and what time it has."""
+        """The first boot: resume the golden machine in the clone, and set its name and its time."""
         self._plug()
         self._on(saved=GOLDEN)
         for path, text in self.waiting.items():
@@ -151,11 +151,11 @@ class VirtualHost(Host):
         self.run(["bash", "-c", f"hostname {self.name}; /etc/init.d/{network} start"]).check()
         self.set_rtc(self.offsets[1])
         self.set_clock(self.offsets[0])
-        # Minutes may pass until a minion is up, if several machines start at once: nobody waits for it here.
+        # If several machines start in parallel, a minion may take minutes to start: do not wait for it here.
         self.run(["bash", "-c", "service salt-minion start > /dev/null 2>&1 < /dev/null &"]).check()
 
     def _plug(self) -> None:
-        """A port of the lab's switch for the machine's cable, if it has none yet."""
+        """A port of the lab's switch for the machine, if it has none yet."""
         if self.name in self.network.ports:
             return
         port = self.network.ports[self.name] = f"port{len(self.network.ports)}"
@@ -175,17 +175,17 @@ class VirtualHost(Host):
             self.power_on(rtc)
             return
         self.powered = time.monotonic()
-        # Nobody can be asked how this ended: the agent ends with it.
+        # This has no result: the agent ends with the machine.
         self.machine.agent.call("guest-exec", path="/sbin/shutdown", arg=["-r", "now"])
         self.boot_id = self.machine.wait_for_agent(unlike=self.boot_id)
 
     def power_off(self) -> None:
-        """The plug is pulled, and off it stays."""
+        """Cut the power, and leave the machine off."""
         self.battery = self.rtc_error()
         self.machine.off()
 
     def power_on(self, rtc: float | None = None) -> None:
-        """Boot; the hardware clock has gone on meanwhile, or is `rtc` seconds ahead of the true time."""
+        """Boot; the hardware clock has continued meanwhile, or is `rtc` seconds ahead of the true time."""
         self._on(rtc=time.time() + (self.battery if rtc is None else rtc))
 
     def close(self) -> None:
@@ -206,7 +206,7 @@ class VirtualHost(Host):
         return self._clock()[0]
 
     def _clock(self) -> tuple[float, float]:
-        """The kernel's clock as the agent reads it, and the true time of that moment, as nearly as the line tells."""
+        """The kernel's clock as the agent reads it, and the true time at that moment, as accurately as the channel allows."""
         before = time.time()
         shown = self.machine.agent.call("guest-get-time") / 1e9
         return shown, (before + time.time()) / 2

@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, driven over a pipe by the DevTools protocol: no port, no driver, no network."""
+"""A real headless Chromium, controlled through a pipe with the DevTools protocol: no port, no driver, no network."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ KEYS = {"ArrowRight": (39, ""), "Tab": (9, ""), "Enter": (13, "\r"), " ": (32, "
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A fresh browser with an empty profile; gone afterwards."""
+    """A new browser with an empty profile, removed afterwards."""
     program = shutil.which("chromium")
     assert program, "Debian's package chromium is missing: make ready installs it"
     to_browser, our_end = os.pipe()
     our_other_end, from_browser = os.pipe()
-    # Chromium reads from descriptor 3 and writes to 4; these two must not be overwritten on the way there.
+    # Chromium reads from descriptor 3 and writes to 4; do not overwrite the pipes while they are moved there.
     theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 20) for end in (to_browser, from_browser)]
     with tempfile.TemporaryDirectory() as profile:
         process = subprocess.Popen(
@@ -51,13 +51,13 @@ def chromium() -> Iterator[Browser]:
                 process.wait()
             os.close(our_end)
             os.close(our_other_end)
-            # Chromium's helpers may still write as they end.
+            # Chromium's helper processes may still write while they end.
             shutil.rmtree(profile, ignore_errors=True)
             Path(profile).mkdir(exist_ok=True)
 
 
 class Browser:
-    """One page, and all that it complained of in ``complaints``."""
+    """One page, and all its errors in ``complaints``."""
 
     def __init__(self, out: int, back: int) -> None:
         self.out, self.back, self.rest, self.number, self.session = out, back, b"", 0, ""
@@ -69,7 +69,7 @@ class Browser:
         self.ask("Page.setLifecycleEventsEnabled", enabled=True)
 
     def ask(self, method: str, page: bool = True, **params: Any) -> dict[str, Any]:
-        """Send one command and wait for its answer; events that come meanwhile are kept."""
+        """Send one command and wait for its answer; events that arrive meanwhile are kept."""
         self.number += 1
         command = {"id": self.number, "method": method, "params": params}
         if page:
@@ -92,12 +92,12 @@ class Browser:
         return json.loads(message)
 
     def open(self, path: Path, **emulated: str) -> float:
-        """Load a file as a fresh page and return the seconds it took; ``emulated`` are CSS media features."""
+        """Load a file as a new page and return the seconds that it took; ``emulated`` are CSS media features."""
         self.ask("Emulation.setEmulatedMedia", media="", features=[])
         if emulated:
             features = [{"name": name.replace("_", "-"), "value": value} for name, value in emulated.items()]
             self.ask("Emulation.setEmulatedMedia", features=features)
-        # A link's mark in the address would make a second visit no new load.
+        # With a fragment in the address, a second visit would not reload the page.
         self._load("about:blank")
         self.events.clear()
         began = time.monotonic()
@@ -111,7 +111,7 @@ class Browser:
             self.events.append(self._read())
 
     def complaints(self) -> list[str]:
-        """What went to the console, uncaught errors, refused scripts, and every request but that for the page."""
+        """Console messages, uncaught errors, refused scripts, and every request except that for the page."""
         found = []
         self.run("0")
         for event in self.events:
@@ -138,7 +138,7 @@ class Browser:
         )
 
     def press(self, key: str, shift: bool = False) -> None:
-        """One stroke on the keyboard."""
+        """Press one key."""
         code, text = KEYS[key]
         named = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": code}
         self.ask("Input.dispatchKeyEvent", type="keyDown", text=text, modifiers=8 * shift, **named)
@@ -148,7 +148,7 @@ class Browser:
         self.ask("Input.insertText", text=text)
 
     def click(self, selector: str) -> None:
-        """A real click in the middle of an element."""
+        """Click in the middle of an element."""
         x, y = self.run(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center'}); const r = e.getBoundingClientRect();"

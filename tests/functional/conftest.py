@@ -40,7 +40,7 @@ def minion_opts(salt_factories, tmp_path_factory):
             "file_client": "local",
             "file_roots": {"base": [str(PROJECT / "salt")]},
             "pillar_roots": {"base": [str(pillar)]},
-            # The machine that runs the tests may be anything; the tree is asked what it makes of a platform it knows.
+            # The tests may run on any machine; they use a platform that the tree knows.
             "grains": {"os": "Debian", "osmajorrelease": 12},
         },
     )
@@ -49,14 +49,14 @@ def minion_opts(salt_factories, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaders(minion_opts):
-    # The handler that Salt starts with keeps what is logged until Python ends, and then writes to a closed file.
+    # Salt's initial handler keeps log messages until Python exits, and then writes to a closed file.
     shutdown_temp_handler()
     return Loaders(minion_opts)
 
 
 @pytest.fixture(params=["legacy", "nft"])
 def host(request, tmp_path, monkeypatch):
-    """A host with running EL6 rules that are saved too."""
+    """A host whose EL6 rules are live and saved."""
     with firewalled.made(request.param, tmp_path, monkeypatch) as host:
         yield host
 

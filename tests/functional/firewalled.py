@@ -1,13 +1,14 @@
 """
-A host that serves UDP 123 behind real iptables (either kind) and real nft, and a neighbour that asks it.
+A host that serves UDP 123 behind real iptables (either kind) and real nft, and a neighbour that queries it.
 
-Two network namespaces joined by a cable. The functions under test run in this process, which is in the first one.
+Two connected network namespaces. The functions under test run in this process, which is in the first one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -48,19 +49,22 @@ while True:
 """
 ASK = """
 import socket, sys
-here, there = sys.argv[1:]
+here, there, port = sys.argv[1:]
 asker = socket.socket(socket.AF_INET6 if ":" in here else socket.AF_INET, socket.SOCK_DGRAM)
-asker.bind((here, 0))
+asker.bind((here, int(port)))
 asker.connect((there, 123))
 asker.settimeout(0.5)
 for question in (b"first", b"second"):
     asker.send(question)
     assert asker.recv(64) == question
 """
+#: Each request comes from a port of its own, below those that the kernel chooses at random: it may choose one again while
+#: connection tracking still knows the flow (two minutes), and such a packet passes whatever rules are in force now.
+PORTS = itertools.count(10000)
 
 
 class Host:
-    """One end of the cable that serves, with a saved file and the lock file of EL6's firewall service."""
+    """The serving end of the connection, with a saved file and the lock file of EL6's firewall service."""
 
     def __init__(self, name, folder, backend):
         self.name, self.folder, self.backend = name, folder, backend
@@ -73,7 +77,7 @@ class Host:
         self.service = True  # is iptables a service with a lock file, as on EL6
 
     def run(self, *command, check=True, **options):
-        # a lock file of its own: the machine's real one stays free
+        # a separate lock file: the machine's real one stays free
         environment = {**os.environ, "LC_ALL": "C", "XTABLES_LOCKFILE": str(self.folder / "xtables.lock")}
         command = ["ip", "netns", "exec", self.name, *command]
         return subprocess.run(command, check=check, env=environment, capture_output=True, text=True, **options)
@@ -118,7 +122,7 @@ class Host:
 
 @contextlib.contextmanager
 def inside(namespace):
-    """This process in a network namespace: the kernel is asked there, as on a host of its own."""
+    """Move this process into a network namespace, so that it queries the kernel there as on a separate host."""
     enter = ctypes.CDLL(None, use_errno=True).setns
     with open("/proc/self/ns/net") as before, open(f"/run/netns/{namespace}") as there:
         assert enter(there.fileno(), 0) == 0, os.strerror(ctypes.get_errno())
@@ -134,7 +138,7 @@ def ip(*arguments):
 
 @contextlib.contextmanager
 def made(backend, folder, monkeypatch):
-    """A host with running EL6 rules that are saved too."""
+    """A host whose EL6 rules are live and saved."""
     serving, asking = f"fw-{os.getpid()}-s", f"fw-{os.getpid()}-c"
     host = Host(serving, folder, backend)
     ip("netns", "add", serving)
@@ -181,14 +185,18 @@ def made(backend, folder, monkeypatch):
         ip("netns", "delete", asking)
 
 
-def answered(host, source):
-    """Does the host answer two questions in a row, from one port as ntpd asks, that come from this address?"""
-    there = source[:-1] + "1"
-    command = ["ip", "netns", "exec", host.asking, sys.executable, "-c", ASK, source, there]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def asked(namespace, source, there, port=None):
+    """Whether two requests in a row from this port in a namespace, as ntpd sends them, are answered; None: a port used once."""
+    words = [sys.executable, "-c", ASK, source, there, str(next(PORTS) if port is None else port)]
+    return subprocess.run(["ip", "netns", "exec", namespace, *words], capture_output=True, check=False).returncode == 0
+
+
+def answered(host, source, port=None):
+    """Whether the host answers requests from this address."""
+    return asked(host.asking, source, source[:-1] + "1", port)
 
 
 def state_of(host):
-    """Everything a change could touch."""
+    """Everything that a change could affect."""
     saved = {path.name: path.read_bytes() for path in host.folder.iterdir() if path.name.startswith("ip")}
     return host.lines(), host.lines("ip6tables"), saved

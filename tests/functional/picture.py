@@ -1,6 +1,6 @@
 """Draw docs/report.png, the picture in the README: python -m tests.functional.picture
 
-A made-up cluster of eleven hosts, from the recorded returns of the unit tests, drawn by the real report in a real browser.
+An invented cluster of eleven hosts, from the recorded returns of the unit tests, drawn by the real report in a real browser.
 """
 
 from __future__ import annotations

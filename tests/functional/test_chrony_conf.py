@@ -1,8 +1,8 @@
 """
 The chrony.conf of a host, made from a plan and read by chronyd itself (``chronyd -p``, 4.3 of Debian 12).
 
-The plans are made by ntpcluster_build from pillars, for the platform of RHEL 9; its paths are in them, and no file of them is
-opened by `-p`.
+ntpcluster_build makes the plans from pillars, for the platform RHEL 9. They contain its paths, but `-p` does not open these
+files.
 """
 
 import copy
@@ -40,7 +40,7 @@ def chronyd():
 
 
 def island():
-    """BASE without any source."""
+    """BASE without sources."""
     pillar = changed(server={"island": True})
     del pillar["tiers"]["server"]["sources"]
     return pillar
@@ -66,20 +66,20 @@ def changed(**keys):
 
 
 def render(name, plan):
-    """A template as Salt's `file.managed` renders it."""
+    """Render a template as Salt's `file.managed` does."""
     source = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     calls = {"ntpcluster_plan.plan": lambda secrets=False: plan}
     return source.from_string((FILES / name).read_text()).render(salt=calls)
 
 
 def written(tmp_path, plan):
-    """The directives of the host's chrony.conf, proven by chronyd."""
+    """The directives of the host's chrony.conf, checked by chronyd."""
     path = Path(tmp_path) / "chrony.conf"
     path.write_text(render("chrony.conf.jinja", plan))
     done = chrony.chronyd("-p", "-f", str(path))
     proof = ntpcluster_chronyd.proof(done.stdout, done.stderr, done.returncode)
     assert proof == {"good": True, "message": "", "line": None, "text": None}, path.read_text()
-    # What it prints is what it has read: no line of ours was taken for a comment.
+    # It prints the lines that it has read: it took none of ours for a comment.
     ours = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
     assert done.stdout.splitlines() == ours
     return ours
@@ -104,7 +104,7 @@ def test_a_server_of_the_top_tier(tmp_path):
     assert written(tmp_path, plan_of(BASE)) == PLAIN
 
 
-def test_a_client_serves_nobody(tmp_path):
+def test_a_client_does_not_serve(tmp_path):
     assert written(tmp_path, plan_of(BASE, "client")) == [
         "driftfile /var/lib/chrony/drift",
         "server 10.0.0.189 iburst prefer",
@@ -178,7 +178,7 @@ def test_a_key_of_the_pillar_and_its_directive(tmp_path, pillar, there, gone):
 
 @pytest.mark.parametrize(("name", "told"), [("RedHat-7", []), ("RedHat-8", ["authselectmode ignore"])])
 def test_a_directive_that_a_platforms_chronyd_does_not_know_is_not_written(tmp_path, name, told):
-    """EL7's is of 3.4. That one cannot be had here: 4.3 reads the file, and knows what 3.4 knows."""
+    """EL7 has 3.4, which is not available here: 4.3 reads the file, and knows all directives of 3.4."""
     keyed = {"address": "192.0.2.1", "key": 7}
     pillar = changed(server={"sources": [keyed, "192.0.2.2"]}, keys={7: {"type": "SHA1", "secret": SECRET}})
     entry = ENTRIES[name]
@@ -189,20 +189,20 @@ def test_a_directive_that_a_platforms_chronyd_does_not_know_is_not_written(tmp_p
 
 
 def test_chronyd_would_refuse_a_line_of_ntpd(tmp_path):
-    """The proof is one: a plan whose options are ntpd's does not pass."""
+    """The check can fail: a plan with options of ntpd does not pass."""
     plan = dict(plan_of(BASE), options=["tinker panic 0"])
     with pytest.raises(AssertionError, match="Invalid directive"):
         written(tmp_path, plan)
 
 
 def test_keys_as_chronyd_reads_them():
-    """ntpd takes up to 20 characters as they are and more as hexadecimal digits; chronyd wants to be told which."""
+    """ntpd uses up to 20 characters as they are and reads more as hexadecimal digits; for chronyd the file must say which."""
     assert render("chrony.keys.jinja", plan_of(changed(keys=KEYS))).splitlines()[1:] == [
         f"7 SHA1 HEX:{SECRET}",
         '8 MD5 ASCII:a"$%~',
     ]
 
 
-def test_a_secret_stands_in_the_keys_only():
+def test_a_secret_is_only_in_the_key_file():
     plan = plan_of(changed(server={"sources": [POLLS]}, keys=KEYS))
     assert SECRET not in render("chrony.conf.jinja", plan)

@@ -27,7 +27,7 @@ def test_a_rule_for_the_only_interface_of_the_clients_keeps_all_of_them_out(host
         assert f"UDP 123 is not open to {network}: `nft: inet t i: meta iifname" in ret["comment"]
 
 
-def test_a_rule_of_iptables_for_the_only_interface_of_the_clients_is_red(host):
+def test_an_iptables_rule_for_the_only_interface_of_the_clients_fails_the_state(host):
     iptables(host, "-I INPUT -i eth0 -p udp -j DROP")
     ret = states.opened("open")
     assert ret["result"] is False
@@ -35,7 +35,7 @@ def test_a_rule_of_iptables_for_the_only_interface_of_the_clients_is_red(host):
     assert not answered(host, INSIDE)
 
 
-def test_a_rule_for_an_interface_or_address_that_is_not_the_clients_is_no_matter(host):
+def test_a_rule_for_an_interface_or_address_of_others_does_not_matter(host):
     iptables(host, "-I INPUT -i eth9 -p udp -j DROP", "-I INPUT -d 192.0.2.9/32 -j DROP")
     ret = states.opened("open")
     assert (ret["result"], "may block" in ret["comment"]) == (True, False), ret["comment"]
@@ -53,7 +53,7 @@ def test_a_rule_for_all_addresses_of_this_host_keeps_everybody_out(host):
 @pytest.mark.parametrize(
     "banned", ["10.123.0.0/25, 10.123.0.128/25", "10.122.255.0-10.123.0.127, 10.123.0.128-10.123.5.9"]
 )
-def test_a_set_whose_parts_together_hold_the_network_keeps_it_out(host, banned):
+def test_a_set_whose_parts_together_contain_the_network_blocks_it(host, banned):
     members = f"set s {{ type ipv4_addr; flags interval; elements = {{ {banned} }}; }}"
     nft_load(host, INPUT % (members, "accept", "ip saddr @s drop"))
     ret = states.opened("open")
@@ -78,7 +78,7 @@ def test_cleaning_takes_our_rule_out_of_the_firewall_that_the_host_had_before(ho
     assert states.absent("close")["changes"] == {}
 
 
-def test_the_files_of_a_ufw_that_has_been_removed_are_no_matter(host, monkeypatch, tmp_path):
+def test_the_files_of_a_removed_ufw_do_not_matter(host, monkeypatch, tmp_path):
     mark = binascii.hexlify(b"ntpcluster").decode()
     (tmp_path / "user.rules").write_text(f"### tuple ### allow udp 123 0.0.0.0/0 any {LAN[0]} in comment={mark}\n")
     monkeypatch.setitem(ufw.RULE_FILES, "ipv4", str(tmp_path / "user.rules"))

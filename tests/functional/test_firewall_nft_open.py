@@ -1,4 +1,4 @@
-"""UDP 123 opened in rules that somebody made with nft: by a rule of ours in each chain on the way, and nothing else moves."""
+"""UDP 123 opened in rules that somebody made with nft: with one rule of ours in each chain on the path, and no other change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from _modules import ntpcluster_firewall as firewall
 from _modules import ntpcluster_firewall_nft_rules as nft_rules
 from _states import ntpcluster_firewall as states
 from tests.functional.firewalled import INSIDE, INSIDE6, LAN, NEEDS, OUTSIDE, OUTSIDE6, answered
-from tests.functional.test_firewall_hooks import DEBIANS_OWN, DOCKERS_CHAINS, FIREWALLD, INPUT, iptables, nft_load
+from tests.functional.test_firewall_hooks import (
+    DEBIANS_OWN,
+    DOCKERS_CHAINS,
+    FAIL2BAN,
+    FIREWALLD,
+    INPUT,
+    iptables,
+    nft_load,
+)
 
 pytestmark = NEEDS
 TWO = [*LAN, "fd00:123::/64"]
@@ -38,10 +46,16 @@ def chain(family: str, table: str, end: str, name: str = "input", priority: int 
     return f"table {family} {table} {{ {more}; chain {name} {{ {head} {begin}; tcp dport 22 accept; {last}; }}; }}\n"
 
 
+# Docker 28 keeps packets to its containers that come by another way
+DOCKERS_RAW = [
+    "-t raw -A PREROUTING -d 172.17.0.2/32 ! -i docker0 -j DROP",
+    "-t raw -A PREROUTING -d 172.17.0.2/32 ! -i lo -p tcp -m tcp --dport 8080 -j DROP",
+]
 TABLES = {
     "ip and ip6 filter": lambda end: chain("ip", "filter", end) + chain("ip6", "filter", end),
     "inet filter": lambda end: chain("inet", "filter", end),
     "inet beside Docker": lambda end: chain("inet", "filter", end),
+    "inet beside newer Docker": lambda end: chain("inet", "filter", end),
     "two base chains": lambda end: chain("inet", "one", end, priority=-5) + chain("inet", "one", end, "late", 10),
     "two tables": lambda end: chain("inet", "one", end, priority=-5) + chain("inet", "two", end, priority=10),
 }
@@ -49,7 +63,7 @@ TABLES = {
 
 @pytest.fixture
 def modern(host):
-    """A host of today: no service of iptables and no rules of it, and nftables.service is on."""
+    """A current host: no iptables service, no iptables rules, and nftables.service enabled."""
     host.run("iptables-" + host.backend, "-F")
     host.run("nft", "flush", "ruleset")
     host.file.unlink()
@@ -76,12 +90,15 @@ def answers(host) -> list[str]:
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("tables", TABLES)
-def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern, boots, monkeypatch, tables, end):
+def test_the_port_is_open_only_to_clients_live_and_after_a_boot(modern, boots, monkeypatch, tables, end):
     text = "#!/usr/sbin/nft -f\nflush ruleset\n" + TABLES[tables](end)
     boots.write_text(text)
     nft_load(modern, text)
     if "Docker" in tables:
         iptables(modern, *DOCKERS_CHAINS)
+    if "newer" in tables:
+        iptables(modern, *DOCKERS_RAW)
+        iptables(modern, *(rule.replace("172.17.0.2/32", "fd17::2/128") for rule in DOCKERS_RAW), program="ip6tables")
     before = ruleset(modern)
     assert answers(modern) == []
 
@@ -98,7 +115,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
     modern.calls.clear()
     again = states.opened("open", networks=TWO)
     assert (again["result"], again["changes"]) == (True, {}), again["comment"]
-    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one checks the file
+    assert [command[0].rpartition("/")[2] for command in modern.calls] == ["nft", "nft"]  # one call checks the file
 
     nft_load(modern, boots.read_text())
     assert answers(modern) == [INSIDE, INSIDE6]
@@ -128,7 +145,7 @@ def test_open_to_whom_it_serves_and_to_nobody_else_live_and_from_the_file(modern
         INPUT % ("chain c { iifname eth9 return; drop; }", "accept", "jump c"),
     ],
 )
-def test_whatever_refuses_everybody_gets_a_rule_of_ours_before_it(host, testmode, ruleset):
+def test_our_rule_precedes_every_rule_that_refuses_everybody(host, testmode, ruleset):
     nft_load(host, ruleset)
     assert not answered(host, INSIDE)
     ret = states.opened("open")
@@ -139,6 +156,17 @@ def test_whatever_refuses_everybody_gets_a_rule_of_ours_before_it(host, testmode
         assert not answered(host, OUTSIDE)
     states.absent("close")
     assert "ntpcluster" not in host.run("nft", "list", "ruleset").stdout
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+@pytest.mark.parametrize("source", [INSIDE, INSIDE6])
+def test_a_flow_that_is_known_outlives_the_rule_so_whoever_looks_has_to_ask_from_another_port(modern, source):
+    nft_load(modern, chain("inet", "filter", "final reject"))
+    states.opened("open", networks=TWO)
+    assert answered(modern, source, port=9999)
+    states.absent("close")
+    assert answered(modern, source, port=9999), "the flow of a moment ago"
+    assert not answered(modern, source)
 
 
 BANNED = "table inet t { chain i { type filter hook input priority 0; policy drop; ip saddr 10.123.0.2 drop; }; }"
@@ -160,7 +188,7 @@ def test_a_ban_stays_in_force_live_and_in_the_file(modern, boots):
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("text", ["", "flush ruleset\n", "flush ruleset\ntable inet other { chain input { }; }\n"])
-def test_a_file_that_does_not_have_the_chain_is_left_alone_and_that_is_told(modern, boots, text):
+def test_a_file_without_the_chain_is_not_changed_and_reported(modern, boots, text):
     boots.write_text(text)
     nft_load(modern, chain("inet", "filter", "policy drop"))
     ret = states.opened("open")
@@ -187,7 +215,7 @@ def test_our_line_is_removed_from_a_file_that_would_not_load(modern, boots):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_that_no_service_loads_is_left_alone(modern):
+def test_a_file_that_no_service_loads_is_not_changed(modern):
     boots = modern.folder / "nftables.conf"
     text = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(text)
@@ -198,7 +226,7 @@ def test_a_file_that_no_service_loads_is_left_alone(modern):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_changed_pillar_moves_the_hole(modern, boots):
+def test_a_changed_pillar_changes_the_admitted_networks(modern, boots):
     text = "flush ruleset\n" + chain("inet", "filter", "final reject").rstrip("\n")
     boots.write_text(text)
     nft_load(modern, text)
@@ -225,7 +253,7 @@ def test_every_network_can_be_served(modern):
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_change_that_nft_refuses_leaves_everything_and_is_red(modern, monkeypatch):
+def test_a_change_that_nft_refuses_fails_the_state_and_changes_nothing(modern, monkeypatch):
     nft_load(modern, chain("inet", "filter", "policy drop"))
     before = ruleset(modern)
     real = modern.run_all
@@ -242,7 +270,36 @@ def test_a_change_that_nft_refuses_leaves_everything_and_is_red(modern, monkeypa
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_people_are_told_what_guards(modern):
+@pytest.mark.parametrize(
+    "last", ["policy", "-j REJECT", "-m recent --name x --rcheck -j DROP", "-m mac ! --mac-source 0:0:0:0:0:0 -j DROP"]
+)
+def test_rules_of_iptables_beside_those_of_nft_are_read_by_nft_alone_where_it_shows_enough(modern, last):
+    for program in ("iptables", "ip6tables"):
+        end = ["-P INPUT DROP"] if last == "policy" else ["-A INPUT " + last]
+        begin = ["-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-A INPUT -p ipv6-icmp -j ACCEPT"]
+        iptables(modern, *begin, "-A INPUT -p tcp --dport 22 -j ACCEPT", *end, program=program)
+    nft_load(modern, FAIL2BAN % "")
+    enough = last in ("policy", "-j REJECT")
+    states.opened("open", networks=TWO)
+    modern.calls.clear()
+    report = firewall.firewall(networks=TWO)
+    programs = [command[0].rpartition("/")[2] for command in modern.calls]
+    assert programs == (["nft"] if enough else ["nft", "iptables-nft-save", "ip6tables-nft-save"])
+    for family, present in (("ipv4", RULES[0]), ("ipv6", RULES[1])):
+        found = report[family]
+        assert (found["running"], found["missing"], found["stale"], found["refused"]) == (True, [], [], {})
+        assert len(found["present"]) == 1 and (present.split(" udp")[0] in found["present"][0] or not enough)
+    again = states.opened("open", networks=TWO)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+    assert not enough or answers(modern) == [INSIDE, INSIDE6]
+    moved = states.opened("open", networks=["10.123.1.0/24"])
+    assert sorted(moved["changes"]) == ["ipv4", "ipv6"]
+    assert states.absent("close")["changes"]["ipv4"]["removed"]
+    assert "ntpcluster" not in ruleset(modern)
+
+
+@pytest.mark.parametrize("host", ["nft"], indirect=True)
+def test_the_message_names_the_firewall_in_use(modern):
     assert firewall.firewall()["ipv4"]["guard"] is None
     nft_load(modern, chain("inet", "filter", "policy drop"))
     assert firewall.firewall()["ipv4"]["guard"] == "nft"
@@ -251,7 +308,7 @@ def test_people_are_told_what_guards(modern):
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("iptables", [True, False])
 @pytest.mark.parametrize("end", ENDS)
-def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
+def test_an_nft_chain_named_like_one_of_iptables_is_opened_by_nft(modern, boots, monkeypatch, end, iptables):
     text = "flush ruleset\n" + chain("ip", "filter", end, "INPUT") + chain("ip6", "filter", end, "INPUT")
     boots.write_text(text)
     nft_load(modern, text)
@@ -272,8 +329,8 @@ def test_a_chain_that_is_called_as_iptables_calls_its_own_is_opened_by_nft(moder
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
 @pytest.mark.parametrize("live", ["", "udp dport 123 accept"])
-def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, live):
-    """The rules in force need nothing of ours: they have not been loaded yet, or somebody opened them by hand."""
+def test_a_file_that_closes_the_port_at_the_next_boot_is_reported(modern, boots, live):
+    """The live rules do not need ours: the file's have not been loaded yet, or somebody opened the port by hand."""
     closed = "flush ruleset\n" + chain("inet", "filter", "policy drop")
     boots.write_text(closed)
     if live:
@@ -288,7 +345,7 @@ def test_a_file_that_closes_the_port_with_the_next_boot_is_told(modern, boots, l
 
 
 @pytest.mark.parametrize("host", ["nft"], indirect=True)
-def test_a_file_that_opens_the_port_itself_needs_no_word(modern, boots):
+def test_a_file_that_opens_the_port_itself_is_not_reported(modern, boots):
     text = (
         "flush ruleset\n"
         + chain("inet", "filter", "policy drop")

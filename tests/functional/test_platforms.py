@@ -1,4 +1,4 @@
-"""A platform that is not there yet: what its entry in platforms.yaml leaves out by `null` is in no state; what runs say of it."""
+"""A new platform: no state uses keys that are `null` in its entry of platforms.yaml; the messages of a run about it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.test_platforms import MADE_UP
 
 @pytest.fixture(scope="module")
 def loader(minion_opts, tmp_path_factory):
-    """A minion whose platforms are the made-up ones, Madeup-1, Madeup-2, ..."""
+    """A minion whose platforms are invented ones: Madeup-1, Madeup-2, ..."""
     first = tmp_path_factory.mktemp("first")
     (first / "ntp").mkdir()
     entries = {f"Madeup-{number}": {**entry, "os": ["Madeup"]} for number, entry in enumerate(MADE_UP.values(), 1)}
@@ -26,16 +26,16 @@ def loader(minion_opts, tmp_path_factory):
 
 
 def texts(value):
-    """The texts in a requisite or an argument; an argument that is not there has none."""
+    """The texts in a requisite or an argument; none for a missing argument."""
     if isinstance(value, (list, dict)):
         return [text for item in (value.values() if isinstance(value, dict) else value) for text in texts(item)]
     return [] if value is None else [str(value)]
 
 
 @pytest.mark.parametrize("number", range(1, len(MADE_UP) + 1), ids=MADE_UP)
-def test_what_is_null_is_in_no_state(loader, number):
+def test_keys_that_are_null_are_in_no_state(loader, number):
     loader.opts["grains"].update(os="Madeup", osmajorrelease=number)
-    # This file includes all that a platform's files and services are in.
+    # This file includes all state files with a platform's files and services.
     shown = loader.modules.state.show_low_sls("ntp.applied")
     assert "ntp-is-running" in {low["__id__"] for low in shown}
     for low in shown:

@@ -1,8 +1,8 @@
 """
-Which process is the daemon, by a real kernel: processes called ntpd in namespaces of their own, some with port 123.
+Which process is the daemon, on a real kernel: processes called ntpd in separate namespaces, some with port 123.
 
-The processes are doubles: a Python that gives itself the name, as /proc shows it, and binds the port. What they stand for
-is all that the kernel shows of the real ones: name, command line, sockets, pid file, namespaces.
+The processes are stand-ins: a Python program that sets its name, as /proc shows it, and binds the port. They have everything
+that the kernel shows of the real ones: name, command line, sockets, pid file, namespaces.
 """
 
 import json
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not in the PATH: {', '.join(MISSING)}"),
 ]
 
-#: What runs in the namespaces: a process for each letter, then the functions themselves.
+#: The code that runs in the namespaces: a process for each letter, then the functions under test.
 SANDBOX = """
 import json, os, socket, subprocess, sys, time
 sys.path.insert(0, {project!r})
@@ -80,7 +80,7 @@ def only_sets():
 
 
 def inside(code, *privileges):
-    """Run code after SANDBOX in its own network, process and mount namespaces; returns what it leaves in `answer`."""
+    """Run code after SANDBOX in its own network, process and mount namespaces; returns what it assigns to `answer`."""
     script = SANDBOX.format(project=str(PROJECT)) + code + "\nprint(json.dumps(answer))\n"
     argv = [
         "unshare",
@@ -103,18 +103,18 @@ def inside(code, *privileges):
     return json.loads(done.stdout)
 
 
-def test_nobody_is_no_daemon():
+def test_without_a_process_there_is_no_daemon():
     assert inside("answer = seen()") == [False, None]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_the_daemon_is_who_holds_the_port_and_not_the_older_namesake(family):
+def test_the_daemon_is_the_process_with_the_port_and_not_an_older_one_of_the_same_name(family):
     holder, found = inside(f"become(); holder = become(port={family}); become(); answer = [holder, seen()]")
     assert found == [True, holder]
 
 
-def test_a_namesake_without_the_port_is_no_daemon():
-    """The resolver child of ntpd 4.2.6: the daemon is dead, its pid file is left or gone."""
+def test_a_process_of_the_same_name_without_the_port_is_not_the_daemon():
+    """The resolver child of ntpd 4.2.6: the daemon is dead, with or without its pid file."""
     assert inside("become(); answer = seen()") == [False, None]
     assert inside("become(); dead = become(end=True, pid_file=True); os.waitpid(dead, 0); answer = seen()") == [
         False,
@@ -122,7 +122,7 @@ def test_a_namesake_without_the_port_is_no_daemon():
     ]
 
 
-def test_a_namesake_that_asks_a_server_does_not_hold_the_port():
+def test_a_process_of_the_same_name_that_queries_a_server_does_not_hold_the_port():
     assert inside("become(peer=True); answer = [process.port_sockets(), seen()]") == [[], [False, None]]
 
 
@@ -131,11 +131,11 @@ def test_a_daemon_that_has_not_bound_its_port_yet_is_known_by_its_pid_file():
     assert found == [True, pid]
 
 
-def test_a_pid_file_that_names_another_program_is_not_believed():
+def test_a_pid_file_that_names_another_program_is_ignored():
     assert inside("become(name='sleep', pid_file=True); become(); answer = seen()") == [False, None]
 
 
-def test_one_that_only_sets_the_clock_is_no_daemon():
+def test_a_process_that_only_sets_the_clock_is_not_the_daemon():
     assert inside("only_sets(); answer = seen()") == [False, None]
 
 
@@ -143,13 +143,13 @@ def test_a_zombie_is_dead():
     assert inside("become(end=True, pid_file=True); answer = seen()") == [False, None]
 
 
-def test_ntpdate_with_the_port_is_no_daemon():
+def test_ntpdate_with_the_port_is_not_the_daemon():
     held, found = inside("become(name='ntpdate', port=4); become(); answer = [len(process.port_sockets()), seen()]")
     assert (held, found) == (1, [False, None])
 
 
-def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
-    """As OpenNTPD 6.2p3 shows itself: /proc/PID/stat says (ntpd), /proc/PID/cmdline `ntpd: ntp engine`."""
+def test_openntpd_is_not_the_daemon_although_it_is_called_ntpd_and_holds_the_port():
+    """As OpenNTPD 6.2p3: /proc/PID/stat says (ntpd), /proc/PID/cmdline `ntpd: ntp engine`."""
     found, titles = inside(
         "titled('ntpd: ntp engine'); answer = [seen(), [one['title'] for one in process.named(['ntpd'])]]"
     )
@@ -157,8 +157,8 @@ def test_openntpd_is_no_daemon_though_it_is_called_ntpd_and_holds_the_port():
     assert titles[0].startswith("ntpd: ntp engine")
 
 
-def test_rivals_are_named_once_each_and_a_container_s_are_not():
-    """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that name themselves."""
+def test_each_rival_is_named_once_and_those_of_containers_are_not():
+    """OpenNTPD has three processes called ntpd: a parent that keeps its command line, and two that change it."""
     code = """
 from _modules import ntpcluster_diagnose as diagnose, ntpcluster_problems as problems
 diagnose.__salt__ = {
@@ -182,18 +182,18 @@ def test_a_daemon_that_dropped_root_is_seen_by_root():
     assert found == [True, holder]
 
 
-def test_what_may_not_be_looked_into_is_unknown_unless_its_pid_file_names_it():
+def test_a_process_that_may_not_be_examined_is_unknown_unless_a_pid_file_names_it():
     """Root without CAP_SYS_PTRACE, as in many containers, cannot read the sockets of another user's process."""
     blind = ["setpriv", "--bounding-set=-sys_ptrace,-sys_time,-sys_boot", "--inh-caps=-all"]
     assert inside("become(port=4, user=65534); answer = seen()", *blind) == [None, None]
     pid, found = inside("pid = become(port=4, user=65534, pid_file=True); answer = [pid, seen()]", *blind)
     assert found == [True, pid]
-    # If nobody has the port, the namesake has not either.
+    # If no process holds the port, the one with the same name does not hold it either.
     assert inside("become(user=65534); answer = seen()", *blind) == [False, None]
 
 
-def test_who_holds_the_port_is_unknown_to_one_who_does_not_see_every_process():
-    """A minion that is not root, on a host that hides the processes of others: the port alone is seen."""
+def test_the_holder_of_the_port_is_unknown_without_a_view_of_every_process():
+    """A minion that is not root, on a host that hides the processes of others: it sees only the port."""
     code = """
 subprocess.check_call(["mount", "-o", "remount,hidepid=2", "/proc"])
 {holder}
@@ -207,7 +207,7 @@ answer = [process.named(["ntpd"]), seen()]
 
 
 def test_the_daemon_of_a_container_is_not_ours_even_on_our_network():
-    """A process in a pid namespace below ours is in our /proc, with the port; so is a rival."""
+    """Our /proc shows processes in a child pid namespace: one with the port, and a rival."""
     code = """
 for name, port in (("ntpd", 4), ("chronyd", None)):
     double = "import socket,time; open('/proc/self/comm','w').write(%r); s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)" % name
@@ -247,12 +247,12 @@ answer = [os.path.exists("/run/started"), time.monotonic() - began]
         ("become()", "", True, 1.5),
         ("become(port=4)", "", False, 4),
         ("become(port=6)", "", False, 4),
-        # It starts just now, and has no port yet.
+        # It is starting, and has no port yet.
         ("become(pid_file=True)", "", False, 4),
-        # A dead one's pid file.
+        # The pid file of a dead process.
         ("become(); os.waitpid(become(end=True, pid_file=True), 0)", "", True, 1.5),
         ("become(end=True, pid_file=True)", "", True, 1.5),
-        # ntpdate holds the port for longer than a daemon has to be seen, and then it ends.
+        # ntpdate holds the port for longer than the guard watches a daemon, and then it ends.
         ("date = become(name='ntpdate', port=4)", "time.sleep(7); os.kill(date, 9); os.waitpid(date, 0)", True, 8),
         # So does a chronyd that only sets the clock: it has the daemon's name and pid file, and no port.
         (
@@ -261,13 +261,13 @@ answer = [os.path.exists("/run/started"), time.monotonic() - began]
             True,
             8,
         ),
-        # Somebody asks a server meanwhile: that is not our port.
+        # A client queries a server meanwhile: that is not our port.
         ("become(name='busybox', peer=True)", "", True, 1.5),
     ],
 )  # fmt: skip
-def test_the_guard_starts_what_is_dead_and_nothing_beside_what_lives(before, after, starts, least):
+def test_the_guard_starts_a_dead_daemon_and_never_a_second_one(before, after, starts, least):
     code = GUARDED.format(guard=ntpcluster_service.GUARD, before=before, after=after)
     started, took = inside(code)
     assert started is starts
-    # A guard that cannot tell gives up after 40 s.
+    # A guard that cannot find out gives up after 40 s.
     assert least <= took < 38

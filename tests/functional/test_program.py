@@ -1,4 +1,4 @@
-"""Programs that the modules start are the system's own: the Python and the libraries of Salt's packages are not theirs."""
+"""The modules start the system's own programs, which must not use the Python and the libraries of Salt's packages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from _modules import ntpcluster_service
 @pytest.fixture
 def foreign(tmp_path, monkeypatch):
     """
-    A folder as in a package that brings its own Python, and the environment in which that runs. Instead of other versions
-    it has files that nothing can load: who reads the folder at all fails.
+    A directory as in a package with its own Python, and the environment in which that runs. Instead of other versions it has
+    files that cannot be loaded: every program that reads the directory fails.
     """
     (tmp_path / "libc.so.6").write_text("no library\n")
     (tmp_path / "json.py").write_text("raise SystemExit('no module')\n")
@@ -24,7 +24,7 @@ def foreign(tmp_path, monkeypatch):
 def test_a_program_does_not_inherit_what_salts_own_python_needs(loaders, foreign):
     done = loaders.modules.ntpcluster_program.run("env", "coreutils", [])
     assert (done["retcode"], done["stderr"]) == (0, "")
-    # The rest is as it was: where programs are, for one.
+    # The rest is unchanged, for example PATH.
     assert foreign not in done["stdout"] and "\nPATH=" in done["stdout"]
 
 
@@ -40,7 +40,7 @@ def test_a_program_speaks_english_and_shows_the_time_in_the_zone_that_it_is_told
 
 
 def test_the_guard_that_starts_the_daemon_again_does_not_inherit_it_either(foreign, tmp_path, monkeypatch):
-    """A script that writes its environment stands for the guard's."""
+    """A script that writes its environment is the stand-in for the guard's command."""
     shown = tmp_path / "shown"
     for name, value in (
         ("GUARD", f"export -p > {shown}"),

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: what a reader sees and can do with it, on a screen, on a phone, on paper."""
+"""The report in a real Chromium: what a reader sees and can do, on a screen, on a phone, on paper."""
 
 import struct
 import zlib
@@ -11,7 +11,7 @@ from _runners import ntpcluster_history, ntpcluster_hours, ntpcluster_report
 from tests.functional.browser import Browser, chromium
 from tests.unit.test_report import NOW, ROOT, changed, many, render, view
 
-#: What assistive technology is told of the table, in the order of the rows.
+#: The table as assistive technology sees it, in the order of the rows.
 HEADS = (
     "[...document.querySelectorAll('#table thead th')].map(th => [th.innerText.trim(), th.getAttribute('aria-sort')])"
 )
@@ -36,7 +36,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A sick small cluster, a hostile one, a large one, one with more hosts than the table has, and one that is well."""
+    """A small cluster with problems, a hostile one, a large one, one with more hosts than the table, and a healthy one."""
     folder = tmp_path_factory.mktemp("pages")
     hostile = changed(**SICK)
     hostile["<script>alert(1)</script>"] = dict(hostile["node148"], tier="<img src=//x.test/a onerror=alert(1)>")
@@ -56,7 +56,8 @@ def pages(tmp_path_factory):
 
 
 def past(path, seen):
-    """Three hours of a cluster, a view every five minutes: node148 was beyond its bound, and for some time nobody looked."""
+    """Three hours of a cluster, a view every five minutes: node148 was beyond its bound, and for some time there was no
+    view."""
     for number in range(-36, 0):
         if not -20 < number < -14:
             seen["hosts"]["node148"].update(bound_ms=16384.0 if number < -30 else 4.5, max_bound_ms=20.0)
@@ -73,7 +74,7 @@ def small(browser, pages):
 
 @pytest.fixture
 def scriptless(browser):
-    """The browser as of a reader who lets no script run."""
+    """A browser with scripts disabled."""
     browser.ask("Emulation.setScriptExecutionDisabled", value=True)
     browser.screen(1200, 900)
     yield browser
@@ -99,7 +100,7 @@ def picture(png: bytes) -> tuple[int, int, bytes]:
 
 
 @pytest.mark.parametrize("name", ["small", "hostile", "large", "huge", "day"])
-def test_a_page_opens_without_complaint_and_loads_nothing(browser, pages, name):
+def test_a_page_opens_without_errors_and_loads_nothing(browser, pages, name):
     browser.screen(1200, 900)
     seconds = browser.open(pages / f"{name}.html")
     print(f"{name}: {seconds:.2f} s")
@@ -177,11 +178,11 @@ def test_everything_that_can_be_used_is_reached_by_tab(small):
     for _ in range(wanted + 2):
         small.press("Tab")
         reached.add(small.run("document.activeElement.dataset && document.activeElement.dataset.n"))
-    # Of the scale's two buttons the arrow keys choose; Tab stops at one.
+    # The arrow keys select one of the scale's two buttons; Tab stops only once.
     assert len(reached - {None}) >= wanted - 1
 
 
-def test_finding_leaves_the_hosts_that_fit(small):
+def test_searching_shows_only_the_hosts_that_match(small):
     small.run("document.getElementById('text').focus()")
     small.write("client ntp1")
     assert small.run(COLUMN.format(1)) == ["node148", "node149"]
@@ -190,7 +191,7 @@ def test_finding_leaves_the_hosts_that_fit(small):
     assert small.run(COLUMN.format(1)) == ["node148"]
 
 
-def test_a_box_in_the_picture_leads_to_all_of_its_host(small):
+def test_a_box_in_the_picture_links_to_the_details_of_its_host(small):
     small.run("document.querySelector('.tree.wide a[aria-label^=node148]').focus()")
     small.press("Enter")
     small.run("new Promise((done) => setTimeout(done, 200))")
@@ -295,7 +296,7 @@ def test_paper_is_the_same_whatever_the_screen_prefers(browser, pages):
         )
         seen[scheme] = (screen, browser.run(COLOURS))
     assert seen["light"][0] != seen["dark"][0] and seen["light"][1] == seen["dark"][1]
-    # White paper, and the screen's own light colours of the words.
+    # White paper, and the light colours of the health words.
     assert seen["dark"][1][0] == "#fff" and seen["dark"][1][2:8] == seen["light"][0][2:8]
 
 
@@ -308,7 +309,7 @@ def test_the_page_is_printed_with_every_host_in_full(small):
     assert small.run("document.querySelectorAll('details[open]').length") == 0
 
 
-def test_a_day_is_told_without_a_script_and_without_colours(scriptless, pages):
+def test_a_day_is_readable_without_a_script_and_without_colours(scriptless, pages):
     scriptless.open(pages / "day.html")
     charts = scriptless.run("[...document.querySelectorAll('#day .past svg[role=img]')].map(e => e.ariaLabel)")
     # Four tiers, one with a hostile name and one unknown, and each of the six hosts.
@@ -336,7 +337,7 @@ def test_a_printed_day_has_the_figures_of_every_hour(browser, pages):
     browser.run("dispatchEvent(new Event('afterprint'))")
 
 
-#: Rows of the table that can be seen.
+#: The visible rows of the table.
 VISIBLE = "[...document.querySelectorAll('#table tbody tr')].filter(e => e.checkVisibility()).length"
 
 
@@ -346,7 +347,7 @@ def test_without_its_script_the_page_still_shows_every_host(scriptless, pages):
     assert not scriptless.run("document.getElementById('find').checkVisibility()")
 
 
-def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
+def test_five_thousand_hosts_are_sorted_and_searched_quickly(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "large.html")
     assert len(browser.run(COLUMN.format(1))) == 200
@@ -361,7 +362,7 @@ def test_five_thousand_hosts_are_sorted_and_found_in_no_time(browser, pages):
     assert browser.run(COLUMN.format(1)) == ["node4997"]
 
 
-def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(browser, pages):
+def test_in_a_large_cluster_only_the_displayed_hosts_are_rows(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "huge.html")
     rows = "document.querySelectorAll('#table tbody tr').length"
@@ -385,8 +386,8 @@ def test_of_more_hosts_than_the_table_has_only_those_that_are_shown_are_rows(bro
     assert browser.run("document.getElementById('all').textContent") == "Show 5,000 more"
 
 
-def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_path, monkeypatch):
-    """The same cluster as rows and, but for its worst host, as lines; a host has one name that is long, another is unknown."""
+def test_a_row_made_from_a_line_equals_the_row_of_the_page(browser, tmp_path, monkeypatch):
+    """The same cluster as rows and, except for its worst host, as lines; one host has a long name, another is unknown."""
     found = changed(
         **SICK, ntp180={"stratum": 3, "root_delay_ms": None}, ntp189={"tier": "<b>tier</b> with a long name"}
     )
@@ -404,10 +405,10 @@ def test_a_row_made_of_a_line_is_the_row_that_the_page_would_have(browser, tmp_p
     assert len(looks[0]) == 5 and looks[0] == looks[1]
 
 
-def test_a_link_to_a_host_that_is_no_row_yet_shows_and_marks_it(browser, pages):
+def test_a_link_to_a_host_without_a_row_shows_and_marks_it(browser, pages):
     browser.screen(1200, 900)
     browser.open(pages / "huge.html")
-    # The servers are well, and so the last ones.
+    # The servers are ok, and therefore the last ones.
     browser.run("document.querySelector('.tree.wide a[aria-label^=ntp180]').focus()")
     browser.press("Enter")
     browser.run("new Promise((done) => setTimeout(done, 200))")
@@ -426,7 +427,7 @@ def test_without_its_script_a_larger_table_is_followed_by_all_other_hosts_as_tex
     assert scriptless.run("document.documentElement.scrollWidth") <= 1200
 
 
-#: Stands for the minions: the recorded returns of four of them. None of them queries its servers, so those are `unproven`.
+#: A stand-in for the minions: the recorded returns of four of them. None of them queries its servers, so those are `unproven`.
 #: Everything else is real.
 ASK = """
 import json

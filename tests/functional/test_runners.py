@@ -1,4 +1,4 @@
-"""The runners as salt-run starts them, on a master that does not run: nobody can be asked."""
+"""The runners as salt-run starts them, on a master that does not run: no minion can be queried."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OFF = "The salt master could not be contacted. Is master running?"
 
 
 class Master:
-    """The configuration of a master that knows one minion and has stopped."""
+    """The configuration of a stopped master that knows one minion."""
 
     def __init__(self, folder: Path, **options: object) -> None:
         self.folder = folder
@@ -35,7 +35,7 @@ class Master:
         (folder / "master").write_text(yaml.safe_dump({**config, "user": "root", **options}))
 
     def run(self, *words: object) -> subprocess.CompletedProcess[str]:
-        """`salt-run WORDS` as cron starts it: without a locale."""
+        """`salt-run WORDS` as cron starts it, without a locale."""
         salt_run = Path(sys.executable).with_name("salt-run")
         return subprocess.run(
             [salt_run, "-c", self.folder, "-l", "quiet", *map(str, words)],
@@ -49,7 +49,7 @@ class Master:
 
 @pytest.fixture(scope="module")
 def runners(tmp_path_factory):
-    """The runners of a fresh checkout: Salt's loader also loads what an older file has left in `__pycache__`."""
+    """The runners of a fresh checkout: Salt's loader also loads files that older versions left in `__pycache__`."""
     folder = tmp_path_factory.mktemp("checkout") / "_runners"
     shutil.copytree(PROJECT / "_runners", folder, ignore=shutil.ignore_patterns("__pycache__"))
     return [str(folder)]
@@ -57,7 +57,7 @@ def runners(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def master(tmp_path_factory, runners):
-    """One that has the tree in its file roots and is told where the runners are."""
+    """A master with the tree in its file roots and a configured directory of runners."""
     roots = {"base": [str(PROJECT / "salt")]}
     return Master(tmp_path_factory.mktemp("master"), runner_dirs=runners, file_roots=roots)
 
@@ -91,11 +91,11 @@ def manual(master: Master) -> set[str]:
     return set(re.findall(r"^ntpcluster\.(\w+):$", master.run("-d", "ntpcluster").stdout, re.MULTILINE))
 
 
-def test_the_manual_shows_what_people_call_and_nothing_else(master):
+def test_the_manual_shows_only_public_functions(master):
     assert manual(master) == PUBLIC
 
 
-def test_runners_of_an_earlier_release_go_when_the_new_ones_are_synced(tmp_path):
+def test_runners_of_an_earlier_release_are_removed_when_the_new_ones_are_synced(tmp_path):
     master = Master(tmp_path, file_roots={"base": [str(PROJECT / "salt")]})
     kept = tmp_path / "var/cache/salt/master/extmods/runners"
     kept.mkdir(parents=True)
@@ -108,12 +108,12 @@ def test_runners_of_an_earlier_release_go_when_the_new_ones_are_synced(tmp_path)
 
 @pytest.fixture(scope="module")
 def loaded(master):
-    """What Salt's own loader makes of the runners."""
+    """The runners as Salt's own loader loads them."""
     opts = salt.config.master_config(str(master.folder / "master"))
     return {name: function for name, function in salt.loader.runner(opts).items() if name.startswith("ntpcluster")}
 
 
-def test_what_people_call_is_in_one_file_and_all_else_says_internal(loaded):
+def test_public_functions_are_in_one_file_and_all_others_say_internal(loaded):
     assert {name for name in loaded if name.startswith("ntpcluster.")} == {f"ntpcluster.{name}" for name in PUBLIC}
     for name, function in loaded.items():
         internal = function.__doc__.split()[0] == "Internal."
@@ -130,13 +130,13 @@ def test_calls_between_runners_name_functions_that_there_are_and_go_in_no_circle
     order = list(
         TopologicalSorter({file: {name.split(".")[0] for name in calls[file]} for file in calls}).static_order()
     )
-    # What people call is called by no runner.
+    # No runner calls a public function.
     assert order[-1] == "ntpcluster"
 
 
 @pytest.fixture(scope="module", params=["runner_dirs", "sync_runners", "another environment", "git"])
 def somewhere(request, tmp_path_factory, runners):
-    """The master of a site, in each way that a site can bring the runners there."""
+    """The master of a site, with each way of installing the runners."""
     folder = tmp_path_factory.mktemp("site")
     tree, empty = [str(PROJECT / "salt")], [str(folder / "empty")]
     if request.param == "runner_dirs":
@@ -158,7 +158,7 @@ def somewhere(request, tmp_path_factory, runners):
 
 
 def committed(folder: Path) -> Path:
-    """A repository with the tree as it is now."""
+    """A repository with the current tree."""
     shutil.copytree(PROJECT / "salt", folder / "salt", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@invalid"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "the tree"]):

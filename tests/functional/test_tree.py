@@ -1,4 +1,4 @@
-"""The tree as Salt's own loader and file server see it."""
+"""The tree as seen by Salt's own loader and file server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_state_file_renders(loaders):
     for path in sorted((PROJECT / "salt" / "ntp").glob("*.sls")):
         name = "ntp" if path.stem == "init" else f"ntp.{path.stem}"
         shown = loaders.modules.state.show_sls(name)
-        # With the modules there already, nothing is left of the file that fetches them.
+        # If the modules are installed already, the file that fetches them renders to nothing.
         assert isinstance(shown, dict) and (shown or name == "ntp.modules"), f"{name}: {shown}"
 
 
@@ -35,8 +35,8 @@ def test_the_states_stand_in_the_order_in_which_things_happen(loaders):
 
 
 @pytest.mark.parametrize("given", [None, "node*", ["node*"], 0, False])
-def test_a_rollout_of_whom_nobody_can_tell_is_one_red_state(loaders, given):
-    """Left out it is everyone; what is written and is no mapping may have been meant to be less."""
+def test_a_rollout_with_a_malformed_target_is_one_failed_state(loaders, given):
+    """Without it, all hosts are the target; a value that is not a mapping may have been meant to select fewer."""
     (low,) = loaders.modules.state.show_low_sls("orch.ntp", pillar={"rollout": given})
     assert (low["__id__"], low["fun"]) == ("rollout-can-begin", "fail_without_changes")
     assert low["name"].startswith("nothing is deployed:\nthe pillar's `rollout` must be a mapping")
@@ -62,14 +62,14 @@ def test_a_beacon_whose_settings_are_none_is_one_red_state(loaders, given, wrong
 
 
 def test_the_beacon_looks_once_a_minute_whatever_else_is_set(loaders):
-    """Without an interval Salt would have it look every second."""
+    """Without an interval Salt would run it every second."""
     for given, told in (({}, []), ({"confirm": 3, "offset_ms": None}, [{"confirm": 3}, {"offset_ms": None}])):
         (low,) = loaders.modules.state.show_low_sls("ntp.beacon", pillar={"ntp_beacon": given})
         assert (low["state"], low["interval"]) == ("beacon", 60)
         assert all(low[name] == value for one in told for name, value in one.items())
 
 
-#: Minions that `'*'` in a top file reaches as well, by their grains; None: the minion has no such grain.
+#: Grains of other minions that `'*'` in a top file matches; None: the minion has no such grain.
 STRANGERS = {
     "Debian-7": {"os": "Debian", "osmajorrelease": 7},
     "Ubuntu-12": {"os": "Ubuntu", "osmajorrelease": 12},
@@ -83,7 +83,7 @@ STRANGERS = {
 
 @pytest.fixture(params=sorted(STRANGERS))
 def stranger(request, loaders):
-    """The minion with the grains of another platform; what the tree says of that."""
+    """The minion with the grains of another platform, and the tree's message about it."""
     grains, kept = loaders.opts["grains"], dict(loaders.opts["grains"])
     for grain, value in STRANGERS[request.param].items():
         grains.pop(grain) if value is None else grains.update({grain: value})
@@ -105,9 +105,9 @@ def test_an_unknown_platform_is_one_red_state_with_one_sentence(loaders, strange
 
 
 def test_no_state_file_takes_the_highstate_of_an_unknown_platform_with_it(loaders, stranger):
-    """A state file applied by itself is red on such a host, and nothing in it gets as far as its function."""
+    """A state file that is applied alone fails on such a host, and none of its functions runs."""
     for path in sorted((PROJECT / "salt" / "ntp").glob("*.sls")):
-        if path.stem == "modules":  # it brings the modules along, and no state
+        if path.stem == "modules":  # it syncs the modules, and has no state
             continue
         name = "ntp" if path.stem == "init" else f"ntp.{path.stem}"
         for low in loaders.modules.state.show_low_sls(name):
@@ -137,7 +137,8 @@ def test_the_status_of_an_unknown_platform_says_so(loaders, stranger):
 
 
 def test_a_states_comment_has_no_advice_on_the_pillar(loaders):
-    """This pillar names one source and one address, and `validate` says so; an apply does not repeat it every time."""
+    """This pillar names one source and one address, and `validate` warns about it; an apply does not repeat the warning every
+    time."""
     doubtful = [problem["text"] for problem in loaders.modules.ntpcluster.validate()]
     for key, tier in (("sources", "server"), ("addresses", "client")):
         said = f"ntp:tiers:server:{key}: gives tier {tier} only one source: "
@@ -179,6 +180,6 @@ def test_the_version_of_the_modules_is_that_of_the_project():
 
 
 def test_no_state_runs_a_shell():
-    """cmd.run and its kin have no place here: what runs a program is a module's function, with an argument list."""
+    """cmd.run and similar functions are not used: the functions of modules run programs, with argument lists."""
     for path in (PROJECT / "salt").rglob("*.sls"):
         assert not re.search(r"^\s*-?\s*(cmd|module)\.", path.read_text(), re.MULTILINE), path

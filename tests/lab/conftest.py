@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 
 import pytest
 
@@ -82,6 +83,16 @@ def cluster(request, images):
             running.add(role, clock=WRONG[role.name])
         running.wait_for_minions()
         yield running
+
+
+@pytest.fixture(scope="module")
+def first(cluster):
+    """The states of the first apply on all hosts; prints how long it took."""
+    began = time.monotonic()
+    applied = cluster.apply()
+    kinds = ", ".join(f"{name} {host.platform}" for name, host in cluster.hosts.items())
+    print(f"{kinds}: first apply {time.monotonic() - began:.1f} s")
+    return applied
 
 
 @pytest.fixture(scope="module")

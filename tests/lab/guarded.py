@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 
-from tests.functional.firewalled import ASK, RESPONDER
+from tests.functional.firewalled import RESPONDER, asked
 from tests.lab import solo
 from tests.lab.cluster import Cluster, Role, ready
 
@@ -75,8 +74,7 @@ def reboot(host) -> None:
 
 def answered(host, source: str) -> bool:
     """Whether two requests in a row to this address, from one port as ntpd sends them, are answered."""
-    words = ["ip", "netns", "exec", host.neighbour, sys.executable, "-c", ASK, source, HERE[source]]
-    return subprocess.run(words, capture_output=True).returncode == 0
+    return asked(host.neighbour, source, HERE[source])
 
 
 def answers(host) -> list[str]:

@@ -42,7 +42,7 @@ class Image:
     parent: str | None = None
     suite: str = ""  # a Debian suite: the layer is made by mmdebstrap
     packages: tuple[str, ...] = ()  # what mmdebstrap puts in
-    recipe: str = ""  # a folder beside this file: its build.sh runs in the jail, the folder is at /lab/<name>
+    recipe: str = ""  # a directory next to this file: its build.sh runs in the jail, the directory is at /lab/<name>
     wheels: bool = False  # the Python 2.7 wheels are at /lab/wheels
 
     def digest(self) -> str:
@@ -141,7 +141,7 @@ def jail(layers: list[Path], work: Path, argv: list[str], mounts: dict[str, Path
 
 
 def proxy() -> str:
-    """The machine's proxy settings, which a build step needs as much as we do."""
+    """The machine's proxy settings, which a build step needs too."""
     names = ("http_proxy", "https_proxy", "no_proxy")
     return " ".join(f"{name}={os.environ[name]}" for name in names if os.environ.get(name))
 

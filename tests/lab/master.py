@@ -84,7 +84,7 @@ class Master:
         ]  # fmt: skip
 
     def run(self, program: str, *words: str, timeout: float = 600) -> subprocess.CompletedProcess:
-        """Run `salt`, `salt-run` or `salt-key` beside the master."""
+        """Run `salt`, `salt-run` or `salt-key` in the master's namespace."""
         return subprocess.run(
             self._argv(program, *words),
             cwd=self.folder,

@@ -84,7 +84,7 @@ def answered(host, source: str, packet: str, port: int = 123) -> bool:
     return done.returncode == 0
 
 
-def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
+def test_only_clients_get_the_time(host):
     assert ask_time(host, SERVED)
     assert not ask_time(host, STRANGER)
 

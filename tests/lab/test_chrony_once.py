@@ -95,7 +95,7 @@ def kill(host) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_servers_are_asked_by_a_host_that_has_no_daemon_yet(host):
+def test_a_host_without_a_daemon_yet_queries_its_servers(host):
     assert not host.had
     servers = host.asked["servers"]
     assert [(one["address"], one["reachable"], one["stratum"]) for one in servers] == [
@@ -137,7 +137,7 @@ def test_a_jump_beyond_the_limit_is_refused_before_the_daemon_is_touched(host):
 
 
 @pytest.mark.parametrize("pillar", [PILLAR, LIMITED], ids=["no limit", "limit"])
-def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away(host, pillar):
+def test_servers_that_become_false_after_the_judgement_do_not_move_the_clock(host, pillar):
     set_pillar(host, pillar)
     host.set_clock(50)
     step = solo.step_that_waits(host, DOUBLE)
@@ -149,7 +149,7 @@ def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away
     assert host.clock_error() == pytest.approx(50, abs=0.5)
 
 
-def test_a_server_that_lies_after_the_jump_is_not_asked_again(host):
+def test_a_server_that_becomes_false_after_the_step_is_not_queried_again(host):
     host.set_clock(50)
     for address in INTERNET[1:]:
         host.lab.internet.behave(address, stratum=3)  # so the first one is queried for the step
@@ -161,7 +161,7 @@ def test_a_server_that_lies_after_the_jump_is_not_asked_again(host):
     assert abs(host.clock_error()) < 0.1
 
 
-def test_a_step_that_is_killed_while_chronyd_asks_leaves_the_daemon_running(host):
+def test_a_step_killed_while_chronyd_queries_leaves_the_daemon_running(host):
     host.set_clock(50)
     step = stepping(host)
     host.lab.internet.behave(silent=True)
@@ -173,7 +173,7 @@ def test_a_step_that_is_killed_while_chronyd_asks_leaves_the_daemon_running(host
     print(f"{host.platform}: chronyd runs again {time.monotonic() - killed:.1f} s after the kill")
 
 
-def test_the_next_step_takes_over_while_the_chronyd_of_a_killed_one_still_asks(host):
+def test_the_next_step_takes_over_while_the_chronyd_of_a_killed_one_still_queries(host):
     """It must not be mistaken for the daemon, which would not be started again then."""
     host.set_clock(50)
     step = stepping(host)
@@ -193,7 +193,7 @@ def test_a_chronyd_that_hangs_is_ended(host):
     assert "did not end within 15 s" in refused(host, "ntpcluster.step", "force=True")
 
 
-def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
+def test_without_the_right_to_set_the_clock_no_step_is_reported(host):
     host.time.allow_set(False)
     host.set_clock(50)
     said, error = refused(host, "ntpcluster.step", "force=True"), host.clock_error()
@@ -244,7 +244,7 @@ def test_a_host_that_boots_a_day_wrong_after_a_power_cut_is_right_in_seconds(hos
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
 
 
-def test_the_crontab_sets_the_clock_and_gives_the_daemons_place_back(host):
+def test_the_crontab_sets_the_clock_and_the_daemon_can_replace_it_again(host):
     set_pillar(host, CRON)
     dry = solo.apply(host, "test=True")
     done = solo.apply(host)

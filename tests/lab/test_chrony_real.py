@@ -58,7 +58,7 @@ def test_while_it_slews_the_offset_is_that_of_the_clock(host):
     assert (seen["complete"], seen["error"], seen["missing"]) == (True, None, [])
 
 
-def test_a_drift_file_of_chronyd_has_the_other_sign(host):
+def test_a_drift_file_of_chronyd_has_the_opposite_sign(host):
     """The kernel and ntpd store the correction, chronyd stores the error."""
     host.run(["sh", "-c", "echo '50.0 1.0' > /var/lib/chrony/drift"]).check()
     chrony.start(host, SOURCES + "driftfile /var/lib/chrony/drift\n")
@@ -67,7 +67,7 @@ def test_a_drift_file_of_chronyd_has_the_other_sign(host):
     assert abs(host.time.frequency_ppm + 50) < 5
 
 
-def test_who_is_not_root_sees_the_sources_and_knows_that_it_is_not_all(host):
+def test_without_root_the_sources_are_known_and_marked_as_incomplete(host):
     chrony.start(host, SOURCES)
     wait_until(lambda: followed(host), 15)
     seen = look(host, user=65534)
@@ -79,7 +79,7 @@ def test_who_is_not_root_sees_the_sources_and_knows_that_it_is_not_all(host):
     assert {row["flash"] for row in seen["peers"]} == {None}
 
 
-def test_a_daemon_that_hangs_is_known_within_a_second(host):
+def test_a_daemon_that_hangs_is_detected_within_a_second(host):
     chrony.start(host, SOURCES)
     host.run(["pkill", "-STOP", "-x", "chronyd"]).check()
     done = chrony.chronyc(host, "-n", "-c", "-m", "timeout 200", "retries 0", *COMMANDS)
@@ -99,7 +99,7 @@ def test_a_measurement_is_right_and_changes_nothing(host, ahead):
     assert abs(host.clock_error() - ahead) < 0.05
 
 
-def test_a_step_by_chronyd_knows_no_limit(host):
+def test_a_step_by_chronyd_has_no_limit(host):
     """So the caller has to enforce a limit."""
     host.set_clock(500)
     done = chrony.once(host, "-q", "-t", "5", f"server {INTERNET[0]} iburst maxsamples 1", "maxchange 10 0 0")
@@ -107,7 +107,7 @@ def test_a_step_by_chronyd_knows_no_limit(host):
     assert abs(host.clock_error()) < 0.05
 
 
-def test_a_source_that_loses_its_time_answers_all_the_same(lab, host):
+def test_a_source_that_is_no_longer_synchronised_still_answers(lab, host):
     """Eight polls after its last sample, chronyd's packet counts still show that it answers."""
     chrony.start(host, f"server {INTERNET[0]} iburst minpoll 2 maxpoll 2\n")
     wait_until(lambda: followed(host), 15)

@@ -60,7 +60,7 @@ def test_the_rtc_knows_the_calendar(state):
     assert clock.counters["rtc_sets"] == len(days)
 
 
-def test_the_rtc_refuses_what_is_no_date(state):
+def test_the_rtc_refuses_invalid_dates(state):
     clock = Clock.create(state)
     answers = python(
         state,
@@ -81,7 +81,7 @@ def test_the_rtc_drifts_by_itself(state):
     assert clock.error() == pytest.approx(-50, abs=1e-5)
 
 
-def test_an_rtc_is_recognised_whatever_becomes_of_its_descriptor(state):
+def test_an_rtc_is_recognised_through_dup_fork_and_exec(state):
     Clock.create(state, rtc_epoch=1520862120)
     years = python(
         state,
@@ -158,7 +158,7 @@ def test_a_host_whose_rtc_lost_the_time_boots_in_1970(state):
     assert 0 <= clock.now() < 60
 
 
-def test_other_files_are_opened_as_ever(state, tmp_path):
+def test_other_files_are_opened_as_usual(state, tmp_path):
     Clock.create(state)
     (tmp_path / "text").write_text("as ever")
     assert python(state, f"result = stdio_read({str(tmp_path / 'text')!r})") == "as ever"

@@ -26,7 +26,7 @@ def hosts():
         yield made
 
 
-def test_dead_for_four_minutes_is_unsynchronized_though_the_daemon_disagrees(hosts):
+def test_a_source_dead_for_four_minutes_is_unsynchronized_although_the_daemon_disagrees(hosts):
     for host in hosts:
         wait_until(lambda host=host: call(host, "ntpcluster.status")["synchronized"], 40, 1)
     hosts[0].lab.internet.behave(silent=True)

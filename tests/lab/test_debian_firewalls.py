@@ -134,7 +134,7 @@ def test_cleaning_takes_our_rule_out_of_a_ufw_that_has_been_disabled(ufw):
     assert rules(ufw) == before
 
 
-def test_a_rule_of_ufw_that_keeps_them_out_is_red_and_stays(ufw):
+def test_a_ufw_rule_that_blocks_them_fails_the_state_and_stays(ufw):
     ufw.run(["ufw", "deny", "proto", "udp", "to", "any", "port", "123"]).check()
     done = state(ufw)
     assert done["result"] is False

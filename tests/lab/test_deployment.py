@@ -49,7 +49,7 @@ def first(cluster, predicted):
     return applied
 
 
-def test_clocks_are_wrong_and_the_minions_answer_all_the_same(cluster):
+def test_clocks_are_wrong_and_the_minions_answer_nevertheless(cluster):
     for name, host in cluster.hosts.items():
         assert host.clock_error() == pytest.approx(WRONG[name], abs=1)
     assert cluster.master.salt("*", "test.ping") == dict.fromkeys(cluster.hosts, True)
@@ -77,7 +77,7 @@ def test_a_dry_run_on_fresh_minions_fails_nothing_and_changes_nothing(cluster, p
         assert host.time.counters["steps"] == 0
 
 
-def test_one_apply_puts_every_host_right(cluster, first):
+def test_one_apply_corrects_every_host(cluster, first):
     assert {name: failed(states) for name, states in first.items()} == {name: [] for name in cluster.hosts}
     for name, host in cluster.hosts.items():
         assert abs(host.clock_error()) < 0.1, name
@@ -115,7 +115,7 @@ def test_a_second_apply_changes_nothing(cluster, first):
         assert host.time.counters["steps"] == 1
 
 
-def test_only_those_who_are_served_get_through_the_firewall(cluster, first):
+def test_only_clients_get_through_the_firewall(cluster, first):
     rules = cluster.hosts["ntp189"].run(["iptables-save", "-t", "filter"]).check().out
     ours = [line.strip() for line in rules.splitlines() if "--dport 123" in line]
     assert len(ours) == 1 and ours[0].startswith("-A INPUT -s 10.0.0.0/24 -p udp")
@@ -137,12 +137,12 @@ def test_a_minion_cannot_read_the_pillar_of_others_through_the_file_server(clust
             assert cluster.master.salt(name, "cp.get_file_str", path)[name] in (False, "", None), path
 
 
-def test_what_people_call_is_on_every_minion_and_nothing_beside_it(cluster, first):
+def test_every_minion_has_exactly_the_public_functions(cluster, first):
     for name, functions in cluster.master.salt("*", "sys.list_functions", "ntpcluster").items():
         assert functions == [f"ntpcluster.{function}" for function in FACE], name
 
 
-def test_nobody_runs_a_program_by_a_function_that_is_for_the_other_modules(cluster, first):
+def test_nobody_can_run_a_program_through_an_internal_function(cluster, first):
     """Users who may call `ntpcluster.*` on a master that reads this as a regular expression may call these as well."""
     words = ("sh", "x", "['-c', 'touch /made']")
     for name, said in cluster.master.salt("*", "ntpcluster_program.run", *words).items():

@@ -13,8 +13,8 @@ from tests.lab.test_drills_around import (  # noqa: F401
     test_a_resolver_that_dies_does_not_disturb_a_host_that_is_right,
     test_names_that_are_unknown_at_boot_are_found_when_the_resolver_is_back,
     test_names_that_are_unknown_at_the_apply_are_found_when_the_resolver_is_back,
-    test_one_name_of_four_that_nobody_knows_does_not_keep_the_others_from_serving,
-    test_status_neither_hangs_nor_believes_a_program_that_tells_no_truth,
+    test_one_unresolvable_name_of_four_does_not_affect_the_others,
+    test_status_does_not_hang_with_or_trust_a_broken_program,
     whole,
 )
 

@@ -30,7 +30,7 @@ def belongings(host) -> dict:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("own", [True, False])
-def test_clean_gives_back_what_was_there_before_the_first_daemon(kind, own):
+def test_clean_restores_the_state_before_the_first_daemon(kind, own):
     """`own`: the host had ntpsec before the first deployment, with its own configuration; else it had no time daemon."""
     ready(kinds=KINDS)
     with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:

@@ -70,7 +70,7 @@ def lab(request):
 
 
 @pytest.mark.beyond_the_bound("nothing ties an island to UTC")
-def test_two_halves_of_an_island_go_on_apart_and_become_one_again_without_a_step(lab):
+def test_two_halves_of_an_island_continue_apart_and_rejoin_without_a_step(lab):
     hosts = first, second, *clients = lab_of(lab, lab.cast, {"island": True})
     wait_until(lambda: green(hosts), 90, 2)
     steps = [host.time.counters["steps"] for host in hosts]

@@ -45,8 +45,8 @@ def host(request, images):
         made.lab = lab
         made.run(["service", "salt-minion", "stop"])
         if request.param == "el6":
-            # To rebuild its indexes, EL6's rpm renames the files, and this newer one their folder. An overlay refuses that for a
-            # folder of the image; this makes it one of the host's own.
+            # To rebuild its indexes, EL6's rpm renames the files; the newer rpm here renames their directory. An overlay
+            # refuses that for a directory of the image, so this replaces it with a copy on the host's own layer.
             own = "cp -a /var/lib/rpm /var/lib/rpm.own; rm -r /var/lib/rpm; mv /var/lib/rpm.own /var/lib/rpm"
             made.run(["sh", "-ec", own]).check()
         made.bare = system(made)
@@ -108,7 +108,7 @@ def as_files(host, spoil: bool) -> list[dict]:
     return found
 
 
-def test_a_package_with_a_wrong_checksum_is_not_installed_nor_are_the_others(host):
+def test_a_package_with_a_wrong_checksum_prevents_the_installation_of_all(host):
     set_pillar(host, pillar(package={"sources": as_files(host, spoil=True)}))
     with without_repository(host):
         done = solo.apply(host)
@@ -167,7 +167,7 @@ def test_half_a_transaction_is_made_whole_by_the_next_apply(host, ending):
 
 #: The package manager at its worst moment, and the minion killed with it: what an installation leaves if all is killed when a
 #: package is recorded and its name is not (rpm: only `rpm -qa` finds it, no dependency does), or unpacked and not configured.
-#: Both are made by hand, as no kill hits that moment each time.
+#: Both are made by hand, because no kill hits that moment reliably.
 KILLED = {
     "el6": """#!/bin/sh
 case " $* " in *" install "*) ;; *) exec /usr/bin/yum "$@" ;; esac
@@ -289,7 +289,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_cannot_be_written_is_red_and_leaves_the_old_whole(host, fault):
+def test_a_file_that_cannot_be_written_fails_the_state_and_stays_complete(host, fault):
     set_pillar(host, pillar())
     assert failed(solo.apply(host)) == []
     before, pid = belongings(host), daemons(host)

@@ -36,7 +36,7 @@ CHANGE_S = (8 + 1 + 8) * 9
 #: chronyd keeps a source until its newest sample is older than the oldest of the others (sources.c, SRC_STALE): for up to 64
 #: polls, which is too long for a drill. Its clock runs free meanwhile.
 REMEMBERS = "el9"
-#: These go on as orphans, the others do not. chronyd turns orphan when its own error bound is a second: after days.
+#: These continue as orphans, the others do not. chronyd turns orphan when its own error bound is a second: after days.
 ORPHANS = ("ntp181", "ntp182")
 
 PILLAR = {
@@ -66,7 +66,7 @@ def lab():
             mine = {**PILLAR, "orphan": 10} if name in ORPHANS else PILLAR
             host = solo.add(lab, Role(name, f"10.0.0.{180 + number}", kind), pillar=mine)
             if name in ORPHANS:
-                # ntpd waits 300 s before it turns orphan; the lab, for the test's sake, 20 s.
+                # ntpd waits 300 s before it turns orphan; in the lab 20 s, to keep the test short.
                 conf = (PROJECT / "salt/ntp/files/ntp.conf.jinja").read_text()
                 host.write("/srv/instead/ntp/files/ntp.conf.jinja", conf + "\ntos orphanwait 20\n")
         for number, (death, kinds) in enumerate(FOLLOWERS.items()):
@@ -87,7 +87,7 @@ def clients(lab, death=None):
 
 
 def on(hosts, server_of) -> list[str]:
-    """Names of the hosts that follow the server they should."""
+    """Names of the hosts that follow the server that they should follow."""
     return [host.name for host in hosts if follows(host) == server_of(host)]
 
 
@@ -96,7 +96,7 @@ def preferred(host):
 
 
 def when_each(hosts, what, timeout) -> dict[str, float]:
-    """Seconds until each host answers `what` with something true."""
+    """Seconds until `what` returns a true value for each host."""
     began, seen = time.monotonic(), {}
     while len(seen) < len(hosts):
         for host in hosts:
@@ -114,7 +114,7 @@ def test_clients_switch_to_the_second_server_however_the_preferred_one_fails(lab
     hosts = clients(lab)
     assert all(status["health"] in ("ok", "degraded") for status in [call(hosts[0], "ntpcluster.status")])
     when_each(hosts, lambda host: follows(host) == preferred(host), 60)
-    # A server is needed as second that has been heard a few times.
+    # The second server must have been heard a few times.
     when_each(hosts, lambda host: heard(host, 8) == 2, 90)
     with Watch(*hosts) as watch:
         lab.network.cut("ntp183")
@@ -179,17 +179,17 @@ def test_servers_and_clients_report_that_all_upstream_servers_are_gone(lab):
         late = when_each(below, lambda host: call(host, "ntpcluster.status")["health"] == "unsynchronized", 60)
         print("clients of orphans say so after further s:", late)
         for host in below:
-            # An orphan claims to know its own time exactly, so beside a server that is 1 ms off it may look like a liar.
+            # An orphan reports no error for its own time, so compared with a server that is 1 ms off it may look false.
             assert {"orphan", "falseticker"} & set(codes(call(host, "ntpcluster.status")["problems"])), host.name
-    # A server that is no orphan goes on at stratum 2 and says nothing but that it is a little less certain every second
-    # (15 us): that is NTP. But its packets tell when its clock was last set, and its clients hear the silence in them.
+    # A server that is not an orphan continues at stratum 2, and only its dispersion grows (15 us every second): this is how NTP
+    # works. But its packets contain the time at which its clock was last set, so its clients notice that its sources are gone.
     for name in set(SERVERS) - set(ORPHANS):
         assert claims(lab.hosts[name]) == (True, 2), name
     orphaned = clients(lab, "cable") + clients(lab, "chronyd")
 
     def told(seen):
-        # A server whose last update came of a source that had just missed a poll claims seconds of dispersion forever
-        # (the empty stage of its filter counts as 16 s): its clients leave it. Else they follow it and doubt it.
+        # A server whose last update came from a source that had just missed a poll reports seconds of dispersion forever (the
+        # empty stage of its filter counts as 16 s): its clients drop it. Otherwise they follow it and report a problem.
         sick = "degraded" if seen["synchronized"] else "unsynchronized"
         return seen["health"] == sick and "upstream-unsynchronized" in codes(seen["problems"])
 
@@ -204,7 +204,7 @@ def test_servers_and_clients_report_that_all_upstream_servers_are_gone(lab):
     assert max(moved.values()) < drilling.STILL_S * 1000
 
 
-def test_when_the_internet_is_back_everybody_recovers_without_help(lab):
+def test_when_the_internet_is_back_every_host_recovers_without_help(lab):
     lab.internet.behave()
     everybody = list(lab.hosts.values())
     seconds = timed(lambda: all(follows(host) in INTERNET for host in everybody[: len(SERVERS)]), 120)

@@ -1,6 +1,6 @@
-"""Drill 11: clocks that are far off, before the daemon runs and while it does; hosts that were born after 2036.
+"""Drill 11: clocks that are far off, before the daemon starts and while it runs; hosts with a date after 2036.
 
-That a clock is stepped, or not, is what the lab's clock counted; where it stands is read from outside.
+The lab's clock counts the steps; the time is read from outside.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import pytest
 
 from tests.lab import drilling, solo
 from tests.lab.cluster import INTERNET, failed, wait_until
-from tests.lab.drilling import daemons, follows, service, sources, table, timed
+from tests.lab.drilling import daemons, follows, heard, service, sources, table, timed
 from tests.lab.solo import call, codes
+from tests.lab.test_traps import PROCESS
 
 PILLAR = {
     "tiers": {
@@ -22,7 +23,7 @@ PILLAR = {
     "health": {"settle": 12},
 }
 YEAR = 365.25 * 86400
-#: 2036-02-07 06:28:16 UTC: the 32 bits of NTP's seconds begin again at 0.
+#: 2036-02-07 06:28:16 UTC: the 32 bits of NTP's seconds wrap to 0.
 ROLLOVER = 2**32 - 2208988800
 
 OFF = {
@@ -42,7 +43,7 @@ def host(kind):
 
 
 @pytest.mark.parametrize("off", OFF)
-def test_a_clock_that_is_off_is_right_after_one_apply(host, off):
+def test_a_clock_that_is_off_is_correct_after_one_apply(host, off):
     service(host, "stop").check()
     if OFF[off] is None:
         host.time.set(epoch=86400.0)
@@ -59,8 +60,8 @@ def test_a_clock_that_is_off_is_right_after_one_apply(host, off):
     drilling.whole(host, host.belongings)
 
 
-def test_a_clock_beyond_2036_comes_back_as_far_as_the_programs_can(host):
-    """Classic ntp takes the era nearest to its own clock and finds back; ntpsec 1.2.2's ntpdig cannot read such a time."""
+def test_a_clock_beyond_2036_is_corrected_as_far_as_the_programs_can(host):
+    """Classic ntp uses the era nearest to its own clock and recovers; ntpsec 1.2.2's ntpdig cannot read such a time."""
     service(host, "stop").check()
     host.time.set(epoch=ROLLOVER + 3 * YEAR)
     done = solo.apply(host)
@@ -75,10 +76,22 @@ def test_a_clock_beyond_2036_comes_back_as_far_as_the_programs_can(host):
     drilling.whole(host, host.belongings)
 
 
+def settled(host):
+    """
+    Wait until the host is synchronized and, with chronyd, every source has answered eight times.
+
+    In its first three updates chronyd steps the clock by itself (makestep). With a clock that is set just then it first steps back
+    and then, from samples of both times, seconds too far: that is another fault than the one that is drilled here.
+    """
+    assert wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 120, 1), table(host)
+    if PROCESS[host.platform] == "chronyd":
+        assert wait_until(lambda: heard(host, 8) == len(INTERNET), 120, 1), table(host)
+
+
 @pytest.mark.beyond_the_bound("somebody sets the clock behind the daemon's back: no daemon knows before its next poll")
 @pytest.mark.parametrize("jump", [-5.0, 5.0, -400.0])
-def test_a_clock_that_somebody_sets_while_the_daemon_runs_is_noticed_and_put_right(host, jump):
-    wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
+def test_a_clock_that_somebody_sets_while_the_daemon_runs_is_detected_and_corrected(host, jump):
+    settled(host)
     host.run(["date", "-s", f"@{host.clock() + jump:.3f}"]).check()
     noticed = timed(lambda: not call(host, "ntpcluster.status")["synchronized"], 60)
     seen = call(host, "ntpcluster.status")
@@ -90,9 +103,9 @@ def test_a_clock_that_somebody_sets_while_the_daemon_runs_is_noticed_and_put_rig
 
 
 @pytest.mark.beyond_the_bound("somebody sets the clock behind the daemon's back: no daemon knows before its next poll")
-def test_a_jump_beyond_the_panic_limit_is_noticed_and_an_apply_puts_it_right(host):
-    """Classic ntpd ends itself when its clock is suddenly more than 1000 s off: it cannot know which side is mad."""
-    wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
+def test_a_jump_beyond_the_panic_limit_is_detected_and_an_apply_corrects_it(host):
+    """Classic ntpd exits when its clock is suddenly more than 1000 s off: it cannot know which side is wrong."""
+    settled(host)
     host.run(["date", "-s", f"@{host.clock() + 1000.1:.3f}"]).check()
     noticed = timed(lambda: not call(host, "ntpcluster.status")["synchronized"], 90)
     if host.platform == "el6":
@@ -108,8 +121,8 @@ def test_a_jump_beyond_the_panic_limit_is_noticed_and_an_apply_puts_it_right(hos
     drilling.whole(host, host.belongings)
 
 
-def test_a_server_that_jumps_while_clients_run_takes_nobody_with_it_at_once(host):
-    """The step back of one upstream of three: its followers are with the others, and never went with it."""
+def test_a_server_that_jumps_while_clients_run_does_not_move_them_at_once(host):
+    """One of three upstream servers steps back: its followers switch to the others and never follow the step."""
     wait_until(lambda: follows(host) and call(host, "ntpcluster.status")["synchronized"], 60, 1)
     leader = follows(host)
     with drilling.Watch(host) as watch:

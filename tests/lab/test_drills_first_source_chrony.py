@@ -1,5 +1,6 @@
-"""The first source of a daemon's life: one of three servers lies by 3 s, as the first, the second or the last of the list, while a
-daemon starts, by a restart and by a boot. It must not move a clock that is right. Hosts with ntpd, ntpsec and chrony.
+"""The first source after a daemon's start: one of three servers is wrong by 3 s, as the first, the second or the last of the
+list, while a daemon starts, after a restart and after a boot. It must not move a correct clock. Hosts with ntpd, ntpsec and
+chrony.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from tests.lab.upstream import Upstream
 LIAR = "10.0.0.11"
 HONEST = INTERNET[:2]
 PLACES = {"first": [LIAR, *HONEST], "second": [HONEST[0], LIAR, HONEST[1]], "last": [*HONEST, LIAR]}
-#: A clock that is set from the hardware's at boot is right to this; a lie moves it by 3 s.
-BOOTED_S = 0.5
+#: The accuracy of a clock that is set from the hardware clock at boot: that has whole seconds, and a busy machine reads it late
+#: (0.99 s was seen). The false server would move it by 3 s.
+BOOTED_S = 1.5
 
 
 @pytest.fixture(scope="module", params=["el6", "modern", "el9"])
@@ -40,7 +42,7 @@ def lab(request):
 
 
 @pytest.mark.parametrize("how", ["restart", "boot"])
-def test_a_liar_moves_no_clock_wherever_it_stands_in_the_list(lab, how):
+def test_a_false_server_moves_no_clock_at_any_position_in_the_list(lab, how):
     hosts = list(lab.hosts.values())
     for made in hosts:
         if how == "boot":

@@ -6,13 +6,12 @@ import pytest
 
 from tests.lab.test_drills_island import (  # noqa: F401
     cluster,
-    first,
     test_a_second_apply_changes_nothing,
-    test_every_host_is_green_and_says_that_nothing_ties_it_to_utc,
-    test_one_apply_makes_one_time_that_of_the_first_server,
+    test_after_one_apply_all_hosts_have_the_time_of_the_first_server,
+    test_every_host_is_ok_and_reports_that_it_is_not_traceable_to_utc,
 )
 
-#: On an island a bound is that to the leader's clock, and true time is nobody's.
+#: On an island a bound is relative to the leader's clock, which is not the true time.
 pytestmark = pytest.mark.beyond_the_bound("nothing ties an island to UTC")
 
 CASTS = {

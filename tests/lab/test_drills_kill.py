@@ -1,7 +1,7 @@
-"""Drill 7: the minion's process is killed at random points of a deployment that has everything to do.
+"""Drill 7: the minion's process is killed at random points of a deployment in which every state makes changes.
 
-Each run spoils the host anew, starts an apply, and kills it without warning in the middle of a state; which one, and when, is
-drawn from a fixed seed. The daemon must run again without anybody's help, and the next apply ends green.
+Each run changes the host's configuration, starts an apply, and kills it without warning during a state; a fixed seed selects
+the state and the moment. The daemon must run again without help, and the next apply must succeed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def spoil(host) -> None:
 
 
 def begin(host) -> subprocess.Popen:
-    """Start an apply that says on its standard error which state it begins."""
+    """Start an apply that prints the id of each state to standard error when it begins."""
     return subprocess.Popen(
         [*host.enter(), "salt-call", "--local", "-l", "info", "state.apply", "ntp"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
@@ -70,7 +70,7 @@ def begin(host) -> subprocess.Popen:
 
 
 def states(run: subprocess.Popen):
-    """The ids of the states, each at the moment at which it begins."""
+    """The ids of the states, each when it begins."""
     for line in run.stderr:
         found = re.search(r"Executing state ntpcluster\w*\.\w+ for \[(.*?)\]", line)
         if found:
@@ -78,7 +78,7 @@ def states(run: subprocess.Popen):
 
 
 def course(host):
-    """Every state of an undisturbed apply, and the seconds it took."""
+    """Every state of an undisturbed apply, and its duration in seconds."""
     run = begin(host)
     last, began = None, time.monotonic()
     for name in states(run):
@@ -91,16 +91,16 @@ def course(host):
 
 
 def victims(host) -> list[tuple[str, float]]:
-    """For each run a state and the seconds after its beginning at which the kill comes, the same in every test run."""
+    """For each run a state and the seconds from its beginning to the kill, the same in every test run."""
     chance = random.Random(f"{SEED} {host.platform}")
-    # The step and the restart are where a clock or a daemon could be left in between: they are hit in any case.
+    # The step and the restart could leave a clock or a daemon in an intermediate state: they are always among the victims.
     always = [one for one in host.course if one[0] in ("clock-is-stepped", "ntp-is-running")]
     others = chance.sample([one for one in host.course if one not in always], RUNS - 2 * len(always))
     return [(name, chance.uniform(0.0, 0.8 * seconds)) for name, seconds in 2 * always + others]
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_is_green(host, number):
+def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_succeeds(host, number):
     victim, delay = victims(host)[number]
     for _ in range(5):
         spoil(host)
@@ -112,10 +112,10 @@ def test_after_a_kill_the_daemon_runs_again_by_itself_and_the_next_apply_is_gree
         killed = time.monotonic()
         if run.wait() != 0:
             break
-        delay /= 2  # this apply was quicker than the one whose course was measured, and over before it was killed
+        delay /= 2  # this apply was faster than the measured one, and ended before it was killed
     else:
         raise AssertionError(f"no apply was killed in {victim}")
-    time.sleep(2)  # a program that the dead minion had started may still be about to stop the daemon
+    time.sleep(2)  # a program that the dead minion had started may still stop the daemon
     timed(lambda: daemons(host), 40, 0.1)
     down = time.monotonic() - killed
     done = solo.apply(host)

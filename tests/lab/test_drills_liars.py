@@ -1,7 +1,8 @@
-"""Drills 2 and 4: servers that lie while they are followed, and packets that nobody asked for.
+"""Drills 2 and 4: servers that become false while they are followed, and unsolicited packets.
 
-Six clients of one kind, all drilled at the same time: with two servers and with three, one of which turns liar, the last in
-the list or the first; it jumps by three seconds and claims stratum 1 above the honest ones' 2, or it drifts by 500 ppm.
+Six clients of one kind, all drilled at the same time: with two servers and with three, one of which becomes false, the last in
+the list or the first. It jumps by three seconds and reports stratum 1, while the correct ones report 2, or it drifts by 500
+ppm.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ ASKS = {
     "first-drift": [DRIFTER, *INTERNET[:2]],
 }
 LIAR = {name: JUMPER if name.endswith("jump") else DRIFTER for name in ASKS}
-#: How long the liars are watched: chronyd leaves one at its first answer that does not fit.
+#: How long the false servers are watched: chronyd drops one at its first answer that does not agree.
 WATCHED_S = {"el6": 110, "modern": 110, "el9": 60}
-#: Who has a majority, and how far its clock may move at most while the liar lies.
+#: Whether a client has a majority, and how far its clock may move while the server is false.
 SAFE = {"three-jump": drilling.STILL_S, "first-jump": drilling.STILL_S, "three-drift": 0.02, "first-drift": 0.02}
 
 
 @pytest.fixture(scope="module")
 def host(kind):
-    """The lab of the clients; it is named for what its parameter groups."""
+    """The lab of the clients; its name is the key by which pytest groups the parameter."""
     ready(kinds=(kind,))
     with Cluster(master=False) as lab:
         lab.liars = Upstream(lab.network, "liars", [JUMPER, DRIFTER], lab.folder / "liars")
@@ -55,12 +56,12 @@ def host(kind):
 
 
 def settle(lab):
-    """Every source has been heard some times, and every client follows one."""
+    """Wait until every source has been heard several times and every client follows one."""
     for made in lab.hosts.values():
         wait_until(lambda made=made: heard(made, 5) >= 2 and follows(made), 90, 1)
 
 
-def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
+def test_a_false_server_moves_no_client_with_a_majority_and_status_names_it(host):
     lab = host
     settle(lab)
     hosts = lab.hosts
@@ -88,7 +89,7 @@ def test_a_liar_moves_nobody_who_has_a_majority_and_status_names_it(host):
     for name, still in SAFE.items():
         names_the_liar(name, hosts[name])
         assert watch.moved(hosts[name]) < still, name
-    # Two servers that contradict each other: NTP cannot know who is right, so nobody is followed and the clock stands.
+    # Two servers that contradict each other: NTP cannot know which is right, so it follows neither and the clock runs free.
     assert watch.moved(hosts["two-jump"]) < drilling.STILL_S
     two = call(hosts["two-jump"], "ntpcluster.status")
     assert two["health"] != "ok", two["problems"]
@@ -101,8 +102,8 @@ def names_the_liar(name, made):
     assert status["source"] in INTERNET
 
 
-def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(host):
-    """The first source that has answered often enough would be followed at once: `tos minsane` makes it wait for a second."""
+def test_a_daemon_that_starts_while_a_server_is_false_does_not_move_a_correct_clock(host):
+    """The daemon would follow the first source that has answered often enough: `tos minsane` makes it wait for a second one."""
     hosts = {name: host.hosts[name] for name in SAFE}
     steps = {name: made.time.counters["steps"] for name, made in hosts.items()}
     with Watch(*hosts.values()) as watch:
@@ -123,12 +124,12 @@ def test_a_daemon_that_starts_while_a_server_lies_does_not_move_a_right_clock(ho
     for name, made in hosts.items():
         wait_until(lambda made=made: call(made, "ntpcluster.status")["synchronized"], 60, 1)
         names_the_liar(name, made)
-        # What the drifting server is off by now, some 70 ms, is within the error bounds of a daemon that has just started.
+        # The drifting server is off by some 70 ms now, which is within the error bounds of a daemon that has just started.
         assert watch.moved(made) < (drilling.STILL_S if LIAR[name] == JUMPER else 0.05), name
         assert made.time.counters["steps"] == steps[name], name
 
 
-def test_when_the_liar_is_honest_again_all_is_as_before(host):
+def test_when_the_false_server_is_correct_again_all_is_as_before(host):
     lab = host
     lab.liars.behave()
     for name, made in lab.hosts.items():
@@ -142,7 +143,8 @@ def test_when_the_liar_is_honest_again_all_is_as_before(host):
         drilling.whole(made, lab.belongings[name])
 
 
-#: Sends answers that nobody asked for, in the name of a server: right in every field but the origin stamp, 3 s off; or rubbish.
+#: Sends unsolicited answers with a server's address: right in every field except the origin timestamp, 3 s off; or random
+#: bytes.
 FLOOD = """
 import os, random, socket, struct, sys, time
 source, target, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
@@ -199,7 +201,7 @@ def test_a_flood_of_forged_and_broken_packets_moves_nothing(host):
     drilling.whole(made, lab.belongings["three-jump"])
 
 
-def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(host):
+def test_servers_that_answer_random_bytes_are_dropped_and_selected_again_later(host):
     lab = host
     made = lab.hosts["two-jump"]
     with Watch(made) as watch:
@@ -216,15 +218,15 @@ def test_servers_that_answer_rubbish_are_not_followed_and_are_followed_again(hos
         drilling.whole(each, lab.belongings[name])
 
 
-def test_the_last_of_three_servers_moves_nobody_and_status_says_why(host):
-    """Of two servers the last one is followed; of three it is not, for nobody could tell whether it lies."""
+def test_the_last_of_three_servers_is_not_followed_and_status_says_why(host):
+    """With two servers the last live one is followed; with three it is not, because nothing can confirm that it is right."""
     lab = host
     three, two = lab.hosts["first-jump"], lab.hosts["two-jump"]
     settle(lab)
     with Watch(three) as watch:
         lab.internet.behave(silent=True)
-        # chronyd weighs the last one against what it remembers of the others, for as many samples as it keeps (sources.c,
-        # SRC_STALE): it needs them until then, and is short of sources only after that.
+        # chronyd compares the last one with the samples that it still has of the others (sources.c, SRC_STALE): only when those
+        # are stale does it have too few sources.
         remembers = three.platform == "el9"
         told = "unreachable" if remembers else "few-sources"
         seconds = drilling.timed(lambda: told in codes(call(three, "ntpcluster.status")["problems"]), 120, 1)

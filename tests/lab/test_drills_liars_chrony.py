@@ -1,4 +1,4 @@
-"""The drills of `test_drills_liars.py` with clients whose daemon is chronyd; a file of its own, to run beside the others."""
+"""The drills of `test_drills_liars.py` with chronyd on the clients; in a separate file, so that they run in parallel."""
 
 from __future__ import annotations
 

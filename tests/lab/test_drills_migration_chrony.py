@@ -1,7 +1,7 @@
-"""An apply that changes the daemon is killed without warning, at points spread over its whole course; the next one ends green.
+"""An apply that changes the daemon is killed without warning, at points spread over its whole duration; the next one succeeds.
 
-Each run goes the other way than the one before. Between the kill and the next apply nobody helps the host: a package manager
-that the dead minion had started may still be at work.
+Each run changes the daemon in the opposite direction of the run before. Nothing repairs the host between the kill and the next
+apply: a package manager that the dead minion had started may still be running.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RUNS = 10
 
 @pytest.fixture(scope="module", params=KINDS)
 def host(request):
-    """A host whose daemon has changed in both directions: from then on each takes the same steps every time."""
+    """A host whose daemon has changed in both directions once: from then on each change takes the same steps."""
     ready(kinds=KINDS)
     with Cluster(master=False) as lab:
         made = add(lab, request.param)
@@ -44,7 +44,7 @@ def turn(host) -> None:
 
 
 def killed(host, delay: float) -> str | None:
-    """The state in which an apply was when it was killed so many seconds after it had begun; None if it was over."""
+    """Kill an apply this many seconds after its beginning; returns the state that it was in, or None if it had ended."""
     run, reached = begin(host), []
     reader = threading.Thread(target=lambda: [reached.append(name) for name in states(run)])
     reader.start()
@@ -57,11 +57,11 @@ def killed(host, delay: float) -> str | None:
 
 
 @pytest.mark.parametrize("number", range(RUNS))
-def test_after_a_kill_in_the_middle_the_next_apply_is_green_with_one_daemon(host, number):
+def test_after_a_kill_the_next_apply_succeeds_with_one_daemon(host, number):
     turn(host)
     delay = host.lasts[host.daemon] * (number + 0.5) / RUNS
     victim = killed(host, delay)
-    if victim is None:  # quicker than the one that was measured
+    if victim is None:  # faster than the measured one
         turn(host)
         assert failed(solo.apply(host)) == []
         turn(host)

@@ -1,8 +1,8 @@
 """The EL6 host behaves as EL6 does.
 
-The lab is only as honest as its stand-ins are, so what is expected here is what the programs of CentOS 6.5 were
-seen to print and return (initscripts 9.03.40, chkconfig 1.3.49.3, ntp 4.2.6p5-1, iptables 1.4.7-11), not what
-ours happen to. `el6` is a freshly booted host, with nothing deployed on it, for this module alone.
+The lab is only as good as its stand-ins, so the expected values here are what the programs of CentOS 6.5 were observed to print
+and return (initscripts 9.03.40, chkconfig 1.3.49.3, ntp 4.2.6p5-1, iptables 1.4.7-11), not what our stand-ins print. `el6` is a
+freshly booted host, with nothing deployed on it, only for this module.
 """
 
 import re
@@ -31,7 +31,7 @@ def links(host, name):
 
 
 def ntpd_pid(host):
-    """The process that ntpd's pid file names, once there is one: ntpd writes it after the script has returned."""
+    """Wait for ntpd's pid file and return its process: ntpd writes the file after the script has returned."""
 
     def read():
         return host.run(["cat", "/var/run/ntpd.pid"]).out.strip()
@@ -40,7 +40,7 @@ def ntpd_pid(host):
 
 
 def kill_ntpd(host):
-    """End ntpd without a chance to tidy up."""
+    """Kill ntpd without giving it a chance to clean up."""
     host.run(["kill", "-KILL", ntpd_pid(host)])
     wait_until(lambda: not daemons(host), 10)
 
@@ -52,10 +52,10 @@ def el6(el6):
 
 @pytest.fixture(scope="module")
 def ntp(el6):
-    """The host with the packages installed from its repository, stock configuration, daemon stopped."""
+    """The host with the packages installed from its repository, the stock configuration and a stopped daemon."""
     done = el6.run(["yum", "-q", "-y", "install", "ntp"])
     assert done.rc == 0, done.out + done.err
-    # Every name has an address, or a resolver child would be there beside the daemon.
+    # Every name has an address; otherwise the daemon would have a resolver child.
     el6.write("/etc/hosts", el6.read("/etc/hosts") + "".join(f"10.0.0.{n + 1} {name}\n" for n, name in enumerate(POOL)))
     yield el6
     el6.run(["service", "ntpd", "stop"])
@@ -63,7 +63,7 @@ def ntp(el6):
 
 @pytest.fixture
 def running(ntp):
-    """ntpd up; stopped again and without leftovers afterwards."""
+    """ntpd running; it is stopped and cleaned up afterwards."""
     assert service(ntp, "ntpd", "start")[0] == 0
     ntpd_pid(ntp)
     yield ntp
@@ -73,7 +73,7 @@ def running(ntp):
 
 @pytest.fixture
 def script(el6):
-    """A service `zz` that chkconfig has not met yet."""
+    """A service `zz` that chkconfig does not know yet."""
     path = "/etc/rc.d/init.d/zz"
     el6.write(path, "#!/bin/sh\n# chkconfig: - 58 74\n# description: of the tests\n", 0o755)
     yield el6
@@ -83,7 +83,7 @@ def script(el6):
 
 @pytest.fixture
 def clerk(ntp):
-    """The host; a program in ntpdate's place notes its arguments and returns what /root/clerk-rc says."""
+    """The host with a stand-in for ntpdate that records its arguments and returns the code in /root/clerk-rc."""
     ntp.run(["mv", "/usr/sbin/ntpdate", "/usr/sbin/ntpdate.real"])
     ntp.write("/usr/sbin/ntpdate", '#!/bin/sh\necho "$@" >> /root/clerk\nexit $(cat /root/clerk-rc)\n', 0o755)
     ntp.write("/root/clerk-rc", "0\n")
@@ -343,7 +343,7 @@ def test_ntpd_cannot_be_reloaded(running):
     assert service(running, "ntpd", "reload") == (3, "")
 
 
-def test_an_unknown_word_to_ntpd_is_usage_and_2(ntp):
+def test_an_unknown_argument_to_ntpd_prints_the_usage_and_returns_2(ntp):
     rc, said = service(ntp, "ntpd", "nonsense")
     assert rc == 2
     assert said.startswith("Usage: ")
@@ -362,7 +362,7 @@ def test_condrestart_of_a_stopped_ntpd_starts_nothing(ntp):
         ("/etc/sysconfig/ntpd", None, 6),
     ],
 )
-def test_what_keeps_ntpd_from_starting_has_a_code_of_its_own(ntp, path, text, rc):
+def test_each_reason_why_ntpd_cannot_start_has_its_own_code(ntp, path, text, rc):
     with changed(ntp, path, text):
         assert service(ntp, "ntpd", "start") == (rc, "")
 
@@ -426,7 +426,7 @@ def test_ntpdate_writes_the_hardware_clock_only_when_asked(clerk, wanted, said):
 
 
 def test_ntpdate_sends_its_samples_without_a_pause_and_steps_although_the_server_refuses_the_others(lab, ntp):
-    """As 4.2.6p5 was seen to do with a server that has `restrict default kod limited`."""
+    """As observed of 4.2.6p5 with a server that has `restrict default kod limited`."""
     server = lab.add(Role("limiting", "10.0.0.7", "el6"))
     wait_for_boot(server)
     server.run(["yum", "-q", "-y", "install", "ntp"]).check()
@@ -444,7 +444,7 @@ def test_ntpdate_sends_its_samples_without_a_pause_and_steps_although_the_server
 
 
 @pytest.mark.parametrize(("path", "rc"), [("/usr/sbin/ntpdate", 5), ("/etc/sysconfig/ntpdate", 6)])
-def test_what_keeps_ntpdate_from_starting_has_a_code_of_its_own(ntp, path, rc):
+def test_each_reason_why_ntpdate_cannot_start_has_its_own_code(ntp, path, rc):
     with changed(ntp, path, None):
         assert service(ntp, "ntpdate", "start") == (rc, "")
 
@@ -465,7 +465,7 @@ def test_the_ntpdate_service_fails_while_ntpd_has_the_port(running):
 
 @pytest.fixture
 def zone(el6):
-    """/etc/sysconfig/clock and /etc/localtime as they were, afterwards."""
+    """Restores /etc/sysconfig/clock and /etc/localtime afterwards."""
     clock = el6.read("/etc/sysconfig/clock")
     yield el6
     el6.write("/etc/sysconfig/clock", clock)
@@ -473,7 +473,7 @@ def zone(el6):
 
 
 def zone_file(host):
-    """Kind of /etc/localtime and the zone abbreviation that a fresh program sees."""
+    """The file type of /etc/localtime and the zone abbreviation that a new program sees."""
     return lines(host, "stat", "-c", "%F", "/etc/localtime") + lines(host, "date", "+%Z")
 
 

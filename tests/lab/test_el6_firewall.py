@@ -1,6 +1,6 @@
 """The firewall of the EL6 host behaves as EL6's does: iptables 1.4.7-11 and its init script.
 
-`el6` is a freshly booted host, with nothing deployed on it, for this module alone.
+`el6` is a freshly booted host, with nothing deployed on it, only for this module.
 """
 
 import pytest
@@ -131,7 +131,7 @@ def test_reload_takes_the_file_and_keeps_the_old_rules_if_it_is_wrong(firewall):
 
 
 def test_saving_after_an_insert_into_a_stopped_firewall_loses_the_stock_rules(firewall):
-    # The seed's way on a host whose firewall was off: this is the loss that the product has to prevent.
+    # The method of the original script on a host whose firewall was off: the product has to prevent this loss.
     service(firewall, "iptables", "stop")
     firewall.run(["iptables", "-I", "INPUT", *NTP_RULE.split()])
     assert service(firewall, "iptables", "save")[0] == 0
@@ -139,7 +139,7 @@ def test_saving_after_an_insert_into_a_stopped_firewall_loses_the_stock_rules(fi
     assert [line for line in saved if line.startswith("-A")] == [f"-A INPUT {NTP_RULE} "]
 
 
-def test_the_firewall_of_ipv6_is_a_service_of_its_own(firewall):
+def test_the_firewall_of_ipv6_is_a_separate_service(firewall):
     assert service(firewall, "iptables", "stop")[0] == 0
     assert service(firewall, "ip6tables", "status")[0] == 0
     assert "-A INPUT -j REJECT --reject-with icmp6-adm-prohibited " in lines(firewall, "ip6tables-save")

@@ -1,4 +1,4 @@
-"""UDP 123 behind the firewalld of an EL9 host: open to whom it serves, live, after a reload and after a boot."""
+"""UDP 123 on an EL9 host with firewalld: open to its clients, live, after a reload and after a boot."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RULES = [
     for family, network, anywhere in zip("46", NETWORKS, ("0.0.0.0/0", "::/0"), strict=True)
 ]
 
-# What is done to a host that has just been installed, and the zone that gets the packets then.
+# Changes to a newly installed host, and the zone that gets the packets then.
 ZONES = {
     "the zone that a fresh host has": ([], "public"),
     "a default zone that drops": ([["--set-default-zone=drop"]], "drop"),
@@ -54,7 +54,7 @@ def zones(host) -> tuple[str, str, str]:
 
 @pytest.fixture
 def host(fresh):
-    """A host with firewalld as it was after its first boot."""
+    """A host with firewalld in its state after the first boot."""
     before = zones(fresh)
     yield fresh
     fresh.run(["nft", "delete", "table", "inet", "mine"])
@@ -99,15 +99,15 @@ def test_served_networks_are_admitted_live_after_reload_and_boot_until_removed(h
     assert (gone["result"], gone["changes"]) == (True, {})
 
 
-def test_a_connection_that_is_open_lives_on_while_the_port_is_opened(host):
-    """Neither the opening nor the closing reloads: what was added to the live rules alone is still there."""
+def test_an_open_connection_survives_the_opening_of_the_port(host):
+    """Neither opening nor closing the port reloads firewalld: rules that are only live are kept."""
     command(host, "--add-port=4460/tcp")
     state(host)
     state(host, "absent")
     assert "4460/tcp" in command(host, "--list-ports")
 
 
-def test_who_is_no_longer_served_is_no_longer_let_in(host):
+def test_a_network_that_is_no_longer_served_is_no_longer_admitted(host):
     state(host)
     moved = state(host, "opened", "networks=[10.0.0.192/26]")
     assert moved["result"] is True, moved["comment"]
@@ -116,7 +116,7 @@ def test_who_is_no_longer_served_is_no_longer_let_in(host):
     state(host, "absent")
 
 
-def test_what_was_opened_live_alone_is_made_to_last(host):
+def test_a_rule_that_is_only_live_is_made_permanent(host):
     state(host)
     command(
         host, "--permanent", "--zone=public", f"--remove-rich-rule={RULES[0].format('public')[len('zone public: ') :]}"
@@ -143,7 +143,7 @@ REFUSING = {
 
 
 @pytest.mark.parametrize("case", REFUSING)
-def test_it_is_red_where_something_else_keeps_them_out(host, case):
+def test_it_fails_if_something_else_blocks_them(host, case):
     for words in REFUSING[case]:
         host.run(words).check()
     try:
@@ -156,7 +156,7 @@ def test_it_is_red_where_something_else_keeps_them_out(host, case):
         state(host, "absent")
 
 
-def test_somebody_who_is_banned_stays_banned_and_is_told(host):
+def test_a_ban_stays_in_force_and_is_reported(host):
     command(host, "--zone=drop", "--add-source=10.0.0.70")
     done = state(host)
     assert done["result"] is True
@@ -177,10 +177,35 @@ def test_a_rule_by_hand_counts_and_stays(host):
     assert answers(host) == [INSIDE[0]]
 
 
-def test_what_is_open_wider_than_the_pillar_is_told(host):
+def test_rules_wider_than_the_pillar_are_reported(host):
     command(host, "--add-service=ntp")
     assert "zone public: service ntp" in state(host)["comment"]
     state(host, "absent")
+
+
+@pytest.fixture
+def older(host):
+    """firewalld with iptables behind it, as EL7 has it."""
+    conf = "/etc/firewalld/firewalld.conf"
+    before = host.read(conf)
+    for text in (before.replace("FirewallBackend=nftables", "FirewallBackend=iptables"), before):
+        host.write(conf, text)
+        host.run(["systemctl", "restart", "firewalld"]).check()
+        wait_until(lambda: host.run(["firewall-cmd", "--state"]).rc == 0, 20, 0.2)
+        if text != before:
+            assert "IN_public_allow" in host.run(["iptables-save"]).check().out
+            yield host
+
+
+def test_with_iptables_behind_it_firewalld_is_opened_and_closed_all_the_same(older):
+    assert answers(older) == []
+    done = state(older)
+    assert (done["result"], done.get("warnings")) == (True, None), done["comment"]
+    assert answers(older) == list(INSIDE)
+    again = state(older)
+    assert (again["result"], again["changes"]) == (True, {}), again["comment"]
+    state(older, "absent")
+    assert answers(older) == []
 
 
 def started(host, function: str) -> list[str]:
@@ -207,7 +232,7 @@ def test_without_served_networks_firewalld_is_not_queried_unless_a_rule_is_ours(
     assert started(host, "absent") == ["nft"]
 
 
-def test_a_firewalld_that_does_not_answer_is_red(host):
+def test_a_firewalld_that_does_not_answer_fails_the_state(host):
     host.run(["systemctl", "kill", "--signal=STOP", "--kill-whom=main", "firewalld"]).check()
     try:
         done = state(host)

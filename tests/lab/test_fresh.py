@@ -1,7 +1,7 @@
-"""What a minion has, remembers and goes by, when the master's code, pillar or environment is another by now.
+"""Which code, pillar and environment a minion uses after they have changed on the master.
 
-The tests follow one server and one client, of both kinds, through their life and run in the order in which they stand.
-Their tree is in the environment `prod` alone; in `base` the site has a module and a formula `ntp` of its own.
+The tests use one server and one client, of both kinds, and depend on their order. Their tree is only in the environment `prod`;
+in `base` the site has its own module and its own formula `ntp`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tests.loaded import FACE
 HOSTS = ("ntp189", "node149")
 EXTMODS = "/var/cache/salt/minion/extmods"
 
-#: The tiers of the cast with one server, and with nobody asked who is not there.
+#: The tiers of the default cluster with one server, and without sources that do not exist.
 SITE = copy.deepcopy(PILLAR)
 SITE["tiers"]["server"]["addresses"] = ["10.0.0.189"]
 SITE["sync"] = {"timeout": 60}
 
-#: The last state of the tree in which its modules were brought along by their version alone.
+#: The last version of the tree whose modules were synced by version number only.
 FIRST_RELEASE = "8bd0bfd"
 
 
@@ -38,7 +38,7 @@ def tree(tmp_path_factory):
     shutil.copytree(PROJECT / "salt", folder / "prod", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "base/_modules").mkdir(parents=True)
     (folder / "base/_modules/sites_own.py").write_text("def here():\n    return True\n")
-    # A site may have a formula of this name already: it stays in its environment, and ours in its own.
+    # A site may already have a formula of this name: each stays in its own environment.
     (folder / "base/ntp").mkdir()
     (folder / "base/ntp/init.sls").write_text("the-sites-own:\n  test.nop: []\n")
     return folder
@@ -49,7 +49,7 @@ def cluster(images, tree):
     options = {
         "file_roots": {name: [str(tree / name)] for name in ("base", "prod")},
         "runner_dirs": [str(PROJECT / "_runners")],
-        # The master remembers for 20 s which files there are.
+        # The master caches its list of files for 20 s.
         "fileserver_list_cache_time": 0,
     }
     with Cluster(pillar=SITE, master_options=options) as running:
@@ -89,13 +89,13 @@ def test_the_functions_find_the_tree_where_the_run_found_it(cluster):
     assert {n: (changed(s), failed(s)) for n, s in apply(cluster).items()} == dict.fromkeys(HOSTS, ([], []))
 
 
-def test_a_formula_of_the_same_name_in_another_environment_is_as_it_was(cluster):
+def test_a_formula_of_the_same_name_in_another_environment_is_unchanged(cluster):
     for states in cluster.apply().values():
         assert [state["__id__"] for state in states] == ["the-sites-own"]
 
 
-def test_a_sync_takes_nothing_from_the_sites_own_modules(cluster):
-    # A highstate brings what is in the environments of the top file, and so does this.
+def test_a_sync_does_not_remove_the_sites_own_modules(cluster):
+    # Like a highstate, this syncs the environments of the top file.
     asked(cluster, "saltutil.sync_all", "saltenv=base,prod")
     for host in cluster.hosts.values():
         host.run(["rm", f"{EXTMODS}/modules/ntpcluster_code.py"]).check()
@@ -106,7 +106,7 @@ def test_a_sync_takes_nothing_from_the_sites_own_modules(cluster):
 
 
 def first_release(folder) -> str:
-    """Write the served folder of version 0.1.0; returns what git said if it could not, else nothing."""
+    """Write the served folder of version 0.1.0; returns git's error if that failed, else an empty text."""
     archive = [
         "git",
         "-C",
@@ -129,7 +129,7 @@ def first_release(folder) -> str:
 
 
 def test_one_apply_after_an_upgrade_runs_the_new_code_and_leaves_no_old_file(cluster, tree):
-    """From version 0.1.0, whose files were all one module, and which knew nothing of a list of its code."""
+    """From version 0.1.0, which was a single module and had no list of its code."""
     (tree / "prod").rename(tree / "kept")
     refused = first_release(tree / "prod")
     if not refused:
@@ -153,7 +153,7 @@ def test_one_apply_after_an_upgrade_runs_the_new_code_and_leaves_no_old_file(clu
 
 
 def test_a_changed_file_alone_reaches_the_minions(cluster, tree):
-    """No version was raised: the list is all that tells."""
+    """The version is the same: only the list shows the change."""
     path = tree / "prod/_states/ntpcluster.py"
     before, listed = path.read_text(), (tree / "prod/ntp/modules.sha256").read_text()
     path.write_text(before.replace("the pillar is valid; ", "the pillar is valid (changed); "))
@@ -172,12 +172,12 @@ def test_validate_sees_an_edit_at_once(cluster):
     for found in asked(cluster, "ntpcluster.validate").values():
         assert "ntp:tiers:client:follows" in [p["key"] for p in found if p["level"] == "error"]
     assert "ntp:tiers:client:follows" in "\n".join(run(cluster, "ntpcluster.rollout", "saltenv=prod")[0]["problems"])
-    # What is deployed is as good as before.
+    # The deployment works as before.
     for seen in asked(cluster, "ntpcluster.status").values():
         assert seen["synchronized"], seen["problems"]
 
 
-def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(cluster):
+def test_after_an_apply_of_an_edited_pillar_every_function_uses_the_new_one(cluster):
     edited = copy.deepcopy(SITE)
     edited["tiers"]["server"]["sources"] = ["10.0.0.2", "10.0.0.3"]
     edited["sync"]["max_offset"] = 0.321
@@ -189,8 +189,8 @@ def test_after_a_green_apply_of_an_edited_pillar_every_look_goes_by_the_new_one(
         assert (seen["health"], seen["max_offset_ms"]) == ("ok", 321.0), seen["problems"]
     assert "outside-tier" not in codes(cluster)
 
-    # And not by asking anew each time: the minions themselves remember the new one.
-    # Salt 3008 prints stars for what is there.
+    # And not by asking the master each time: the minions have refreshed their copy. Salt 3008 prints asterisks for existing
+    # values.
     wait_until(lambda: "gone" not in asked(cluster, "pillar.get", "ntp:sync:max_offset", "gone").values(), 30)
 
 
@@ -203,7 +203,7 @@ def test_a_rollout_without_saltenv_names_the_environment_and_removes_no_module(c
     assert asked(cluster, "ntpcluster_code.listing") == dict.fromkeys(HOSTS, wanted)
 
 
-def test_a_rollout_takes_the_tree_from_the_environment_that_it_is_told(cluster):
+def test_a_rollout_takes_the_tree_from_the_given_environment(cluster):
     answer, code = run(cluster, "state.orchestrate", "orch.ntp", "saltenv=prod")
     assert code == 0, answer
     [states] = answer["data"].values()

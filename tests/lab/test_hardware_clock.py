@@ -1,4 +1,4 @@
-"""The state of the hardware clock on a host that follows its servers: off, empty, broken, or not there."""
+"""The state of the hardware clock on a host that follows its servers: wrong, empty, broken, or missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.lab import solo
 from tests.lab.cluster import Cluster, Role, failed, wait_until
 from tests.lab.solo import call
 
-#: What takes hwclock's place in the path.
+#: A replacement for hwclock in the path.
 DOUBLE = "/usr/local/sbin/hwclock"
 
 
@@ -26,7 +26,7 @@ def host(request, images):
 
 @pytest.fixture(autouse=True)
 def well(host):
-    """Each test ends with a hardware clock that works and is right."""
+    """Each test ends with a working and correct hardware clock."""
     yield
     host.run(["rm", "-f", DOUBLE])
     host.lab.internet.behave()
@@ -36,7 +36,7 @@ def well(host):
 
 
 def single(host, *words):
-    """The state alone: result, whether it changes anything, comment."""
+    """Run only this state: result, whether it changes anything, comment."""
     (state,) = call(host, "state.single", "ntpcluster.hardware_clock", "rtc", *words).values()
     return state["result"], bool(state["changes"]), state["comment"]
 
@@ -48,7 +48,7 @@ def test_a_step_says_why_salt_counts_hours(host):
     )
 
 
-def test_one_that_is_right_is_left_alone_and_costs_no_program(host):
+def test_a_correct_one_is_not_written_and_no_program_is_started(host):
     host.write(DOUBLE, "#!/bin/sh\ntouch /run/asked\n", 0o755)
     before = host.time.counters["rtc_sets"]
     assert single(host) == (True, False, "the hardware clock is right")
@@ -64,8 +64,8 @@ def test_one_that_is_a_day_off_is_written_once(host):
 @pytest.mark.parametrize("rhel", [False, True])
 def test_one_whose_battery_died_is_written(host, rhel):
     if rhel:
-        # Stands for util-linux 2.17.2 of RHEL 6, which reads the clock before it sets it, except with --noadjfile
-        # (manipulate_clock of its hwclock.c). Everything else is the real program of the host.
+        # A stand-in for util-linux 2.17.2 of RHEL 6, which reads the clock before it sets it, except with --noadjfile
+        # (manipulate_clock of its hwclock.c). Everything else is the host's real program.
         host.write(
             DOUBLE,
             f"""#!/bin/sh
@@ -90,7 +90,7 @@ exec {host.real} "$@"
     assert single(host) == (True, False, "the hardware clock is right")
 
 
-def test_a_host_without_one_is_green_and_says_why(host):
+def test_a_host_without_one_succeeds_and_says_why(host):
     host.time.rtc(False)
     for words in ([], ["test=True"]):
         result, changes, comment = single(host, *words)
@@ -99,7 +99,7 @@ def test_a_host_without_one_is_green_and_says_why(host):
 
 
 @pytest.mark.parametrize("fault", ["read", "write"])
-def test_one_that_cannot_be_mended_is_red_and_says_what_to_do(host, fault):
+def test_one_that_cannot_be_repaired_fails_and_says_what_to_do(host, fault):
     host.set_rtc(86400)
     host.time.rtc_fault(fault)
     result, changes, comment = single(host)
@@ -107,7 +107,7 @@ def test_one_that_cannot_be_mended_is_red_and_says_what_to_do(host, fault):
     assert ("unreadable" if fault == "read" else "+864") in comment and "hwclock:manage" in comment
 
 
-def test_no_time_that_may_be_wrong_is_written(host):
+def test_a_time_that_may_be_wrong_is_not_written(host):
     service = "ntpd" if host.platform == "el6" else "ntpsec"
     host.run(["service", service, "stop"]).check()
     host.lab.internet.behave(silent=True)

@@ -1,4 +1,4 @@
-"""The lab itself: what is promised about the machine it runs on, and about what is left of it."""
+"""The lab itself: it does not change the machine, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_machine_is_untouched_while_hosts_step_their_clocks_and_after(images
     assert machine() == before
 
 
-def test_who_looks_for_a_lab_in_the_wrong_directory_is_told_which_one_it_was(tmp_path):
+def test_the_message_about_a_missing_lab_names_the_directory(tmp_path):
     def say(program: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", f"tests.lab.{program}"],
@@ -56,7 +56,7 @@ def test_who_looks_for_a_lab_in_the_wrong_directory_is_told_which_one_it_was(tmp
 
 def test_nothing_in_a_host_could_touch_the_machine(lab):
     host = lab.add(Role("c", "10.0.0.23", "el6"))
-    # Init has begun nothing yet when the host counts as booted.
+    # When the host counts as booted, init has not started anything yet.
     pids = wait_until(lambda: len(host.pids()) > 1 and host.pids(), 20)
     assert host.pid in pids
     for pid in pids:
@@ -69,7 +69,7 @@ def test_nothing_in_a_host_could_touch_the_machine(lab):
         ["sysctl", "-w", "kernel.hostname=x"],
     ):
         assert host.run(argv).rc != 0, argv
-    # Without the clock library there is no clock to set: the machine's own answers no.
+    # Without the clock library there is no clock to set: the machine's own refuses.
     host.run(["mv", "/etc/ld.so.preload", "/etc/ld.so.preload.off"]).check()
     refused = host.run(["date", "-s", "2019-01-01"])
     host.run(["mv", "/etc/ld.so.preload.off", "/etc/ld.so.preload"]).check()
@@ -89,7 +89,7 @@ def test_a_host_comes_back_from_a_reboot_with_its_disk_and_without_the_rest(lab)
     assert "9999" not in host.run(["iptables-save"]).out
 
 
-def test_a_cut_cable_is_cut_and_mended(lab):
+def test_a_cable_can_be_unplugged_and_plugged_in_again(lab):
     host = lab.add(Role("e", "10.0.0.25", "modern"))
     ask = ["python3", "-c", "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); "
            "s.sendto(b'\\x23' + bytes(47), ('10.0.0.1', 123)); print(len(s.recv(99)))"]  # fmt: skip

@@ -1,7 +1,7 @@
-"""Clients that wait for a server which does not know the time yet, and counts their questions: ntpd's own rate limit.
+"""Clients that wait for a server which is not synchronised yet and counts their requests: ntpd's own rate limit.
 
-A server of this tree refuses who asks too often (`restrict limited kod`). A host that waits for its server asks again and
-again; when the server has the time at last, the step's packets and the daemon's first ones must still be answered.
+A server of this tree refuses clients that query too often (`restrict limited kod`). A host that waits for its server queries it
+repeatedly; when the server is synchronised, it must still answer the step's packets and the daemon's first ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.lab.solo import call
 SERVER = "10.0.0.189"
 #: Seconds. Packets 2.2 s apart make a server with a rate limit refuse after 32 s.
 LATE_S = 45
-#: Seconds. A daemon that was refused is heard again after minutes; one that was not has its first answers after some seconds.
+#: Seconds. A refused daemon gets answers again after minutes; otherwise the first answers arrive after some seconds.
 SOON_S = 40
 PILLAR = {
     "tiers": {
@@ -49,7 +49,7 @@ def lab(images):
         yield lab
 
 
-def test_who_waits_for_a_late_server_is_not_refused_when_it_has_the_time(lab):
+def test_clients_that_wait_for_a_late_server_are_not_refused_when_it_is_synchronised(lab):
     server, *clients = lab.hosts.values()
     lab.internet.behave(silent=True)
     service(server, "restart").check()

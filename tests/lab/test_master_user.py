@@ -1,4 +1,4 @@
-"""A master whose `user` is not root, as in Salt's packages since 3006: what its runners write, and what they cannot."""
+"""A master whose `user` is not root, as in Salt's packages since 3006: what its runners can write, and what they cannot."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_folder_of_that_user_is_written(cluster, what, name):
 
 
 @pytest.mark.parametrize(("what", "name"), [("report", "time.html"), ("metrics", "ntp.prom")])
-def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
+def test_a_directory_of_root_is_reported_in_one_sentence(cluster, what, name):
     folder = cluster.folder / "roots"
     folder.mkdir(exist_ok=True)
     done = cluster.master.run("salt-run", "-l", "error", f"ntpcluster.{what}", f"path={folder}/{name}")
@@ -58,9 +58,9 @@ def test_a_folder_of_root_is_told_in_one_sentence(cluster, what, name):
         ["heal", "none"],
     ],
 )
-def test_what_else_a_runner_cannot_do_is_one_sentence_as_well(cluster, words):
+def test_every_other_failure_of_a_runner_is_one_sentence(cluster, words):
     done = cluster.master.run("salt-run", "-l", "error", f"ntpcluster.{words[0]}", *words[1:])
-    # Salt's own word about a target that matches nobody comes first.
+    # Salt's own message about a target that matches no minion comes first.
     *salt, last = done.stdout.splitlines()
     assert done.returncode == 1 and last.startswith("Error: "), done.stdout + done.stderr
     assert len(salt) == (words[0] not in ("report", "metrics")) and "Traceback" not in done.stdout + done.stderr

@@ -1,7 +1,7 @@
-"""A host whose daemon changes: by the pillar in both directions, and by an upgrade of its system in place.
+"""A host whose daemon changes: by the pillar in both directions, and by an in-place upgrade of its system.
 
-The hosts that change by the pillar are Debian's, where the packages of the two daemons exclude each other. Of a host that has
-both side by side (RHEL 7) the lab has none.
+The hosts whose daemon changes by the pillar run Debian, where the packages of the two daemons conflict. The lab has no platform
+on which both can be installed together (RHEL 7).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SERVICE = {"ntpd": "ntpsec", "chrony": "chrony"}
 DRIFT = {"ntpd": "/var/lib/ntpsec/ntp.drift", "chrony": "/var/lib/chrony/chrony.drift"}
 OTHER = {"ntpd": "chrony", "chrony": "ntpd"}
 
-#: How much further off a healthy clock may be while its daemon changes than it was before, in seconds.
+#: How much a clock's error may grow while its daemon changes, in seconds.
 WORSE_S = 0.005
 
-#: How far the frequency may be from that of the oscillator: chronyd measures it anew from its first packets on.
+#: The maximum error of the frequency: chronyd measures it again from its first packets on.
 NEAR_PPM = 10.0
 
 
@@ -43,7 +43,7 @@ def add(lab: Cluster, kind: str):
 
 @pytest.fixture(scope="module", params=KINDS)
 def host(request):
-    """A host with ntpd by this tree."""
+    """A host with ntpd deployed by this tree."""
     ready(kinds=KINDS)
     with Cluster(master=False) as lab:
         made = add(lab, request.param)
@@ -52,7 +52,7 @@ def host(request):
 
 
 def fast(host, daemon: str, ppm: float) -> None:
-    """Give the clock so much too fast an oscillator, and the daemon the knowledge of it: it has run for days, say."""
+    """Make the clock's oscillator too fast by this much, and let the daemon know it, as after days of running."""
     host.run(["service", SERVICE[daemon], "stop"]).check()
     host.time.oscillator(ppm)
     host.set_clock(0.0)
@@ -62,7 +62,7 @@ def fast(host, daemon: str, ppm: float) -> None:
 
 
 def alone(host, daemon: str) -> None:
-    """Exactly one time daemon runs, and starts at boot; no other one ever does."""
+    """Assert that exactly one time daemon runs and starts at boot."""
     names = host.run(["ps", "-eo", "comm="]).out.split()
     assert set(names) & {"ntpd", "chronyd"} == {"ntpd" if daemon == "ntpd" else "chronyd"}
     links = host.run(["sh", "-c", "ls /etc/rc[2-5].d/S* /etc/systemd/system/*.wants/*"]).out
@@ -71,7 +71,7 @@ def alone(host, daemon: str) -> None:
 
 
 class First(drilling.Beside):
-    """What the new daemon says first of the oscillator, in ppm too fast; it is asked all the time while the block lasts."""
+    """The first frequency that the new daemon reports, in ppm too fast; polls it until the block ends."""
 
     ASK = {"ntpd": ["ntpq", "-c", "rv 0 frequency", "127.0.0.1"], "chrony": ["chronyc", "-n", "tracking"]}
 
@@ -89,13 +89,14 @@ class First(drilling.Beside):
 
 
 def predicted(states: list[dict]) -> list[tuple]:
-    """What test=True and the real run both say: which states change, and what; a difference of a new file is shown by one only."""
+    """Assert that test=True and the real run report the same changes of the same states; only one of them shows the diff of a
+    new file."""
     return [(one["__id__"], sorted(one["changes"]) if "file" not in one["state"] else None) for one in states
             if one["changes"]]  # fmt: skip
 
 
 @pytest.mark.parametrize(("daemon", "ppm"), [("chrony", 50.0), ("ntpd", 30.0), ("chrony", 80.0)])
-def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notice(host, daemon, ppm):
+def test_the_other_daemon_takes_over_the_drift_without_disturbing_the_clock(host, daemon, ppm):
     fast(host, OTHER[daemon], ppm)
     set_pillar(host, pillar(daemon))
     before = host.run(["sh", "-c", "ps -eo pid,comm | grep -E 'ntpd|chronyd'; md5sum /etc/*/*ntp*.conf"]).out
@@ -115,16 +116,16 @@ def test_the_other_daemon_takes_over_with_the_drift_and_the_clock_does_not_notic
     assert worst < began + WORSE_S and host.time.counters["steps"] == steps
     assert abs(first.ppm - ppm) < NEAR_PPM
     assert f"{DRIFT[daemon]} starts with the drift of {DRIFT[OTHER[daemon]]}" in str(done)
-    # One sign for both.
+    # The same sign for both.
     assert abs(call(host, "ntpcluster.status")["frequency_ppm"] + ppm) < NEAR_PPM
     alone(host, daemon)
     again = apply(host)
     assert (failed(again), changed(again)) == ([], [])
-    # ntpd may find its sources' first offsets too far apart for a while.
+    # For a while ntpd may reject its sources because their first offsets differ too much.
     wait_until(lambda: call(host, "ntpcluster.status")["health"] == "ok", 60)
 
 
-def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_before(host):
+def test_without_a_repository_the_old_daemon_continues_and_still_starts_at_boot(host):
     now = "ntpd" if host.run(["pgrep", "-x", "ntpd"]).rc == 0 else "chrony"
     set_pillar(host, pillar(OTHER[now]))
     host.run(["mv", "/srv/apt", "/srv/apt.away"]).check()
@@ -140,10 +141,10 @@ def test_without_a_repository_the_old_daemon_goes_on_and_starts_at_boot_as_befor
     alone(host, OTHER[now])
 
 
-def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
+def test_the_step_waits_for_a_daemon_that_ends_slowly(host):
     """
-    Debian's init script for chrony does not wait for the end of the daemon, and starts none while the old one is there still.
-    The script here is a double of which the daemon ends two seconds later; systemd, on debian13, waits.
+    Debian's init script for chrony does not wait for the end of the daemon, and starts none while the old one still runs. The
+    script here is a stand-in whose daemon ends two seconds later; systemd, on debian13, waits.
     """
     if host.platform != "modern":
         pytest.skip("systemd waits for the end of the old daemon")
@@ -170,7 +171,7 @@ def test_a_daemon_that_takes_its_time_to_end_is_waited_for(host):
 
 
 def test_a_rival_is_reported_while_it_runs_or_is_enabled_until_the_next_apply(host):
-    """The rival is a double: a service by init's rules, with a process that bears a daemon's name, and touches no clock."""
+    """The rival is a stand-in: a valid init service whose process has a daemon's name and does not touch the clock."""
     set_pillar(host, {**pillar("chrony"), "conflicts": ["othertimed"]})
     assert failed(apply(host)) == []
     host.write("/etc/init.d/othertimed", RIVAL, 0o755)
@@ -211,9 +212,9 @@ esac
 def test_a_system_upgraded_in_place_keeps_its_drift_and_can_be_cleaned():
     """EL 6 with ntpd becomes EL 9 with chronyd.
 
-    Real: what the tree on EL 6 (Salt 3000.9) has written and kept, and the apply of EL 9's minion above it. Not real: the upgrade
-    itself. The files of the one host are laid into the other; packages and services of EL 6 are as gone as an upgrade leaves
-    them, and nothing of EL 6 beside these files is there.
+    Real: the files that the tree wrote and stored on EL 6 (Salt 3000.9), and the apply of EL 9's minion after that. Not real:
+    the upgrade itself. The files of one host are copied to the other; the packages and services of EL 6 are gone as after an
+    upgrade, and nothing else of EL 6 exists there.
     """
     ready(kinds=("el6", "el9"))
     with Cluster(prefix=f"ntplab{os.getpid()}m", master=False) as lab:

@@ -1,6 +1,6 @@
 """
-The cluster's figures by way of a real node exporter into a real Prometheus: a fault that is made fires its alert. And the
-check, which a monitor may run instead.
+The cluster's metrics through a real node exporter into a real Prometheus: an injected fault fires its alert. Also the check,
+which a monitor may run instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def free_port():
 
 @pytest.fixture(scope="module")
 def monitor(deployed, tmp_path_factory):
-    """A real node exporter and a real Prometheus on the loopback; the alerts' waits are cut to a second."""
+    """A real node exporter and a real Prometheus on the loopback; the `for` of the alerts is reduced to a second."""
     folder = tmp_path_factory.mktemp("monitor")
     ports = free_port(), free_port()
     rules = (PROJECT / "contrib/prometheus/rules.yml").read_text()
@@ -78,13 +78,13 @@ def test_a_clock_that_is_ahead_fires_the_alert_and_others_do_not(deployed, hosts
         firing = monitor()
         hosts["node148"].set_clock(0.0)
     assert {host for name, host in firing if name == "NtpOffsetHigh"} == {"node148"}
-    # A table that was half asked before the jump shows two servers that disagree: NtpClusterProblem waits 5 minutes for
-    # that to pass, the rules of this test only a second.
+    # A table that was read partly before and partly after the step shows two servers that disagree: NtpClusterProblem waits 5
+    # minutes for that to pass, the rules of this test only a second.
     assert not {name for name, _ in firing} & {"NtpHostSilent", "NtpFiguresStale"}
 
 
-def test_a_server_that_answers_nobody_is_critical_though_all_hosts_have_the_time(deployed, hosts):
-    """A run of Prometheus more would take a minute: promtool has the alert."""
+def test_a_server_that_does_not_answer_is_critical_although_all_hosts_have_the_time(deployed, hosts):
+    """Another run of Prometheus would take a minute: promtool tests the alert."""
     with closed_on_the_way(deployed, "10.0.0.180"):
         code, line = check(deployed)
     assert (code, line.startswith("NTP CRITICAL: 4 of 4 hosts synchronized")) == (2, True), line

@@ -1,4 +1,4 @@
-"""What hosts tell of themselves by their beacons: each event made for real."""
+"""The events of the beacons: each is caused by a real fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.lab.operating import following, services, view
 
 
 @pytest.mark.parametrize("name", ["ntp189", "ntp180"])
-def test_a_daemon_that_stops_and_comes_back_is_told_by_both_kinds_of_host(deployed, hosts, listener, name):
+def test_a_daemon_that_stops_and_starts_again_causes_events_on_both_kinds_of_host(deployed, hosts, listener, name):
     listener.events.clear()
     services(hosts[name], "stop")
     event = listener.wait(name, "health", "stopped")
@@ -19,7 +19,7 @@ def test_a_daemon_that_stops_and_comes_back_is_told_by_both_kinds_of_host(deploy
 
 
 @pytest.mark.parametrize(("name", "clock", "side"), [("node148", 0.12, "ahead"), ("node149", -0.12, "behind")])
-def test_an_offset_of_either_sign_is_told_and_its_end_as_well(deployed, hosts, listener, name, clock, side):
+def test_an_offset_of_either_sign_causes_an_event_and_so_does_its_end(deployed, hosts, listener, name, clock, side):
     listener.events.clear()
     with following(hosts[name], "10.0.0.189", "10.0.0.180"):
         wait_until(lambda: view(deployed)["hosts"][name]["synchronized"], 60, 2)
@@ -30,7 +30,7 @@ def test_an_offset_of_either_sign_is_told_and_its_end_as_well(deployed, hosts, l
     assert (event["offset_ms"] < 0) is (side == "ahead")
 
 
-def test_a_worse_stratum_is_told(deployed, hosts, listener):
+def test_a_worse_stratum_causes_an_event(deployed, hosts, listener):
     listener.events.clear()
     deployed.internet.behave(stratum=4)
     try:
@@ -41,7 +41,7 @@ def test_a_worse_stratum_is_told(deployed, hosts, listener):
         deployed.internet.behave()
 
 
-def test_a_dead_source_is_told(deployed, hosts, listener):
+def test_a_dead_source_causes_an_event(deployed, hosts, listener):
     with following(hosts["node148"], "10.0.0.189"), following(hosts["node149"], "10.0.0.189"):
         wait_until(lambda: view(deployed)["summary"]["synchronized"] == 4, 60, 2)
         listener.events.clear()

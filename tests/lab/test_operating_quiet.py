@@ -1,4 +1,4 @@
-"""Ten quiet minutes in which no beacon says a word, then a daemon that dies and is healed by the sample reactor."""
+"""Ten quiet minutes in which no beacon sends an event; then a daemon dies and the sample reactor heals the host."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.lab.operating import run, services
 
 QUIET_S = 600
 
-#: What contrib/reactor/ntpcluster.conf says, for a file that stands elsewhere.
+#: The settings of contrib/reactor/ntpcluster.conf, for a file at another place.
 MASTER_OPTIONS = {
     "reactor": [{"salt/beacon/*/ntpcluster/health": [str(PROJECT / "contrib/reactor/ntpcluster.sls")]}],
 }
 
 
-def test_a_quiet_cluster_tells_nothing_for_ten_minutes(deployed, listener):
+def test_a_quiet_cluster_sends_no_events_for_ten_minutes(deployed, listener):
     time.sleep(QUIET_S)
     assert listener.events == []
 
@@ -32,7 +32,7 @@ def test_a_daemon_that_stops_is_brought_back_by_the_reactor(hosts, listener):
     listener.wait("node149", "health", "ok", 120)
 
 
-def test_and_not_again_within_the_hour(deployed, hosts, listener):
+def test_it_is_not_healed_again_within_the_hour(deployed, hosts, listener):
     listener.events.clear()
     services(hosts["node149"], "stop")
     listener.wait("node149", "health", "stopped")

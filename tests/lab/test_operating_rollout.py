@@ -1,6 +1,6 @@
-"""A cluster rolled out tier by tier, with a gate before each; what stops it, and how it goes on.
+"""A cluster deployed tier by tier, with a check before each tier; what stops a rollout, and how it continues.
 
-The tests of this file follow one cluster through its life and run in the order in which they stand.
+The tests of this file use one cluster and depend on their order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ORDER = ["server 1 of 2", "server 2 of 2", "client 1 of 2", "client 2 of 2"]
 
 @pytest.fixture(scope="module")
 def rolled_out(runners):
-    """The cluster after a rollout from four wrong clocks."""
+    """The cluster after a rollout that began with four wrong clocks."""
     states, code, seconds = rollout(runners)
     print(f"rollout from four wrong clocks: {seconds:.1f} s")
     for name in ORDER:
@@ -103,7 +103,7 @@ def test_followers_detect_a_server_blocked_on_the_path_which_no_state_can_see(ro
     assert code == 1 and states["servers-answer"]["result"] is False
     assert states["servers-answer"]["changes"]["return"]["Error"].startswith(told + ". Remedy: ")
     assert red == 2 and told in line
-    # The polls that were lost stay in the daemons' registers for eight more.
+    # Lost polls stay in the daemons' reach registers for eight more polls.
     for name in ("node148", "node149"):
         services(rolled_out.hosts[name], "restart")
     wait_until(lambda: check(rolled_out)[0] == 0, 120, 2)

@@ -1,4 +1,4 @@
-"""The cluster as its master sees it: the tree, the check, the report, and faults that no single host can know of."""
+"""The cluster seen from its master: the tree, the check, the report, and faults that no single host can detect."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def test_a_client_that_follows_another_client_is_found(deployed, hosts):
     assert problem["message"] == "node148 follows node149 of tier client, not tier server"
 
 
-def test_hosts_that_follow_each_other_in_a_circle_are_found(deployed, hosts):
-    """Three of them: a daemon refuses one that follows itself, but sees no farther than that."""
+def test_hosts_that_follow_each_other_in_a_loop_are_found(deployed, hosts):
+    """Three hosts: a daemon refuses a server that follows it directly, but cannot detect a longer loop."""
     with (
         following(hosts["ntp189"], "10.0.0.1", "10.0.0.180 prefer"),
         following(hosts["node149"], "10.0.0.189"),
@@ -95,13 +95,13 @@ def test_clocks_that_drift_apart_are_found_though_each_is_within_its_bound(deplo
     assert seen["summary"]["spread_uncertainty_ms"] > 0
 
 
-def test_a_tier_that_hangs_on_one_server_and_hosts_that_nobody_serves_are_found(deployed, hosts):
+def test_a_tier_that_depends_on_one_server_and_unserved_hosts_are_found(deployed, hosts):
     deployed.master.write_pillar({**PILLAR, "health": {"settle": 5}})
     deployed.master.salt("*", "saltutil.refresh_pillar", "wait=True")
     clients = ["node148", "node149"]
 
     def of_all(code):
-        """The problem, as soon as both clients have it."""
+        """The problem, once both clients have it."""
         return wait_until(lambda: (p := codes(deployed).get(code)) and p["hosts"] == clients and p, 120, 2)
 
     try:

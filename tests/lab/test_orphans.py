@@ -1,4 +1,4 @@
-"""A chain of three levels below an orphan: its time is a crystal's at every one of them, and each host says so."""
+"""A chain of three levels below an orphan: all of them follow a free-running clock, and each host reports this."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PILLAR = {
 }
 
 
-def test_every_level_below_an_orphan_says_that_its_time_is_nobodys():
+def test_every_level_below_an_orphan_reports_that_it_follows_an_orphan():
     ready(kinds=("el6", "modern", "el9"))
     with Cluster(master=False) as lab:
         hosts = [
@@ -36,7 +36,7 @@ def test_every_level_below_an_orphan_says_that_its_time_is_nobodys():
                 ("low9", BESIDE, "el9"),
             )
         ]
-        # ntpd waits 300 s before it turns orphan; the lab, for the test's sake, 20 s.
+        # ntpd waits 300 s before it turns orphan; in the lab 20 s, to keep the test short.
         conf = (PROJECT / "salt/ntp/files/ntp.conf.jinja").read_text()
         for host in hosts:
             host.write("/srv/instead/ntp/files/ntp.conf.jinja", conf + "\ntos orphanwait 20\n")
@@ -57,6 +57,6 @@ def test_every_level_below_an_orphan_says_that_its_time_is_nobodys():
 
 
 def orphaned(host):
-    """The host's status, if it says that it is below an orphan, or is one."""
+    """The host's status, if it reports that it is below an orphan or is one."""
     seen = call(host, "ntpcluster.status")
     return seen if "orphan" in codes(seen["problems"]) else None

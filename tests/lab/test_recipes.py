@@ -1,6 +1,6 @@
-"""What docs/recipes.md tells a site to do: the tree from git, salt-ssh, own top files, batches, minions that only predict.
+"""The recipes of docs/recipes.md: the tree from git, salt-ssh, a site's own top files, batches, minions in test mode.
 
-One master serves all of it: the tree comes from a git repository, and the site's own states and top file from a folder.
+One master serves everything: the tree from a git repository, and the site's own states and top file from a directory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALONE = Role("node150", "10.0.0.150", "modern")
 
 
 def repository(folder):
-    """A git repository with the tree as it is now."""
+    """A git repository with the current tree."""
     shutil.copytree(PROJECT / "salt", folder / "salt", symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     author = ["-c", "user.name=nobody", "-c", "user.email=nobody@invalid"]
     for words in (["init", "-q", "-b", "main"], ["add", "-A"], [*author, "commit", "-q", "-m", "the tree"]):
@@ -47,9 +47,10 @@ def lab(images, tmp_path_factory):
         "gitfs_base": "main",
         **remotes(repository(tmp_path_factory.mktemp("git") / "ntpcluster")),
     }
-    # A site's own name of a system is its own business; a minion may be told to predict only.
+    # A site may name its systems in its own way; a minion may be in test mode.
     minions = {"ntp189": {"grains": {"osfinger": "Our Linux-6"}}, "node149": {"test": True}}
-    # A busy machine may take long between an apply and the look after it: until then the daemon is young.
+    # On a busy machine much time may pass between an apply and the check after it: until then the daemon counts as just
+    # started.
     pillar = {**PILLAR, "timezone": "Asia/Shanghai", "health": {"settle": 600}}
     with Cluster(pillar=pillar, master_options=options) as running:
         for role in CAST:
@@ -70,7 +71,7 @@ def test_the_sites_own_top_file_counts(lab):
     assert lab.master.salt("*", "state.show_top") == dict.fromkeys(lab.hosts, {"base": ["motd", "ntp"]})
 
 
-def test_a_minion_that_only_predicts_is_applied_by_a_word(lab):
+def test_a_minion_in_test_mode_is_applied_with_test_false(lab):
     zones = []
     for words in ((), ("test=False",)):
         states = lab.master.salt("node149", "state.apply", "ntp.timezone", *words)["node149"]
@@ -109,7 +110,7 @@ def test_states_without_the_code_beside_them_say_what_is_missing(lab, alone, nam
 
 
 def test_salt_ssh_applies_and_asks_without_a_flag(lab, alone, tmp_path):
-    # What salt-ssh brings along is the master's own copy, or in file_roots (mod_data in salt/client/ssh/__init__.py).
+    # salt-ssh sends the master's own copy, or the one in file_roots (mod_data in salt/client/ssh/__init__.py).
     lab.master.run("salt-run", "saltutil.sync_all")
     ssh = SaltSsh(lab, alone, tmp_path)
     states = in_order(alone.name, ssh("state.apply", "ntp"))

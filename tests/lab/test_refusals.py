@@ -1,6 +1,6 @@
-"""Servers that do not serve a client, of both daemons and to both: they refuse it, or have another key.
+"""Servers that do not serve a client, with both daemons on either side: they refuse it, or have another key.
 
-To a daemon such a server is silent, or nearly; what it is silent about, only a question without a key can tell.
+Such a server hardly answers the daemon; only a request without a key can find the reason.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.lab.test_traps import CONFIG
 SERVERS = {"ntp6": ("el6", "10.0.0.66"), "ntp9": ("el9", "10.0.0.69")}
 CLIENTS = {"node6": ("el6", "10.0.0.76"), "node9": ("el9", "10.0.0.79")}
 CLASSIC, CHRONY = (address for _, address in SERVERS.values())
-#: How a server refuses one host. ntpd sends a kiss code to those only that ask too often (ntp_monitor.c).
+#: How a server refuses one host. ntpd sends a kiss code only to clients that query too often (ntp_monitor.c).
 REFUSE = {"el6": "restrict {} noserve kod\n", "el9": "deny {}\n"}
 RIGHT, WRONG = "0123456789abcdef0123456789abcdef01234567", "f" * 40
 
@@ -43,7 +43,7 @@ def pillar(key: str | None = None, timeout: int = 60) -> dict:
 
 @pytest.fixture(scope="module")
 def lab():
-    """A server and a client of each daemon; all of it works, without keys."""
+    """A server and a client of each daemon, all working, without keys."""
     ready(kinds=("el6", "el9"))
     with Cluster(master=False) as lab:
         for name, (kind, address) in {**SERVERS, **CLIENTS}.items():
@@ -62,13 +62,13 @@ def named(problems: list[dict]) -> dict[str, str]:
 
 
 def told(host) -> tuple[dict[str, str], list[dict]]:
-    """What `status` names of both servers, a little while after the daemon's start, and what `diagnose` says."""
+    """The problems of both servers in `status` shortly after the daemon's start, and in `diagnose`."""
     seen = wait_until(lambda: len(named((look := call(host, "ntpcluster.status"))["problems"])) == 2 and look, 60, 1)
     assert not seen["synchronized"]
     return named(seen["problems"]), call(host, "ntpcluster.diagnose")
 
 
-def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_to_look(lab):
+def test_a_server_that_refuses_a_host_does_not_answer_and_the_remedy_says_where_to_look(lab):
     for name in SERVERS:
         server = lab.hosts[name]
         refused = "".join(REFUSE[server.platform].format(address) for _, address in CLIENTS.values())
@@ -86,9 +86,9 @@ def test_a_server_that_refuses_a_host_is_silent_to_it_and_the_remedy_says_where_
         assert failed(solo.apply(lab.hosts[name])) == []
 
 
-def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
+def test_a_wrong_key_is_reported_for_every_daemon_of_server_and_client(lab):
     for name in CLIENTS:
-        # Nobody will answer, so the apply need not wait for that: it is the keys that are written.
+        # No server will answer, so the apply need not wait: it only has to write the keys.
         solo.set_pillar(lab.hosts[name], pillar(WRONG, timeout=5))
         solo.apply(lab.hosts[name])
     both = {CLASSIC: "authentication", CHRONY: "authentication"}
@@ -96,8 +96,8 @@ def test_a_wrong_key_is_named_whoever_serves_and_whoever_asks(lab):
         host = lab.hosts[name]
         seen, _ = told(host)
         print(f"{name}: status says {seen}")
-        # A server with ntpd may answer that it does not take the key, and a client with chronyd tells so.
+        # A server with ntpd may answer that it does not accept the key, and a client with chronyd reports it.
         assert seen[CHRONY] == "unreachable" and seen[CLASSIC] in ("unreachable", "authentication")
-        # A server that limits its clients may not answer our own queries, which come on top of the polls of the daemon.
+        # A server with a rate limit may not answer our own queries, which add to the polls of the daemon.
         found = wait_until(lambda host=host: named(look := call(host, "ntpcluster.diagnose")) == both and look, 90, 25)
         assert all(KEYS[host.platform] in one["remedy"] for one in found if one["code"] == "authentication")

@@ -1,6 +1,6 @@
-"""A source whose name nobody knows: EL6's ntpd then has a second process that is called as it is and outlives it by 30 s.
+"""A source whose name cannot be resolved: EL6's ntpd then has a second process of the same name that outlives it by 30 s.
 
-That process is not the daemon. What counts here is who holds UDP port 123, read from outside.
+That process is not the daemon. The tests identify the daemon by UDP port 123, from outside.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tests.lab.cluster import Cluster, Role, failed, wait_until
 from tests.lab.drilling import crash, daemons, follows, kill, processes, service, timed
 from tests.lab.solo import PILLAR, call, codes, set_pillar
 
-#: Three sources that are there, and one whose name has no address.
+#: Three sources that exist, and one whose name has no address.
 SOURCES = [*PILLAR["tiers"]["client"]["sources"], "ntp.nowhere.lab"]
 NAMED = {**PILLAR, "tiers": {"client": {"match": "*", "sources": SOURCES}}}
 
@@ -31,9 +31,9 @@ def host(images):
 
 @pytest.fixture(autouse=True)
 def daemon_and_child(host):
-    """The daemon runs and follows somebody, and has its resolver child."""
+    """The daemon runs, follows a source, and has its resolver child."""
     if not daemons(host):
-        # `service` would call the child the daemon.
+        # `service` would take the child for the daemon.
         for pid in names(host):
             host.run(["kill", "-9", str(pid)])
         service(host, "start").check()
@@ -41,7 +41,7 @@ def daemon_and_child(host):
 
 
 def names(host) -> list[int]:
-    """Every process called ntpd."""
+    """All processes called ntpd."""
     return [int(pid) for pid in host.run(["pgrep", "-x", "ntpd"]).out.split()]
 
 
@@ -53,7 +53,7 @@ def test_the_daemon_is_the_one_with_the_port(host):
 
 
 @pytest.mark.parametrize("how", ["stopped", "crashed"])
-def test_a_dead_daemon_is_stopped_whoever_bears_its_name(host, how):
+def test_a_dead_daemon_is_stopped_although_another_process_has_its_name(host, how):
     if how == "crashed":
         crash(host)
     else:
@@ -72,14 +72,14 @@ def test_a_step_leaves_the_host_with_a_daemon(host):
     assert abs(host.clock_error()) < 0.1
 
 
-def test_a_dead_daemon_is_put_right_by_the_next_apply(host):
+def test_a_dead_daemon_is_started_by_the_next_apply(host):
     crash(host)
     states = solo.apply(host)
     assert failed(states) == [] and daemons(host)
 
 
 def test_a_step_that_is_killed_leaves_a_daemon(host):
-    """The guard is alone with the child: a double of ntpdate takes its time, and the step is killed meanwhile."""
+    """Only the guard and the child remain: a stand-in for ntpdate is slow, and the step is killed meanwhile."""
     step = solo.step_under_way(host)
     assert names(host) and not daemons(host)
     kill(*processes(host, "salt-call", "ntpcluster.step"))
@@ -87,7 +87,7 @@ def test_a_step_that_is_killed_leaves_a_daemon(host):
     step.wait()
     host.run(["rm", solo.SLOW])
     host.set_clock(0)
-    # The child ends after 30 s at the latest; a guard that waits for it has given up by then.
+    # The child ends within 30 s; a guard that waits for it gives up earlier.
     timed(lambda: daemons(host), 45, 0.2)
     print(f"the daemon is back {time.monotonic() - killed:.1f} s after the kill")
     assert time.monotonic() - killed < 15

@@ -1,6 +1,6 @@
-"""The state tree on one host of each kind: every job with its bad input and its failure, and the way back.
+"""The state tree on one host of each kind: every job with bad input and with a failure, and the removal.
 
-The tests of this file run in their order on one host, from a bare one to a deployed one and back again.
+The tests of this file run in order on one host: it is bare, then deployed, then restored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 
 from tests.lab import solo
 from tests.lab.cluster import INTERNET, Cluster, Role, changed, failed, wait_until
-from tests.lab.drilling import processes
+from tests.lab.drilling import daemons, processes
 from tests.lab.images import PROJECT
 from tests.lab.solo import call, programs, set_pillar
 from tests.lab.test_deployment import NOT_OURS
@@ -44,13 +44,13 @@ CRON = {
 }
 
 
-#: An interface of EL6 that gets its address by DHCP.
+#: An interface of EL6 with DHCP.
 LEASED = "/etc/sysconfig/network-scripts/ifcfg-eth7"
 
-#: What makes a minion begin with a highstate.
+#: The setting that makes a minion start with a highstate.
 BEGINNING = "/etc/salt/minion.d/highstate-on-boot.conf"
 
-#: What comes and goes by itself on a running system, or is the package manager's own record.
+#: Files that a running system creates and removes by itself, or that belong to the package manager.
 PASSING = ("etc/salt/", "var/lock/", "var/lib/rpm/", "var/lib/dpkg/", "etc/init.d/.depend", "srv/", "usr/", "tmp/",
            "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow", "etc/subuid", "etc/subgid", "etc/.pwd.lock",
            "etc/adjtime", "etc/ntp", "var/lib/ntp", "var/lib/systemd/", "var/lib/apt/")  # fmt: skip
@@ -58,7 +58,7 @@ PASSING = ("etc/salt/", "var/lock/", "var/lib/rpm/", "var/lib/dpkg/", "etc/init.
 
 @pytest.fixture(scope="module", params=["el6", "modern"])
 def host(request, images):
-    """A bare host, 90 s fast, that shall become a server."""
+    """A bare host, 90 s fast, that will become a server."""
     with Cluster(master=False) as lab:
         made = solo.add(lab, Role("server", "10.0.0.60", request.param), clock=90.0, pillar=SERVER)
         made.lab = lab
@@ -71,14 +71,14 @@ def host(request, images):
 
 @pytest.fixture(autouse=True)
 def as_the_tree_has_it(host):
-    """Each test ends with the project's own templates and the server's pillar."""
+    """Restores the project's own templates and the server's pillar after each test."""
     yield
     host.run(["sh", "-c", "rm -f /srv/instead/ntp/files/*"]).check()
     set_pillar(host, SERVER)
 
 
 def system(host) -> dict:
-    """The host as a whole: its files, its services at boot, its firewall, its crontabs, its packages."""
+    """The whole host: its files, its services at boot, its firewall, its crontabs, its packages."""
     upper = host.folder / "upper"
     files = {}
     for path in upper.rglob("*"):
@@ -101,7 +101,7 @@ def system(host) -> dict:
 
 
 def shipped(host, name: str) -> bytes | None:
-    """What the host's image has under this name."""
+    """The file of this name in the host's image."""
     for layer in host.layers:
         if (layer / name).is_file():
             return (layer / name).read_bytes()
@@ -109,7 +109,7 @@ def shipped(host, name: str) -> bytes | None:
 
 
 def difference(before: dict, after: dict) -> dict:
-    """What is not the same, part by part."""
+    """The differences, part by part."""
     found = {}
     for part in before:
         old, new = (d[part].items() if isinstance(d[part], dict) else d[part] for d in (before, after))
@@ -120,7 +120,7 @@ def difference(before: dict, after: dict) -> dict:
 
 
 def apply_predicted(host, sls: str = "ntp") -> list[str]:
-    """Ask test=True, then apply for real: the same states must change. Returns their ids."""
+    """Run test=True, then apply: the same states must change. Returns their ids."""
     before = system(host)
     predicted = solo.apply(host, "test=True", sls=sls)
     assert failed(predicted) == []
@@ -142,7 +142,7 @@ def test_a_bare_host_becomes_a_server_as_predicted(host):
 def test_a_second_apply_changes_nothing_and_starts_few_programs(host):
     done = solo.apply(host)
     assert (changed(done), failed(done)) == ([], [])
-    # What is installed (rpm, dpkg-query), what the firewall has, and ntpq. The first and the last have a time limit.
+    # The queries for packages (with a time limit) and firewall rules, and ntpq (with a time limit).
     firewall = {"el6": ["iptables-save", "ip6tables-save"], "modern": []}[host.platform]
     assert programs(host, "state.apply", "ntp") == ["timeout", *firewall, "timeout"]
     assert programs(host, "ntpcluster.status") == ["timeout"]
@@ -165,7 +165,7 @@ def test_the_configuration_reads_as_ntp_conf_and_denies_by_default(host):
 
 
 def test_the_daemon_understands_every_line(host):
-    """ntpd drops a line it cannot read and goes on, so what it says at the start has to be looked at."""
+    """ntpd ignores a line that it cannot read, so the test checks its messages at the start."""
     binary = ["/usr/sbin/ntpd", "-n", "-d", "-c", CONFIG[host.platform]]
     said = host.run(["timeout", "2", *binary])
     assert "syntax error" not in said.out + said.err
@@ -184,7 +184,7 @@ def test_the_zone_is_recorded_and_shown_and_survives_an_update_of_tzdata(host):
 
 
 def from_outside(host, source: str, packet: str, port: int = 123) -> subprocess.CompletedProcess:
-    """Send a packet (as Python writes it) to the host from an address on its network; the answer's bytes in hex."""
+    """Send a packet (a Python expression) to the host from an address on its network; returns the answer in hex."""
     script = (
         "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1.5); "
         f"s.bind(('{source}', 0)); s.sendto({packet}, ('{host.address}', {port})); print(s.recv(999).hex())"
@@ -194,12 +194,12 @@ def from_outside(host, source: str, packet: str, port: int = 123) -> subprocess.
 
 
 def ask_time(host, source: str) -> bool:
-    """Whether the host tells the time to this address: a server's packet, synchronised."""
+    """Whether the host gives the time to this address: it answers with a synchronised server packet."""
     answer = from_outside(host, source, "b'\\x23' + bytes(39) + b'12345678'").stdout.strip()
     return len(answer) == 96 and int(answer[:2], 16) & 0xC7 == 4
 
 
-def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
+def test_only_clients_get_the_time(host):
     namespace = f"{host.lab.prefix}-internet"
     for address in ("10.0.0.70", "10.0.0.200"):
         subprocess.run(["ip", "-n", namespace, "addr", "replace", f"{address}/24", "dev", "eth0"], check=True)
@@ -209,7 +209,7 @@ def test_time_is_told_to_those_who_are_served_and_to_nobody_else(host):
 
 
 @pytest.mark.parametrize("open_firewall", [False, True], ids=["firewall", "daemon alone"])
-def test_nobody_but_the_host_itself_may_ask_more_than_the_time(host, open_firewall):
+def test_only_the_host_itself_may_query_more_than_the_time(host, open_firewall):
     """Modes 6 (ntpq) and 7 (the monlist of CVE-2013-5211), through the firewall and without it."""
     if open_firewall:
         host.run(["iptables", "-I", "INPUT", "-p", "udp", "--dport", "123", "-j", "ACCEPT"]).check()
@@ -243,7 +243,7 @@ def test_keys_are_written_for_root_and_the_daemon_only_and_shown_nowhere(host):
 
 
 def spoil(host, name: str, old: str, new: str) -> None:
-    """Put a broken copy of one of the project's templates in its place."""
+    """Replace one of the project's templates with a broken copy."""
     text = (PROJECT / "salt" / "ntp" / "files" / name).read_text()
     assert old in text
     host.write(f"/srv/instead/ntp/files/{name}", text.replace(old, new))
@@ -259,7 +259,7 @@ def expect_rollback(host, good: str) -> str:
 
 
 def test_a_configuration_that_loses_a_source_is_rolled_back(host):
-    """ntpd logs a line it cannot read, drops it and runs on; the proof notices."""
+    """ntpd logs a line that it cannot read, and ignores it; the proof detects this."""
     good = host.read(CONFIG[host.platform])
     spoil(
         host, "ntp.conf.jinja", "{{ source.line }}", "{{ source.line | replace('server 10.0.0.2', 'sever 10.0.0.2') }}"
@@ -267,7 +267,7 @@ def test_a_configuration_that_loses_a_source_is_rolled_back(host):
     assert "does not have 10.0.0.2" in expect_rollback(host, good)
 
 
-def test_a_configuration_with_a_source_that_nobody_gave_it_is_rolled_back(host):
+def test_a_configuration_with_an_unplanned_source_is_rolled_back(host):
     good = host.read(CONFIG[host.platform])
     spoil(host, "ntp.conf.jinja", "# Time sources of this host.", "server 10.0.0.99")
     assert "10.0.0.99" in expect_rollback(host, good)
@@ -302,7 +302,7 @@ def test_a_bad_pillar_changes_nothing(host, pillar, expected):
     assert difference(before, system(host)) == {}
 
 
-def test_a_repository_that_is_down_does_no_harm_to_what_is_installed(host):
+def test_an_unavailable_repository_does_not_affect_installed_packages(host):
     away = ["mv", "/srv/yum", "/srv/yum.away"] if host.platform == "el6" else ["mv", "/srv/apt", "/srv/apt.away"]
     host.run(away).check()
     done = solo.apply(host)
@@ -310,7 +310,7 @@ def test_a_repository_that_is_down_does_no_harm_to_what_is_installed(host):
     assert (changed(done), failed(done)) == ([], [])
 
 
-def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
+def test_the_other_method_replaces_the_daemon_and_can_be_reverted(host):
     set_pillar(host, CRON)
     apply_predicted(host)
     assert not call(host, "ntpcluster.status")["daemon"]["running"]
@@ -318,7 +318,7 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
         line for line in host.read("/etc/cron.d/ntpcluster").splitlines() if "ntpdate" in line and line[0].isdigit()
     ]
     assert len(line) == 1
-    # One packet for each server, one run for each: a server that limits its clients refuses the second one within 2 s.
+    # One packet and one run for each server: a server with a rate limit refuses a second packet within 2 s.
     assert "ntpdate -p 1 $server" in line[0] or host.platform == "modern"
     assert "dport 123" not in host.run(["iptables-save"]).out
     done = solo.apply(host)
@@ -329,12 +329,12 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
     seen = call(host, "ntpcluster.status")
     assert (seen["health"], solo.codes(seen["problems"])) == ("degraded", ["cron-stopped"])
     host.run(["service", cron, "start"]).check()
-    # What cron will run, run now.
+    # Run cron's command now.
     host.set_clock(30)
     host.run(["sh", "-c", line[0].split(" root ", 1)[1]], timeout=60)
     assert abs(host.clock_error()) < 0.1
     assert host.time.counters["rtc_sets"] >= 1
-    # Nobody can resolve the first source; the next one is asked all the same.
+    # The first source cannot be resolved; the next one is queried nevertheless.
     set_pillar(host, {**CRON, "tiers": {"client": {"match": "*", "sources": ["nobody.example", INTERNET[0]]}}})
     assert "/etc/cron.d/ntpcluster" in apply_predicted(host)
     line = [each for each in host.read("/etc/cron.d/ntpcluster").splitlines() if " root " in each]
@@ -349,9 +349,9 @@ def test_the_other_method_takes_the_daemons_place_and_gives_it_back(host):
 
 @pytest.mark.parametrize("how", ["stopped", "disabled", "missing"])
 def test_a_host_whose_cron_daemon_does_not_run_keeps_its_ntpd(host, how):
-    """Missing is a host whose service has no script and does not start at boot: what of the package Salt looks at."""
+    """The stand-in for a missing package: the service has no script and does not start at boot, which is what Salt checks."""
     cron = "crond" if host.platform == "el6" else "cron"
-    # As update-rc.d does it, without the link for systemd that it takes away and does not bring back.
+    # Like update-rc.d, but without touching the link for systemd, which update-rc.d removes and does not restore.
     rename = ["sh", "-ec", 'for link in /etc/rc[2-5].d/"$0"cron; do mv $link ${link%???cron}"$1"cron; done']
     off = {"el6": ["chkconfig", cron, "off"], "modern": [*rename, "S01", "K01"]}
     on = {"el6": ["chkconfig", cron, "on"], "modern": [*rename, "K01", "S01"]}
@@ -397,7 +397,7 @@ def test_a_stopped_firewall_stays_stopped_and_keeps_its_rules(host):
 
 
 def test_another_time_daemon_is_stopped_and_stays_off(host):
-    # Stands for an installed chronyd: a service of that name that can be started, stopped and enabled.
+    # A stand-in for an installed chronyd: a service of that name that can be started, stopped and enabled.
     name = {"el6": "chronyd", "modern": "chrony"}[host.platform]
     script = f"""#!/bin/sh
 ### BEGIN INIT INFO
@@ -420,6 +420,34 @@ case $1 in start) touch /var/run/rival;; stop) rm -f /var/run/rival;; status) te
     assert host.run(["sh", "-c", f"ls /etc/rc?.d/S*{name}"]).rc != 0
     host.run(["rm", "-f", f"/etc/init.d/{name}"]).check()
     host.run(["sh", "-c", f"rm -f /etc/rc?.d/*{name}"]).check()
+
+
+def test_a_daemon_that_nobody_here_can_ask_is_restarted_once_and_not_by_every_apply(host):
+    """Its configuration is the proven one; the host's own firewall keeps ntpq out."""
+
+    def running(*arguments):
+        (ran,) = call(host, "state.single", "ntpcluster_deploy.running", "ntp", *arguments).values()
+        return ran
+
+    assert failed(solo.apply(host)) == []
+    closed = ["INPUT", "-i", "lo", "-p", "udp", "-j", "DROP"]
+    host.run(["iptables", "-I", *closed]).check()
+    before = daemons(host)
+    try:
+        first, restarted = running(), daemons(host)
+        again = [running("test=True"), running()]
+        kept = daemons(host)
+    finally:
+        host.run(["iptables", "-D", *closed]).check()
+    assert first["result"] is False and restarted != before
+    assert kept == restarted
+    for ran in again:
+        assert (ran["result"], ran["changes"]) == (False, {})
+        assert "A restart did not help and is not repeated" in ran["comment"]
+    ran = running()
+    assert (ran["result"], ran["changes"]) == (True, {})
+    # It has answered since: if it hangs later, it is restarted.
+    assert host.run(["ls", "/var/run/ntpcluster-restarted-in-vain.pid"]).rc != 0
 
 
 def test_leases_with_time_servers_are_ignored(host):
@@ -458,7 +486,7 @@ def steps_at_boot(host):
     assert host.run(["test", "-e", "/var/lock/subsys/ntpdate"]).rc == 0, "the ntpdate service has done it"
 
 
-def test_a_kill_in_the_middle_is_healed_by_the_next_apply(host):
+def test_the_next_apply_repairs_a_killed_one(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.set_clock(200)
     run = subprocess.Popen(
@@ -486,13 +514,13 @@ def test_what_an_apply_costs_when_nothing_changes(host):
     assert changed(done) == []
 
 
-def test_a_host_is_told_to_begin_with_a_highstate(host):
+def test_a_host_is_configured_to_start_with_a_highstate(host):
     assert apply_predicted(host, "ntp.boot") == [BEGINNING]
     assert host.read(BEGINNING) == "startup_states: highstate\n"
     assert apply_predicted(host, "ntp.boot") == []
 
 
-def test_clean_gives_back_what_was_there_before(host):
+def test_clean_restores_the_earlier_state(host):
     predicted = solo.apply(host, "test=True", sls="ntp.clean")
     assert failed(predicted) == []
     done = solo.apply(host, sls="ntp.clean")
@@ -510,7 +538,7 @@ def test_clean_gives_back_what_was_there_before(host):
 
 
 def offline(host) -> list[dict]:
-    """The platform's packages as files with their checksums, as a site without a repository would give them."""
+    """The platform's packages as files with checksums, as at a site without a repository."""
     folder, ending = ("/srv/yum", "rpm") if host.platform == "el6" else ("/srv/apt", "deb")
     names = host.run(["sh", "-c", f"ls {folder}/ntp*.{ending}"]).check().out.split()
     if host.platform == "el6":

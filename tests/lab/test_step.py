@@ -1,6 +1,6 @@
-"""Stepping a clock: every refusal and every failure, made for real; afterwards ntpd runs as it ran before.
+"""Stepping a clock: every refusal and every failure really happens; afterwards ntpd runs as before.
 
-Clocks are read from outside. What counts as a step is what the clock library counted, not what any program claims.
+Clocks are read from outside. Steps are counted by the clock library, not taken from any program's output.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.lab.drilling import processes
 from tests.lab.solo import PILLAR, call, refused, set_pillar
 from tests.lab.test_traps import CONFIG, SERVICE
 
-#: A program that takes ntpdate's place; what it stands for, each test says.
+#: A replacement for ntpdate; each test says what it stands for.
 DOUBLE = solo.SLOW
 
 
@@ -33,7 +33,7 @@ def host(request, images):
 
 @pytest.fixture(autouse=True)
 def ntpd_runs_again(host):
-    """Whatever a test does to the step, the daemon is up at its end, and its configuration is as it was."""
+    """After every test the daemon must run, and its configuration must be unchanged."""
     if not running(host):  # Debian's script waits three minutes to start a daemon that runs
         host.run(["service", SERVICE[host.platform], "start"]).check()
     yield
@@ -43,7 +43,7 @@ def ntpd_runs_again(host):
     host.time.allow_set(True)
     host.time.rtc(True)
     host.time.rtc_fault(None)
-    # The lab's internet limits nobody, so the next test need not wait for what this one has asked.
+    # The lab's internet has no rate limit, so the next test need not wait because of the queries of this one.
     host.run(["rm", "-f", DOUBLE, "/var/run/ntpcluster.asked"])
     set_pillar(host, PILLAR)
 
@@ -59,7 +59,7 @@ def steps(host) -> int:
 def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     host.set_clock(-90)
     host.set_rtc(300)
-    # Until its next poll the daemon does not know that its clock was moved.
+    # Until its next poll the daemon does not know that its clock was changed.
     done = call(host, "ntpcluster.step", "force=True")
     assert done["stepped"] and done["daemon_restarted"] and done["passes"] == 1
     assert done["offset_before_s"] == pytest.approx(90, abs=0.1)
@@ -69,11 +69,11 @@ def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     assert abs(host.rtc_error()) < 2 and done["hwclock"]["written"]
 
 
-def test_the_next_process_knows_how_much_a_limiting_server_bears(host):
+def test_the_next_process_knows_how_much_a_server_with_a_rate_limit_accepts(host):
     began = time.monotonic()
     call(host, "ntpcluster.step", "force=True")
-    # Two queries, ntpdate and the daemon's eight packets. Nobody would know of them before; a server bears 55 s. Every
-    # second that passes in between pays one back.
+    # Two queries, ntpdate and the daemon's eight packets. The counter was zero before; a server accepts up to 55 s, and every
+    # second lowers the counter by one.
     account = float(host.read("/var/run/ntpcluster.asked").split()[1])
     assert account < 80 and account + time.monotonic() - began > 55
     began = time.monotonic()
@@ -81,7 +81,7 @@ def test_the_next_process_knows_how_much_a_limiting_server_bears(host):
     print(f"{host.platform}: a query right after a step took {time.monotonic() - began:.1f} s")
 
 
-def test_a_followed_clock_is_left_alone(host):
+def test_a_clock_that_follows_its_source_is_not_stepped(host):
     wait_until(lambda: call(host, "ntpcluster.status")["synchronized"], 40, 1)
     before = steps(host)
     pid = host.run(["pidof", "ntpd"]).out
@@ -126,7 +126,7 @@ def test_when_two_servers_disagree_neither_is_believed(host):
     assert steps(host) == before
 
 
-def test_one_liar_is_outvoted_by_two(host):
+def test_one_false_server_is_outvoted_by_two(host):
     host.set_clock(50)
     host.lab.internet.behave(INTERNET[0], offset=500.0)
     done = call(host, "ntpcluster.step", "force=True")
@@ -147,7 +147,7 @@ def test_a_jump_beyond_the_limit_is_refused_by_the_function_and_by_the_state(hos
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
 
-def test_servers_that_lie_once_they_have_been_judged_do_not_carry_the_clock_away(host):
+def test_servers_that_become_false_after_the_judgement_do_not_move_the_clock(host):
     host.set_clock(50)
     step = solo.step_that_waits(host, DOUBLE)
     host.lab.internet.behave(offset=86400.0)
@@ -168,15 +168,15 @@ def test_a_dry_run_says_so_and_does_nothing(host):
     host.run(["service", SERVICE[host.platform], "start"]).check()
 
 
-def test_without_the_right_to_set_the_clock_nothing_is_claimed(host):
+def test_without_the_right_to_set_the_clock_no_step_is_reported(host):
     host.set_clock(50)
     host.time.allow_set(False)
     assert "not permitted" in refused(host, "ntpcluster.step", "force=True").lower()
     assert host.clock_error() == pytest.approx(50, abs=0.1)
 
 
-def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
-    # Stands for an ntpdate whose step is undone or never made, with exit code 0.
+def test_a_step_that_a_program_claims_but_does_not_make_is_not_reported(host):
+    # A stand-in for an ntpdate whose step is undone or never made, with exit code 0.
     line = "22 Nov 10:00:00 ntpdate[1]: step time server 10.0.0.1 offset -50.000000 sec"
     if host.platform == "modern":
         line = (
@@ -184,12 +184,12 @@ def test_a_program_that_claims_a_step_but_makes_none_is_not_believed(host):
         )
     host.write(DOUBLE, f"#!/bin/sh\nprintf '%s\\n' '{line}'\n", 0o755)
     host.set_clock(50)
-    # Read in the message: the daemon, started again, may step the clock itself by now.
+    # Checked in the message: the restarted daemon may have stepped the clock itself by now.
     assert re.search(r"but the clock moved by [+-]0\.0", refused(host, "ntpcluster.step", "force=True"))
 
 
-def test_a_step_that_was_seen_is_one_although_ntpdate_complains(host):
-    # Stands for an ntpdate of 4.2.6p5 whose second sample was refused; the real program sets the clock.
+def test_an_observed_step_counts_although_ntpdate_reports_an_error(host):
+    # A stand-in for an ntpdate of 4.2.6p5 whose second sample was refused; the real program sets the clock.
     real = host.run(["sh", "-c", "PATH=/usr/sbin:/usr/bin command -v ntpdate"]).check().out.strip()
     line = "22 Nov 10:00:00 ntpdate[1]: 10.0.0.1 rate limit response from server."
     host.write(DOUBLE, f"#!/bin/sh\n{real} \"$@\"\necho '{line}' >&2\n", 0o755)
@@ -201,7 +201,7 @@ def test_a_step_that_was_seen_is_one_although_ntpdate_complains(host):
 
 
 def test_an_ntpdate_that_hangs_is_ended(host):
-    # Stands for an ntpdate that waits for a resolver forever.
+    # A stand-in for an ntpdate that waits for a resolver forever.
     host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
     host.set_clock(50)
     assert "did not end within 30 s" in refused(host, "ntpcluster.step", "force=True")
@@ -221,7 +221,7 @@ def test_a_hardware_clock_that_fails_is_reported_and_does_not_undo_the_step(host
 
 
 def test_a_hardware_clock_written_seconds_off_is_written_again(host):
-    """The stand-in is the real program, whose first write misses its moment, as it does on a busy machine."""
+    """The stand-in is the real program, except that its first write misses its moment, as on a busy machine."""
     path = host.run(["sh", "-c", "command -v hwclock"], timeout=10).check().out.strip()
     host.run(["mv", path, f"{path}.real"]).check()
     missed = (
@@ -231,7 +231,7 @@ def test_a_hardware_clock_written_seconds_off_is_written_again(host):
     done = call(host, "ntpcluster.systohc")
     host.run(["mv", f"{path}.real", path]).check()
     assert host.run(["rm", "/run/missed"]).rc == 0
-    assert done["written"] and abs(done["error_s"]) < 1.6, done  # 2.5 s before; a busy machine may miss a moment again
+    assert done["written"] and abs(done["error_s"]) < 1.6, done  # 2.5 s before; a busy machine may miss again
     assert abs(host.rtc_error() - host.clock_error()) < 1.6
 
 

@@ -1,4 +1,4 @@
-"""The hosts that boot with systemd, el9 and debian13: what they are, and that the machine does not notice them."""
+"""The hosts that boot with systemd, el9 and debian13: their properties, and that they do not affect the machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ GRAINS = {
         "init": "systemd",
     },
 }
-#: The units of the daemons that each kind's repository has, and the file that chrony is configured by.
+#: The units of the daemons in each kind's repository, and chrony's configuration file.
 DAEMONS = {"el9": {"chrony": "chronyd"}, "debian13": {"ntpsec": "ntpsec", "chrony": "chrony"}}
 CHRONY_CONF = {"el9": "/etc/chrony.conf", "debian13": "/etc/chrony/chrony.conf"}
 SOURCES = "server 10.0.0.1 iburst\nserver 10.0.0.2 iburst\n"
@@ -45,7 +45,7 @@ ONE_STEP = ["chronyd", "-q", "-t", "10", "server 10.0.0.1 iburst maxsamples 1"]
 
 @pytest.fixture(scope="module")
 def lab():
-    """Both kinds and a master, their boot and its seconds seen by the first test."""
+    """Both kinds and a master; the first test checks and times their boot."""
     ready(kinds=SYSTEMD)
     with Cluster() as cluster:
         for kind in SYSTEMD:
@@ -65,7 +65,7 @@ def active(host, unit: str) -> str:
 
 
 def chrony(host) -> str:
-    """The unit of chrony, which has the lab's internet as its sources; it is installed if it is not yet."""
+    """The unit of chrony, with the lab's internet as its sources; installs chrony if necessary."""
     unit = DAEMONS[host.name]["chrony"]
     if host.run(["test", "-e", CHRONY_CONF[host.name]]).rc != 0:
         solo.call(host, "pkg.install", "chrony")
@@ -79,12 +79,12 @@ def test_it_boots_in_seconds_and_nothing_fails(lab, host):
     assert host.settle() == ("running", [])
     print(f"{host.name}: everything is started {time.monotonic() - began:.2f} s later")
     assert host.run(["ps", "-p", "1", "-o", "comm="]).out.strip() == "systemd"
-    # What it had to leave out, it says; nothing else is wrong.
+    # It logs what it had to skip; there are no other errors.
     said = host.run(["journalctl", "-b", "-p", "warning", "-o", "cat", "--no-pager"]).check().out.splitlines()
     expected = (
         "ProtectHostname=yes is configured, but UTS namespace setup is prohibited",
         "Failed to set fd limit",
-        "rm_rf(/tmp): Directory not empty",  # where this project lies in /tmp, a part of it does there as well
+        "rm_rf(/tmp): Directory not empty",  # if this project is in /tmp, a part of it appears there as well
     )
     assert [line for line in said if not any(words in line for words in expected)] == []
 
@@ -110,8 +110,9 @@ def test_no_process_has_a_dangerous_right_not_even_systemd(host):
         assert host.run(argv).rc != 0, argv
 
 
-def test_its_services_and_whoever_comes_in_are_in_its_own_control_group(host):
-    """Else systemd could neither find a service's processes nor move one of ours into a scope, as Salt asks it to."""
+def test_its_services_and_programs_started_from_outside_are_in_its_control_group(host):
+    """Otherwise systemd could not find a service's processes, and could not move a process of ours into a scope when Salt
+    requests it."""
     assert host.read("/proc/self/cgroup").splitlines()[-1] == "0::/visitors"
     scope = host.run(["systemd-run", "--scope", "-q", "cat", "/proc/self/cgroup"]).check().out.splitlines()[-1]
     assert re.fullmatch(r"0::/system\.slice/run-[\w-]+\.scope", scope)
@@ -126,7 +127,7 @@ def test_a_daemon_is_installed_and_sets_the_clock_of_its_host_alone(lab, kind, p
     shift, start = clock_shift(), time.monotonic()
     installed = solo.call(host, "pkg.install", package)
     assert package in installed, installed
-    # A package of Debian's starts its daemon, one of EL9's is only enabled.
+    # A Debian package starts its daemon; an EL9 package only enables it.
     assert active(host, unit) == ("active" if kind == "debian13" else "inactive")
     assert host.run(["systemctl", "is-enabled", unit]).check().out == "enabled\n"
     host.run(["systemctl", "stop", unit]).check()
@@ -173,9 +174,9 @@ def test_el9_has_the_layout_of_el9_and_a_package_that_verifies(lab):
     ]
     words = host.run(["ps", "-C", "chronyd", "-o", "user=,args="]).check().out.split()
     assert words[:2] == ["chrony", "/usr/sbin/chronyd"] and words[-2:] == ["-F", "2"]
-    # timedatectl knows it as the one that keeps the time.
+    # timedatectl shows it as the active NTP service.
     assert host.run(["timedatectl", "show", "-p", "NTP", "-p", "CanNTP"]).check().out == "CanNTP=yes\nNTP=yes\n"
-    # The commands that only the socket takes.
+    # The commands that chronyd accepts only on its socket.
     assert "Remote address" in host.run(["chronyc", "-n", "ntpdata"]).check().out
     assert solo.call(host, "pkg.version", "firewalld") == "1.3.3-1.el9.lab"
     assert active(host, "crond") == "active" and host.run(["pidof", "crond"]).rc == 0
@@ -215,7 +216,7 @@ def test_it_comes_back_with_its_disk_and_its_services_and_without_the_rest(host,
     assert host.run(["cat", "/run/lost"]).rc != 0
     assert active(host, unit) == "active"
     assert host.read("/proc/sys/kernel/random/boot_id") != first
-    if host.name == "debian13":  # EL9 keeps no journal over a boot
+    if host.name == "debian13":  # EL9 does not keep the journal across boots
         assert len(host.run(["journalctl", "--list-boots", "--no-pager", "-q"]).out.splitlines()) == boots + 1
 
 

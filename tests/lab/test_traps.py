@@ -1,6 +1,7 @@
-"""Everything that makes a host's time look better or worse than it is, made for real, and what `status` says of it.
+"""Real faults that make a host's time look better or worse than it is, and what `status` reports.
 
-Real daemons, the lab's internet answering as each test wants it to. `test_traps_chrony.py` makes the same on a host with chrony.
+Real daemons, and the lab's internet, which answers as each test needs. `test_traps_chrony.py` runs the same on a host with
+chrony.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ SERVICE = {"el6": "ntpd", "modern": "ntpsec", "el9": "chronyd"}
 PROCESS = {"el6": "ntpd", "modern": "ntpd", "el9": "chronyd"}
 CONFIG = {"el6": "/etc/ntp.conf", "modern": "/etc/ntpsec/ntp.conf", "el9": "/etc/chrony.conf"}
 DRIFT = {"el6": "/var/lib/ntp/drift", "modern": "/var/lib/ntpsec/ntp.drift", "el9": "/var/lib/chrony/drift"}
-#: Seconds after which a daemon's sources are judged: its first packets are answered by then. chronyd needs no fifth sample.
+#: Seconds after which a daemon's sources are judged: its first packets are answered by then. chronyd does not need a fifth
+#: sample.
 SETTLE_S = {"el6": 12, "modern": 12, "el9": 7}
-#: What a configuration needs so that we may ask the daemon, and the lines by which it follows its own clock.
+#: The lines that a configuration needs so that we may query the daemon, and those that make it follow its own clock.
 LOOPBACK = {"el6": "restrict 127.0.0.1\n", "modern": "restrict 127.0.0.1\n", "el9": ""}
 OWN_CLOCK = {
     "el6": "server 127.127.1.0 minpoll 3 maxpoll 3 prefer\n",
     "modern": "refclock local prefer\n",
-    "el9": "local stratum 8\n",  # no source, as a clock is to ntpd: its refid alone says so
+    "el9": "local stratum 8\n",  # not a source, as a clock is in ntpd: only its refid shows it
 }
-#: chronyd looks for a loop only where it serves: nobody can follow a host that does not.
+#: chronyd detects a loop only if it serves: no host can follow one that does not.
 SERVE = {"el6": "", "modern": "", "el9": "allow 10.0.0.0/24\n"}
-#: A drift file of 500 ppm, nearly, and the right one. chronyd writes its uncertainty as well.
+#: A drift file of nearly 500 ppm, and the right one. chronyd also writes the uncertainty.
 FAR_DRIFT = {"el6": "499.900\n", "modern": "499.900\n", "el9": "499.900 1.000\n"}
 NO_DRIFT = {"el6": "0.000\n", "modern": "0.000\n", "el9": "0.000 1.000\n"}
 
@@ -44,7 +46,7 @@ def host(kind):
         assert failed(solo.apply(made)) == []
         made.right_config = made.read(CONFIG[made.platform])
         yield made
-        # After all of that, one apply puts the host right.
+        # After all this, one apply repairs the host.
         assert failed(solo.apply(made)) == []
         assert status(made)["synchronized"]
         assert abs(made.clock_error()) < 0.1
@@ -52,7 +54,7 @@ def host(kind):
 
 @pytest.fixture(autouse=True)
 def mended(host):
-    """What a test breaks is mended after it; the daemon itself each test starts as it needs it."""
+    """Repairs after each test what it broke, except the daemon, which each test starts as it needs."""
     yield
     host.lab.internet.behave()
     host.time.allow_set(True)
@@ -76,12 +78,12 @@ def status(host):
 
 
 def settled(host):
-    """Status after the grace of the start is over."""
+    """The status after the grace period of the start."""
     time.sleep(SETTLE_S[host.platform] + 1)
     return status(host)
 
 
-def test_a_healthy_host_is_ok_and_says_whom_it_follows(host):
+def test_a_healthy_host_is_ok_and_names_its_source(host):
     seen = status(host)
     assert seen["synchronized"] and seen["health"] in ("ok", "degraded")
     assert [p for p in codes(seen["problems"]) if p != "reach-gaps"] == []
@@ -100,7 +102,7 @@ def test_a_stopped_daemon_is_stopped_and_nothing_is_raised(host):
 
 
 def timed(what):
-    """How many seconds it took, and what came of it."""
+    """How many seconds a call took, and its result."""
     start = time.monotonic()
     answer = what()
     return time.monotonic() - start, answer
@@ -110,7 +112,7 @@ def test_a_daemon_that_does_not_answer_costs_three_seconds_at_most(host):
     restart(host)
     usual = timed(lambda: status(host))[0]
     host.run(["pkill", "-STOP", PROCESS[host.platform]]).check()
-    # The shortest of three, and on a machine that takes longer for everything so much longer.
+    # The shortest of three; the limit grows on a slow machine.
     tries = [timed(lambda: status(host)) for _ in range(3)]
     cost, seen = min(tries, key=lambda one: one[0])
     cost -= usual
@@ -140,7 +142,7 @@ def test_a_firewall_that_drops_the_answers_looks_the_same_and_diagnose_says_so(h
     assert all("UDP port 123" in one["remedy"] for one in found if one["code"] == "unreachable")
 
 
-def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
+def test_an_unsynchronised_server_is_distinguished_from_a_silent_one(host):
     host.lab.internet.behave(stratum=16, leap=3, refid="INIT")
     host.lab.internet.behave(INTERNET[2], silent=True)
     restart(host)
@@ -151,8 +153,9 @@ def test_a_server_without_time_is_told_apart_from_one_that_is_silent(host):
         assert codes(problems).count("unreachable") == 1
 
 
-def test_sources_that_lose_their_time_are_told_at_once_and_stay_so(host):
-    """They answer every poll, with stratum 16. ntpsec drops such answers, so that only asking can tell them from silence."""
+def test_sources_that_lose_synchronisation_are_reported_at_once_and_remain_so(host):
+    """They answer every poll, with stratum 16. ntpsec drops such answers, so that only a query can distinguish them from
+    silence."""
     restart(host)
     wait_until(lambda: status(host)["synchronized"], 40, 1)
     host.lab.internet.behave(stratum=16, leap=3, refid="INIT")
@@ -169,8 +172,8 @@ def lost(seen) -> int:
     return codes(seen["problems"]).count("upstream-unsynchronized")
 
 
-def test_a_server_that_has_just_started_refuses_nobody(host):
-    """What ntpd 4.2.6 answers until it has the time: stratum 0, leap 3, INIT (RFC 5905, 7.4)."""
+def test_a_server_that_has_just_started_is_not_reported_as_refusing(host):
+    """What ntpd 4.2.6 answers until it is synchronised: stratum 0, leap 3, INIT (RFC 5905, 7.4)."""
     host.lab.internet.behave(kiss="INIT")
     restart(host)
     settled(host)
@@ -197,7 +200,7 @@ def test_one_refusal_among_good_answers_is_history(host):
         peers = [peer for peer in seen["peers"] if peer["address"] in refused]
         return all(peer["reach"] & 1 for peer in peers) and seen, [peer["last_event"] for peer in peers]
 
-    # A daemon asks less often for a while after a refusal.
+    # A daemon polls less often for a while after a refusal.
     seen, events = wait_until(lambda: (found := answered())[0] and found, 60, 1)
     print(f"{host.platform}: {events} {codes(seen['problems'])}")
     assert "rate_exceeded" in events or host.platform == "el9", "the event is still the last one"
@@ -212,13 +215,13 @@ def test_a_kiss_of_death_is_called_denied(host, kiss):
     assert late["health"] == "unsynchronized"
     if host.platform != "modern" or kiss == "RATE":
         assert codes(late["problems"]).count("denied") == 3
-    else:  # ntpsec knows no other kiss code, so its packets are just no use
+    else:  # ntpsec knows no other kiss code, and just discards such packets
         assert codes(late["problems"]).count("upstream-unsynchronized") == 3
     found = [one for one in call(host, "ntpcluster.diagnose") if one["code"] == "denied"]
     assert [one["evidence"]["answer"]["kiss"] for one in found] == [kiss] * 3
 
 
-def test_one_liar_among_three_is_named(host):
+def test_one_false_server_among_three_is_named(host):
     host.lab.internet.behave(INTERNET[1], offset=3.0)
     restart(host)
     late = settled(host)
@@ -273,18 +276,19 @@ def test_sources_that_nobody_planned_are_named(host):
     assert seen["synchronized"] == (seen["source"] == INTERNET[0])
 
 
-def test_after_a_step_of_the_daemons_own_its_sources_are_given_a_poll(host):
-    # No grace but that one.
+def test_after_the_daemons_own_step_its_sources_have_time_for_a_poll(host):
+    # Only this grace period.
     set_pillar(host, pillar(host, health={"settle": 1}))
-    # It lasts for a second or two, and a busy machine may not see it the first time. chronyd has none: it forgets nothing, and
-    # corrects what it has of its sources by what it has stepped.
+    # It lasts for a second or two, and on a busy machine the first check may miss it. chronyd does not have this state: it
+    # keeps its samples and corrects them by the step.
     wanted = host.platform != "el9"
     assert any(seen_after_a_step_of_its_own(host) for _ in range(3 if wanted else 1)) == wanted
     assert abs(host.clock_error()) < 0.1
 
 
 def seen_after_a_step_of_its_own(host) -> bool:
-    """Have the daemon step by itself; whether its sources were seen without an answer then. None of them is ever blamed for it."""
+    """Make the daemon step by itself; returns whether its sources were seen without an answer then. No problem may be reported
+    for them."""
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.time.set(offset_s=5)
     host.run(["service", SERVICE[host.platform], "start"]).check()
@@ -315,21 +319,21 @@ def test_a_drift_file_at_the_limit_is_a_frequency_limit(host):
     kept = host.read(DRIFT[host.platform]) if there else NO_DRIFT[host.platform]
     host.write(DRIFT[host.platform], FAR_DRIFT[host.platform])
     host.run(["service", SERVICE[host.platform], "start"]).check()
-    # What chronyd then measures takes the place of its file at once.
+    # chronyd overwrites its file at once with its own measurement.
     wait_until(lambda: "frequency-limit" in codes(status(host)["problems"]), 10, 0.2)
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.write(DRIFT[host.platform], kept)
     host.time.set(offset_s=0)
 
 
-def test_a_host_that_may_not_set_its_clock_is_told_so(host):
+def test_a_host_that_may_not_set_its_clock_reports_it(host):
     host.run(["service", SERVICE[host.platform], "stop"]).check()
     host.time.allow_set(False)
     assert "no-clock-capability" in codes(call(host, "ntpcluster.diagnose"))
 
 
 def test_another_time_daemon_is_named(host):
-    # A process that only bears the name: all that is looked at.
+    # A process with that name: only the name is checked.
     other = "ntpd" if PROCESS[host.platform] == "chronyd" else "chronyd"
     host.run(["cp", "/bin/sleep", f"/tmp/{other}"]).check()
     host.run(["sh", "-c", f"/tmp/{other} 60 >/dev/null 2>&1 &"]).check()
@@ -339,7 +343,7 @@ def test_another_time_daemon_is_named(host):
     assert "rival-daemon" in codes(found)
 
 
-def test_names_that_nobody_knows_are_unresolvable(host):
+def test_unknown_names_are_unresolvable(host):
     named = ["no-such-host.lab", INTERNET[0]]
     set_pillar(host, pillar(host, tiers={"client": {"match": "*", "sources": named}}))
     host.run(["service", SERVICE[host.platform], "stop"]).check()
@@ -364,7 +368,7 @@ def test_names_without_a_resolver_are_unresolvable_and_heal_does_nothing(host):
 
 
 def by_crontab(host):
-    """`status` of a host whose method is cron: its servers are asked by packets of ours. Its daemon is a rival then."""
+    """`status` of a host whose method is cron: our own packets query its servers. Its daemon is a rival then."""
     set_pillar(host, pillar(host, method="cron"))
     seen = status(host)
     assert seen["health"] != "ok"
@@ -395,7 +399,7 @@ def test_without_a_daemon_the_majority_counts_as_well(host):
         ({"stratum": 16, "leap": 3}, "upstream-unsynchronized"),
     ],
 )
-def test_without_a_daemon_servers_are_judged_in_the_same_words(host, how, code):
+def test_without_a_daemon_servers_get_the_same_codes(host, how, code):
     host.lab.internet.behave(**how)
     seen, found = by_crontab(host)
     assert (seen["synchronized"], found) == (False, [code] * 3)

@@ -1,4 +1,4 @@
-"""The traps of `test_traps.py` on a host whose daemon is chronyd: the same codes. A file of its own, to run beside the others."""
+"""The traps of `test_traps.py` on a host with chronyd: the same codes. In a separate file, so that they run in parallel."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Every test finds the modules with each other's functions at hand."""
+"""Every test gets the modules with each other's functions loaded."""
 
 import tests.loaded  # noqa: F401  (its work is done at import)

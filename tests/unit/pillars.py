@@ -1,4 +1,4 @@
-"""A pillar with every key, the platforms, and what is said of a pillar: what the tests of the pillar share."""
+"""Shared by the tests of the pillar: a pillar with every key, the platforms, and the problems of a pillar."""
 
 import copy
 from pathlib import Path
@@ -13,7 +13,7 @@ ENTRIES = yaml.safe_load((ROOT / "salt/ntp/platforms.yaml").read_text())
 
 
 def with_own_daemon(entry):
-    """An entry of platforms.yaml as `facts` tells it, with the platform's own daemon."""
+    """An entry of platforms.yaml as `facts` returns it, with the platform's own daemon."""
     return {**entry, **ntpcluster_daemon.platform(entry)}
 
 
@@ -21,7 +21,7 @@ PLATFORMS = {name: with_own_daemon(entry) for name, entry in ENTRIES.items()}
 
 SHA1 = "0123456789abcdef0123456789abcdef01234567"
 
-# Every key the pillar may have, with a good value.
+# Every key that the pillar may have, with a valid value.
 GOOD = {
     "timezone": "Asia/Shanghai",
     "daemon": "ntpd",
@@ -38,7 +38,7 @@ GOOD = {
             }
         ],
     },
-    # No limit: the crontab of the last tier would not keep it.
+    # No limit: the crontab of the last tier could not enforce it.
     "step": {"threshold": 0.2, "limit": None, "passes": 2},
     "sync": {"timeout": 60, "max_offset": 0.05, "max_bound": 0.2},
     "firewall": {"manage": True},
@@ -135,7 +135,7 @@ def errors(pillar, platform=None):
 
 
 def spoilt(path, value):
-    """The good pillar with one value replaced, added or (GONE) left out."""
+    """The valid pillar with one value replaced, added or (GONE) left out."""
     pillar = copy.deepcopy(GOOD)
     if not path:
         return value

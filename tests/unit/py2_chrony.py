@@ -1,13 +1,13 @@
 # -*- coding: utf-8 -*-
 # ruff: noqa: UP009, UP010, UP020, UP032, B905
 """
-The captures of chronyc and chronyd, and what each says.
+The captures of chronyc and chronyd, and the expected result of each.
 
 Runs by itself under Python 2.7 and 3, with nothing but the standard library: ``python py2_chrony.py`` compares every
-capture with its expectation, prints what differs and ends with 1 if anything does. The tests use the same functions.
+capture with its expectation, prints the differences and exits with 1 if there are any. The tests use the same functions.
 
-``corpus/expected/chronyc.json``: by the name of the capture its commands, the moment, the error, what is missing, the system
-and (as lists, in the order of ``keys``) the rows of the look; ``chronyd.json``: how it was run, and what was read.
+``corpus/expected/chronyc.json``: for each capture its commands, the moment, the error, what is missing, the system and (as
+lists, in the order of ``keys``) the rows of the look; ``chronyd.json``: how it was run, and what was read.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -39,13 +39,13 @@ KEYS = [
 
 
 def read(name, commands, capture):
-    """What the reader of its form makes of a capture: those named ``...-csv`` are of ``chronyc -c``."""
+    """The result of the reader for the form of a capture: those named ``...-csv`` are of ``chronyc -c``."""
     form = ntpcluster_chronyc if name.endswith("-csv") else ntpcluster_chronyc_tables
     return form.parse(commands, *capture)
 
 
 def looked(name, wanted, capture):
-    """The short form of a capture's look, as in the expectations."""
+    """The look of a capture in the short form of the expectations."""
     got = read(name, wanted["commands"], capture)
     look = ntpcluster_chrony_look.look(got, wanted["now"])
     return {
@@ -61,7 +61,7 @@ def looked(name, wanted, capture):
 
 
 def ran(name, wanted, capture):
-    """What the reader makes of a capture of chronyd; ``wanted["how"]``: ``once`` or ``proof``."""
+    """The result of the reader for a capture of chronyd; ``wanted["how"]``: ``once`` or ``proof``."""
     return dict(getattr(ntpcluster_chronyd, wanted["how"])(*capture), how=wanted["how"])
 
 
@@ -81,7 +81,7 @@ def check():
 
 
 def main():
-    """Prints what differs; returns the number of differences."""
+    """Prints the differences; returns their number."""
     compared, found = check()
     print("\n".join(found + ["Python {}: {} captures".format(sys.version.split()[0], compared)]))
     return len(found)

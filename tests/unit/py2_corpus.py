@@ -1,13 +1,13 @@
 # -*- coding: utf-8 -*-
 # ruff: noqa: UP009, UP010, UP020, UP032, B905
 """
-The corpus of captured program output, and what each capture says.
+The corpus of captured program output, and the expected result of each capture.
 
 Runs by itself under Python 2.7 and 3, with nothing but the standard library: ``python py2_corpus.py`` compares every
-capture with its expectation, prints what differs and ends with 1 if anything does. The tests use the same functions.
+capture with its expectation, prints the differences and exits with 1 if there are any. The tests use the same functions.
 
-``corpus/INDEX.tsv`` lists the captures. ``corpus/expected`` holds, by the name of the capture, the rows of a table
-(as lists, in the order of ``keys``) or the variables; and, for the other programs, one file each.
+``corpus/INDEX.tsv`` lists the captures. ``corpus/expected`` contains, for each capture, the rows of a table (as lists, in the
+order of ``keys``) or the variables; and one file for each of the other programs.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -30,7 +30,7 @@ ntpcluster_parse.__salt__ = {"ntpcluster_parse_table.read": ntpcluster_parse_tab
 
 
 def read(path):
-    """The text of a file of the corpus, line ends untouched."""
+    """The text of a file of the corpus, with unchanged line ends."""
     with io.open(os.path.join(CORPUS, path), encoding="utf-8", newline="") as capture:
         return capture.read()
 
@@ -47,7 +47,7 @@ def captures(program):
 
 
 def expected(name):
-    """The content of one file of expectations; None when there is none."""
+    """The content of one file of expectations; None if it does not exist."""
     path = os.path.join(CORPUS, "expected", name + ".json")
     if not os.path.exists(path):
         return None
@@ -56,7 +56,7 @@ def expected(name):
 
 
 def associations(text):
-    """The rows of an association table, before they are joined to the peers, and the lines that are none."""
+    """The rows of an association table, before they are joined to the peers, and the lines that are not rows."""
     seen = ntpcluster_parse_table._Tables(text.splitlines())
     for row in seen.associations:
         row["last_event"] = ntpcluster_parse.PEER_EVENTS[row["last_event"] or 0]
@@ -64,7 +64,7 @@ def associations(text):
 
 
 def same(got, wanted):
-    """Equal; of floats, to the last digit that was printed."""
+    """Equality; for floats, to the last printed digit."""
     if isinstance(got, float) and isinstance(wanted, float):
         return abs(got - wanted) <= 1e-9 * max(1.0, abs(wanted))
     if isinstance(got, list) and isinstance(wanted, list):
@@ -75,7 +75,7 @@ def same(got, wanted):
 
 
 def table_differences(rows, table):
-    """What differs between rows of peers and an expected table, as text."""
+    """The differences between rows of peers and an expected table, as text."""
     if len(rows) != len(table["rows"]):
         return ["{} rows, expected {}".format(len(rows), len(table["rows"]))]
     found = []
@@ -90,7 +90,7 @@ def table_differences(rows, table):
 
 
 def variable_differences(variables, wanted):
-    """What differs between variables and expected ones, as text. A printed date has milliseconds."""
+    """The differences between variables and expected ones, as text. A printed date has milliseconds."""
     found = []
     for key in sorted(set(variables) | set(wanted)):
         got, value = variables.get(key, "missing"), wanted.get(key, "missing")

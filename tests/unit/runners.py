@@ -1,8 +1,8 @@
 """
 The runners for the unit tests, wired as Salt's loader wires them: a call names the file and the function.
 
-Stands for `salt.loader.runner`, which the functional tests use. It differs in that `__opts__` is empty and that every
-plain function of a file can be reached as well.
+A stand-in for `salt.loader.runner`, which the functional tests use. Differences: `__opts__` is empty, and every function of a
+file is accessible.
 """
 
 from importlib import import_module

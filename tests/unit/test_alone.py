@@ -1,4 +1,4 @@
-"""Other time daemons of a host, one of which does not stop. With a real service: tests/lab/test_states.py."""
+"""A host's other time daemons, one of which does not stop. With a real service: tests/lab/test_states.py."""
 
 import pytest
 
@@ -9,7 +9,7 @@ ON, OFF = {"running": True, "enabled": True}, {"running": False, "enabled": Fals
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host with three rivals that run; `stubborn` are those that do not stop."""
+    """A host with three running rivals; those in `stubborn` do not stop."""
     rivals, stubborn = {"chronyd": True, "ntpsec": True, "openntpd": True}, []
 
     def stop(service):
@@ -38,7 +38,7 @@ def test_all_of_them_are_stopped(host):
     )
 
 
-def test_what_was_stopped_before_one_that_does_not_stop_is_told_and_no_more(host):
+def test_only_the_daemons_that_did_stop_are_reported(host):
     host.append("ntpsec")
     done = ntpcluster_deploy.alone("no-other-time-daemon")
     assert (done["result"], done["comment"]) == (False, "ntpsec does not stop")

@@ -1,4 +1,4 @@
-"""Which pillar and which files a function goes by, and what it goes by when the master is away."""
+"""Which pillar and which files a function uses, also when the master is unavailable."""
 
 import copy
 import json
@@ -26,8 +26,8 @@ NEW = {"tiers": {"client": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2", "1
 @pytest.fixture
 def host(minion, monkeypatch, tmp_path):  # noqa: F811
     """
-    A minion that remembers OLD; `master` is what the master has, `asked` counts how often it was asked for it,
-    `refreshed` how often the minion was told to refresh. The real thing differs in what it takes to reach a master.
+    A minion whose copy of the pillar is OLD; `master` is the master's pillar, `asked` counts how often the master was asked for
+    it, `refreshed` how often the minion was told to refresh. Unlike here, a real minion reaches its master over the network.
     """
 
     class Host:
@@ -67,7 +67,7 @@ def applied(host, pillar):
 
 
 def ended(host):
-    """The next function is called by another process."""
+    """Simulate that the next function is called in another process."""
     host.context.clear()
     for key in (ntpcluster_applied.RUN, ntpcluster_applied.COUNT, ntpcluster_plan.MADE):
         ntpcluster_applied.__opts__.pop(key, None)
@@ -105,14 +105,14 @@ def test_a_pillar_that_waits_to_be_applied_is_judged_as_the_master_has_it(host):
     assert host.refreshed == 1, "what the minion remembers is the newest there is"
 
 
-def test_a_host_whose_memory_is_what_was_applied_asks_nobody(host):
+def test_a_host_whose_copy_is_the_applied_pillar_does_not_ask_the_master(host):
     applied(host, OLD)
     host.master = CommandExecutionError("asked")
     assert sources()[-1] == "10.0.0.3"
     assert host.asked == 0
 
 
-def test_validate_gives_no_all_clear_by_an_old_pillar(host):
+def test_validate_does_not_accept_an_outdated_pillar(host):
     applied(host, OLD)
     host.master = {"ntp": {"tiers": {"client": {"match": "*", "follows": "nobody"}}}}
     assert [p["key"] for p in ntpcluster_validate.validate() if p["level"] == "error"] == ["ntp:tiers:client:follows"]
@@ -149,7 +149,7 @@ def test_a_job_that_was_forked_from_a_minion_with_a_beacon_does_ask(host, monkey
     assert sources()[-1] == "10.0.0.4"
 
 
-def test_what_cannot_be_asked_is_said(host):
+def test_a_master_that_cannot_be_asked_is_reported(host):
     applied(host, NEW)
     host.master = CommandExecutionError("no master")
     plan = ntpcluster_plan.plan()
@@ -171,7 +171,7 @@ def test_without_any_pillar_the_last_applied_plan_stands_in_with_its_age(host, m
     alone(monkeypatch)
     when = os.stat(ntpcluster_applied.KEPT).st_mtime - age
     os.utime(ntpcluster_applied.KEPT, (when, when))
-    # Not even the files of the tree are there with `salt-call --local`.
+    # With `salt-call --local` not even the files of the tree are available.
     host.functions["cp.cache_file"] = lambda url, saltenv: ""
     plan = ntpcluster_plan.plan()
     assert plan["sources"][-1]["address"] == "10.0.0.4" and plan["platform"]["service"] == "ntpd"
@@ -198,7 +198,7 @@ def test_without_an_answer_of_the_master_the_last_plan_stands_in(host):
     assert "the plan applied on" in said and said.endswith("because this host has no pillar `ntp` now")
 
 
-def test_who_says_local_is_told_that_this_is_why_the_master_was_not_asked(host, monkeypatch):
+def test_with_local_the_message_says_why_the_master_was_not_asked(host, monkeypatch):
     applied(host, NEW)
     del host.pillar["ntp"]
     alone(monkeypatch)
@@ -206,7 +206,7 @@ def test_who_says_local_is_told_that_this_is_why_the_master_was_not_asked(host, 
     assert "the plan applied on" in said and said.endswith("because `--local` does not ask the master")
 
 
-def test_a_plan_from_memory_is_no_plan_for_a_state_and_has_no_secrets(host, monkeypatch):
+def test_a_stored_plan_is_not_used_by_states_and_has_no_secrets(host, monkeypatch):
     secret = "0123456789abcdef0123456789abcdef01234567"
     applied(host, {**NEW, "keys": {7: {"type": "SHA1", "secret": secret}}})
     with open(ntpcluster_applied.KEPT) as kept:
@@ -228,7 +228,7 @@ def test_an_invalid_pillar_is_not_replaced_by_an_old_plan(host):
         ntpcluster_plan.plan()
 
 
-def test_a_damaged_record_is_like_none(host):
+def test_a_damaged_record_is_ignored(host):
     applied(host, NEW)
     with open(ntpcluster_applied.KEPT, "w") as kept:
         kept.write('{"plan": ')
@@ -263,7 +263,7 @@ def test_the_tree_is_found_in_cached_environments_even_after_a_failed_run(host, 
 
 
 def test_the_list_of_served_code_is_that_of_the_code():
-    """A minion fetches the code when its own list differs from this one: an old list leaves it with old code."""
+    """A minion fetches the code if its own list differs from this one: with an outdated list it would keep old code."""
     served = (ROOT / "salt/ntp/modules.sha256").read_text()
     assert served == ntpcluster_code.listing() + "\n", "run: make digest"
 
@@ -297,7 +297,7 @@ def test_a_plan_of_other_code_does_not_stand_in(host):
         ntpcluster_plan.plan()
 
 
-def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
+def test_a_state_run_makes_its_plan_once_and_callers_cannot_modify_it(host):
     secret = "0123456789abcdef0123456789abcdef01234567"
     host.pillar["ntp"]["keys"] = {7: {"type": "SHA1", "secret": secret}}
     ntpcluster_applied.begin("base")
@@ -306,7 +306,7 @@ def test_a_state_run_makes_its_plan_once_and_nobody_can_spoil_it(host):
     assert len(ntpcluster_plan.plan()["sources"]) == 3
     assert ntpcluster_plan.plan()["keys"] == [{"id": 7, "type": "SHA1"}]
     assert ntpcluster_plan.plan(secrets=True)["keys"][0]["secret"] == secret
-    # Where the next run is of the same process, it makes its own.
+    # The next run in the same process makes its own plan.
     host.functions["ntpcluster_validate.judge"] = judge
     del host.pillar["ntp"]["keys"]
     ntpcluster_applied.begin("base")
@@ -332,12 +332,12 @@ def test_a_plan_is_cached_between_checks_and_rebuilt_when_an_input_may_have_chan
     host.pillar["ntp"]["orphan"] = 9
     assert anew()
     assert not anew()
-    # What is refreshed has a context of its own, and a state run its own plan.
+    # A refresh starts a new context, and a state run has its own plan.
     host.context.clear()
     assert anew()
     ntpcluster_applied.begin("base")
     assert anew()
-    # Python takes these two for equal, and the rules do not.
+    # These two are equal in Python, but not to the rules.
     ended(host)
     host.pillar["ntp"]["hwclock"] = {"utc": True}
     assert anew()
@@ -346,7 +346,7 @@ def test_a_plan_is_cached_between_checks_and_rebuilt_when_an_input_may_have_chan
         ntpcluster_plan.plan()
 
 
-def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
+def test_an_unreadable_record_is_not_treated_as_missing(host, tmp_path):
     assert ntpcluster_origin.origin() == {}
     ntpcluster_origin.remember("packages", ["ntp"])
     assert ntpcluster_origin.origin() == {"packages": ["ntp"]}
@@ -357,7 +357,7 @@ def test_what_was_kept_and_cannot_be_read_is_not_nothing(host, tmp_path):
 
 
 def test_a_run_judges_its_pillar_once(host, monkeypatch):
-    """The first state does; the two dozen that ask for the plan after it get what was made then."""
+    """The first state judges it; the two dozen states that use the plan after it get the same plan."""
     called = dict.fromkeys(
         ("ntpcluster_validate.judge", "ntpcluster_facts.facts", "ntpcluster_applied.pillar", "match.compound"), 0
     )
@@ -379,7 +379,7 @@ def test_a_run_judges_its_pillar_once(host, monkeypatch):
     assert called == dict.fromkeys(called, 1) | {"match.compound": len(host.pillar["ntp"]["tiers"])}
 
 
-def test_the_first_state_of_a_run_tells_every_error_of_the_pillar_and_nothing_else(host, monkeypatch):
+def test_the_first_state_of_a_run_reports_every_error_of_the_pillar_and_nothing_else(host, monkeypatch):
     host.pillar["ntp"] = {"tiers": {"client": {"match": "*", "follows": "nobody"}}, "timezone": 7}
     monkeypatch.setattr(states, "__salt__", host.functions, raising=False)
     monkeypatch.setattr(states, "__env__", "base", raising=False)

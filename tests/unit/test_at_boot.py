@@ -1,4 +1,5 @@
-"""What is on a host and starts at boot, as files and links tell it. With real services: tests/lab/test_migration.py."""
+"""Which services exist on a host and start at boot, according to files and links. With real services:
+tests/lab/test_migration.py."""
 
 import pytest
 
@@ -48,19 +49,19 @@ def test_a_service_starts_at_boot_if_a_link_leads_to_something_that_can_run(etc,
     [
         ("2345", 0o755, True),
         ("", 0o755, False),
-        # What these mean is up to the level that the host is in, and to the system's own tools.
+        # Their meaning depends on the host's runlevel and on the system's own tools.
         ("35", 0o755, "chronyd: asked"),
         ("2345", 0o644, "chronyd: asked"),
         ("S", 0o755, "chronyd: asked"),
     ],
 )
-def test_without_systemd_no_program_is_asked_where_all_levels_agree(etc, levels, mode, starts):
+def test_without_systemd_no_program_runs_if_all_levels_agree(etc, levels, mode, starts):
     for level in levels:
         link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", mode)
     assert ntpcluster_process.enabled("chronyd") == starts
 
 
-def test_a_job_of_upstart_is_asked_for(etc):
+def test_a_job_of_upstart_is_queried(etc):
     (etc / "etc/init/chronyd.conf").write_text("")
     assert ntpcluster_process.enabled("chronyd") == "chronyd: asked"
 
@@ -69,7 +70,7 @@ def test_a_job_of_upstart_is_asked_for(etc):
     ("unit", "mask", "starts"),
     [
         (True, None, True),
-        # It may be static, generated, of another name, or wanted by a link that leads nowhere.
+        # It may be static, generated, under another name, or wanted by a dangling link.
         (False, None, "chronyd: asked"),
         (True, "etc/systemd/system/chronyd.service", "chronyd: asked"),
         (True, "run/systemd/system/chronyd.service", "chronyd: asked"),
@@ -77,7 +78,7 @@ def test_a_job_of_upstart_is_asked_for(etc):
 )
 def test_with_systemd_no_program_is_run_for_a_wanted_unit_that_cannot_be_masked(etc, unit, mask, starts):
     (etc / "run/systemd/system").mkdir(parents=True)
-    for level in "2345":  # the script's links, which systemd does not go by where there is a unit
+    for level in "2345":  # the script's links, which systemd ignores if there is a unit
         link(etc, f"rc{level}.d/S58chronyd", "init.d/chronyd", 0o755)
     link(
         etc, "systemd/system/multi-user.target.wants/chronyd.service", "units/chronyd.service", 0o644 if unit else None
@@ -87,7 +88,7 @@ def test_with_systemd_no_program_is_run_for_a_wanted_unit_that_cannot_be_masked(
     assert ntpcluster_process.enabled("chronyd") == starts
 
 
-def test_a_service_is_not_there_if_it_has_no_file_of_any_kind(etc):
+def test_a_service_without_any_file_does_not_exist(etc):
     assert not ntpcluster_process.there("chronyd")
     for path in ntpcluster_process.THERE:
         file = etc / path.format("chronyd").replace("*", ".late").removeprefix(f"{etc}/")

@@ -1,4 +1,4 @@
-"""When a host tells of itself: on a change that lasts, once, and never in its first minute."""
+"""When a host sends an event: once for a change that lasts, and never in its first minute."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ SETTINGS = {"confirm": 2, "offset_ms": 100.0, "calm": 0.5, "grace": 60}
 
 
 class Host:
-    """A host that is looked at every 10 s, long after its start; what it says changes as the test says."""
+    """A host that is checked every 10 s, long after its start; the test changes what it reports."""
 
     def __init__(self, young=False, **settings):
         self.now, self.memory = 1000.0, {"since": 1000.0 if young else 0.0, "known": {}, "seen": {}}
@@ -25,7 +25,7 @@ class Host:
             peer["usable"] = True
 
     def looks(self, times=2, **change):
-        """Tags and new values of the events that so many looks sent."""
+        """Tags and new values of the events that this many checks sent."""
         self.status.update(change)
         sent = []
         for _ in range(times):
@@ -42,11 +42,11 @@ class Host:
 DOWN = {"health": "stopped", "synchronized": False, "source": None, "stratum": None, "offset_ms": None, "peers": []}
 
 
-def test_a_host_that_is_well_says_nothing():
+def test_a_healthy_host_sends_no_events():
     assert Host().looks(100) == []
 
 
-def test_a_change_is_told_once_when_it_was_seen_twice():
+def test_a_change_sends_one_event_after_it_was_seen_twice():
     host = Host()
     host.looks(3)
     assert host.looks(1, **DOWN) == []
@@ -54,7 +54,7 @@ def test_a_change_is_told_once_when_it_was_seen_twice():
     assert host.looks(50) == []
 
 
-def test_a_change_that_does_not_last_is_not_told():
+def test_a_change_that_does_not_last_sends_no_event():
     host = Host()
     host.looks(3)
     well = copy.deepcopy(host.status)
@@ -63,7 +63,7 @@ def test_a_change_that_does_not_last_is_not_told():
         assert host.looks(1, **copy.deepcopy(well)) == []
 
 
-def test_recovery_is_told_as_well():
+def test_a_recovery_sends_an_event_as_well():
     host = Host()
     host.looks(3)
     well = copy.deepcopy(host.status)
@@ -71,17 +71,17 @@ def test_recovery_is_told_as_well():
     assert host.looks(2, **well) == [("health", "stopped", "ok")]
 
 
-def test_a_host_that_was_ill_before_anyone_looked_is_told():
+def test_a_host_that_was_faulty_from_the_start_sends_an_event():
     assert Host().looks(2, **DOWN) == [("health", "ok", "stopped")]
 
 
-def test_nothing_is_news_while_the_daemon_settles():
+def test_no_event_is_sent_while_the_daemon_settles():
     host = Host()
     host.looks(3)
     assert host.looks(20, health="settling", synchronized=False, source=None, stratum=16) == []
 
 
-def test_a_fresh_start_is_left_in_peace_for_a_minute():
+def test_no_event_is_sent_in_the_first_minute():
     host = Host(young=True)
     bad = {"health": "unsynchronized", "synchronized": False, "source": None}
     assert host.looks(5, **bad) == []
@@ -89,7 +89,7 @@ def test_a_fresh_start_is_left_in_peace_for_a_minute():
 
 
 @pytest.mark.parametrize(("offset", "side"), [(150.0, "behind"), (-150.0, "ahead")])
-def test_an_offset_beyond_its_bound_is_told_for_both_signs(offset, side):
+def test_an_offset_beyond_its_bound_sends_an_event_for_both_signs(offset, side):
     host = Host()
     host.looks(3)
     assert host.offset(offset) == [("offset", "inside", side)]
@@ -97,28 +97,28 @@ def test_an_offset_beyond_its_bound_is_told_for_both_signs(offset, side):
     assert host.offset(offset * 0.3) == [("offset", side, "inside")]
 
 
-def test_an_offset_that_swings_around_its_bound_is_told_once():
+def test_an_offset_that_swings_around_its_bound_sends_one_event():
     host = Host()
     host.looks(3)
     told = [event for swing in range(20) for event in host.offset(101.0 if swing % 2 else 99.0)]
     assert told == [("offset", "inside", "behind")]
 
 
-def test_an_offset_that_nobody_knows_is_no_news():
+def test_an_unknown_offset_sends_no_event():
     host = Host()
     host.looks(3)
     host.offset(150.0)
     assert host.offset(None) == []
 
 
-def test_a_switch_between_two_good_sources_is_no_news():
+def test_a_switch_between_two_good_sources_sends_no_event():
     host = Host()
     host.looks(3)
     for source in ["10.0.0.180", "10.0.0.189"] * 3:
         assert host.looks(3, source=source) == []
 
 
-def test_a_switch_away_from_a_dead_source_is_told():
+def test_a_switch_away_from_a_dead_source_sends_an_event():
     host = Host()
     host.looks(3, source="10.0.0.189")
     for peer in host.status["peers"]:
@@ -127,13 +127,13 @@ def test_a_switch_away_from_a_dead_source_is_told():
     assert host.looks(2, source="10.0.0.180") == [("source", "10.0.0.189", "10.0.0.180")]
 
 
-def test_a_stratum_that_rises_is_told():
+def test_a_stratum_that_rises_sends_an_event():
     host = Host()
     host.looks(3)
     assert host.looks(2, stratum=6) == [("stratum", 3, 6)]
 
 
-def test_without_a_source_the_stratum_is_a_memory_and_no_news():
+def test_without_a_source_the_stratum_is_old_and_sends_no_event():
     host = Host()
     host.looks(3)
     bad = {"health": "unsynchronized", "synchronized": False, "source": None, "stratum": 16, "peers": []}

@@ -1,4 +1,4 @@
-"""How far a clock can be off: the sum, what makes it grow, and when there is none."""
+"""The bound of a clock: the sum, what increases it, and when there is none."""
 
 import json
 from pathlib import Path
@@ -13,12 +13,12 @@ from tests.unit.test_metrics import samples, view
 
 PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth")
 
-#: What a daemon tells beside what the healthy host of test_judge has.
+#: The values that a daemon reports in addition to those of the healthy host of test_judge.
 TOLD = {"reference_age_s": 40.0, "precision_ms": 0.001, "aged_ppm": 15.0, "frequency_error_ppm": 1.6}
 
 
 def bounded(plan, *changes, **told):  # noqa: F811
-    """The judgement on a healthy host that tells enough for a bound, after these changes."""
+    """The judgement on a healthy host that reports enough for a bound, after these changes."""
 
     def change(process, look):
         look["system"].update(dict(TOLD, **told))
@@ -68,16 +68,16 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
         pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
     ],
 )
-def test_where_nothing_can_be_promised_there_is_none_and_it_says_why(plan, change, why):  # noqa: F811
+def test_without_a_bound_the_reason_is_given(plan, change, why):  # noqa: F811
     seen = bounded(plan, change)
     assert seen["bound_ms"] is None
     assert why in (seen["unbounded"] if why != "orphan" else " ".join(codes(seen)))
 
 
-def test_a_liar_that_is_outvoted_takes_no_bound_away(plan):  # noqa: F811
+def test_an_outvoted_false_server_does_not_affect_the_bound(plan):  # noqa: F811
     liar = [extra("10.0.0.7"), alter(2, condition="falseticker", tally="x")]
     assert bounded(plan, *liar)["bound_ms"] == pytest.approx(20.421)
-    # As many sources have to agree as the plan wants.
+    # As many sources have to agree as the plan requires.
     assert "the plan wants 3" in bounded(dict(plan, minsane=3), *liar)["unbounded"]
 
 
@@ -90,7 +90,7 @@ def limited(plan, max_bound):  # noqa: F811
     return dict(plan, sync=dict(plan["sync"], max_bound=max_bound))
 
 
-def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):  # noqa: F811
+def test_a_host_beyond_the_limit_or_with_an_unknown_bound_is_degraded(plan):  # noqa: F811
     assert codes(bounded(limited(plan, 0.021))) == []
     wide = bounded(limited(plan, 0.020))
     assert (wide["health"], codes(wide)) == ("degraded", ["bound"])
@@ -98,11 +98,11 @@ def test_beyond_the_limit_a_host_is_degraded_and_so_it_is_if_nobody_knows(plan):
     unknown = bounded(limited(plan, 0.021), alter(0, jitter_ms=None))
     assert (unknown["health"], codes(unknown)) == ("degraded", ["bound"])
     assert "is unknown" in unknown["problems"][0]["message"]
-    # Who has no time at all says so, and not that as well.
+    # A host that is not synchronised reports that, without an additional problem about the bound.
     assert "bound" not in codes(bounded(limited(plan, 0.020), unselected()))
 
 
-def test_the_cheap_way_says_the_same_as_the_status(plan):  # noqa: F811
+def test_bound_returns_the_same_as_status(plan):  # noqa: F811
     looks = []
     seen = bounded(plan, lambda _, look: looks.append(look))
     alone = ntpcluster_judge.bound(plan, looks[0])
@@ -110,7 +110,7 @@ def test_the_cheap_way_says_the_same_as_the_status(plan):  # noqa: F811
     assert set(alone["parts_ms"]) == set(PARTS)
 
 
-def test_ntpd_tells_its_age_its_precision_and_what_its_offset_shows():
+def test_ntpd_reports_its_age_its_precision_and_its_frequency_error():
     told = ntpcluster_ntpd.system({"offset": -3.2, "tc": 6, "precision": -10, "clock_s": 100.5, "reftime_s": 60.0})
     assert told["reference_age_s"] == 40.5
     assert told["precision_ms"] == pytest.approx(0.9765625)
@@ -131,13 +131,13 @@ def test_there_are_looks_of_every_daemon():
 
 
 def recorded(path, monkeypatch):
-    """What ``ntpcluster.bound`` says of a recorded look, and the true error in milliseconds."""
+    """The return of ``ntpcluster.bound`` for a recorded look, and the true error in milliseconds."""
     said = json.loads(path.read_text())
     done = {"stdout": said["stdout"], "stderr": "", "retcode": 0, "timed_out": False, "seconds": 0.0}
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
     monkeypatch.setattr("_modules.ntpcluster_chrony.time.time", lambda: said["clock"])
     look = FUNCTIONS[f"ntpcluster_{said['daemon']}.look"](0, once=True)
-    # Recorded of the plan is what is about sources; the hosts are of no island.
+    # Only the sources of the plan were recorded; the hosts do not belong to an island.
     whole = {"reference": "utc", "local": None, "neighbours": [], "refclocks": [], **said["plan"]}
     return ntpcluster_judge.bound(whole, look), abs(said["error_ms"])
 
@@ -150,14 +150,14 @@ def test_the_true_error_is_within_the_bound(path, monkeypatch):
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypatch):
-    """The name of a record says which part it is that cannot be left out."""
+    """The name of a record says which term is indispensable."""
     bound, error = recorded(path, monkeypatch)
     part = path.stem.split(".")[1]
     assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]
 
 
 # ---------------------------------------------------------------------------------------------------------
-# What the master makes of the bounds of hosts.
+# The master's view of the bounds of hosts.
 
 
 def viewed():
@@ -182,8 +182,8 @@ def test_the_view_has_the_worst_bound_and_the_largest_difference_of_all_and_per_
     assert "none off by more than 7.500 ms (1 unknown)" in ntpcluster_tree.verdict(seen)
 
 
-def test_of_two_islands_nobody_knows_how_far_they_are_apart():
-    """Each client follows another leader, by no fault of its own: only hosts below one and the same are compared."""
+def test_the_distance_of_two_islands_is_unknown():
+    """Each client correctly follows a different leader: only hosts below the same leader are compared."""
     seen = view(**{name: {"bound_ms": bound, "reference": "island"} for name, bound in
                    {"ntp189": None, "ntp180": None, "node148": 7.5, "node149": 2.0}.items()})  # fmt: skip
     same = seen["hosts"]["node148"]["source_host"] == seen["hosts"]["node149"]["source_host"]
@@ -209,6 +209,6 @@ def test_the_thin_line_of_a_host_ends_at_its_bound():
     host = seen["hosts"]["node148"]
     host["offset_ms"] = -1.5
     line = ntpcluster_picture._line(host, 10.0, lambda offset: offset)
-    # The source is between 7.5 behind and 4.5 ahead: 6 around the offset, and nowhere further off than the bound.
+    # The source is between 7.5 behind and 4.5 ahead: 6 around the offset, and never further off than the bound.
     assert line["root"] == [-7.5, 4.5]
     assert "bound 7.500 ms" in line["doubt"]

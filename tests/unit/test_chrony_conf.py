@@ -1,4 +1,4 @@
-"""What of the pillar's options each daemon has got, how chrony.conf says it, and that docs/chrony.md tells the same."""
+"""Which of the pillar's options each daemon has, their form in chrony.conf, and the same in docs/chrony.md."""
 
 import copy
 import re
@@ -14,11 +14,16 @@ from _modules import ntpcluster_rules as rules
 from tests.unit.pillars import DEFAULTS, GOOD, PLATFORMS
 
 STEP = {"threshold": 0.128, "limit": None}
-HOST = {"id": "node148", "names": ["node148"], "addresses": ["10.0.0.148"], "matches": {"client": True}}
+HOST = {
+    "id": "node148",
+    "names": ["node148"],
+    "addresses": ["10.0.0.148", *GOOD["options"]["bindaddress"]],
+    "matches": {"client": True},
+}
 HOSTS = {"chrony": dict(PLATFORMS["RedHat-9"], name="RedHat-9"), "ntpd": dict(PLATFORMS["RedHat-6"], name="RedHat-6")}
 FOREIGN = {"chrony": conf.FOREIGN, "ntpd": ntpd_conf.FOREIGN}
 TABLE = (Path(__file__).resolve().parents[2] / "docs/chrony.md").read_text()
-#: Every directive; of those that chrony takes word by word, every word.
+#: Every directive; for those that chrony translates by keyword, every keyword.
 WORDS = sorted(
     f"{name}:{word}" if word else name
     for name in rules.OPTIONS
@@ -33,7 +38,7 @@ def pillar(options, **keys):
 
 
 def told(daemon, options, **keys):
-    """What is said of these options to a host with this daemon: [(level, key below options, message)]."""
+    """The problems of these options on a host with this daemon: [(level, key below options, message)]."""
     found = misfits.doubts(pillar(options, **keys), DEFAULTS, HOSTS[daemon], HOST)
     return [(one["level"], one["key"].partition("options:")[2], one["message"]) for one in found]
 
@@ -43,7 +48,7 @@ def made(daemon, options):
 
 
 def some(words):
-    """The good pillar's options for these directives; of words, each a value that is nobody's default."""
+    """The valid pillar's options for these directives; each keyword has a value that is no daemon's default."""
     given = {}
     for word in words:
         name, _, part = word.partition(":")
@@ -55,13 +60,13 @@ def some(words):
 
 
 def of(line):
-    """The directive, in the pillar's words, that a line comes from."""
+    """The pillar's directive that a line comes from."""
     return line.split(" ")[0]
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_every_directive_is_one_daemons_or_both(word):
-    """What a daemon reads makes a line or the majority; what it does not is no line, and is said."""
+    """A directive that a daemon reads becomes a line or `minsane`; any other becomes no line, and is reported."""
     for daemon, foreign in FOREIGN.items():
         lines, plain = made(daemon, some([word])), made(daemon, {})
         if word in foreign:
@@ -82,7 +87,7 @@ def test_no_table_of_foreign_words_has_one_that_is_no_option():
 
 @pytest.mark.parametrize("daemon", sorted(FOREIGN))
 def test_all_options_together_are_no_error_anywhere(daemon):
-    """One pillar for a cluster with both daemons: each takes its own word."""
+    """One pillar for a cluster with both daemons: each uses its own keywords."""
     everything = some(WORDS)
     found = told(daemon, everything)
     assert {level for level, _, _ in found} == {"warning"}
@@ -96,7 +101,7 @@ def test_all_options_together_are_no_error_anywhere(daemon):
     )
 
 
-def test_what_can_be_said_otherwise_has_to_be_said():
+def test_an_equivalent_directive_is_required_if_there_is_one():
     ((level, key, message),) = told("chrony", {"leapfile": "/etc/ntp/leap"})
     assert (level, key) == ("error", "leapfile")
     assert message == (
@@ -109,7 +114,7 @@ def test_what_can_be_said_otherwise_has_to_be_said():
     assert made("ntpd", {"leapfile": "/etc/ntp/leap", "leapsectz": None}) == ["leapfile /etc/ntp/leap"]
 
 
-def test_what_cannot_be_said_otherwise_has_no_effect():
+def test_a_directive_without_an_equivalent_has_no_effect():
     message = "has no effect on this host, node148: its daemon, {}, has no equivalent"
     assert told("ntpd", {"hwtimestamp": ["*"]}) == [("warning", "hwtimestamp", message.format("ntpd"))]
     assert told("chrony", {"tinker": {"huffpuff": 7200, "panic": 0}}) == [
@@ -121,8 +126,8 @@ def test_a_host_whose_method_is_cron_has_no_daemon_to_read_anything():
     assert told("chrony", {"leapfile": "/etc/ntp/leap"}, method="cron") == []
 
 
-def test_a_word_of_ntpd_alone_does_not_change_what_chrony_does():
-    """`tos minclock` bounds how many sources ntpd can have agree; chronyd knows no such bound."""
+def test_a_keyword_of_ntpd_does_not_affect_chrony():
+    """`tos minclock` limits how many sources ntpd can require to agree; chronyd has no such limit."""
     minsane = {
         daemon: build.build(pillar({"tos": {"minclock": 1}}), DEFAULTS, HOSTS[daemon], HOST)["minsane"]
         for daemon in HOSTS
@@ -130,7 +135,7 @@ def test_a_word_of_ntpd_alone_does_not_change_what_chrony_does():
     assert minsane == {"chrony": 2, "ntpd": 1}
 
 
-def test_nothing_is_said_where_nothing_is_given():
+def test_without_options_there_are_no_messages():
     assert told("chrony", {}) == told("ntpd", None) == []
     assert conf.lines({}, STEP) == ["makestep 0.128 3", "maxchange 1000 3 -1"]
 
@@ -139,8 +144,8 @@ def test_a_limit_holds_from_the_first_update_on():
     assert conf.lines({}, {"threshold": 1, "limit": 0.5}) == ["makestep 1 3", "maxchange 0.5 0 -1"]
 
 
-def test_the_word_of_ntpd_outranks_the_limit():
-    """As in ntp.conf, where `tinker panic` of the pillar is laid over the limit."""
+def test_the_directive_of_ntpd_overrides_the_limit():
+    """As in ntp.conf, where the pillar's `tinker panic` overrides the limit."""
     assert conf.lines({"tinker": {"panic": 30}}, {"threshold": 1, "limit": 0.5})[1] == "maxchange 30 0 -1"
 
 
@@ -200,7 +205,7 @@ def test_the_table_says_what_is_refused_and_what_has_no_effect(names, chrony, nt
 
 @pytest.mark.parametrize("name", [word for word in WORDS if word not in conf.FOREIGN and word != "tos:minsane"])
 def test_the_table_names_the_directive_of_chrony(name):
-    """`tos minsane` is in the plan beside the options, and the functional test has it."""
+    """`tos minsane` is in the plan, but not among the options; the functional test covers it."""
     (cell,) = [chrony for names, chrony, _ in written() if name in names]
     (line,) = [line for line in made("chrony", some([name])) if line not in made("chrony", {})][:1]
     other = re.match(r"`(\w+)`", cell)

@@ -1,7 +1,7 @@
-"""From what chronyc printed to what `status` says: the codes that a person gives who reads the capture.
+"""From the output of chronyc to `status`: the codes that an expert would give after reading the capture.
 
-The captures are real ones (corpus/INDEX.tsv). The plan is one that names the sources by their addresses, and the process is a
-stand-in: how old the daemon was when it was captured nobody has noted, so it counts as old, and `reach-gaps` is left out.
+The captures are real (corpus/INDEX.tsv). The plan names the sources by their addresses, and the process is a stand-in: the
+daemon's age was not captured, so it counts as old, and `reach-gaps` is left out.
 """
 
 import os
@@ -20,16 +20,16 @@ CAPTURES = py2_corpus.captures("chronyc")
 EXPECTED = py2_corpus.expected("chronyc")
 SHARED = os.path.join(os.path.dirname(py2_corpus.ROOT), "shared", "corpus", "chronyc")
 
-#: Sources of several captures by the code of each: the last number of its address.
+#: Sources of several captures by code: the last number of the address.
 MANY = ["denied 7", "denied 8", "upstream-unsynchronized 6", "unreachable 5", "falseticker 4", "orphan 9"]
-#: The same for who is not root: why those of no use are so, nobody knows.
+#: The same without root: the reasons are unknown.
 UNSEEN = ["unreachable 5", "unreachable 6", "unreachable 7", "unreachable 8", "falseticker 4"]
-#: Their clock GPS is planned by nobody, and has no signal.
+#: Their clock GPS is not in the plan, and has no signal.
 CLOCK = ["not-listed", "unreachable GPS"]
 SIX = ["upstream-unsynchronized 6", "unreachable 5", "falseticker 4"]
 SILENT = ["unreachable GPS", *(f"unreachable {number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, "9abc"))]
 
-#: By its name what a capture shows: the health, the source that is followed, and the codes.
+#: For each capture: the health, the selected source, and the codes.
 TOLD = {
     "c40": ("degraded", 2, SIX),
     "c40-client-csv": ("degraded", 1, MANY + CLOCK),
@@ -75,7 +75,7 @@ TOLD = {
     "c43-unknown-command-csv": ("unsynchronized", None, ["unsynchronized", "few-sources", "incomplete"]),
     "c43-user": ("degraded", 1, UNSEEN + CLOCK),
     "c43-user-csv": ("degraded", 1, UNSEEN + CLOCK),
-    # The second server is chronyd, which does not answer what is signed with another key.
+    # The second server is chronyd, which does not answer packets signed with another key.
     "c43-wrong-key-csv": (
         "unsynchronized",
         None,
@@ -85,10 +85,11 @@ TOLD = {
     "c461-client-csv": ("degraded", 1, UNSEEN + CLOCK),
     "c461-csv": ("degraded", 1, SIX),
 }
-#: No look asks so: with legends, by names, or for sources that have no address yet.
+#: No look uses these forms: with legends, with names, or for sources that have no address yet.
 OTHERWISE = {"c43-many-all-csv", "c43-many-names", "c43-many-v"}
 
-#: Samples of one command, beside the project: of a table alone nothing is known of the system, of `tracking` alone no source.
+#: Samples of a single command, stored outside the project: a table alone says nothing about the system, `tracking` alone
+#: nothing about the sources.
 SAMPLES = {
     "c43-sync-csv-sources": (
         ["sources"],
@@ -102,7 +103,7 @@ SAMPLES = {
 
 
 def judged(look):
-    """The verdict on a host that has this look, and asks the sources in it."""
+    """The verdict on a host with this look, whose plan has the sources in it."""
     sources = [row["address"] for row in look["peers"] if row["address"]] or ["10.77.1.1"]
     pillar = dict(PILLAR, tiers={"client": {"match": "*", "sources": sources}})
     process = {"name": "chronyd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
@@ -115,7 +116,7 @@ def last(address):
 
 
 def told(verdict):
-    """Its codes, each with the source that it is about."""
+    """Its codes, each with its source."""
     named = [f"{one['code']} {last(one['evidence'].get('peer', ''))}".strip() for one in verdict["problems"]]
     return sorted(one for one in named if not one.startswith("reach-gaps"))
 
@@ -130,7 +131,7 @@ def test_every_capture_of_a_look_is_judged():
 
 
 @pytest.mark.parametrize("name", sorted(TOLD))
-def test_a_capture_is_called_what_it_is(name):
+def test_every_capture_gets_the_expected_codes(name):
     verdict = judged(look_of(name))
     health, source, codes = TOLD[name]
     assert told(verdict) == sorted(codes)
@@ -145,7 +146,7 @@ def test_a_capture_is_called_what_it_is(name):
     not os.path.isdir(SHARED), reason="the samples that may not be published are not beside the project"
 )
 @pytest.mark.parametrize("name", sorted(SAMPLES))
-def test_the_sources_of_a_shared_sample_are_called_what_they_are(name):
+def test_the_sources_of_a_shared_sample_get_the_expected_codes(name):
     commands, source, codes = SAMPLES[name]
     with open(os.path.join(SHARED, name + ".txt"), encoding="utf-8", newline="") as sample:
         text = sample.read()
@@ -156,13 +157,13 @@ def test_the_sources_of_a_shared_sample_are_called_what_they_are(name):
 
 
 def answered(monkeypatch, stdout):
-    """Whatever program is asked, it prints this."""
+    """Every program prints this."""
     said = {"retcode": 0, "stdout": stdout, "stderr": "", "timed_out": False, "seconds": 0.0}
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: said)
 
 
 def shapes(value, place="status"):
-    """Every place in a value with the types that are found there; None, which is allowed everywhere, is left out."""
+    """Every path in a value with the types found there; None is allowed everywhere and left out."""
     found = {}
     inner = (
         value.items() if isinstance(value, dict) else [("", one) for one in value] if isinstance(value, list) else []
@@ -176,7 +177,7 @@ def shapes(value, place="status"):
 
 @pytest.mark.parametrize("kind", ["el6", "modern"])
 def test_a_status_has_the_same_keys_and_types_whatever_daemon_runs(monkeypatch, kind):
-    """Both looks are made by the functions that ask the daemon, from what it really printed."""
+    """Both looks are made by the functions that query the daemon, from real output."""
     answered(monkeypatch, py2_corpus.read(f"status/{kind}.txt"))
     by_ntpd = ntpcluster_ntpd.look(3)
     answered(monkeypatch, CAPTURES["c43-leap-csv"][0])
@@ -184,7 +185,8 @@ def test_a_status_has_the_same_keys_and_types_whatever_daemon_runs(monkeypatch, 
     classic, chrony = (judged(look) for look in (by_ntpd, by_chrony))
     assert classic["source"] and chrony["source"] and classic["peers"] and chrony["peers"]
     one, other = shapes(classic), shapes(chrony)
-    # A healthy host has no problems, and one whose register is not full yet has: what is in them, the judge alone decides.
+    # A healthy host has no problems, and one whose reach register is not full yet has some: the judge alone decides their
+    # content.
     inside = {place for place in {*one, *other} if place.startswith("status.problems.")}
     assert set(one) - inside == set(other) - inside
     both = [place for place in one if place in other and one[place] and other[place]]

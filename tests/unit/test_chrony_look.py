@@ -1,4 +1,4 @@
-"""chronyc's answers in neutral words: what is true of the clock and of the sources, whichever daemon says it."""
+"""chronyc's answers in the neutral form: facts about the clock and the sources, independent of the daemon."""
 
 import copy
 
@@ -9,7 +9,7 @@ from tests.unit.py2_chrony import ntpcluster_chrony_look, ntpcluster_chronyc
 
 CAPTURES = py2_corpus.captures("chronyc")
 EXPECTED = py2_corpus.expected("chronyc")
-#: How far each clock really was ahead when it was captured, in ms: read from outside, by the lab.
+#: How far each clock really was ahead at the time of the capture, in ms, read from outside by the lab.
 REALLY_AHEAD_MS = {"c43-slewing-csv": -1615.985, "c43-maxchange-csv": 50000.0, "c43-many-csv": 0.066, "c40-csv": 0.056}
 
 
@@ -28,7 +28,7 @@ def peer(name, address):
 
 @pytest.mark.parametrize("name", sorted(REALLY_AHEAD_MS))
 def test_offsets_are_those_of_the_clock(name):
-    """Also while chronyd slews: its own table then says that all is well, 1.6 s off."""
+    """Also while chronyd slews: its own table then shows offsets near zero, with the clock 1.6 s off."""
     selected = next(row for row in look(name)["peers"] if row["condition"] == "system_peer")
     assert abs(selected["offset_ms"] + REALLY_AHEAD_MS[name]) < 1.0
 
@@ -37,7 +37,7 @@ def test_what_is_slewed_is_the_systems_offset():
     assert abs(look("c43-slewing-csv")["system"]["offset_ms"] - 1616) < 1
 
 
-def test_traps_by_the_words_that_name_them():
+def test_known_traps_are_flagged():
     found = {row["remote"]: row for row in look("c43-many-csv")["peers"]}
     wanted = {
         "10.77.1.1": ("system_peer", 0, "clock", True, True),
@@ -68,17 +68,17 @@ def test_a_refid_means_what_it_means_to_ntpd(refid, kind):
 
 def test_a_loop_and_keys():
     assert peer("c43-loop-csv", "10.77.1.60")["flash"] == 0x800
-    # ntpd answers with a crypto-NAK; chronyd does not answer at all to what is not signed with its key.
+    # ntpd answers with a crypto-NAK; chronyd does not answer packets that are not signed with its key.
     assert peer("c43-wrong-key-csv", "10.77.1.62")["flash"] == 0x10
     assert peer("c43-wrong-key-csv", "10.77.1.60")["heard"] is False
-    # This host lacks the key: not a packet leaves.
+    # This host lacks the key: it sends no packets.
     assert {row["flash"] for row in look("c43-no-key-csv")["peers"][:3]} == {0x10}
     assert [row["authenticated"] for row in look("c43-keys-sha1-csv")["peers"]] == [True, True]
     assert peer("c43-no-key-csv", "10.77.1.1")["authenticated"] is None
 
 
 def test_a_source_that_lost_its_time_still_answers():
-    """80 s after its last sample: chronyd's packets, all of them answered, say that it lives and has no time."""
+    """80 s after its last sample: chronyd's packets, all answered, show that the source works but is not synchronised."""
     row = peer("c43-lost-time-long-csv", "10.77.1.1")
     assert (row["reach"], row["when_s"], row["flash"], row["answers"], row["stratum"]) == (0, 84, 0x20, True, 16)
 
@@ -86,7 +86,7 @@ def test_a_source_that_lost_its_time_still_answers():
 def test_a_source_that_died_is_not_known_to_answer():
     row = peer("c43-dead-source-csv", "10.77.1.1")
     assert (row["reach"], row["flash"], row["answers"], row["condition"]) == (0, 0, None, "reject")
-    # chronyd itself goes on saying that it is synchronised.
+    # chronyd itself still reports that it is synchronised.
     assert look("c43-dead-source-csv")["system"]["leap"] == "none"
 
 
@@ -100,7 +100,7 @@ def test_the_local_clock_has_the_refid_of_one():
     assert (system["refid"], system["stratum"], system["source"]) == ("127.127.1.1", 8, None)
 
 
-def test_who_is_not_root_does_not_know_and_says_so():
+def test_without_root_unknown_values_are_reported_as_unknown():
     seen = look("c43-user-csv")
     assert (seen["complete"], seen["error"], seen["missing"][0]) == (True, "not-permitted", "ntpdata")
     for row in seen["peers"]:
@@ -110,20 +110,20 @@ def test_who_is_not_root_does_not_know_and_says_so():
 
 
 @pytest.mark.parametrize("name", ["c43-half3-csv", "c43-half6-csv", "c43-half", "c43-dead", "c43-stopped-csv"])
-def test_of_a_daemon_that_fell_silent_nothing_is_whole(name):
+def test_a_daemon_that_stopped_answering_has_no_complete_answer(name):
     assert look(name)["complete"] is False
 
 
-def test_no_answer_is_no_system():
+def test_without_an_answer_there_is_no_system():
     seen = look("c43-dead")
     assert (seen["system"], seen["peers"], seen["error"]) == ({}, [], "no-answer")
 
 
-def test_a_daemon_without_sources_is_whole():
+def test_the_look_of_a_daemon_without_sources_is_complete():
     assert (look("c43-none-csv")["complete"], look("c43-none-csv")["peers"]) == (True, [])
 
 
-def test_a_list_that_changed_while_it_was_asked_for_is_not_whole():
+def test_a_list_that_changed_while_it_was_read_is_incomplete():
     got = read("c43-disagree-csv")
     doubled, moved = copy.deepcopy(got), copy.deepcopy(got)
     doubled["answers"]["sources"][1]["name"] = doubled["answers"]["sources"][0]["name"]
@@ -146,7 +146,7 @@ def test_an_unnamed_row_of_4_0_belongs_to_its_place():
 
 
 def test_the_age_of_a_reference_is_told_by_the_sources_own_clock():
-    """The lab's servers say that their clock was set 8 s ago; that of one is 5 s behind, which is no age."""
+    """The lab's servers report that their clock was set 8 s ago; one clock is 5 s behind, which must not add to the age."""
     ages = [row["reference_age_s"] for row in look("c43-many-csv")["peers"] if row["reach"]]
     assert len(ages) == 6
     assert all(7 < age < 9.1 for age in ages)

@@ -1,4 +1,4 @@
-"""What chronyc prints is read as what it is: every capture, and each claim that a capture alone does not show."""
+"""The output of chronyc is read correctly: every capture, and each rule that a capture alone does not show."""
 
 import os
 
@@ -23,7 +23,7 @@ def test_every_capture_has_its_expectation():
 
 
 @pytest.mark.parametrize("name", sorted(CAPTURES))
-def test_a_capture_is_read_as_what_it_is(name):
+def test_every_capture_is_read_as_expected(name):
     got = py2_chrony.looked(name, EXPECTED[name], CAPTURES[name])
     for key, wanted in EXPECTED[name].items():
         assert py2_corpus.same(got[key], wanted), (key, got[key], wanted)
@@ -31,7 +31,7 @@ def test_a_capture_is_read_as_what_it_is(name):
 
 @pytest.mark.parametrize("name", ["c43-start", "c43-many", "c43-user", "c43-slewing", "c40", "c461"])
 def test_a_table_says_what_the_columns_of_the_same_moment_say(name):
-    """Captured within 50 ms of each other: only rounding and what moves all the time may differ."""
+    """Captured within 50 ms of each other: only rounding and values that change constantly may differ."""
     columns = read(name + "-csv")
     table = read(name)
     assert (table["error"], table["missing"]) == (columns["error"], columns["missing"])
@@ -46,7 +46,7 @@ def test_a_table_says_what_the_columns_of_the_same_moment_say(name):
 
 
 def near(command, key, exact, rounded):
-    """A table has four digits and whole seconds; what is slewed, ages and the count of our own questions move."""
+    """A table has four digits and whole seconds; the slewed offset, ages and the count of our own requests change."""
     if key == "inexact" or exact is None or isinstance(exact, (str, bool, list)):
         return key == "inexact" or exact == rounded
     if key.endswith("_s") or key == "commands_received":
@@ -56,7 +56,7 @@ def near(command, key, exact, rounded):
 
 
 def test_offsets_have_our_sign():
-    """10.77.1.4 tells a time 5 s behind: chronyc's +4.99 of `sources` and its -5.00 of `ntpdata` are both -5 s here."""
+    """10.77.1.4 gives a time 5 s behind: chronyc's +4.99 of `sources` and its -5.00 of `ntpdata` are both -5 s here."""
     answers = read("c43-many-csv")["answers"]
     [source] = [row for row in answers["sources"] if row["name"] == "10.77.1.4"]
     [packet] = [row for row in answers["ntpdata"] if row["address"] == "10.77.1.4"]
@@ -91,7 +91,7 @@ def test_a_frequency_is_the_correction():
         ("520 Got unexpected error from daemon", "refused"),
     ],
 )
-def test_what_is_refused_is_unknown_and_no_empty_list(said, word):
+def test_a_refused_answer_is_unknown_and_not_an_empty_list(said, word):
     got = chronyc.parse(["sources", "sourcestats"], said + "\n", "", 1)
     assert (got["error"], got["message"], got["complete"]) == (word, said, False)
     assert got["answers"] == {"sources": None, "sourcestats": None}
@@ -108,7 +108,7 @@ def test_what_is_refused_is_unknown_and_no_empty_list(said, word):
         ("", -9, "incomplete"),
     ],
 )
-def test_a_run_without_a_word_on_stdout(stderr, retcode, word):
+def test_a_run_without_output(stderr, retcode, word):
     got = chronyc.parse(["tracking", "sources"], "", stderr, retcode)
     assert (got["error"], got["answers"]) == (word, {"tracking": None, "sources": None})
 
@@ -119,15 +119,15 @@ def test_a_daemon_without_sources_has_an_empty_list():
         assert (got["complete"], got["answers"]["sources"], got["answers"]["ntpdata"]) == (True, [], [])
 
 
-def test_the_first_refusal_leaves_what_came_before_whole():
+def test_the_answers_before_the_first_refusal_are_complete():
     got = read("c43-user-csv")
     assert got["missing"] == ["ntpdata", "selectdata", "authdata", "serverstats"]
     assert (len(got["answers"]["sources"]), got["answers"]["ntpdata"]) == (11, None)
 
 
 @pytest.mark.parametrize("lost", range(1, 30))
-def test_a_text_that_was_cut_is_never_whole(lost):
-    """However much of its end is missing, as when chronyc was killed."""
+def test_a_truncated_text_is_never_complete(lost):
+    """For any missing part of its end, as when chronyc was killed."""
     stdout = CAPTURES["c40-csv"][0].rstrip("\n")[:-lost]
     commands = [one for one in EXPECTED["c40-csv"]["commands"] if one != "serverstats"]
     stdout = "\n".join(stdout.split("\n")[:-1])[:-lost]
@@ -137,7 +137,7 @@ def test_a_text_that_was_cut_is_never_whole(lost):
 
 
 def test_rows_that_are_not_understood_make_their_answer_doubtful():
-    """A later release may print what we do not know: its rows are not taken for none."""
+    """A later release may print unknown rows: that must not be read as having no rows."""
     lines = CAPTURES["c43-disagree-csv"][0].split("\n")
     spoilt = [line.replace(",LAB,", ",LAB,new,words,") for line in lines]
     assert spoilt != lines
@@ -147,8 +147,8 @@ def test_rows_that_are_not_understood_make_their_answer_doubtful():
     assert "sources" not in got["missing"]
 
 
-def test_what_always_has_a_row_is_not_passed_by():
-    """The beginning of `activity` looks like `serverstats`: what would stand between them is not known to be empty."""
+def test_a_command_that_always_prints_a_row_is_not_skipped():
+    """The beginning of `activity` looks like `serverstats`: so the answers in between are not known to be empty."""
     rows = ["^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1", "10.0.0.1,4,3,6,0.1,1.0,0.1,0.1", "0,0,0,0"]
     commands = ["sources", "sourcestats", "activity", "ntpdata", "serverstats"]
     got = chronyc.parse(commands, "\n".join(rows), "", 137)
@@ -166,7 +166,7 @@ def test_an_unknown_form_of_one_answer_does_not_hide_the_next():
     )
 
 
-def test_what_was_never_heard_is_not_measured():
+def test_a_source_never_heard_has_no_measurement():
     answers = read("c43-start-csv")["answers"]
     assert {row["offset_ms"] for row in answers["sources"]} == {row["stratum"] for row in answers["sources"]} == {None}
     assert {row["deviation_ms"] for row in answers["sourcestats"]} == {None}
@@ -201,8 +201,8 @@ def test_chrony_3_says_how_many_rows_there_are():
         assert (got["complete"], got["missing"]) == (complete, [] if complete else ["sources"])
 
 
-# Samples that are not ours to give away, or were not taken for this: read where they are, if they are there.
-# Per sample: the command, the number of its rows, and fields of rows by their place, or of the answer.
+# Samples that we may not redistribute, or that were not captured for this purpose: read in place if they exist. Per sample: the
+# command, the number of its rows, and fields of rows by index, or of the answer.
 SAMPLES = {
     "c43-startup-sources": ("sources", 9, {0: {"state": "?", "reach": 1, "offset_ms": 0.092}, 1: {"when_s": None}}),
     "c43-startup-tracking": ("tracking", None, {"leap": "alarm", "stratum": 0, "refid": "0.0.0.0", "reference_time_s": None}),
@@ -252,13 +252,13 @@ def test_a_shared_sample_has_its_rows_and_fields(name):
     assert len(answer) == rows
     for place, wanted in fields.items():
         assert {key: answer[place][key] for key in wanted} == wanted
-    # Of the last one the page has cut two rows: its own first line says six.
+    # The page truncated two rows of the last one: its own first line says six.
     assert got["complete"] == (name != "web-insights-old-header")
 
 
 @there
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_a_shared_refusal_has_its_word(name):
+def test_a_shared_refusal_has_its_code(name):
     command, word = REFUSED[name]
     got = chronyc.parse([command], *sample(name), 1)
     assert (got["error"], got["answers"][command]) == (word, None)

@@ -1,5 +1,5 @@
 """
-Whatever chronyc prints is read back as what it was, or as unknown: never as something else.
+Everything that chronyc prints is read back as its original value or as unknown, never as something else.
 
 A model of chronyc's own formats (4.3: client.c, print_report and what it calls) writes the answers of random daemons, as
 ``-c`` and as tables; the readers read them.
@@ -86,7 +86,7 @@ def letters(refid):
 
 
 def visible(source):
-    """`ntpdata` and `authdata` know no clocks, and `ntpdata` no name without address."""
+    """`ntpdata` and `authdata` do not list clocks, and `ntpdata` does not list names without an address."""
     return source["mode"] != "#" and not source["name"].startswith("ID#")
 
 
@@ -222,7 +222,7 @@ def as_tables(daemon):
 
 
 def close(got, wanted, digit):
-    """Equal to the last digit that was printed."""
+    """Equal to the last printed digit."""
     return abs(got - wanted) <= 0.51 * digit + abs(wanted) * 1e-12
 
 
@@ -238,7 +238,7 @@ def check_tracking(got, daemon):
 
 
 def check_sources(answers, daemon):
-    """What is exact in both forms."""
+    """Check the values that are exact in both forms."""
     for got, one in zip(answers["sources"], daemon["sources"], strict=True):
         assert (got["state"], got["name"], got["reach"]) == (one["state"], one["name"], one["reach"])
         assert (got["mode"], got["poll_s"]) == (chronyc.MODES[one["mode"]], 2.0 ** one["poll"])
@@ -301,7 +301,7 @@ def test_written_tables_are_read_back(daemon):
         if one["since"] == NEVER:
             assert (row["when_s"], row["offset_ms"]) == (None, None)
             continue
-        # Rounded down, to the unit that was printed.
+        # Rounded down to the printed unit.
         unit = {"m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}.get(seconds(one["since"])[-1], 1)
         assert 0 <= one["since"] - row["when_s"] < unit
         if "offset_ms" not in row["inexact"]:
@@ -312,7 +312,7 @@ def test_written_tables_are_read_back(daemon):
 
 @SETTINGS
 @given(daemons, st.data())
-def test_a_run_that_was_cut_short_is_never_whole(daemon, data):
+def test_a_truncated_run_is_never_complete(daemon, data):
     text = as_columns(daemon)
     whole = chronyc.parse(COMMANDS, text)["answers"]
     for cut in data.draw(st.lists(st.integers(0, len(text) - 2), min_size=5, max_size=5)):
@@ -342,7 +342,7 @@ def test_a_look_has_a_row_for_each_source_and_joins_no_other(daemon):
 
 
 def read_everything(text):
-    """Every reader on one text: none may raise, and what they return has its shape."""
+    """Run every reader on one text: none may raise an exception, and the returns must have the right form."""
     for retcode in (0, 1):
         for got in (chronyc.parse(COMMANDS, text, "", retcode), tables.parse(COMMANDS, text, "", retcode)):
             assert got["complete"] == (not got["error"] and not got["missing"] and not got["unparsed"])
@@ -382,15 +382,15 @@ edits = st.lists(
 @SETTINGS
 @given(st.sampled_from(texts), edits)
 def test_damaged_captures_are_read_without_an_exception(text, damage):
-    """Real output with pieces overwritten: closer to the readers' own words than random text."""
+    """Real output with pieces overwritten: closer to valid input than random text."""
     for place, length, other in damage:
         place %= len(text) + 1
         text = text[:place] + other * (length % 3) + text[place + length :]
     read_everything(text)
 
 
-def test_ten_megabytes_of_anything_end_soon():
-    """Bounded by the text that is read at all."""
+def test_ten_megabytes_of_anything_are_read_quickly():
+    """Limited by the amount of text that is read."""
     blocks = ["\n", "x\n", ",", "9", "506 ", "^,*,10.0.0.1,1,6,377,11,0.1,0.1,0.1\n", "Reference ID : 0A4D0101 (x)\n",
               "210 Number of sources = 1\n", "1 sources online\n", "\u00a0x\r"]  # fmt: skip
     for block in blocks:

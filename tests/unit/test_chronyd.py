@@ -1,4 +1,4 @@
-"""What chronyd says when it is run once is read as what it is."""
+"""The output of chronyd when it runs once is read correctly."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_every_capture_has_its_expectation():
 
 
 @pytest.mark.parametrize("name", sorted(CAPTURES))
-def test_a_capture_is_read_as_what_it_is(name):
+def test_every_capture_is_read_as_expected(name):
     assert py2_corpus.same(py2_chrony.ran(name, EXPECTED[name], CAPTURES[name]), EXPECTED[name])
 
 
@@ -24,27 +24,27 @@ def test_the_sign_is_ours():
     assert round(chronyd.once(*CAPTURES["c43-measure-slow"])["offset_s"]) == 3
 
 
-def test_a_step_is_no_measurement():
+def test_a_step_is_not_a_measurement():
     assert chronyd.once(*CAPTURES["c43-step-step"])["stepped"] is True
     assert chronyd.once(*CAPTURES["c43-measure"])["stepped"] is False
     assert chronyd.once(*CAPTURES["c43-measure-silent"])["stepped"] is None
 
 
-def test_a_warning_of_a_running_daemon_is_no_step():
-    """`System clock wrong by` without its last word is what the daemon logs before it slews or steps."""
+def test_a_warning_of_a_running_daemon_is_not_a_step():
+    """The daemon logs `System clock wrong by` without the last word before it slews or steps."""
     got = chronyd.once("", "2026-11-26T02:57:14Z System clock wrong by -2.999940 seconds\n")
     assert (got["offset_s"], got["stepped"]) == (None, None)
     assert [error["code"] for error in got["errors"]] == ["unknown"]
 
 
 @pytest.mark.parametrize("retcode", [1, 127, 137, -9])
-def test_an_end_without_a_word_is_an_error(retcode):
+def test_an_exit_without_output_is_an_error(retcode):
     [error] = chronyd.once("", "", retcode)["errors"]
     assert error["code"] == ("not-installed" if retcode == 127 else "unknown")
 
 
-def test_a_chronyd_that_knows_no_p_proves_nothing():
-    """Not refused, not accepted: before 4.0 there is no such option."""
+def test_a_chronyd_without_the_option_p_proves_nothing():
+    """Neither refused nor accepted: there is no such option before 4.0."""
     got = chronyd.proof("Usage: chronyd ...", "chronyd: invalid option -- 'p'\n", 1)
     assert (got["good"], got["line"], got["text"]) == (None, None, None)
     assert "invalid option" in got["message"]
@@ -59,6 +59,6 @@ def test_an_accepted_file_is_good():
     assert chronyd.proof("server 10.77.1.1 iburst\n", "", 0)["good"] is True
 
 
-def test_a_complaint_outweighs_the_code():
-    """Should a release end with 0 and complain, the file is not good."""
+def test_an_error_message_outweighs_the_exit_code():
+    """If a release exits with 0 but prints an error, the file is not good."""
     assert chronyd.proof("x\n", "Fatal error : Invalid directive at line 1 in file f\n", 0)["good"] is False

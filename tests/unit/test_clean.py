@@ -1,4 +1,4 @@
-"""The way back on a host where something cannot be undone. With real services and packages: tests/lab/test_fresh.py."""
+"""Undoing a deployment on a host where something cannot be undone. With real services and packages: tests/lab/test_fresh.py."""
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -12,7 +12,8 @@ RAN, STOPPED = {"running": True, "enabled": True}, {"running": False, "enabled":
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names what cannot be done."""
+    """A host whose chronyd ran before and was stopped, with a file and a package of ours. `fails` names the operations that
+    fail."""
 
     class Host:
         fails, packages, forgot, kept = (
@@ -83,7 +84,7 @@ def test_a_package_manager_that_was_killed_is_repaired_first(host, monkeypatch):
     assert (done["result"], done["changes"], host.mended) == (True, said["changes"], [["ntp"]])
 
 
-def test_a_service_that_cannot_be_started_is_red_and_tried_again_by_the_next_run(host):
+def test_a_service_that_cannot_be_started_fails_and_is_tried_again_by_the_next_run(host):
     host.fails = ("start",)
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert (done["result"], done["comment"]) == (False, "ran before, and cannot be started: chronyd")
@@ -100,7 +101,7 @@ def test_a_service_that_cannot_be_started_is_red_and_tried_again_by_the_next_run
         ("stays", "cannot be removed: ntp", [FILE, RIVAL]),
     ],
 )
-def test_what_was_done_before_it_turned_red_is_told(host, fails, comment, changed):
+def test_the_changes_made_before_a_failure_are_reported(host, fails, comment, changed):
     host.fails = (fails,)
     done = ntpcluster_clean.cleaned("deployment-is-gone")
     assert (done["result"], done["comment"], host.forgot) == (False, comment, 0)
@@ -109,7 +110,7 @@ def test_what_was_done_before_it_turned_red_is_told(host, fails, comment, change
         assert done["changes"][RIVAL] == {"old": "by ntpcluster", "new": STOPPED}
 
 
-def test_a_service_that_is_gone_has_not_been_stopped(host):
+def test_a_missing_service_is_not_reported_as_stopped(host):
     host.fails = ("gone", "give back")
     assert ntpcluster_clean.cleaned("deployment-is-gone")["changes"] == {}
 
@@ -140,7 +141,7 @@ def test_a_replaced_package_is_reinstalled_before_anything_else_changes(host):
 
 @pytest.fixture
 def beacons(monkeypatch, tmp_path):
-    """A minion whose beacon runs; what it has saved cannot be written, or does not say what runs."""
+    """A minion with a running beacon; its saved beacons cannot be written, or differ from the running ones."""
     live = {"ntpcluster": [{"interval": 60}]}
     saved = {"ntpcluster": [{"interval": 60}], "load": []}
     functions = {"beacons.delete": lambda name: live.pop(name, None)}
@@ -152,12 +153,12 @@ def beacons(monkeypatch, tmp_path):
     return functions, tmp_path
 
 
-def test_a_beacon_that_is_off_but_still_saved_is_told_as_half_done(beacons):
+def test_a_beacon_that_is_off_but_still_saved_is_reported_as_incomplete(beacons):
     done = ntpcluster_clean.beacon_absent("no-more-events-are-sent")
     assert (done["result"], done["changes"]) == (False, {"beacon": {"old": "on", "new": "off"}})
 
 
-def test_a_beacon_that_stays_on_is_told_as_half_done(beacons):
+def test_a_beacon_that_stays_on_is_reported_as_incomplete(beacons):
     functions, folder = beacons
     functions["beacons.delete"] = lambda name: None
     (folder / "none").mkdir()

@@ -1,4 +1,5 @@
-"""What stands in two places, as Salt's modules cannot import one another, is the same in both; names stand for one thing."""
+"""Constants that are repeated, because Salt's modules cannot import one another, have the same value everywhere; a name has one
+meaning."""
 
 import ast
 import collections
@@ -18,7 +19,7 @@ from tests.loaded import FUNCTIONS
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for kind in ("modules", "states", "beacons", "runners") for path in ROOT.glob(f"_{kind}/*.py"))
 
-#: Names of constants that mean something else in every file that has one.
+#: Names of constants that have a different meaning in every file.
 OTHER_MEANING = {
     "AGAIN_S", "FOLDER", "KINDS", "MAX_TEXT", "MEANT", "OPTIONS", "REFUSALS", "REMEDIES", "SOURCES", "WORDS",
 }  # fmt: skip
@@ -28,7 +29,7 @@ def constants():
     """{name: {file: the value}} of the constants of all files."""
     found = collections.defaultdict(dict)
     for path in FILES:
-        if path.stem.startswith("ntpcluster_chron"):  # another daemon's words
+        if path.stem.startswith("ntpcluster_chron"):  # the keywords of another daemon
             continue
         module = importlib.import_module(f"{path.parent.name}.{path.stem}")
         for node in ast.parse(path.read_text()).body:
@@ -37,9 +38,9 @@ def constants():
     return found
 
 
-def test_a_constant_of_one_name_has_one_value_wherever_it_stands():
+def test_a_constant_of_one_name_has_one_value_everywhere():
     for name, values in constants().items():
-        if name == "HEALTH":  # the words of a status, with what a file has to say of each
+        if name == "HEALTH":  # the values of a status, with a file's own data for each
             values = {path: list(value) for path, value in values.items()}
         assert len({str(value) for value in values.values()}) == 1 or name in OTHER_MEANING, f"{name}: {values}"
 
@@ -65,7 +66,7 @@ def test_the_daemons_pid_file_is_one():
     assert f"-p {ntpd['pid_file']} " in options["value"]
 
 
-def test_what_was_applied_is_kept_beside_what_was_there_before():
+def test_the_applied_plan_and_the_earlier_state_are_in_one_directory():
     assert os.path.dirname(ntpcluster_applied.KEPT) == ntpcluster_origin.STORE
 
 
@@ -92,7 +93,7 @@ def offered():
 
 
 def test_no_two_functions_have_one_name():
-    """Of two files with one virtual name the loader takes the function of either, without a word."""
+    """If two files have the same virtual name, the loader silently uses the functions of either."""
     found = offered()
     assert ("_modules", "ntpcluster.status") in found and ("_states", "ntpcluster.valid") in found
     assert ("_runners", "ntpcluster.tree") in found and ("_beacons", "ntpcluster.beacon") in found
@@ -100,7 +101,7 @@ def test_no_two_functions_have_one_name():
 
 
 def test_no_file_defines_a_name_twice():
-    """Of two functions of one file the later one counts, without a word."""
+    """If a file defines a function twice, the later one silently counts."""
     for path in FILES:
         names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
         assert len(names) == len(set(names)), path

@@ -1,4 +1,4 @@
-"""Which cron daemon of a host is told of, where there may be one of several. With the real ones: tests/lab/test_states.py."""
+"""Which cron daemon of a host is reported, if there may be one of several. With the real ones: tests/lab/test_states.py."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CRON = {"services": ["cron", "cron.target"], "package": "cron"}
 
 @pytest.fixture
 def host(monkeypatch):
-    """What `service` says: the names of the services that are there, that run and that start at boot."""
+    """A stand-in for `service`: the names of the services that exist, that run and that start at boot."""
     known = {"available": (), "status": (), "enabled": ()}
     functions = {
         f"service.{verb}": lambda service, verb=verb: service in known[verb]
@@ -27,13 +27,13 @@ def test_any_one_of_them_is_enough(host, service):
     assert (done["result"], done["comment"]) == (True, f"{service} runs")
 
 
-def test_two_halves_are_no_daemon(host):
+def test_a_running_and_an_enabled_one_together_are_not_enough(host):
     host.update(available=CRON["services"], status=["cron"], enabled=["cron.target"])
     done = ntpcluster_deploy.cron_runs("cron-runs")
     assert done["result"] is False and done["comment"].endswith("Remedy: enable the service cron")
 
 
-def test_the_one_that_is_there_is_told_of(host):
+def test_the_existing_one_is_reported(host):
     host.update(available=["cron.target"])
     done = ntpcluster_deploy.cron_runs("cron-runs")
     assert done["result"] is False and "does not run" in done["comment"]

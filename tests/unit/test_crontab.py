@@ -1,4 +1,4 @@
-"""The command by which a crontab sets the clock, with the tool of each daemon. The lab runs the real ones."""
+"""The command in a crontab that sets the clock, with the tool of each daemon. The lab runs the real ones."""
 
 import pytest
 
@@ -26,6 +26,6 @@ def test_chronyd_asks_all_at_once_and_as_many_agree_as_for_the_daemon():
 
 
 @pytest.mark.parametrize("daemon", ["ntpd", "chrony"])
-def test_nothing_ends_the_word_of_the_crontab_that_it_stands_in(daemon):
-    """It is quoted by ' there, and cron makes a new line of %."""
+def test_the_command_is_one_quoted_argument_in_the_crontab(daemon):
+    """It is in single quotes there, and cron converts % to a newline."""
     assert not set("'%\n") & set(command(daemon))

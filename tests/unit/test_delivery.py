@@ -1,4 +1,4 @@
-"""A pillar that did not render, or has no `ntp`, and files of others that hide the tree's: told by name."""
+"""A pillar that did not render or has no `ntp`, and other files that hide the tree's, are reported by name."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from tests.loaded import FUNCTIONS
 SECRET = "hunter2hunter2"
 KEYS = f"  keys:\n    1: {{type: M, secret: {SECRET}}}\n"
 
-# (what stands in the file, the number of the line if Salt gives one; libyaml's scanner gives none)
+# (content of the file, line number if Salt gives one; libyaml's scanner gives none)
 UNREADABLE = {
     "a tab": (f"ntp:\n{KEYS}\ttimezone: UTC\n", None),
     "a wrong indentation": (f"ntp:\n{KEYS}   tiers:\n      server: {{}}\n", 4),
@@ -29,7 +29,7 @@ UNREADABLE = {
 
 @pytest.fixture
 def compile_pillar(tmp_path):
-    """Salt's own compiler of pillars, on a folder of these files."""
+    """Salt's own pillar compiler, with a directory of these files."""
 
     def compile_it(text, **options):
         (tmp_path / "top.sls").write_text("base:\n  '*':\n    - ntp\n    - other\n")
@@ -50,7 +50,7 @@ def compile_pillar(tmp_path):
 
 @pytest.fixture
 def judge(monkeypatch, tmp_path):
-    """`problems` of a minion with this pillar; the file server is a folder, which stands for Salt's own."""
+    """`problems` of a minion with this pillar; a directory is the stand-in for Salt's file server."""
 
     def judge_it(pillar, files=None):
         files = files or {"ntp/init.sls": "include:\n  - ntp.valid\n"}
@@ -78,7 +78,7 @@ def judge(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("safe", [True, False])
 @pytest.mark.parametrize("kind", UNREADABLE)
-def test_a_pillar_that_does_not_render_is_told_with_salts_complaint_and_without_secrets(
+def test_a_pillar_that_does_not_render_is_reported_with_salts_error_and_without_secrets(
     kind, safe, compile_pillar, judge
 ):
     text, line = UNREADABLE[kind]
@@ -88,11 +88,11 @@ def test_a_pillar_that_does_not_render_is_told_with_salts_complaint_and_without_
     assert "the pillar failed to render: " in problem["message"] and "SLS 'ntp'" in problem["message"]
     assert SECRET not in json.dumps(problem) and "\n" not in problem["message"]
     assert re.findall("line ([0-9]+)", problem["message"]) == ([] if safe or line is None else [str(line)])
-    # What does not render to a mapping is told in full by Salt, safe or not.
+    # Salt quotes in full whatever does not render to a mapping, whether it is secret or not.
     assert ("`salt-run pillar.show_pillar ntp1` shows more" in problem["message"]) == (safe and kind != "no mapping")
 
 
-def test_a_complaint_about_another_file_is_no_error_of_this_tree(compile_pillar, judge):
+def test_an_error_in_another_file_is_not_an_error_of_this_tree(compile_pillar, judge):
     pillar = compile_pillar("ntp: {}\n")
     assert judge(pillar) == []
     pillar["_errors"] = compile_pillar("ntp: [\n")["_errors"]

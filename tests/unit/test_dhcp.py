@@ -1,4 +1,4 @@
-"""Which interface files have a lease change ntp.conf. bash itself says what the files mean."""
+"""Which interface files allow a lease to change ntp.conf. bash itself evaluates the files."""
 
 import subprocess
 from pathlib import Path
@@ -28,7 +28,7 @@ FILES = {
     "BOOTPROTO=none\nBOOTPROTO=dhcp\n": True,
     "NAME='the \u00e9t\u00e9 card'\nBOOTPROTO=dhcp\n": True,
     "BOOTPROTO=dhcp\nPEERNTP=yes\n": True,
-    "BOOTPROTO=dhcp\nPEERNTP=NO\n": True,  # ntp.sh knows `no` alone
+    "BOOTPROTO=dhcp\nPEERNTP=NO\n": True,  # ntp.sh recognises only `no`
     "BOOTPROTO=dhcp\nPEERNTP=no\nPEERNTP=yes\n": True,
     "BOOTPROTO=dhcp\nPEERNTP=no\n": False,
     'BOOTPROTO=dhcp; PEERNTP="no"\n': False,
@@ -55,14 +55,14 @@ def card(tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", FILES)
 def test_a_file_means_what_the_shell_makes_of_it(card, text):
     card.write_text(text)
-    # What ifup and dhclient's ntp.sh ask.
+    # The tests that ifup and dhclient's ntp.sh make.
     asked = f'. {card}; [ "$BOOTPROTO" = dhcp -o "$BOOTPROTO" = bootp ] && [ "$PEERNTP" != no ]'
     assert (subprocess.run(["bash", "-c", asked], check=False).returncode == 0) is FILES[text]
     assert ntpcluster_dhcp.meddles() == ([str(card)] if FILES[text] else [])
 
 
 @pytest.mark.parametrize("text", [text for text, meddles in FILES.items() if meddles])
-def test_a_file_that_was_told_to_ignore_servers_says_the_rest_as_before(card, text):
+def test_a_file_changed_to_ignore_servers_is_otherwise_unchanged(card, text):
     card.write_text(text)
     ntpcluster_dhcp.ignore(str(card))
     assert ntpcluster_dhcp.meddles() == []
@@ -73,7 +73,7 @@ def test_a_file_that_was_told_to_ignore_servers_says_the_rest_as_before(card, te
     assert said[0] == said[1]
 
 
-def test_a_line_that_says_more_than_peerntp_stays(card):
+def test_a_line_with_more_than_peerntp_stays(card):
     card.write_text("PEERNTP=yes; X=y\nPEERNTP=yes\nBOOTPROTO=dhcp\n")
     ntpcluster_dhcp.ignore(str(card))
     assert card.read_text() == "PEERNTP=yes; X=y\nBOOTPROTO=dhcp\nPEERNTP=no\n"
@@ -85,7 +85,7 @@ def test_a_quote_that_is_not_closed_hides_no_lease(card):
 
 
 @pytest.mark.parametrize("word", ["auto", "STATIC", "static_fallback"])
-def test_netconfig_of_suse_is_told_to_leave_the_time_servers_alone(card, monkeypatch, word):
+def test_netconfig_of_suse_is_configured_to_ignore_time_servers(card, monkeypatch, word):
     """Its policy is one file of shell variables; an empty one means that netconfig does nothing."""
     facts = dict(PLATFORMS["SUSE-15"]["dhcp"], files=str(card))
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_facts.platform", lambda: {"dhcp": facts})

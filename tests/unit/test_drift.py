@@ -1,4 +1,4 @@
-"""The drift that one daemon has measured, given to the one after it. With real daemons: tests/lab/test_migration.py."""
+"""The drift that one daemon has measured is handed to its successor. With real daemons: tests/lab/test_migration.py."""
 
 import os
 
@@ -10,7 +10,7 @@ from tests.loaded import FUNCTIONS
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
-    """A host that is el9 and was el6: its own daemon's drift file, and the places of the others."""
+    """A host upgraded from el6 to el9: its own daemon's drift file, and the paths of the others."""
     own = {"daemon": "chrony", "drift": str(tmp_path / "chrony/drift")}
     other = {"daemon": "ntpd", "drift": str(tmp_path / "ntp/drift")}
     (tmp_path / "ntp").mkdir()
@@ -20,7 +20,7 @@ def host(monkeypatch, tmp_path):
 
 
 def leave(place, text, age=0):
-    """The drift file as its daemon has left it so many seconds ago."""
+    """The drift file as its daemon left it this many seconds ago."""
     os.makedirs(os.path.dirname(place["drift"]), exist_ok=True)
     with open(place["drift"], "w") as target:
         target.write(text)
@@ -53,14 +53,14 @@ def test_drift_is_carried_over_once_and_a_newer_measurement_is_kept(host):
 
 
 @pytest.mark.parametrize("said", ["", "nonsense\n", "nan\n", "inf\n", "-500.001\n"])
-def test_what_is_no_drift_is_not_carried(host, said):
+def test_an_invalid_drift_is_not_carried_over(host, said):
     chrony, ntpd = host
     leave(ntpd, said)
     assert drift.carry(chrony) == "" and text(chrony) is None
 
 
 @pytest.mark.parametrize("said", ["0.000000 1000000.000000\n", "12.5\n", "12.5 0.1 7\n", "12.5 nan\n"])
-def test_a_chronyd_that_knew_nothing_gives_nothing(host, said):
+def test_a_chronyd_without_a_measurement_gives_no_drift(host, said):
     chrony, ntpd = host
     leave(chrony, said)
     assert drift.carry(ntpd) == "" and text(ntpd) is None

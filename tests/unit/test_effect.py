@@ -1,4 +1,4 @@
-"""Keys that another key makes useless, or that it makes a promise nobody keeps."""
+"""Keys that have no effect, or cannot be enforced, because of another key."""
 
 import pytest
 
@@ -16,7 +16,7 @@ KEYS = {1: {"type": "SHA1", "secret": SHA1}}
 
 
 def told(pillar, platform=EL6):
-    """What is said of a pillar: [(level, key below ntp, message)]."""
+    """The problems of a pillar: [(level, key below ntp, message)]."""
     found = ntpcluster_effect.effects(pillar, DEFAULTS, platform)
     return [(one["level"], one["key"].partition(":")[2], one["message"]) for one in found]
 

@@ -1,5 +1,5 @@
-"""How a finished file takes the place of another one. No kernel here has SELinux: a file stands for its switch, and a
-recorded call for restorecon, of which only is known how it is called."""
+"""How a finished file replaces another one. No kernel here has SELinux: a file is the stand-in for its switch, and a recorded
+call that for restorecon, so only the arguments of restorecon are tested."""
 
 import os
 
@@ -12,7 +12,7 @@ from tests.loaded import FUNCTIONS
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A host with SELinux and restorecon; returns what restorecon is called with. `code`: how it ends."""
+    """A host with SELinux and restorecon; returns the arguments of restorecon. `code`: its exit code."""
     calls = []
 
     class Host:
@@ -20,7 +20,7 @@ def host(tmp_path, monkeypatch):
 
     def run(name, package, argv):
         assert (name, package) == ("restorecon", "policycoreutils")
-        # Labels are given by the place: the file has to be there.
+        # Labels depend on the path: the file has to be in place.
         assert all(os.path.lexists(path) for path in argv)
         calls.append(argv)
         return {"retcode": Host.code, "stdout": "", "stderr": "no"}
@@ -34,7 +34,7 @@ def host(tmp_path, monkeypatch):
 
 @pytest.fixture
 def put(tmp_path):
-    """Puts a link in the place of a file; returns where."""
+    """Puts a link in the place of a file; returns its path."""
     fresh, path = tmp_path / "localtime.ntpcluster", tmp_path / "localtime"
 
     def put():

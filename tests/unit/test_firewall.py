@@ -31,7 +31,7 @@ STOCK = """\
 COMMIT
 """
 
-# EL5's layout, still met on hosts that were upgraded
+# EL5's layout, still found on upgraded hosts
 RED_HAT_CHAIN = """\
 *filter
 :INPUT ACCEPT [0:0]
@@ -67,7 +67,7 @@ def test_the_live_step_for_the_stock_rules_inserts_at_the_number_of_the_reject()
     assert " ".join(["-A", "INPUT", *step["arguments"][3:]]) == OURS == step["text"]
 
 
-def test_several_networks_stand_in_the_order_of_the_pillar():
+def test_several_networks_keep_the_order_of_the_pillar():
     networks = ["192.0.2.0/25", "10.0.0.7", "10.0.0.0/24"]
     assert [step["arguments"][2:5] for step in judge(STOCK, networks)["steps"]] == [
         ["5", "-s", "192.0.2.0/25"],
@@ -138,7 +138,7 @@ def test_the_same_rule_counts_in_any_spelling(rule):
         "# " + OURS,
     ],
 )
-def test_another_rule_does_not_pass_for_it(rule):
+def test_another_rule_is_not_mistaken_for_it(rule):
     assert judge(table(rule, REJECT))["missing"] == [OURS]
 
 
@@ -173,7 +173,7 @@ def test_no_networks_means_ours_go_and_the_same_rule_of_somebody_else_stays():
     assert rules.edit(table(*theirs, OURS, REJECT), []) == table(*theirs, REJECT)
 
 
-def test_a_rule_that_only_bears_our_comment_is_not_ours():
+def test_a_rule_that_only_has_our_comment_is_not_ours():
     other = "-A INPUT -p tcp -m tcp --dport 123 -m comment --comment ntpcluster -j ACCEPT"
     assert judge(table(other, REJECT), [])["stale"] == []
 
@@ -195,7 +195,7 @@ def test_a_rule_that_only_bears_our_comment_is_not_ours():
         "-A INPUT -j RETURN",
     ],
 )
-def test_ours_go_before_whatever_turns_everyone_away(end):
+def test_ours_go_before_every_rule_that_refuses_everyone(end):
     chains = "".join(
         f"{line}\n"
         for line in (
@@ -321,7 +321,7 @@ def test_a_rule_that_is_not_about_time_or_stays_within_the_pillar_is_not_called_
     assert judge(table(rule, REJECT))["wider"] == []
 
 
-def test_a_firewall_that_turns_nobody_away_is_called_wide():
+def test_a_firewall_that_refuses_nobody_is_called_wide():
     assert judge(table("-A INPUT -i lo -j ACCEPT"))["wider"] == ["-P INPUT ACCEPT"]
     assert judge(table("-A INPUT -i lo -j ACCEPT", policy="DROP"))["wider"] == []
 
@@ -372,13 +372,13 @@ def test_everyone_is_a_network_without_a_source():
         None,
     ],
 )
-def test_nothing_but_networks_gets_near_a_command(networks):
+def test_only_networks_get_into_a_command(networks):
     for function in (rules.judge, rules.edit):
         with pytest.raises(SaltInvocationError, match="10.0.0.0/24"):
             function(STOCK, networks)
 
 
-# Random rules: a model of the chain decides what a packet meets, independently of the code under test.
+# Random rules: a model of the chain decides which rules match a packet, independently of the code under test.
 
 NETWORKS = ["10.0.0.0/24", "192.0.2.0/25"]
 SOURCES = {
@@ -388,7 +388,7 @@ SOURCES = {
     "10.0.0.66/32": ["10.0.0.66", "10.0.0.66/32", "10.0.0.66/255.255.255.255"],
     None: [None, "0.0.0.0/0"],
 }
-MEMBERS = {  # a packet from the key has a source in each of these
+MEMBERS = {  # a packet from the key has its source in each of these
     "10.0.0.5": ["10.0.0.0/24", "10.0.0.0/8", None],
     "10.0.0.66": ["10.0.0.66/32", "10.0.0.0/24", "10.0.0.0/8", None],
     "10.7.7.7": ["10.0.0.0/8", None],
@@ -467,7 +467,7 @@ def test_any_rules_are_edited_once_and_no_other_line_ever_changes(drawn, policy,
         if not any(network in MEMBERS[address] for network in networks):
             assert verdict(after, address, 123, policy) == verdict(without, address, 123, policy)
             continue
-        # whoever is wanted gets in, unless a rule bans just these addresses
+        # the wanted clients get in, unless a rule bans exactly their addresses
         bans = [rule for rule in without if rule[2] not in ("DROP", "REJECT") or rule[0]]
         if verdict(bans, address, 123, "ACCEPT") == "ACCEPT":
             assert verdict(after, address, 123, policy) == "ACCEPT"
@@ -481,7 +481,7 @@ def test_any_rules_get_the_same_live_as_in_the_file(drawn, policy, networks):
     live = list(lines)
     for step in judge(text, networks)["steps"]:
         arguments = step["arguments"]
-        if arguments[0] == "-D":  # iptables takes out the first rule that says the same
+        if arguments[0] == "-D":  # iptables deletes the first rule with the same meaning
             same = [parse._tokens(line)[2:] for line in live].index(arguments[2:])
             assert live.pop(same) == step["text"]
         else:

@@ -1,4 +1,4 @@
-"""Judging firewall rules for one network: where ours go, what keeps it out all the same, and in which table."""
+"""Judging firewall rules for one network: where our rules go, what blocks it nevertheless, and in which table."""
 
 import re
 
@@ -83,7 +83,7 @@ def test_a_rule_that_blocks_the_whole_network_by_name_is_kept_and_fails_the_stat
         "-A INPUT -i eth1 -j trusted",
     ],
 )
-def test_what_may_refuse_some_and_stands_before_ours_is_told(rule):
+def test_a_rule_before_ours_that_may_refuse_some_is_reported(rule):
     found = judge(table(rule, REJECT, policy="DROP", chains=TRUSTED))
     quoted = "-A trusted -j DROP" if rule.endswith("trusted") else rule
     assert found["refused"] == {}
@@ -102,9 +102,38 @@ def test_what_may_refuse_some_and_stands_before_ours_is_told(rule):
         "-A INPUT -p tcp -m set --match-set banned src -j DROP",
     ],
 )
-def test_what_can_never_refuse_a_question_is_no_matter(rule):
+def test_a_rule_that_can_never_refuse_a_request_does_not_matter(rule):
     found = judge(table(rule, REJECT))
     assert (found["refused"], found["blocked"]) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "bans, refused",
+    [
+        (["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -j DROP"], True),
+        (["-s 128.0.0.0/1 -j bans", "-s 0.0.0.0/1 -j REJECT"], True),
+        (
+            [
+                "-s 0.0.0.0/2 -j DROP",
+                "-s 128.0.0.0/1 -j DROP",
+                "-m iprange --src-range 64.0.0.0-127.255.255.255 -j DROP",
+            ],
+            True,
+        ),
+        (["-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/2 -j DROP"], False),
+        (["-s 0.0.0.0/1 -p tcp -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-s 0.0.0.0/1 -m mac --mac-source 00:11:22:33:44:55 -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-i eth0 -j ACCEPT", "-s 0.0.0.0/1 -j DROP", "-s 128.0.0.0/1 -j DROP"], False),
+        (["-j some", "-s 128.0.0.0/1 -j DROP"], False),
+    ],
+)
+def test_bans_that_together_name_all_of_a_network_refuse_it(bans, refused):
+    chains = ":bans - [0:0]\n:some - [0:0]\n-A bans -j DROP\n-A some -i eth0 -j RETURN\n"
+    lines = [f"-A INPUT {ban}" for ban in bans]
+    found = judge(table(*lines, REJECT, chains=chains + "-A some -s 0.0.0.0/1 -j DROP\n"), ["0.0.0.0/0"])
+    last = "-A bans -j DROP" if bans[-1].endswith("bans") else lines[-1]
+    assert found["refused"] == ({"0.0.0.0/0": last} if refused else {})
+    assert len(found["blocked"]) >= (1 if refused else 2 - any("tcp" in ban for ban in bans))
 
 
 def test_a_ban_inside_the_chain_of_a_network_stays_in_force():

@@ -1,4 +1,5 @@
-"""Which zones of firewalld get a network's packets, and what a rich rule opens. The zones are as firewall-cmd 1.3.3 lists them."""
+"""Which zones of firewalld get a network's packets, and what a rich rule opens. The zones are in the format of firewall-cmd
+1.3.3."""
 
 from __future__ import annotations
 
@@ -106,10 +107,10 @@ ZONES = {
 @pytest.mark.parametrize(
     "left_out, interfaces, places",
     [
-        # its source holds the whole network; an ipset may hold some of it, and who is banned stays so
+        # its source contains the whole network; an ipset may contain some of it, and a ban stays
         ((), ["lo", "eth0", "ib0"], {"work", "nodes"}),
         (("work",), ["lo", "eth0", "ib0"], {"public", "internal", "nodes"}),
-        # the default zone, for an interface of no zone
+        # the default zone, for an interface without a zone
         (("work", "public"), ["lo", "eth0", "ib0"], {"internal", "nodes", "block"}),
         (("work", "nodes"), ["lo", "eth0", "ib0"], {"public", "internal"}),
     ],
@@ -139,7 +140,7 @@ def test_what_is_open_wider_is_named(listed):
     ]
 
 
-# user.rules of ufw 0.36.2 after `ufw allow 22/tcp`, ours, one by hand and one that limits
+# user.rules of ufw 0.36.2 with `ufw allow 22/tcp`, our rules, one added by hand and one with a limit
 USER_RULES = """\
 *filter
 :ufw-user-input - [0:0]

@@ -1,4 +1,4 @@
-"""The sample reactor and its hand: what is healed, how often, and that the event alone is not believed."""
+"""The sample reactor and its runner: what is healed, how often, and that the event alone is not trusted."""
 
 import inspect
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_the_reactor_calls_the_runner_with_arguments_that_it_has():
         ({"node2": 500.0, "node3": 600.0}, False),
         ({"node2": 500.0, "node3": 600.0, "node4": 700.0}, True),
         ({"node2": -9000.0, "node3": 600.0, "node4": 700.0}, False),
-        # The master's clock was set back in the meantime: a time in the future is no reason to wait forever.
+        # The master's clock was set back in the meantime: a time in the future must not cause an endless wait.
         ({"node1": 90000.0}, False),
     ],
 )
@@ -43,7 +43,7 @@ def test_a_host_is_healed_once_an_hour_and_three_hosts_at_most(healed, refused):
 
 @pytest.fixture
 def master(monkeypatch):
-    """A master whose minion says what the test puts into `says`; `asked` are the functions that were run on it."""
+    """A master whose minion returns what the test puts into `says`; `asked` are the functions that were run on it."""
 
     class Cache(dict):
         def list(self, bank):
@@ -87,21 +87,21 @@ def test_an_event_that_the_host_does_not_confirm_changes_nothing(master):
     assert not done["applied"] and master.asked == [] and master.cache == {}
 
 
-def test_a_problem_that_a_deployment_does_not_mend_is_left_alone(master):
+def test_a_problem_that_a_deployment_does_not_fix_is_ignored(master):
     master.says = ["unreachable"]
     assert not ntpcluster.heal("node1", ["unreachable"])["applied"]
     assert master.asked == []
 
 
 def test_one_code_may_be_given_as_text(master):
-    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` gives it."""
+    """As `salt-run ntpcluster.heal node1 codes=daemon-stopped` passes it."""
     master.says = ["daemon-stopped"]
     assert ntpcluster.heal("node1", "daemon-stopped")["applied"]
     assert ntpcluster.heal("node1", "unreachable")["comment"] == "nothing that a deployment would fix: unreachable"
 
 
 @pytest.mark.parametrize("codes", [3, True, {"a": 1}, [3], ""])
-def test_codes_that_are_none_are_refused(master, codes):
+def test_invalid_codes_are_refused(master, codes):
     said = ntpcluster.heal("node1", codes)["data"]
     assert said["Error"] == f"codes: {codes!r} is neither the code of a problem nor a list of codes"
     assert said["retcode"] == 1 and master.asked == []

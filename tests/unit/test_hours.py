@@ -1,4 +1,4 @@
-"""The last 24 hours of the report: what the file of earlier views tells of each, and how the page shows it."""
+"""The last 24 hours of the report: the data of each hour in the history file, and how the page shows it."""
 
 import random
 
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 
 def told(path, groups, now, most=20):
-    """What is told, without the hours of which nothing is known: {hours since START: (within, beyond, unknown, worst)}."""
+    """The result without unknown hours: {hours since START: (within, beyond, unknown, worst)}."""
 
     def short(hours):
         assert [hour["start"] for hour in hours] == list(range(hours[0]["start"], hours[0]["start"] + 24 * HOUR, HOUR))
@@ -47,14 +47,14 @@ def test_each_hour_has_its_sums_and_the_worst_bound_and_the_rest_of_it_is_unknow
     )
     groups, hosts = told(path, [["node148", "node149"], ["ghost"]], START + 3720)
     assert groups == [{0: (120, 60, 2 * 3600 - 180, 11), 1: (120, 0, 120, 3)}, {}]
-    # Beyond for longest first, then within for the shortest time.
+    # First the longest time beyond, then the shortest time within.
     assert list(hosts) == ["node149", "ghost", "node148"]
     assert hosts["node148"] == {0: (120, 0, 3480, 2), 1: (60, 0, 60, 2)}
     assert hosts["ghost"] == {}
 
 
-def test_what_nobody_knows_is_unknown_and_never_zero(path):
-    """A tier whose hosts never promise anything, such as the leaders of an island, and a file with one view only."""
+def test_unknown_time_is_unknown_and_never_zero(path):
+    """A tier whose hosts never have a bound, such as the leaders of an island, and a file with only one view."""
     keep(path, view(START, node148=None))
     for _ in range(2):
         found = ntpcluster_history.hours(path, [["node148"], ["ghost"]], START + 60, 20)
@@ -90,7 +90,7 @@ def test_an_hour_that_the_masters_clock_passed_twice_counts_as_often(path):
 
 
 def test_the_hours_of_a_tier_are_those_that_a_list_of_all_views_gives(path):
-    """Reckoned again from the views themselves, with views that are missing and hosts that are not always there."""
+    """Recalculated from the views themselves, with missing views and hosts that are sometimes absent."""
     dice = random.Random(11)
     names, now, last, first, wanted = ["ntp180", "node148", "node149"], START + 1800, None, {}, {}
     while now < START + 8 * HOUR:
@@ -126,7 +126,7 @@ def page_of(path, seen):
     return render(seen, ntpcluster_hours.tell(path, seen))
 
 
-#: The end of the last hour that these views tell of.
+#: The end of the last hour of these views.
 END = START + 2 * HOUR
 
 
@@ -137,7 +137,7 @@ def with_bounds(now, **bounds):
 
 @pytest.fixture
 def day(path):
-    """A history of two hours, in which node148 was beyond its bound for 5 minutes and nobody looked for ten."""
+    """A history of two hours, in which node148 was beyond its bound for 5 minutes and there was no view for ten."""
     looks = [at for at in range(0, 2 * HOUR + 1, 60) if not 4200 < at < 4800]
     keep(path, *(with_bounds(START + at, node148=12.5 if 600 < at <= 900 else 2, node149=1) for at in looks))
     return path

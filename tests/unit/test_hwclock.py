@@ -1,6 +1,6 @@
-"""The hardware clock: as the kernel shows it (seconds since 1970, as if it kept UTC), and what hwclock says where it does not.
+"""The hardware clock: as the kernel shows it (seconds since 1970, as if it kept UTC), or else as hwclock prints it.
 
-The double takes the place of the program hwclock: it prints what util-linux printed in such a case, and knows no clock.
+A stand-in replaces the program hwclock: it prints what util-linux printed in such a case, and has no clock.
 """
 
 import errno
@@ -13,7 +13,7 @@ from _modules import ntpcluster_hwclock
 from tests.loaded import FUNCTIONS
 
 NONE = ("", "hwclock: Cannot access the Hardware Clock via any known method.", 1)
-#: A dead battery, by util-linux 2.38 and by that of RHEL 6.
+#: A dead battery, as reported by util-linux 2.38 and by that of RHEL 6.
 DEAD = ("", "hwclock: ioctl(RTC_RD_TIME) to /dev/rtc0 to read the time failed: Invalid argument", 1)
 DEAD_EL6 = ("", "RTC_RD_TIME: Invalid argument\nioctl() to /dev/rtc to read the time failed.", 74)
 #: display_time() of hwclock.c in util-linux 2.17.2: exit code 0, and nothing on stdout.
@@ -35,7 +35,7 @@ def shown(tmp_path, monkeypatch):
 
 @pytest.fixture
 def hwclock(monkeypatch):
-    """The double: `answers` by option, the last one again and again; `calls` are the options it was called with."""
+    """The stand-in: `answers` by option, the last one repeatedly; `calls` are the options it was called with."""
 
     class Program:
         answers, calls = {}, []
@@ -45,7 +45,7 @@ def hwclock(monkeypatch):
             left = self.answers[argv[0] if len(argv) == 2 else " ".join(argv[:2])]
             said = left.pop(0) if len(left) > 1 else left[0]
             if said is None:
-                # It waits for the next second, but prints when it was started, to a microsecond.
+                # It waits for the next second, but prints the time of its start, to a microsecond.
                 said = (time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()) + ".500000+00:00", "", 0)
             return dict(zip(("stdout", "stderr", "retcode"), said, strict=True), timed_out=said[2] == 137)
 
@@ -76,7 +76,7 @@ def test_one_that_keeps_local_time_is_compared_with_local_time(shown, monkeypatc
 
 
 def unreadable(shown, monkeypatch, how):
-    """The kernel's file in this state; EINVAL when it is read stands for an RTC that holds no valid time."""
+    """The kernel's file in this state; EINVAL from a read is the error of an RTC that holds no valid time."""
     if how == "text":
         shown.write_text("no clock\n")
     if how == "empty":
@@ -121,7 +121,7 @@ def test_what_hwclock_does_not_tell_is_unknown(shown, hwclock, said):
 
 
 def test_a_clock_that_cannot_be_read_is_set_without_reading_it_first(hwclock):
-    """As RHEL's hwclock does: it reads before it sets, except with --noadjfile."""
+    """RHEL's hwclock reads before it sets, except with --noadjfile."""
     hwclock.answers = {"--systohc": [DEAD_EL6, DONE], "--systohc --noadjfile": [DONE], "--show": [None]}
     done = ntpcluster_hwclock.systohc(utc=True)
     assert done["written"] and done["present"] and done["problem"] is None

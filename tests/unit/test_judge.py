@@ -1,4 +1,4 @@
-"""What a host's time is worth: a healthy host, and one change at a time that must be named, and nothing else with it."""
+"""The judgement of a host's time: a healthy host, and one change at a time that must be reported, and nothing else."""
 
 import copy
 import inspect
@@ -20,7 +20,7 @@ def plan():
 
 
 def row(address, condition, **changes):
-    """A source as ``ntpcluster.peers`` gives it, healthy."""
+    """A healthy source, as ``ntpcluster.peers`` returns it."""
     tally = {"system_peer": "*", "candidate": "+", "falseticker": "x", "reject": " "}[condition]
     return {
         "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
@@ -31,7 +31,7 @@ def row(address, condition, **changes):
 
 
 def judge(plan, change=lambda process, look: None, problems=None):
-    """The judgement on a healthy host after `change` was done to its process and its look."""
+    """The judgement on a healthy host after `change` was applied to its process and its look."""
     process = {"name": "ntpd", "running": True, "enabled": True, "pid": 321, "uptime_s": 90000.0}
     look = {
         "error": None,
@@ -71,7 +71,7 @@ def alter(index=0, **changes):
 
 
 def system(**changes):
-    """The daemon says something else of itself."""
+    """The daemon reports other system variables."""
 
     def change(_, look):
         look["system"].update(changes)
@@ -80,7 +80,7 @@ def system(**changes):
 
 
 def extra(address, **changes):
-    """The daemon has one source more."""
+    """The daemon has an additional source."""
 
     def change(_, look):
         look["peers"].append(row(address, "candidate", **changes))
@@ -160,7 +160,7 @@ def test_a_healthy_host_has_no_problem(plan):
         pytest.param(system(root_dispersion_ms=1500.0), ["root-distance"], id="too uncertain"),
     ],
 )
-def test_a_fault_beside_a_good_source_is_named_and_the_host_stays_synchronized(plan, change, found):
+def test_a_fault_with_a_good_source_is_reported_and_the_host_stays_synchronized(plan, change, found):
     seen = judge(plan, change)
     assert (seen["synchronized"], seen["health"], codes(seen)) == (True, "degraded", found)
 
@@ -236,7 +236,7 @@ def test_a_silent_daemon(plan):
     assert (seen["synchronized"], seen["health"], codes(seen)) == (False, "unsynchronized", ["daemon-silent"])
 
 
-def test_half_a_look_is_called_so_and_what_it_lacks_is_not_missed(plan):
+def test_an_incomplete_look_is_reported_and_its_gaps_are_not_faults(plan):
     def change(_, look):
         look.update(complete=False, error="incomplete", message="cut")
         del look["peers"][1]
@@ -283,7 +283,7 @@ def test_names_that_all_have_no_address_are_unresolvable(plan, uptime, health):
     assert "not-listed" not in codes(seen)
 
 
-def test_a_source_at_stratum_15_makes_this_host_one_without_time(plan):
+def test_a_host_below_a_source_at_stratum_15_is_unsynchronized(plan):
     plan["orphan_stratum"] = None
 
     def change(_, look):
@@ -296,7 +296,7 @@ def test_a_source_at_stratum_15_makes_this_host_one_without_time(plan):
 
 
 @pytest.mark.parametrize("kind", ["POOL", "BCST", "MCST", "ACST"])
-def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
+def test_rows_for_pools_and_broadcasts_are_not_sources(plan, kind):
     made = extra("192.0.2.255", refid=f".{kind}.", stratum=16, reach=0, when_s=None, heard=False)
     seen = judge(plan, made)
     assert (seen["health"], len(seen["peers"])) == ("ok", 2)
@@ -306,8 +306,8 @@ def test_rows_by_which_ntpd_makes_or_serves_others_are_no_sources(plan, kind):
     ("unreach", "when", "found"),
     [(0, None, ["unsynchronized"]), (1, 9, ["unsynchronized"]), (2, None, ["unreachable", "unreachable"])],
 )
-def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, when, found):
-    """As 4.2.8p15 and ntpsec print it: `when` is whatever, and ntpsec has `heard` from before."""
+def test_a_source_has_time_for_a_poll_after_the_daemon_has_stepped(plan, unreach, when, found):
+    """As 4.2.8p15 and ntpsec print it: `when` has any value, and ntpsec has an old `heard`."""
     gone = {"refid": ".STEP.", "stratum": 16, "reach": 0, "unreach": unreach, "when_s": when}
 
     def change(process, look):
@@ -326,7 +326,7 @@ def test_a_source_is_given_a_poll_after_the_daemon_has_stepped(plan, unreach, wh
         ({"flash": 0x0008, "last_event": "unreachable"}, "access denied"),
     ],
 )
-def test_the_word_of_a_refusal_is_the_kiss_code(plan, changes, word):
+def test_the_code_of_a_refusal_is_the_kiss_code(plan, changes, word):
     seen = judge(plan, alter(1, reach=0, **changes))
     assert seen["problems"][0]["message"] == f"{SERVERS[1]} refuses this host: {word}"
 
@@ -371,7 +371,7 @@ CLAIMS = {
 }
 
 
-def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
+def test_a_host_that_is_not_synchronized_always_has_a_problem(plan):
     dice = random.Random(124)
     names = dict(plan, sources=[dict(source, address=f"t{n}.example") for n, source in enumerate(plan["sources"])])
     for _ in range(20000):
@@ -393,20 +393,20 @@ def test_whatever_is_said_a_host_that_is_not_synchronized_has_a_problem(plan):
         assert (seen["health"] == "ok") == (seen["synchronized"] and not seen["problems"])
 
 
-def test_few_sources_are_a_matter_of_the_pillar(plan):
+def test_few_sources_depends_on_the_pillar(plan):
     plan["health"] = dict(plan["health"], survivors=3)
     assert codes(judge(plan)) == ["few-sources"]
 
 
-def test_one_refusal_among_good_answers_is_a_gap_and_no_want_of_time(plan):
-    """As chronyd 4.3 shows a server that limits it: the last packet had neither stratum nor time, for it was a kiss code."""
+def test_one_refusal_among_good_answers_is_a_gap_and_not_a_lost_source(plan):
+    """As chronyd 4.3 shows a server with a rate limit: the last packet, a kiss code, had no stratum and no time."""
     seen = judge(plan, alter(1, refid="RATE", stratum=16, flash=0x20, reach=0o376, answers=True))
     assert codes(seen) == ["reach-gaps"]
     assert seen["problems"][0]["message"].endswith("it refused one of them (RATE)")
 
 
-def test_why_nobody_is_selected_is_said_in_the_daemons_own_words(plan):
-    """chronyd has a word for each source; ntpd has none."""
+def test_the_reason_why_no_source_is_selected_is_in_the_daemons_own_words(plan):
+    """chronyd has a term for each source; ntpd has none."""
     said = [one["message"] for one in judge(plan, unselected(selection="too much jitter"))["problems"]]
     assert said[0].endswith(f"; its own words: {SERVERS[0]}: too much jitter, {SERVERS[1]}: too much jitter")
     assert "words" not in judge(plan, unselected())["problems"][0]["message"]
@@ -439,7 +439,7 @@ def three(plan):
 
 
 def one_left(process, look):
-    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last one is a candidate, and nobody is followed."""
+    """As 4.2.8p15 and ntpsec 1.2.2 show it with `tos minsane 2`: the last source is a candidate, and none is selected."""
     look["peers"] = [
         row(SERVERS[0], "candidate"),
         row(SERVERS[1], "reject", reach=0, when_s=1050),
@@ -447,7 +447,7 @@ def one_left(process, look):
     ]
 
 
-def test_one_source_of_three_is_not_followed_and_the_reason_is_told(plan):
+def test_one_source_of_three_is_not_followed_and_the_reason_is_reported(plan):
     seen = judge(three(plan), one_left)
     assert (seen["synchronized"], seen["health"], seen["source"]) == (False, "unsynchronized", None)
     assert codes(seen) == ["unreachable", "unreachable", "unsynchronized", "few-sources"]
@@ -470,7 +470,7 @@ def test_one_source_of_three_is_named_as_too_few_while_the_daemon_is_young_but_n
     assert "few-sources" not in codes(judge(three(plan), aged(5.0)))
 
 
-def test_the_last_source_is_no_problem_of_its_own_where_it_may_be_followed(plan):
+def test_the_last_source_is_not_a_problem_if_it_may_be_followed(plan):
     def followed(process, look):
         one_left(process, look)
         look["peers"][0] = row(SERVERS[0], "system_peer")
@@ -487,7 +487,7 @@ def test_a_liar_is_not_counted_among_those_that_could_agree(plan):
 
 
 def unseen(process, _):
-    """The minion may not look whose port 123 is."""
+    """The minion has no right to see which process holds port 123."""
     process.update(running=None, pid=None, uptime_s=None)
 
 
@@ -496,7 +496,7 @@ def test_a_daemon_that_cannot_be_seen_but_answers_runs(plan):
     assert (seen["daemon"]["running"], seen["health"], codes(seen)) == (True, "ok", [])
 
 
-def test_what_is_missed_with_a_daemon_of_unknown_age_is_told(plan):
+def test_missing_sources_of_a_daemon_of_unknown_age_are_reported(plan):
     def gap(process, look):
         unseen(process, look)
         look["peers"][1]["reach"] = 0o375
@@ -546,7 +546,7 @@ def test_a_start_is_settling_unless_no_waiting_will_help(plan, hopeless, health)
     ("change", "found"),
     [(alter(0, offset_ms=-120.0), "offset-high"), (alter(0, reach=0o20), "unreachable")],
 )
-def test_what_goes_wrong_after_a_source_was_chosen_is_no_settling(plan, change, found):
+def test_a_fault_after_a_source_was_selected_is_not_settling(plan, change, found):
     def both(process, look):
         young(process, look)
         change(process, look)
@@ -555,7 +555,7 @@ def test_what_goes_wrong_after_a_source_was_chosen_is_no_settling(plan, change, 
     assert (seen["synchronized"], seen["health"], codes(seen)[0]) == (False, "unsynchronized", found)
 
 
-def test_a_daemon_that_has_chosen_but_measures_its_frequency_is_settling(plan):
+def test_a_daemon_that_has_a_source_but_measures_its_frequency_is_settling(plan):
     def both(process, look):
         young(process, look)
         look["system"]["leap"] = "alarm"

@@ -1,4 +1,4 @@
-"""A host without a daemon is judged as one with a daemon: by the majority of its servers, and in the same words."""
+"""A host without a daemon is judged like one with a daemon: by the majority of its servers, and with the same codes."""
 
 import struct
 
@@ -14,14 +14,14 @@ A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 
 
 def dated(reference):
-    """An answer of now by a server whose clock was set then."""
+    """A present answer of a server whose clock was set then."""
     seconds = struct.pack("!II", int(reference) + ntpcluster_query.NTP_EPOCH, 0)
     answer = packet(NOW, NOW)
     return answer[:16] + seconds + answer[24:]
 
 
 def says(address, offset, delay=0.001, stratum=2, **more):
-    """What ``query`` tells of a server that answers."""
+    """What ``query`` returns for a server that answers."""
     return {
         "name": address, "address": address, "reachable": True, "stratum": stratum, "leap": "none", "refid": "192.0.2.1",
         "kiss": None, "offset_s": offset, "delay_s": delay, "reference_age_s": 30.0, **more,
@@ -38,7 +38,7 @@ def timeless(address, **more):
 
 @pytest.fixture
 def status(host):  # noqa: F811
-    """`status` of a host by crontab whose servers answer so."""
+    """`status` of a host with `method: cron` whose servers answer like this."""
 
     def ask(*answers, **changes):
         host.plan = plan(method="cron", **changes)
@@ -104,8 +104,8 @@ def test_the_servers_wanted_are_counted_as_for_a_daemon(status):
     assert codes(seen) == ["unreachable", "few-sources"]
 
 
-def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, monkeypatch):  # noqa: F811
-    """A name has a number to the daemon or none at all; of this host there is one clock."""
+def test_the_servers_answers_replace_the_daemons_view(host, monkeypatch):  # noqa: F811
+    """The daemon knows a name by its address or not at all; this host has only one clock."""
     host.answers = [says(A, 2000.0), timeless(B), silent("time.example", address=None)]
     known = [
         {"code": code, "message": code, "evidence": evidence}
@@ -126,7 +126,7 @@ def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, m
     ("key", "heard", "answer", "found"),
     [
         (7, False, says(A, 0.001), ["authentication"]),
-        # Without a key, heard before, not known, or silent to us as well: it is not the key.
+        # Without a key, heard before, unknown, or silent to us as well: the key is not the reason.
         (None, False, says(A, 0.001), ["unreachable"]),
         (7, True, says(A, 0.001), ["unreachable"]),
         (7, None, says(A, 0.001), ["unreachable"]),
@@ -134,8 +134,8 @@ def test_what_servers_say_takes_the_place_of_what_the_daemon_makes_of_it(host, m
         (7, False, timeless(A), ["upstream-unsynchronized"]),
     ],
 )
-def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key(host, key, heard, answer, found):  # noqa: F811
-    """chronyd as a server is silent about a key that it does not know."""
+def test_a_server_that_never_answers_signed_requests_does_not_accept_the_key(host, key, heard, answer, found):  # noqa: F811
+    """chronyd as a server does not answer a packet with an unknown key."""
     host.answers = [answer]
     made = plan()
     made["sources"] = [dict(made["sources"][0], address=A, key=key)]
@@ -146,14 +146,14 @@ def test_a_server_that_never_answers_what_the_daemon_signs_does_not_take_its_key
 
 @pytest.mark.parametrize("code", ["authentication", "denied", "upstream-unsynchronized", "unreachable"])
 def test_a_rate_limited_server_is_judged_by_what_the_daemon_knows(host, code):  # noqa: F811
-    """A server that limits its clients does not answer who has asked it a moment ago."""
+    """A server with a rate limit does not answer a client that has just queried it."""
     host.answers = [silent(A)]
     known = [{"code": code, "message": "...", "evidence": {"peer": A}}]
     assert [one["code"] for one in ntpcluster_diagnose._asked(plan(), known, []) + known] == [code]
 
 
-def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch):  # noqa: F811
-    """A limiting server refuses who asks again at once."""
+def test_a_host_without_a_daemon_queries_its_servers_once(status, host, monkeypatch):  # noqa: F811
+    """A server with a rate limit refuses a client that queries again at once."""
     seen = status(says(A, 0.001), silent(B))
     asked = []
     stand_ins = {
@@ -170,7 +170,7 @@ def test_a_host_without_a_daemon_asks_its_servers_once(status, host, monkeypatch
 
 
 @pytest.mark.parametrize("word", ["INIT", "STEP"])
-def test_a_server_that_has_no_time_yet_refuses_nobody(word):
+def test_a_server_that_is_not_synchronised_yet_is_not_reported_as_refusing(word):
     seen = read(made(kiss=word))
     assert (seen["kiss"], seen["offset_s"], seen["stratum"], seen["refid"]) == (None, None, 16, word)
 
@@ -180,7 +180,7 @@ def test_an_answer_says_how_long_ago_the_servers_own_clock_was_set():
     assert read(packet(NOW, NOW))["reference_age_s"] is None
 
 
-def test_without_its_cron_daemon_a_right_clock_is_not_well(status, host):  # noqa: F811
+def test_without_its_cron_daemon_a_correct_clock_is_not_ok(status, host):  # noqa: F811
     host.services = []
     seen = status(says(A, 0.001), says(B, 0.002), says(C, 0.0))
     assert (seen["synchronized"], seen["health"], codes(seen)) == (True, "degraded", ["cron-stopped"])
@@ -204,11 +204,11 @@ def test_a_step_uses_a_server_close_to_the_one_that_judges_the_clock(status, ans
 @pytest.mark.parametrize("offsets", [(0.0, 0.8), (0.4, -0.4), (5.0, 5.6), (0.0, 0.01, 0.8, 0.81), (2.0, 2.3, 2.6, 2.9)])
 def test_a_clock_that_was_stepped_needs_no_second_step_though_its_servers_disagree(status, offsets):
     def clock(ahead):
-        """What the servers say after a step."""
+        """The servers' answers after a step."""
         return [says(f"10.0.0.{number}", offset - ahead) for number, offset in enumerate(offsets, 1)]
 
     stepped = ntpcluster_answers.trusted(clock(0.0))["offset_s"]
     assert abs(ntpcluster_answers.trusted(clock(stepped))["offset_s"]) < plan()["step"]["threshold"]
-    # Half of them say still that the clock is wrong, and which half is right nobody can know.
+    # Half of them still say that the clock is wrong, and it is unknown which half is right.
     (told,) = [one for one in status(*clock(stepped))["problems"] if one["code"] == "offset-high"]
     assert told["message"].endswith("the servers disagree; a step cannot fix this")

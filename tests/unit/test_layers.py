@@ -1,4 +1,4 @@
-"""What may call what: the picture in docs/architecture.md, held against every call of the product."""
+"""Which file may call which: the picture in docs/architecture.md, compared with every call in the product."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ CALL = re.compile(r"""__salt__\[\s*["'](ntpcluster\w*)\.\w+["']""")
 
 
 def layers() -> list[list[str]]:
-    """The picture, top first, as the names of files without their `ntpcluster_`."""
+    """The layers of the picture, top first, as file names without `ntpcluster_`."""
     picture = (ROOT / "docs/architecture.md").read_text().split("```")[1]
     rows = []
     for line in picture.strip("\n").splitlines():
@@ -25,7 +25,7 @@ def layers() -> list[list[str]]:
 
 
 def calls() -> dict[str, set[str]]:
-    """For each file, the modules that it calls, by the names of the picture."""
+    """For each file, the modules that it calls, by their names in the picture."""
     found = {}
     for folder in ("_modules", "_states", "_beacons"):
         for path in (ROOT / folder).glob("ntpcluster*.py"):
@@ -36,7 +36,7 @@ def calls() -> dict[str, set[str]]:
 
 
 def faults(calls, layers) -> list[str]:
-    """Every call that the picture does not allow, every circle, and every file that the picture does not have."""
+    """Every call that the picture does not allow, every cycle, and every file that is not in the picture."""
     level = {name: number for number, row in enumerate(layers) for name in row}
     for name in calls:
         if "/" in name:
@@ -59,7 +59,7 @@ def faults(calls, layers) -> list[str]:
     return sorted(set(said))
 
 
-def test_no_call_goes_upwards_or_in_a_circle():
+def test_no_call_goes_upwards_or_in_a_cycle():
     assert len(calls()) > 30 and sum(len(targets) for targets in calls().values()) > 60
     assert faults(calls(), layers()) == []
 
@@ -73,27 +73,27 @@ def test_no_call_goes_upwards_or_in_a_circle():
         ("judge", "nobody", "judge calls nobody, which is in no layer"),
     ],
 )
-def test_a_call_that_is_not_allowed_is_seen(name, target, said):
+def test_a_call_that_is_not_allowed_is_detected(name, target, said):
     made = calls()
     made[name] = made[name] | {target}
     assert said in faults(made, layers())
 
 
-def test_a_file_that_the_picture_does_not_have_is_seen():
+def test_a_file_that_is_not_in_the_picture_is_detected():
     assert "openntpd is not in the picture" in faults({**calls(), "openntpd": set()}, layers())
 
 
-#: What a pure file may import: nothing that reads a clock, a file, a process or chance.
+#: What a pure file may import: nothing that reads a clock, a file, a process or random numbers.
 PURE = [
     "__future__", "binascii", "collections", "copy", "datetime", "difflib", "ipaddress", "json", "math", "numbers", "re",
     "calendar", "socket", "zlib", "salt.exceptions", "salt._compat", "salt.utils.data", "salt.utils.stringutils",
 ]  # fmt: skip
-#: What it may use of the modules that can do more than reckon.
+#: What it may use from modules that are not pure.
 SOME = {"socket": r"inet_\w+|AF_\w+|error", "datetime": r"datetime|timedelta"}
 
 
 def impure(text: str) -> list[str]:
-    """What a file does beside reckoning from its arguments."""
+    """What makes a file impure."""
     tree, found = ast.parse(text), []
     for one in ast.walk(tree):
         if isinstance(one, ast.Import):
@@ -126,12 +126,13 @@ def test_a_pure_file_computes_from_its_arguments_alone(name):
         ("__salt__['cmd.run']('date')", "__salt__['cmd.run"),
     ],
 )
-def test_a_file_that_is_not_pure_is_seen(text, said):
+def test_a_file_that_is_not_pure_is_detected(text, said):
     assert impure(text) == [said]
 
 
 def test_every_call_names_its_function():
-    """What is called through a variable, this test would not see; but for what a daemon does, which has a test of its own."""
+    """This test would not see a call through a variable; the functions of a daemon are the exception and have their own
+    test."""
     for folder in ("_modules", "_states", "_beacons", "_runners"):
         for path in (ROOT / folder).glob("ntpcluster*.py"):
             other = re.findall(
@@ -146,7 +147,7 @@ def test_every_call_names_its_function():
 def test_every_daemon_does_what_is_asked_of_one(daemon, what):
     name = FUNCTIONS["ntpcluster_daemon.doing"]({"daemon": daemon}, what)
     assert daemon in name and name in FUNCTIONS
-    # And no other file asks which one it is.
+    # And no other file depends on which daemon it is.
     for path in (ROOT / "_modules").glob("ntpcluster*.py"):
         words = "\n".join(line for line in path.read_text().splitlines() if "method" not in line)
         if path.stem not in ("ntpcluster_daemon", "ntpcluster_rules", "ntpcluster_status"):
@@ -156,12 +157,12 @@ def test_every_daemon_does_what_is_asked_of_one(daemon, what):
 
 
 @pytest.mark.parametrize(("what", "does", "lacks"), [("fault", "chrony", "ntpd"), ("variables", "ntpd", "chrony")])
-def test_what_a_daemon_lacks_is_known_without_a_look_at_all_modules_of_salt(what, does, lacks):
+def test_a_function_that_a_daemon_lacks_does_not_load_all_modules_of_salt(what, does, lacks):
     doing = FUNCTIONS["ntpcluster_daemon.doing"]
     assert doing({"daemon": does}, what) in FUNCTIONS
     assert doing({"daemon": lacks}, what) is None
     assert f"ntpcluster_{lacks}.{what}" not in FUNCTIONS
-    # Asked for a name that it has not got, the loader loads all that Salt has. A state module asks for one that is there.
+    # If the loader is asked for a missing name, it loads all of Salt's modules. So a state module asks for an existing one.
     for path in (ROOT / "_modules").glob("ntpcluster*.py"):
         assert not re.search(r"\bin __salt__\b(?!\[)", path.read_text()), path
 
@@ -175,7 +176,7 @@ def test_every_template_finds_its_function():
     assert {first or second for first, second in named} - set(FUNCTIONS) == set()
 
 
-def test_the_runners_call_each_other_in_no_circle():
+def test_the_runners_do_not_call_each_other_in_a_cycle():
     made = {
         path.stem: set(CALL.findall(path.read_text())) - {path.stem} for path in ROOT.glob("_runners/ntpcluster*.py")
     }
@@ -198,7 +199,7 @@ def test_every_call_finds_a_function():
 
 
 def test_every_file_states_its_own_name_and_the_public_one_its_functions():
-    """Else a minion that has loaded the code of 0.1.0 goes on with the name that all files had there."""
+    """Otherwise a minion that has loaded the code of 0.1.0 keeps using the name that all files had there."""
     for stem, module in MODULES.items():
         assert module.__virtualname__ == stem
     for path in (ROOT / "_states").glob("ntpcluster*.py"):
@@ -207,7 +208,7 @@ def test_every_file_states_its_own_name_and_the_public_one_its_functions():
 
 
 def asks_for_a_daemon(path):
-    """Lines that compare something with a daemon's name, or make a function's name of one."""
+    """Lines that compare something with a daemon's name, or build a function's name from one."""
     names = {"ntpd", "chrony"}
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Compare):

@@ -1,4 +1,4 @@
-"""The pages of docs/ that list what the code or the data has: nothing is missing, and nothing is there that is no more."""
+"""The pages of docs/ that list parts of the code or the data: nothing is missing, and nothing is outdated."""
 
 import re
 from pathlib import Path
@@ -25,14 +25,14 @@ def page(name: str) -> str:
 
 
 def rows(text: str, first: str) -> dict[str, list[str]]:
-    """The table whose first heading is this: the name in the first column, and the other cells."""
+    """The table with this first heading: the name in the first column, and the other cells."""
     table = text.split(f"| {first} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table]
     return {first.strip("`"): rest for first, *rest in cells}
 
 
 def flat(settings: dict) -> dict:
-    """The keys with their sections, as the page names them, and their defaults."""
+    """The keys with their sections, as on the page, and their defaults."""
     found = {}
     for key, value in settings.items():
         found |= (
@@ -66,7 +66,7 @@ def test_every_directive_is_on_the_page():
 
 
 def examples() -> list:
-    """The page's own examples, and that of each setting."""
+    """The page's own examples, and the example of each setting."""
     text = page("pillar.md")
     found = [yaml.safe_load(block)["ntp"] for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
     for key, cells in rows(text, "key").items():
@@ -82,7 +82,7 @@ def examples() -> list:
 @pytest.mark.parametrize("example", examples(), ids=str)
 def test_every_example_of_a_setting_is_valid(example):
     site = {"tiers": {"server": {"match": "*", "sources": ["10.0.0.1", "10.0.0.2"]}}, **example}
-    # A key that no tier uses is doubtful, and no mistake.
+    # A key that no tier uses causes a warning, not an error.
     found = MODULES["ntpcluster_validate"].problems(site, DEFAULTS)
     assert [one for one in found if one["level"] == "error"] == []
 
@@ -104,7 +104,7 @@ SAMPLE = yaml.safe_load((ROOT / "pillar.example").read_text())
 
 @pytest.mark.parametrize("platform", [None, *sorted(PLATFORMS)])
 def test_the_sample_pillar_is_valid_on_every_platform(platform):
-    # `cron` is there to be seen: it has no effect with `method: daemon`.
+    # `cron` is only shown: it has no effect with `method: daemon`.
     assert {(one["key"], one["level"]) for one in judge(SAMPLE["ntp"], PLATFORMS.get(platform))} == {
         ("ntp:cron", "warning")
     }
@@ -117,9 +117,9 @@ def test_the_sample_pillar_has_every_key():
     assert {"keys", "options"} <= set(sample)
     tiers = sample["tiers"].values()
     sources = [source for tier in tiers for source in tier.get("sources", []) if isinstance(source, dict)]
-    # `island` stands in place of `sources`: it is in a comment.
+    # `island` replaces `sources`: it is in a comment.
     assert {key for tier in tiers for key in tier} == set(RULES["tier_keys"]) - {"island"}
-    # `nts` cannot be combined with `key`, and no ntpd knows it: it is in a comment.
+    # `nts` cannot be combined with `key`, and ntpd does not support it: it is in a comment.
     assert {key for source in sources for key in source} == set(RULES["source_keys"]) - {"nts"}
 
 
@@ -142,7 +142,7 @@ def test_every_problem_of_a_host_is_on_the_page_in_its_order():
 
 
 def test_every_problem_of_the_cluster_is_on_the_page():
-    # A loop is the same thing as seen by one of its hosts.
+    # A loop is the same problem as seen by one of its hosts.
     told = sections("troubleshooting.md", "Problems of the cluster")
     assert [*told, "loop"] == [code for code in CLUSTER if code != "loop"] + ["loop"]
 
@@ -154,8 +154,8 @@ def test_each_problem_says_what_it_means_how_to_confirm_it_and_how_to_fix_it(par
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_function_state_and_page_that_is_named_is_there(path):
-    """What a page tells people to type, and where it sends them."""
+def test_every_function_state_and_page_that_is_named_exists(path):
+    """The commands and links on a page."""
     text = path.read_text()
     runners = set(re.findall(r"^def ([a-z]\w+)", (ROOT / "_runners/ntpcluster.py").read_text(), re.MULTILINE))
     for name in re.findall(r"\bntpcluster\.([a-z_]+)\b(?!\.)", text):
@@ -172,8 +172,8 @@ def test_the_states_of_the_page_are_those_of_the_tree():
     assert told and all(f"\n{name}:\n" in tree for name in told), told
 
 
-def test_what_the_page_of_security_says_is_written_is_written():
-    """The words that keep strangers out of both daemons."""
+def test_the_directives_on_the_security_page_are_in_the_configuration():
+    """The directives that keep strangers out of both daemons."""
     ntp, chrony = [(ROOT / f"salt/ntp/files/{name}.conf.jinja").read_text() for name in ("ntp", "chrony")]
     lines = (ROOT / "_modules/ntpcluster_ntpd_conf.py").read_text()
     assert "limited" in lines and "kod" in lines and "restrict" in ntp
@@ -183,7 +183,7 @@ def test_what_the_page_of_security_says_is_written_is_written():
         assert grammar is None or {"noquery", "nomodify"} <= set(grammar["refuse"].split())
 
 
-def test_what_the_page_of_upgrading_names_is_there():
+def test_the_names_on_the_upgrading_page_exist():
     text = page("upgrading.md")
     for path in ("CHANGELOG.md", "salt/ntp/modules.sha256"):
         assert path in text and (ROOT / path).exists()

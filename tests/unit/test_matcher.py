@@ -1,4 +1,4 @@
-"""Matchers as Salt reads them: what it cannot read is refused, and what is accepted its real matcher evaluates."""
+"""Matchers as Salt reads them: those that it cannot read are refused, and its real matcher can evaluate all others."""
 
 import logging
 import random
@@ -90,14 +90,14 @@ BAD = [
     ("E@(?>ntp)", "groups or repeats"),
     (r"E@\hntp", r"\h not every Salt reads alike"),
     ("E@" + "()" * 120, "99 groups"),
-    # A set that Python warns of today and may read otherwise one day: `[`, `--`, `&&`, `||` and `~~` in it.
+    # A set that Python warns about and may read differently in the future: with `[`, `--`, `&&`, `||` or `~~` in it.
     ("E@[[a]", "sets not every Salt reads alike"),
     ("E@ntp[a[b]", "sets not every Salt reads alike"),
     ("E@[]--a]", "sets not every Salt reads alike"),
     ("E@[a&&b]", "sets not every Salt reads alike"),
     ("E@[^a||b]", "sets not every Salt reads alike"),
     ("P@os:[a~~b]", "sets not every Salt reads alike"),
-    # Salt turns these into small letters, and \S into \s with them.
+    # Salt converts these to lower case, and thus \S to \s.
     (r"P@os:\S+", r"\S not every Salt reads alike"),
     (r"J@role:ntp\Z", r"\Z not every Salt reads alike"),
     ("P@os:(?P<x>Red)", "groups or repeats"),
@@ -130,7 +130,7 @@ DATA = {
 
 
 def changed(chance, matcher):
-    """A matcher with one slip in it, as a person makes them."""
+    """A matcher with one typical mistake."""
     words = matcher.split(" ")
     at = chance.randrange(len(matcher) + 1)
     sign = chance.choice("()[]|,:@*?.+\\!-^$ 1aZGLEPS{}/&'\"~\u00e9")
@@ -149,7 +149,7 @@ def changed(chance, matcher):
 
 
 def sample(count=4000):
-    """The good ones and many slips of them: what is accepted, what is refused."""
+    """Good matchers and many variants with mistakes: which are accepted, which are refused."""
     chance = random.Random(20131122)
     accepted, refused = list(GOOD), [matcher for matcher, _ in BAD]
     for _ in range(count):
@@ -213,7 +213,7 @@ def test_the_form_that_a_message_shows_is_one_that_salt_reads():
 
 
 def test_python_warns_of_nothing_that_is_accepted():
-    """It tells of what a later Python may read otherwise, once for each pattern that it has not compiled before."""
+    """Python warns about patterns that a later version may read differently, once for each pattern that it compiles."""
     re.purge()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -250,7 +250,7 @@ def witnesses(accepted):
     return [[word, *witness(word)] for word in sorted(words) if witness(word)]
 
 
-def test_no_word_that_is_accepted_is_false_for_the_host_it_names(real):
+def test_no_accepted_word_is_false_for_the_host_that_it_names(real):
     cases = witnesses(sample()[0])
     assert len(cases) > 200
     for word, minion, data in cases:

@@ -1,4 +1,4 @@
-"""The figures for Prometheus: names, units, what is left out, and a file that is whole at every moment."""
+"""The metrics for Prometheus: names, units, omissions, and a file that is complete at every moment."""
 
 import copy
 import json
@@ -24,7 +24,7 @@ def view(silent=(), **changes):
 
 
 def text(seen):
-    """What the file would hold."""
+    """The content that the file would have."""
     return b"".join(ntpcluster_metrics.parts(seen))
 
 
@@ -44,7 +44,7 @@ def test_milliseconds_become_seconds_and_keep_their_sign():
     assert found["ntpcluster_host_root_delay_seconds", "node148"] == 0.004
 
 
-def test_a_silent_host_is_down_and_has_no_other_figure():
+def test_a_silent_host_is_down_and_has_no_other_metric():
     found = samples(view(silent=["node149"]))
     ours = {metric for metric, host in found if host == "node149"}
     assert found["ntpcluster_host_up", "node149"] == 0
@@ -103,7 +103,7 @@ def test_every_alert_has_a_test():
     assert alerts == fired
 
 
-def test_rules_and_dashboard_ask_for_metrics_that_there_are():
+def test_rules_and_dashboard_use_existing_metrics():
     import re
 
     names = {family.name for family in ntpcluster_metrics.families(view())}
@@ -113,7 +113,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_there_are():
 
 
 @pytest.mark.parametrize("path", ["figures.prom", "/tmp/figures.txt", "", None, 3])
-def test_a_path_that_node_exporter_would_pass_over_is_refused(path):
+def test_a_path_that_node_exporter_would_ignore_is_refused(path):
     said = ntpcluster.metrics(path)["data"]
     assert "prom" in said["Error"] and said["retcode"] == 1
 

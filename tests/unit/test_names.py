@@ -1,4 +1,4 @@
-"""Every function that a docstring, a comment or a page names is there, in the file that the name says."""
+"""Every function that a docstring, a comment or a page names exists, in the file that the name says."""
 
 import ast
 import re
@@ -8,12 +8,12 @@ from tests.loaded import FUNCTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = re.compile(r"(?<![\w/.-])ntpcluster\w*\.[a-z_]+(?![\w/])")
-#: What ends like this is a file.
+#: A name with one of these endings is a file.
 ENDINGS = ("py", "sls", "conf", "json", "prom", "html", "lock")
 
 
 def public(folder: str) -> set[str]:
-    """The functions that Salt's loader offers of the files of a folder."""
+    """The functions that Salt's loader offers from the files of a directory."""
     found = set()
     for path in (ROOT / folder).glob("ntpcluster*.py"):
         body = ast.parse(path.read_text()).body
@@ -31,7 +31,7 @@ STATES, RUNNERS = public("_states"), public("_runners")
 
 
 def prose(path: Path) -> str:
-    """What a file says to people: of Python the docstrings, sentences, comments and names in double backquotes."""
+    """The text of a file for people: in Python the docstrings, sentences, comments and names in double backquotes."""
     text = path.read_text()
     if path.suffix != ".py":
         return text
@@ -46,7 +46,7 @@ def pages() -> list[Path]:
     return found + [path for path in (ROOT / "salt").glob("[no]*/**/*.*") if path.suffix in (".sls", ".jinja", ".yaml")]
 
 
-def test_every_function_that_is_named_is_there():
+def test_every_function_that_is_named_exists():
     seen, unknown = 0, []
     for path in pages():
         for name in NAME.findall(prose(path)):

@@ -1,4 +1,4 @@
-"""Servers that list each other: an island, and a tier with `peers`. What is planned, refused, and judged."""
+"""Servers that list each other: an island, and a tier with `peers`. Their plan, refused pillars, and the judgement."""
 
 import copy
 
@@ -12,7 +12,7 @@ from tests.unit.test_judge import judge as judged
 from tests.unit.test_plan import host
 
 FIRST, SECOND, THIRD = SERVERS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-#: Host ids are the servers' numbers; any other one is a client.
+#: The servers' ids are numbers; any other host is a client.
 ISLAND = {
     "tiers": {
         "server": {"match": "s*", "island": True, "addresses": SERVERS, "serves": ["10.0.0.0/24"]},
@@ -60,13 +60,13 @@ def test_the_first_server_of_an_island_leads_and_the_others_step_by_earlier_ones
     assert (made["reference"], made["minsane"]) == ("island", 1)
 
 
-def test_whoever_follows_an_island_has_its_time_and_is_no_part_of_it():
+def test_a_follower_of_an_island_has_its_time_but_does_not_belong_to_it():
     made = plan("node", "10.0.0.9")
     assert (made["reference"], made["neighbours"], made["local"], made["orphan"]) == ("island", [], None, None)
     assert made["step_by"] == SERVERS and made["minsane"] == 2
 
 
-def test_one_word_of_the_pillar_for_all_does_not_keep_an_island_from_its_leader():
+def test_minsane_for_all_hosts_does_not_apply_to_an_island():
     pillar = dict(ISLAND, options={"tos": {"minsane": 2}})
     assert [plan("s1", FIRST, pillar)["minsane"], plan("node", "10.0.0.9", pillar)["minsane"]] == [1, 2]
 
@@ -81,7 +81,7 @@ def test_a_server_with_peers_queries_sources_and_neighbours_but_steps_by_sources
 
 
 @pytest.mark.parametrize(("others", "minsane"), [(0, 2), (1, 1), (2, 2)])
-def test_neighbours_suffice_where_they_are_all_that_is_left(others, minsane):
+def test_neighbours_suffice_if_no_sources_are_left(others, minsane):
     pillar = changed(PEERS, sources=["192.0.2.1", "192.0.2.2", "192.0.2.3"], addresses=SERVERS[: others + 1])
     assert plan("s1", FIRST, pillar)["minsane"] == minsane
 
@@ -95,7 +95,7 @@ def test_a_neighbour_that_is_a_source_already_is_listed_once():
 # The pillar
 
 
-def test_both_are_good_pillars():
+def test_both_pillars_are_valid():
     assert [one for pillar in (ISLAND, PEERS) for one in judge(pillar) if one["level"] == "error"] == []
 
 
@@ -116,7 +116,7 @@ def test_both_are_good_pillars():
         (dict(ISLAND, orphan=10), None, "cannot be combined with `island` (tier server)"),
     ],
 )
-def test_what_does_not_fit_is_named_at_its_key(pillar, key, words):
+def test_an_inconsistency_is_reported_at_its_key(pillar, key, words):
     found = [one for one in judge(pillar) if one["level"] == "error"]
     wanted = f"ntp:tiers:{key}" if key else "ntp:orphan"
     assert [one["message"] for one in found if one["key"] == wanted and words in one["message"]], found
@@ -128,10 +128,10 @@ def doubts(name, address, pillar=ISLAND):
     return [(one["key"], one["level"]) for one in found if one["level"] == "error"]
 
 
-def test_a_host_that_a_matcher_took_by_mistake_is_no_server_of_the_island():
+def test_a_host_matched_by_mistake_is_not_a_server_of_the_island():
     assert doubts("s1", FIRST) == [] and doubts("node", "10.0.0.9") == []
     assert doubts("stray", "10.0.0.9") == [("ntp:tiers:server:addresses", "error")]
-    # And a server that no matcher finds is no client.
+    # And a server that no matcher finds does not become a client.
     assert doubts("lost", FIRST) == [("ntp:tiers:server:addresses", "error")]
 
 
@@ -147,7 +147,7 @@ LOCAL = dict(refid=".LOCL.", stratum=3, type="l")
 
 
 def seen(made, *rows, **claims):
-    """The judgement on a server of the island whose daemon lists these rows and says this of itself."""
+    """The judgement on a server of the island whose daemon lists these rows and reports these system variables."""
 
     def change(_, look):
         look["peers"] = list(rows)
@@ -161,25 +161,25 @@ def follower(address, **changes):
 
 
 @pytest.mark.parametrize("name", ["127.127.1.0", "LOCAL(0)"])
-def test_the_leader_goes_by_its_own_clock_and_that_is_well(name):
+def test_the_leader_follows_its_own_clock_and_is_ok(name):
     verdict = seen(plan("s1", FIRST), follower(SECOND), follower(THIRD), row(name, "system_peer", **LOCAL))
     assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "ok", [])
     assert (verdict["reference"], verdict["source"], verdict["stratum"]) == ("island", None, 4)
 
 
-def test_the_same_with_chrony_which_lists_no_clock_of_its_own():
+def test_the_same_with_chrony_which_does_not_list_its_own_clock():
     verdict = seen(plan("s1", FIRST, platform="RedHat-9"), follower(SECOND), follower(THIRD), refid="7F7F0101")
     assert (verdict["health"], codes(verdict)) == ("ok", [])
 
 
-def test_a_server_that_has_lost_the_others_goes_on_and_says_whom_it_misses():
+def test_a_server_that_has_lost_the_others_continues_and_names_them():
     dead = {"reach": 0, "when_s": 900}
     verdict = seen(plan("s2", SECOND), row(FIRST, "reject", **dead), row(THIRD, "reject", **dead), refid="127.0.0.1")
     assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "degraded", ["unreachable"] * 2)
 
 
-def test_a_follower_that_falls_silent_is_missed_though_chronyd_never_took_a_sample_of_it():
-    """chronyd keeps the last packet, which was one of a loop, and the time of no other."""
+def test_a_follower_that_stops_answering_is_reported_although_chronyd_never_used_it():
+    """chronyd keeps the last packet, which was part of a loop, and no other time."""
     silent = dict(reach=0, when_s=None, answers=None)
     verdict = seen(
         plan("s1", FIRST, platform="RedHat-9"), follower(SECOND, **silent), follower(THIRD), refid="7F7F0101"
@@ -187,13 +187,13 @@ def test_a_follower_that_falls_silent_is_missed_though_chronyd_never_took_a_samp
     assert (verdict["health"], codes(verdict)) == ("degraded", ["unreachable"])
 
 
-def test_two_times_on_one_island_are_not_well():
-    """The second server goes on by itself, although the first one tells the time."""
+def test_two_times_on_one_island_are_a_problem():
+    """The second server continues alone, although the first one gives the time."""
     verdict = seen(plan("s2", SECOND), row(FIRST, "reject", stratum=4), follower(THIRD), refid="127.0.0.1")
     assert not verdict["synchronized"] and "orphan" in codes(verdict)
 
 
-def test_who_has_no_time_yet_does_not_lead():
+def test_a_server_that_is_not_synchronised_yet_does_not_lead():
     verdict = seen(plan("s1", FIRST), follower(SECOND), follower(THIRD), leap="alarm", stratum=16, refid="INIT")
     assert not verdict["synchronized"]
 
@@ -210,7 +210,7 @@ def test_a_client_that_follows_its_own_clock_is_an_orphan_on_an_island_too():
     assert not verdict["synchronized"] and "orphan" in codes(verdict)
 
 
-def test_a_client_of_an_island_is_well_though_its_server_follows_its_own_clock():
+def test_a_client_of_an_island_is_ok_although_its_server_follows_its_own_clock():
     verdict = seen(
         plan("node", "10.0.0.9"),
         row(FIRST, "system_peer", refid="127.127.1.0", stratum=4), row(SECOND, "candidate"), row(THIRD, "candidate"),
@@ -219,7 +219,7 @@ def test_a_client_of_an_island_is_well_though_its_server_follows_its_own_clock()
     assert (verdict["health"], codes(verdict), verdict["reference"]) == ("ok", [], "island")
 
 
-def test_a_neighbour_that_follows_this_host_is_no_loop_and_any_other_source_is():
+def test_a_neighbour_that_follows_this_host_is_not_a_loop_but_any_other_source_is():
     made = plan("s2", SECOND, PEERS)
     rows = [row("192.0.2.1", "system_peer"), row("192.0.2.2", "candidate"), row(FIRST, "candidate")]
     loop = row(THIRD, "reject", flash=0x800, refid=SECOND)
@@ -234,7 +234,7 @@ def test_a_neighbour_that_follows_this_host_is_no_loop_and_any_other_source_is()
 
 @pytest.fixture
 def asked(monkeypatch):
-    """A host whose servers say what `answers` says; whom a step asks."""
+    """A host whose servers return `answers`; returns the servers that a step queries."""
     calls, answers = [], {}
 
     def query(servers):
@@ -260,7 +260,7 @@ def step(monkeypatch, made, **how):
     return FUNCTIONS["ntpcluster_step.step"](test=True, **how)
 
 
-def test_the_leader_asks_nobody_and_is_not_stepped_unless_somebody_says_by_whom(monkeypatch, asked):
+def test_the_leader_queries_no_server_and_is_only_stepped_with_explicit_servers(monkeypatch, asked):
     calls, answers, _ = asked
     answers[SECOND] = 500.0
     done = step(monkeypatch, plan("s1", FIRST))
@@ -268,7 +268,7 @@ def test_the_leader_asks_nobody_and_is_not_stepped_unless_somebody_says_by_whom(
     assert step(monkeypatch, plan("s1", FIRST), servers=[SECOND])["needed"] is True
 
 
-def test_the_first_server_that_is_there_is_believed_and_not_outvoted(monkeypatch, asked):
+def test_the_first_available_server_is_used_and_not_outvoted(monkeypatch, asked):
     calls, answers, _ = asked
     answers.update({FIRST: 7200.0, SECOND: 3.0})
     assert step(monkeypatch, plan("s3", THIRD))["server"] == FIRST
@@ -277,19 +277,19 @@ def test_the_first_server_that_is_there_is_believed_and_not_outvoted(monkeypatch
     assert calls == [[FIRST, SECOND]] * 2
 
 
-def test_a_server_that_leads_for_now_is_left_alone(monkeypatch, asked):
+def test_a_server_that_leads_temporarily_is_not_stepped(monkeypatch, asked):
     asked[2].update(synchronized=True)
     done = step(monkeypatch, plan("s2", SECOND))
     assert done["needed"] is False and "currently leads its island" in done["comment"]
 
 
-def test_a_neighbour_is_no_witness_of_a_step(monkeypatch, asked):
+def test_a_neighbour_does_not_confirm_a_step(monkeypatch, asked):
     calls, answers, _ = asked
     answers.update({"192.0.2.1": 9.0, "192.0.2.2": 9.0, FIRST: 0.0, THIRD: 0.0})
     assert step(monkeypatch, plan("s2", SECOND, PEERS))["offset_before_s"] == 9.0
     assert calls == [["192.0.2.1", "192.0.2.2"]]
 
 
-def test_who_has_reference_clocks_alone_is_not_stepped(monkeypatch, asked):
+def test_a_host_with_only_reference_clocks_is_not_stepped(monkeypatch, asked):
     done = step(monkeypatch, dict(plan("node", "10.0.0.9"), step_by=[]))
     assert (done["needed"], asked[0]) == (None, []) and "only reference clocks" in done["comment"]

@@ -1,4 +1,4 @@
-"""One run of ntpq: three tables in one text, what goes wrong, and how the tables are put together."""
+"""One run of ntpq: three tables in one text, possible failures, and how the tables are combined."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.unit import py2_corpus
 
 CAPTURES = py2_corpus.captures("ntpq")
 
-# What a failed run is called, whether its answer is complete, and how many rows it still has.
+# The error of a failed run, whether its answer is complete, and how many rows it still has.
 FAILURES = {
     "err-noserver-426-pn": ("daemon-stopped", False, 0),
     "err-noserver-426-p-default": ("daemon-stopped", False, 0),
@@ -61,7 +61,7 @@ FAILURES = {
     "sec122-apeers": ("unparsable", False, 0),
     "sec122-iostats": ("unparsable", False, 0),
     "sec122-opeers": ("unparsable", False, 0),
-    # Tables that were read, beside lines that could not be.
+    # Tables that were read, next to lines that could not be read.
     "c428-mrv": (None, False, 0),
     "c428-sysinfo": (None, False, 0),
     "sec122-sysinfo": (None, False, 0),
@@ -90,7 +90,7 @@ ASSOCIATIONS = [
 
 
 def cut_before(text, word):
-    """The lines of a text before the one that begins with a word, and the rest."""
+    """The lines of a text before the one that begins with a given word, and the rest."""
     lines = text.split("\n")
     place = next(number for number, line in enumerate(lines) if line.startswith(word))
     return lines[:place], lines[place:]
@@ -103,7 +103,7 @@ def test_a_failed_run_says_what_failed_and_keeps_what_it_has(name):
     assert bool(result["message"]) == bool(result["error"])
 
 
-def test_every_other_capture_is_read_without_complaint():
+def test_every_other_capture_is_read_without_errors():
     for name in sorted(set(CAPTURES) - set(FAILURES)):
         result = ntpcluster_parse.ntpq(*CAPTURES[name])
         assert (name, result["error"], result["complete"], result["unparsed"]) == (name, None, True, [])
@@ -163,7 +163,7 @@ def test_a_refusal_that_the_table_of_peers_hides_is_the_last_event():
 
 def test_a_hidden_row_leaves_only_what_is_certain_joined():
     before, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
-    # Without its fifth row, the table of peers is what `peers` prints of an association that is not configured.
+    # Without its fifth row, the table of peers is what `peers` prints for an association that is not configured.
     hidden = [line for line in before if not line.startswith(" 10.77.1.5 ")]
     result = ntpcluster_parse.ntpq("\n".join(hidden + table))
     assert (len(result["peers"]), result["complete"]) == (15, False)
@@ -171,7 +171,7 @@ def test_a_hidden_row_leaves_only_what_is_certain_joined():
     joined = {row["remote"]: row["assid"] for row in result["peers"] if row["assid"] is not None}
     assert joined == {name: true[name] for name in joined}
     assert {"10.77.1.1", "10.77.1.4", "10.77.1.9", "10.77.255.255"} <= set(joined)
-    # One of the four rejected ones between the falsetickers is missing: which one, nobody can say.
+    # One of the four rejected sources between the falsetickers is missing; which one is unknown.
     assert [row["assid"] for row in result["peers"] if row["remote"] in ("10.77.1.6", "10.77.1.7")] == [None, None]
 
 
@@ -235,7 +235,7 @@ def test_two_sets_of_variables_are_not_mixed():
     assert (result["complete"], len(result["unparsed"])) == (False, 12)
 
 
-def test_more_text_than_a_daemon_can_send_is_cut_and_said_so():
+def test_text_beyond_the_limit_is_truncated_and_reported():
     result = ntpcluster_parse.ntpq(CAPTURES["c426-multicmd"][0] + "x\n" * 5000000)
     assert len(result["peers"]) == 16
     assert (result["complete"], result["unparsed"][0]) == (False, "... only the first 400000 characters were read")

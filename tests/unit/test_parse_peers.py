@@ -1,4 +1,4 @@
-"""Tables of peers: every row and every field of what ntpq really printed."""
+"""Tables of peers: every row and every field of real output of ntpq."""
 
 import json
 import re
@@ -12,7 +12,7 @@ CAPTURES = py2_corpus.captures("ntpq")
 TABLES = {name: table for name in CAPTURES if (table := py2_corpus.expected(name)) and "rows" in table}
 HEADER = re.compile(r"^( *remote +)refid      st t when poll reach   delay   offset  ? jitter$")
 
-# True values behind multi-num, num-u (the daemon's own, in ms): offset, delay, jitter.
+# The true values for multi-num, num-u (the daemon's own, in ms): offset, delay, jitter.
 TRUE_NUMBERS = [
     (-0.001, 0.001, 0.0),
     (-99.999, 999.999, 9999.999),
@@ -51,7 +51,7 @@ def test_every_row_and_every_field_is_as_expected(name):
 
 @pytest.mark.parametrize("name", sorted(TABLES))
 def test_the_expectations_stand_in_the_captured_columns(name):
-    """Reads the columns by their place alone, and knows nothing of the parser."""
+    """Reads the columns only by position, independently of the parser."""
     lines = CAPTURES[name][0].replace("\r", "").split("\n")
     start = next(number for number, line in enumerate(lines) if HEADER.match(line))
     width = len(HEADER.match(lines[start]).group(1)) - 7
@@ -95,7 +95,7 @@ def test_a_number_is_the_true_one_or_none(name):
                 assert abs(row[key] - value) <= 1.0
 
 
-def test_the_offset_of_a_daemon_that_steps_is_not_believed():
+def test_the_offset_of_a_daemon_that_steps_is_not_used():
     assert "-111467 " in CAPTURES["step426-pn"][0]
     stepped = rows_of("step426-pn")[0]
     assert (stepped["offset_ms"], stepped["inexact"]) == (None, ["offset_ms"])
@@ -106,7 +106,7 @@ def test_the_offset_of_a_daemon_that_steps_is_not_believed():
     [("-", None), ("0", 0), ("1", 1), ("2048", 2048), ("2049", None), ("4971", None), ("34m", 2040), ("300m", 18000),
      ("5h", 18000), ("96h", 345600), ("4d", 345600), ("999d", 86313600), ("29y", 914544000)],
 )  # fmt: skip
-def test_when_is_seconds_or_none_if_its_unit_fell_off(printed, seconds):
+def test_when_is_seconds_or_none_if_its_unit_was_truncated(printed, seconds):
     text = CAPTURES["c426-lost-pn"][0].split("\n")
     row = f"*10.77.1.1       .GPS.            1 u {printed:>4} 1024  377    0.165    0.050   0.050"
     assert ntpcluster_parse.ntpq("\n".join([*text[:2], row]))["peers"][0]["when_s"] == seconds
@@ -144,7 +144,7 @@ def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
             assert row == dict(whole[2], jitter_ms=None)
 
 
-def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
+def test_at_most_the_last_digit_of_an_ntpsec_row_is_lost_unnoticed():
     """Its fourth decimal: three are what ntpsec prints for older daemons."""
     lines = CAPTURES["sec122-steady-p"][0].rstrip("\n").split("\n")[:5]
     whole = ntpcluster_parse.ntpq("\n".join(lines))["peers"]
@@ -154,7 +154,7 @@ def test_of_a_row_of_ntpsec_at_most_the_last_digit_is_lost_unnoticed():
         assert result["peers"] in (whole[:2], [*whole[:2], dict(whole[2], jitter_ms=None)])
 
 
-def test_rows_that_print_alike_stay_apart():
+def test_rows_that_look_the_same_are_kept_separate():
     head = CAPTURES["c428-steady-pn"][0].split("\n")[:2]
     row = "-2001:db8:1102:: 192.0.2.18       2 u  613  68m  377    2.916   -0.165   0.066"
     rows = ntpcluster_parse.ntpq("\n".join([*head, row, row]))["peers"]
@@ -172,7 +172,7 @@ def test_columns_moved_by_a_name_that_is_not_ascii_are_read_where_they_are():
     assert (unclear["peers"], unclear["unparsed"]) == ([], [moved.replace("10.77.1.1", "one,two")])
 
 
-def test_a_name_that_overflows_its_column_is_not_torn():
+def test_a_name_that_overflows_its_column_is_not_split():
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     long = lines[2].replace("10.77.1.1       .GPS. ", "much-too-long-a-name 192.0.2.77")
     row = ntpcluster_parse.ntpq("\n".join([*lines[:2], long]))["peers"][0]
@@ -188,7 +188,7 @@ def test_a_row_is_never_taken_for_the_name_of_the_next():
     assert result["unparsed"] == [nameless]
 
 
-def test_only_a_name_that_did_not_fit_stands_on_a_line_of_its_own():
+def test_only_a_name_that_did_not_fit_is_on_a_separate_line():
     lines = CAPTURES["when-w-428"][0].split("\n")
     place = lines.index("+2001:db8:1234:5678:9abc:def0:1234:5678")
     short = [*lines[:2], "+2001:db8::15", lines[place + 1]]
@@ -196,7 +196,7 @@ def test_only_a_name_that_did_not_fit_stands_on_a_line_of_its_own():
     assert (result["peers"], result["unparsed"]) == ([], short[2:])
 
 
-def test_a_stratum_that_nobody_has_is_none():
+def test_an_impossible_stratum_is_none():
     lines = CAPTURES["sec122-steady-p"][0].split("\n")[:3]
     rows = ntpcluster_parse.ntpq("\n".join([*lines[:2], lines[2].replace("  1 u", " 20 u")]))["peers"]
     assert [row["stratum"] for row in rows] == [None]
@@ -247,7 +247,7 @@ def test_a_refid_of_four_characters_may_have_blanks():
 
 
 @pytest.mark.parametrize("refid", ["127.127.1.1", "127.127.7.1", "LOCAL(1)", "CHU_AUDIO(1)", ".LOCL."])
-def test_a_clock_that_nothing_disciplines_is_local(refid):
+def test_an_undisciplined_clock_is_local(refid):
     lines = CAPTURES["c426-steady-pn"][0].split("\n")[:3]
     row = lines[2].replace(".GPS.".ljust(15), refid.ljust(15))
     assert ntpcluster_parse.ntpq("\n".join([*lines[:2], row]))["peers"][0]["refid_kind"] == "local"

@@ -1,5 +1,5 @@
 """
-Whatever ntpq prints is read back as what it was, or as unknown: never as something else.
+Everything that ntpq prints is read back as its original value or as unknown, never as something else.
 
 A model of ntpq's own format strings (4.2.6p5 and 4.2.8: ntpq-subs.c, doprintpeers and prettyinterval; ntpsec:
 ntp/util.py, PeerSummary) writes tables of random peers; the parser reads them.
@@ -68,7 +68,7 @@ dialects = st.sampled_from(sorted(DIALECTS))
 
 
 def interval(seconds, dialect):
-    """How ntpq prints an age: ntpsec divides without rounding down, 4.2.8 knows years."""
+    """How ntpq prints an age: ntpsec divides without rounding down, 4.2.8 has years."""
     divide = (lambda a, b: a / b) if dialect.startswith("ntpsec") else (lambda a, b: a // b)
     if seconds <= 0:
         return "-"
@@ -143,7 +143,7 @@ def check_row(got, peer, dialect, wide):
     if got["when_s"] is None:
         assert peer["when"] <= 0 or peer["when"] > 2048 * DAY
     else:
-        # The unit that ntpq printed bounds what can be known.
+        # The unit that ntpq printed limits the precision.
         unit = interval(peer["when"], dialect)[-1]
         coarse = {"m": 60, "h": 3661, "d": DAY + 3661, "y": 184 * DAY}.get(unit, 0)
         assert abs(got["when_s"] - peer["when"]) <= coarse
@@ -204,7 +204,7 @@ def test_lost_lines_lose_their_rows_and_no_other(table, dialect, data):
 
 
 def test_days_that_lost_their_unit_look_like_seconds():
-    """The one thing that cannot be seen in the text; `ntpq` says so."""
+    """The only ambiguity in the text; the docstring of `ntpq` describes it."""
     peer = {"selection": 0, "remote": "192.0.2.1", "refid": ".STEP.", "stratum": 16, "type": "u", "when": 1041 * DAY,
             "poll": 64, "reach": 0, "delay_ms": 0.0, "offset_ms": 0.0, "jitter_ms": 0.0}  # fmt: skip
     assert interval(peer["when"], "4.2.6p5") == "1041d"
@@ -233,7 +233,7 @@ def test_written_variables_are_read_back(variables, data):
 
 
 def read_everything(text):
-    """Every reader on one text: none may raise, and what they return has its shape."""
+    """Run every reader on one text: none may raise an exception, and the returns must have the right form."""
     for result in (parser.ntpq(text), parser.ntpq("", text), parser.ntpq(text, text, 1)):
         assert len(result["peers"]) <= text.count("\n") + 1
         assert result["error"] or result["peers"] or result["variables"] or result["unparsed"] or result["complete"]
@@ -259,7 +259,7 @@ def test_any_bytes_are_read_without_an_exception(data):
 
 
 def test_damaged_captures_are_read_without_an_exception():
-    """Real output with pieces cut out, doubled and overwritten: closer to the parser's own words than random text."""
+    """Real output with pieces removed, repeated and overwritten: closer to valid input than random text."""
     dice = random.Random(4265)
     texts = [capture[0] + capture[1] for program in ("ntpq", "ntpdate", "hwclock")
              for capture in py2_corpus.captures(program).values()]  # fmt: skip
@@ -273,8 +273,8 @@ def test_damaged_captures_are_read_without_an_exception():
             read_everything("".join(pieces))
 
 
-def test_ten_megabytes_of_anything_end_soon():
-    """Bounded by the text that is read at all; each of these made some parser's time grow with the square."""
+def test_ten_megabytes_of_anything_are_read_quickly():
+    """Limited by the amount of text that is read; each of these made the time of some parser grow quadratically."""
     head = billboard([], "4.2.6p5")
     blocks = [
         "\n", "x\n", " ", "a=", ", ", 'a="', "9", "***\n", "\u00a0x\r", "status=1234\n", head, head + "*\t",

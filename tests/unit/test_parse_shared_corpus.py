@@ -1,4 +1,4 @@
-"""Samples that are not ours to give away (other projects' fixtures, pages): read where they are, if they are there."""
+"""Samples that we may not redistribute (other projects' fixtures, pages): read in place if they exist."""
 
 import os
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     not os.path.isdir(SHARED), reason="the samples that may not be published are not beside the project"
 )
 
-# Per sample: rows, the place of the system peer (None: there is none), and fields of rows by their place.
+# Per sample: rows, the index of the system peer (None: there is none), and fields of rows by index.
 TABLES = {
     "fx-jc-centos-7.7-ntpq-p": (4, None, {0: {"when_s": 1, "offset_ms": -2.805, "reach": 1}, 1: {"when_s": None},
                                           2: {"when_s": None}, 3: {"when_s": 2, "offset_ms": 1.044, "tally": " "}}),
@@ -121,7 +121,7 @@ def test_a_table_has_its_rows_and_fields(name):
 
 
 @pytest.mark.parametrize("name", ["fx-jc-freebsd12-ntpq-p", "web-jc31-hugeoffset"])
-def test_offsets_of_seven_digits_are_flagged_not_believed(name):
+def test_offsets_of_seven_digits_are_flagged_and_not_used(name):
     peers = ntpcluster_parse.ntpq(read("ntpq/" + name))["peers"]
     cut = [peer for peer in peers if "offset_ms" in peer["inexact"]]
     assert cut
@@ -129,7 +129,7 @@ def test_offsets_of_seven_digits_are_flagged_not_believed(name):
 
 
 @pytest.mark.parametrize("name", sorted(ERRORS))
-def test_an_error_has_its_word(name):
+def test_an_error_has_its_code(name):
     result = ntpcluster_parse.ntpq(read("ntpq/" + name))
     assert (result["error"], result["peers"]) == (ERRORS[name], [])
 
@@ -155,12 +155,12 @@ def test_variables_of_other_versions_are_read():
 
 
 @pytest.mark.parametrize("name", sorted(NTPDATE))
-def test_what_ntpdate_said_is_read(name):
+def test_the_output_of_ntpdate_is_read(name):
     got = ntpcluster_parse_tools.ntpdate(read("ntpdate/" + name))
     errors = [error["code"] for error in got["errors"]]
     assert (got["action"], got["server"], got["offset_s"], errors) == NTPDATE[name]
 
 
-def test_what_hwclock_said_is_read():
+def test_the_output_of_hwclock_is_read():
     clock = ntpcluster_parse_tools.hwclock(read("hwclock/web-lkml-2374-selecttimeout"), "", 1)
     assert (clock["present"], clock["error"]) == (True, "tick-timeout")

@@ -9,7 +9,7 @@ CASES = [(program, name) for program in ("ntpdate", "hwclock") for name in py2_c
 
 
 @pytest.mark.parametrize(("program", "name"), CASES)
-def test_every_capture_says_what_is_expected(program, name):
+def test_every_capture_is_read_as_expected(program, name):
     got = py2_corpus.tool_result(program, name, py2_corpus.captures(program)[name])
     assert py2_corpus.same(got, py2_corpus.expected(program)[name]), got
 
@@ -47,19 +47,19 @@ def test_two_messages_on_one_line_are_one_error():
         ("/bin/sh: ntpdate: command not found", "not-installed"),
     ],
 )
-def test_a_complaint_of_ntpdate_has_a_code(line, code):
+def test_an_error_of_ntpdate_has_a_code(line, code):
     result = tools.ntpdate("", line, 0)
     assert [error["code"] for error in result["errors"]] == [code]
     assert result["servers"] == []
 
 
-def test_a_failure_without_a_word_is_an_error_all_the_same():
+def test_a_failure_without_output_is_an_error_nevertheless():
     assert tools.ntpdate("", "", 3)["errors"] == [{"code": "unknown", "message": "ntpdate ended with code 3"}]
     assert tools.ntpdate("", "", 127)["errors"][0]["code"] == "not-installed"
     assert tools.ntpdate("", "", 0)["errors"] == []
 
 
-def test_chatter_on_stderr_is_no_error():
+def test_other_text_on_stderr_is_not_an_error():
     result = tools.ntpdate("", "host found : ntp.example.net", 0)
     assert (result["errors"], result["unparsed"]) == ([], ["host found : ntp.example.net"])
 
@@ -77,7 +77,7 @@ def test_a_server_of_which_nothing_was_measured_has_no_offset():
     assert [row["stratum"] for row in servers] == [None, 16, 2, 0]
 
 
-def test_a_line_cut_short_is_no_measurement():
+def test_a_truncated_line_is_not_a_measurement():
     line = "server 192.0.2.1, stratum 2, offset 5.000108, delay 0.02580"
     for length in range(1, len(line) - 4):
         result = tools.ntpdate(line[:length])
@@ -128,7 +128,7 @@ def test_an_offset_that_hwclock_prints_wins_over_the_zone_given(text, epoch):
         "Sun Nov 22 07:26:28 2026",
     ],
 )
-def test_a_time_that_cannot_be_is_no_time(text):
+def test_an_impossible_time_is_not_accepted(text):
     got = tools.hwclock(text)
     assert (got["time"], got["epoch_s"], got["error"]) == (None, None, "unparsable")
 
@@ -148,7 +148,7 @@ def test_hwclock_of_rhel_6_ends_with_0_after_an_option_it_does_not_know():
         ("something never heard of", "unparsable", None),
     ],
 )
-def test_what_hwclock_could_not_do_has_a_word(stderr, error, present):
+def test_a_failure_of_hwclock_has_a_code(stderr, error, present):
     got = tools.hwclock("", stderr, 1)
     assert (got["error"], got["present"], got["message"]) == (error, present, stderr)
 
@@ -177,12 +177,12 @@ def test_silence_is_success_when_the_clock_was_to_be_set():
     assert (got["error"], got["present"]) == (None, True)
 
 
-def test_more_text_than_a_program_prints_is_cut_and_said_so():
+def test_text_beyond_the_limit_is_truncated_and_reported():
     assert tools.ntpdate("x\n" * 5000000)["unparsed"][0] == "... only the first 100000 characters were read"
 
 
-def test_a_step_that_changes_the_date_is_a_step_and_no_error():
-    """ntpsec says so on top, as its libraries do when the day is another after the step."""
+def test_a_step_that_changes_the_date_is_a_step_and_not_an_error():
+    """ntpsec's libraries print an additional message when the step changes the date."""
     text = (
         "2026-11-22 07:24:16.752541 (+0000) -274469780.001479 +/- 0.001819 10.77.1.1 s1 no-leap\n"
         "CLOCK: time stepped by -274469780.001479\nCLOCK: time changed from 2035-08-05 to 2026-11-22\n"

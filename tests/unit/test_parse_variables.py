@@ -41,7 +41,7 @@ def test_numbers_are_numbers_and_names_that_look_like_them_are_not():
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999"])
-def test_what_is_no_finite_number_is_none(text):
+def test_a_value_that_is_not_a_finite_number_is_none(text):
     assert parse(f"offset={text}, stratum=3") == {"offset": None, "stratum": 3}
 
 
@@ -62,17 +62,17 @@ def test_the_first_line_is_decoded_from_its_status_word(status, source, event, c
     assert (got["source"], got["last_event"], got["event_count"]) == (source, event, count)
 
 
-def test_the_first_line_of_old_versions_is_no_variable():
+def test_the_first_line_of_old_versions_is_not_a_variable():
     assert parse("status=f414 reach, conf, auth, sel_cand,\nstratum=2") == {"status": "f414", "stratum": 2}
 
 
-def test_of_a_name_that_comes_twice_the_first_counts_and_the_second_is_reported():
+def test_if_a_name_occurs_twice_the_first_counts_and_the_second_is_reported():
     text = "offset=1.000, stratum=2, offset=2.000"
     assert parse(text) == {"offset": 1.0, "stratum": 2}
     assert ntpcluster_parse.ntpq(text)["unparsed"] == ["offset=2.000"]
 
 
-def test_the_clock_filter_is_a_list_or_missing_when_it_is_rubbish():
+def test_the_clock_filter_is_a_list_or_missing_if_it_is_invalid():
     good = parse(CAPTURES["c428-rv-falsetick"][0])
     assert good["filtoffset"] == [5000.0, 5000.1, 5000.1, 5000.0, 5000.0, 5000.0, 4999.9, 5000.1]
     bad = parse(CAPTURES["sec122-rv-unreach"][0])
@@ -85,7 +85,7 @@ def test_text_without_variables_gives_none(text):
     assert parse(text) == {}
 
 
-def test_a_filter_that_has_not_its_eight_stages_is_missing():
+def test_a_filter_without_its_eight_stages_is_missing():
     assert parse("filtdelay=     0.18    0.21    0.24    0.22    0.12    0.15    0.13, stratum=2") == {"stratum": 2}
 
 

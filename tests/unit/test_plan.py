@@ -1,4 +1,4 @@
-"""What each host is to do, derived from the few lines of the pillar."""
+"""The plan of each host, derived from the few lines of the pillar."""
 
 import copy
 import fnmatch
@@ -23,7 +23,7 @@ QUIET = "nomodify notrap nopeer noquery"
 
 THREE_TIERS = {
     "tiers": {
-        # Written from the bottom up: the order of a mapping must not matter.
+        # Written from the bottom up, because the order of a mapping must not matter.
         "node": {"match": "*", "follows": "rack"},
         "rack": {
             "match": "rack*",
@@ -118,7 +118,7 @@ def test_ntpsec_lets_in_sources_by_name_one_by_one():
 
 
 def test_no_rule_with_a_mask_has_a_family_flag():
-    # A syntax error before 4.2.6p5-9, and ntpd would only log it and serve nobody.
+    # A syntax error before 4.2.6p5-9: ntpd would only log it and not serve anybody.
     for platform in ("RedHat-6", "Debian-12"):
         made = plan("rack1", "10.1.0.1", pillar=THREE_TIERS, platform=platform)
         masked = [line.split(" kod ")[0] for line in lines(made) if " mask " in line]
@@ -170,7 +170,7 @@ def test_each_of_three_tiers_asks_the_one_above(name, tier, level, sources):
     assert made["tiers"] == ["core", "rack", "node"]
 
 
-def test_a_tier_for_everyone_else_is_asked_last_however_high_it_is():
+def test_a_tier_for_everyone_else_is_tried_last_at_any_level():
     pillar = {
         "tiers": {
             "a-rest": {"match": "*", "follows": "top"},
@@ -206,7 +206,7 @@ def test_a_host_never_lists_its_own_name():
 def test_only_a_tier_that_serves_is_an_orphan_parent():
     orphans = {name: plan(name, "10.1.7.7", pillar=THREE_TIERS)["orphan"] for name in ("core1", "rack1", "db17")}
     assert orphans == {"core1": 6, "rack1": 6, "db17": None}
-    # But every tier knows at which stratum a source stands that is below one.
+    # But every tier knows the stratum of a source that is below an orphan.
     assert plan("db17", "10.1.7.7", pillar=THREE_TIERS)["orphan_stratum"] == 6
 
 
@@ -221,11 +221,11 @@ def test_only_a_tier_that_serves_is_an_orphan_parent():
         (3, {"minsane": 1}, 1, []),
         (4, {"minsane": 3, "minclock": 4}, 3, ["tos minclock 4"]),
         (2, {"minsane": 2}, 2, []),
-        # ntpd keeps one survivor: two could never agree.
+        # ntpd keeps one survivor, so two could never agree.
         (3, {"minclock": 1}, 1, ["tos minclock 1"]),
     ],
 )
-def test_of_three_sources_two_have_to_agree_unless_the_pillar_says_otherwise(count, tos, minsane, lines):
+def test_two_of_three_sources_have_to_agree_unless_the_pillar_says_otherwise(count, tos, minsane, lines):
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"]["sources"] = [f"192.0.2.{number}" for number in range(count)]
     pillar["options"] = {"tos": tos} if tos else {}
@@ -285,12 +285,12 @@ def test_hosts_that_ask_by_crontab_do_not_all_ask_in_the_same_minute():
     assert plan("node1", "10.0.0.7", pillar=dict(PILLAR, cron={"minute": 0}))["cron"]["minute"] == "0"
 
 
-def test_a_tier_can_have_a_method_of_its_own():
+def test_a_tier_can_have_its_own_method():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["client"]["method"] = "cron"
     assert plan("node148", "10.0.0.148", pillar=pillar)["method"] == "cron"
     assert plan("ntp189", "10.0.0.189", pillar=pillar)["method"] == "daemon"
-    # The word of the first release.
+    # The name in the first release.
     assert plan("ntp189", "10.0.0.189", pillar={**pillar, "method": "ntpd"})["method"] == "daemon"
 
 
@@ -348,18 +348,18 @@ def test_a_host_that_could_ask_only_itself_is_an_error():
 @pytest.mark.parametrize(
     ("pillar", "spoil", "name", "address", "key"),
     [
-        # Its matcher lost it: it would follow the other server, which follows it.
+        # Its matcher no longer finds it: it would follow the other server, which follows it.
         (PILLAR, {"server": {"match": "X@foo"}}, "ntp189", "10.0.0.189", "ntp:tiers:server:addresses"),
-        # Two tiers down, where its own address is in no list it asks.
+        # Two tiers down, where its own address is not in the list of its sources.
         (THREE_TIERS, {"core": {"match": "croe*"}}, "core1", "10.0.0.1", "ntp:tiers:core:addresses"),
         # Up instead of down.
         (THREE_TIERS, {"core": {"match": "*1"}}, "rack1", "10.1.0.1", "ntp:tiers:rack:addresses"),
-        # By name, the id or the fully qualified one.
+        # By name: the id or the fully qualified name.
         (PILLAR, {"server": {"addresses": ["Node148"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
         (PILLAR, {"server": {"addresses": ["node148.example"]}}, "node148", "10.0.0.148", "ntp:tiers:server:addresses"),
     ],
 )
-def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address, key):
+def test_a_server_never_silently_becomes_a_client(pillar, spoil, name, address, key):
     pillar = copy.deepcopy(pillar)
     for tier, keys in spoil.items():
         pillar["tiers"][tier].update(keys)
@@ -368,7 +368,7 @@ def test_a_server_never_becomes_a_client_in_silence(pillar, spoil, name, address
     assert f"is this host, {name}, but the host belongs to tier" in problem["message"]
 
 
-def test_a_member_with_an_address_that_its_tier_shares_is_no_stray():
+def test_a_member_with_an_address_that_its_tier_shares_is_not_an_error():
     pillar = copy.deepcopy(PILLAR)
     pillar["tiers"]["server"]["addresses"] = ["10.0.0.100", "ntp.example"]
     for name in ("ntp189", "ntp180", "node148"):
@@ -397,7 +397,7 @@ def test_a_limit_on_steps_binds_the_daemon_as_well():
 @pytest.mark.parametrize(
     ("platform", "words"), [("RedHat-6", "-u ntp:ntp -p /var/run/ntpd.pid -g -x"), ("Debian-12", "-g -N -x")]
 )
-def test_further_options_of_the_daemons_start_stand_behind_its_own(platform, words):
+def test_additional_start_options_follow_the_daemons_own(platform, words):
     made = plan("ntp189", pillar=dict(PILLAR, arguments=["-x"]), platform=platform)
     values = made["platform"]["sysconfig"]["values"]
     assert values[0]["value"] == words and values[1:] == PLATFORMS[platform]["sysconfig"]["values"][1:]
@@ -413,7 +413,7 @@ def test_chronyd_is_not_started_with_options_of_ntpd():
     ]
 
 
-def test_a_source_that_is_only_watched_has_no_say():
+def test_a_noselect_source_does_not_count():
     pillar = copy.deepcopy(PILLAR)
     watched = {"address": "192.0.2.9", "noselect": True, "burst": True, "version": 3}
     pillar["tiers"]["server"]["sources"] = ["192.0.2.1", "192.0.2.2", watched]
@@ -422,6 +422,6 @@ def test_a_source_that_is_only_watched_has_no_say():
     assert made["minsane"] == 1 and made["step_by"] == made["step_tickers"] == ["192.0.2.1", "192.0.2.2"]
 
 
-def test_without_a_daemon_nobody_is_let_in():
+def test_without_a_daemon_no_network_is_admitted():
     assert plan("ntp189", pillar=PILLAR)["firewall"]["networks"] == ["10.0.0.0/24"]
     assert plan("ntp189", pillar=dict(PILLAR, method="cron"))["firewall"]["networks"] == []

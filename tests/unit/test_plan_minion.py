@@ -1,4 +1,4 @@
-"""The plan of one minion: made of its pillar, its grains and the files of the state tree."""
+"""The plan of one minion, made from its pillar, its grains and the files of the state tree."""
 
 import copy
 import fnmatch
@@ -24,7 +24,7 @@ from tests.unit.test_validate_mutations import mutate
 
 @pytest.fixture
 def minion(monkeypatch, tmp_path):
-    """The modules as one minion has them; returns its pillar and grains, to be changed at will."""
+    """The modules of one minion; returns its pillar and grains, which a test may change."""
     pillar = {"ntp": copy.deepcopy(PILLAR)}
     grains = {
         "id": "node148",
@@ -40,10 +40,10 @@ def minion(monkeypatch, tmp_path):
         FUNCTIONS,
         **{
             "cp.cache_file": lambda url, saltenv: str(ROOT / "salt" / url.replace("salt://", "")),
-            # A file server with the tree alone; the real one is in the lab.
+            # A file server with only the tree; the lab uses a real one.
             "cp.hash_file": lambda url, saltenv: {},
             "match.compound": lambda matcher: fnmatch.fnmatch(grains["id"], matcher),
-            # The master has what the minion remembers.
+            # The master's pillar is the same as the minion's copy.
             "pillar.items": lambda unmask: pillar,
             "ntpcluster_code.version": lambda: "0.1.0+12345678",
         },
@@ -51,7 +51,7 @@ def minion(monkeypatch, tmp_path):
     monkeypatch.setattr(ntpcluster_applied, "KEPT", str(tmp_path / "applied.json"))
     monkeypatch.setattr(ntpcluster_origin, "STORE", str(tmp_path))
     context, opts = {}, {"cachedir": str(tmp_path)}
-    # Two zones of a tzdata that is as small as can be.
+    # The two zones of a minimal tzdata.
     monkeypatch.setattr(ntpcluster_zones, "ZONES", str(tmp_path))
     (tmp_path / "Asia").mkdir()
     for name in ("Asia/Shanghai", "UTC"):
@@ -103,7 +103,7 @@ def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
     [
         ({"os": "SUSE", "osmajorrelease": 11}, "SUSE-11"),
         ({"os": "Debian", "osmajorrelease": 7}, "Debian-7"),
-        # Their numbers are those of other systems of the same family.
+        # Other systems of the same family have the same numbers.
         ({"os": "Ubuntu", "os_family": "Debian", "osmajorrelease": 12}, "Ubuntu-12"),
         ({"os": "Mint", "os_family": "Debian", "osmajorrelease": 22}, "Mint-22"),
         ({"os": "Fedora", "os_family": "RedHat", "osmajorrelease": 6}, "Fedora-6"),
@@ -131,7 +131,7 @@ def test_a_zone_that_this_hosts_tzdata_does_not_have_is_an_error(minion):
 
 
 @pytest.mark.parametrize("platform", ["Debian-12", "RedHat-6"])
-def test_a_monitor_that_limited_keeps_on_is_told(platform):
+def test_disabling_the_monitor_that_limited_needs_is_reported(platform):
     pillar = dict(PILLAR, options={"disable": ["monitor"]})
     for name, address, words in (("ntp189", "10.0.0.189", ["`limited`"]), ("node148", "10.0.0.148", [])):
         found = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS[platform], host(name, address))
@@ -187,7 +187,7 @@ def test_the_facts_of_a_minion_are_those_of_the_daemon_that_its_tier_wants(minio
     assert [one["key"] for one in ntpcluster_validate.validate() if one["level"] == "error"] == ["ntp:daemon"]
 
 
-def test_a_zone_of_leap_seconds_that_the_host_has_not_got_is_told(minion, tmp_path):
+def test_a_missing_zone_for_leap_seconds_is_reported(minion, tmp_path):
     minion["grains"].update(osmajorrelease=9)
     minion["pillar"]["ntp"]["options"] = {"leapsectz": "right/UTC"}
 
@@ -215,14 +215,14 @@ def test_another_pillar_can_be_judged_without_installing_it(minion):
 
 
 def test_a_limit_that_is_not_kept_makes_no_plan(minion):
-    """The crontab of a host without a daemon steps over any distance."""
+    """The crontab of a host without a daemon steps by any distance."""
     minion["pillar"]["ntp"] = {**PILLAR, "method": "cron", "step": {"limit": 60}}
     minion["pillar"]["ntp"]["tiers"] = {"client": {"match": "*", "sources": ["10.0.0.1"]}}
     with pytest.raises(SaltInvocationError, match="ntp:step:limit .60.: cannot be enforced in tier client"):
         ntpcluster_plan.plan()
 
 
-def test_whatever_stands_in_the_pillar_makes_a_plan_or_one_clear_error(minion):
+def test_every_pillar_makes_a_plan_or_one_clear_error(minion):
     chance = random.Random(652)
     plans = 0
     for _ in range(500):

@@ -1,4 +1,4 @@
-"""platforms.yaml: what it may leave out by `null` is read with care; which hosts an entry is for; what is tested."""
+"""platforms.yaml: keys that may be `null` are handled; which hosts an entry is for; what is tested."""
 
 import copy
 
@@ -15,7 +15,7 @@ from tests.unit.test_plan import DEFAULTS, PILLAR, ROOT, host
 OF_CHRONY = ("tested", "daemon_files", "step_tickers", "sysconfig", "sysconfig_ntpdate", "ntpdate_service", "grammar")
 OF_NTPD = ("tested", "daemon_files", "step_tickers", "sysconfig", "sysconfig_ntpdate", "ntpdate_service")
 FIREWALL = [("firewall", family, key) for family in ("ipv4", "ipv6") for key in ("file", "keep")]
-#: What may be null in an entry of platforms.yaml, by the path to it.
+#: The keys that may be null in an entry of platforms.yaml, by their path.
 NULLABLE = [
     ("package_mend",), *(("daemons", "ntpd", key) for key in OF_NTPD), *FIREWALL,
     ("timezone", "variable"), ("timezone", "update"), ("firewall", "nft"), ("firewall", "nft_file"), ("dhcp",),
@@ -23,7 +23,7 @@ NULLABLE = [
 
 
 def without(*paths):
-    """EL6's entry, which has something nearly everywhere, with null in these places."""
+    """EL6's entry, in which almost no key is null, with null for these keys."""
     entry = copy.deepcopy(ENTRIES["RedHat-6"])
     for *steps, last in paths:
         place = entry
@@ -33,12 +33,12 @@ def without(*paths):
     return with_own_daemon(entry)
 
 
-#: Each null alone, and all of them.
+#: Each null alone, and all of them together.
 MADE_UP = {":".join(path): without(path) for path in NULLABLE} | {"all": without(*NULLABLE)}
 
 
 def nulls(entry, path=()):
-    """Every place of an entry where null stands."""
+    """The path of every null in an entry."""
     for key, value in entry.items():
         if isinstance(value, dict):
             yield from nulls(value, (*path, key))
@@ -46,7 +46,7 @@ def nulls(entry, path=()):
             yield (*path, key)
 
 
-def test_every_null_of_a_known_platform_is_among_those_that_are_tried():
+def test_every_null_of_a_known_platform_is_tested():
     of_chrony = {("daemons", "chrony", key) for key in OF_CHRONY} | {("timezone", "record")}
     assert {path for entry in ENTRIES.values() for path in nulls(entry)} <= set(NULLABLE) | of_chrony
 
@@ -65,7 +65,7 @@ def test_salts_own_reader_resolves_what_entries_have_in_common():
     assert read == ENTRIES and "<<" not in str(read)
 
 
-#: Hosts as Salt's grains describe them (salt/grains/core.py), and the entry that is theirs.
+#: Hosts as Salt's grains describe them (salt/grains/core.py), and their entry.
 HOSTS = [
     ("CentOS", 6, "RedHat-6"),
     ("OEL", "7", "RedHat-7"),
@@ -83,7 +83,7 @@ HOSTS = [
     ("Mint", 22, None),
     ("Fedora", 9, None),
     ("Amazon", 2, None),
-    # The end of a number is none.
+    # The end of a number does not match.
     ("Ubuntu", 4, None),
     ("Arch", None, None),
     (None, None, None),
@@ -96,7 +96,7 @@ def test_a_hosts_entry_is_that_of_its_system_and_release(system, release, name, 
     assert ntpcluster_facts._name(ENTRIES) == name
 
 
-#: NAME, ID and VERSION_ID of /etc/os-release as these systems have them, and the entry that is theirs.
+#: NAME, ID and VERSION_ID of /etc/os-release on these systems, and their entry.
 OS_RELEASE = [
     ("CentOS Linux", "centos", "7", "RedHat-7"),
     ("Oracle Linux Server", "ol", "7.9", "RedHat-7"),
@@ -130,14 +130,14 @@ def test_no_host_has_two_entries():
 
 
 def each():
-    """Every platform with each of its daemons: (name, daemon, the two as the plan has them)."""
+    """Every platform with each of its daemons: (name, daemon, the combination as in the plan)."""
     for name, entry in ENTRIES.items():
         for daemon in entry["daemons"]:
             yield name, daemon, ntpcluster_daemon.platform(entry, daemon)
 
 
 @pytest.mark.parametrize(("name", "daemon", "platform"), list(each()))
-def test_every_other_time_daemon_of_a_platform_is_in_the_way(name, daemon, platform):
+def test_every_other_time_daemon_of_a_platform_is_a_conflict(name, daemon, platform):
     mine, family = platform["service"], name.split("-")[0]
     others = {other["service"] for other in ENTRIES[name]["daemons"].values()} - {mine}
     # EL6 has no systemd.
@@ -154,8 +154,8 @@ def test_an_entry_names_what_was_not_verified_by_its_keys():
             assert found is not None and (not key or key in found), f"{name}: {path}"
 
 
-def test_what_is_said_to_be_tested_is_what_the_lab_deploys():
-    """What an entry takes over from another one must not bring along that it is tested."""
+def test_platforms_marked_as_tested_are_those_of_the_lab():
+    """An entry must not inherit from another one that it is tested."""
     tested = [(platform["tested"], daemon) for _, daemon, platform in each() if platform["tested"]]
     entries = {platform["tested"]: ENTRIES[name] for name, _, platform in each()}
     hosts = [*DEPLOYED.values(), *((role.image, None) for role in CAST)]
@@ -163,7 +163,7 @@ def test_what_is_said_to_be_tested_is_what_the_lab_deploys():
 
 
 def table():
-    """What docs/platforms.md says of the platforms, made of the data."""
+    """The table of the platforms in docs/platforms.md, made from the data."""
     rows = ["| platform | daemons, its own first | tested in the lab | not verified |", "| --- | --- | --- | --- |"]
     for name, entry in ENTRIES.items():
         daemons = sorted(entry["daemons"], key=lambda daemon: daemon != entry["own"])

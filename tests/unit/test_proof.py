@@ -1,19 +1,19 @@
-"""A daemon that shows half of its table, once: it is neither proven nor restarted for what nobody could read."""
+"""A daemon that once shows an incomplete table: it is neither proven nor restarted because of the unreadable part."""
 
 import pytest
 
 from _states import ntpcluster_deploy
-from tests.loaded import FUNCTIONS
+from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
 
 WHOLE = healthy("el6")
-#: Two rows glued into one, which is no row: what a cut or a mixed answer looks like.
+#: Two rows on one line, which is not a valid row: this is what a truncated or mixed answer looks like.
 HALF = WHOLE.replace("\n+10.0.0.2", "+10.0.0.2")
 
 
 @pytest.fixture
 def running(host, monkeypatch):  # noqa: F811
-    """The state of a host whose files are as they were, by what ntpq prints at each look; and what was done to its daemon."""
+    """The state of a host with unchanged files, with the given output of ntpq at each look; and what was done to its daemon."""
     answers, done = [], []
 
     def status(age=0):
@@ -40,19 +40,19 @@ def running(host, monkeypatch):  # noqa: F811
     return run
 
 
-def test_half_a_table_restarts_nobody_and_is_no_proof(running):
+def test_an_incomplete_table_causes_no_restart_and_proves_nothing(running):
     seen, done = running(HALF)
     assert (seen["result"], seen["changes"], done) == (False, {}, [])
     assert "cannot tell whether" in seen["comment"]
 
 
-def test_a_second_look_may_have_the_whole_of_it(running):
+def test_a_second_look_may_be_complete(running):
     # The state's own look, that of the proof, and the second one.
     seen, done = running(HALF, HALF, WHOLE)
     assert (seen["result"], seen["changes"], done) == (True, {}, [])
 
 
-def test_a_source_that_is_missing_in_a_whole_table_is_a_reason_to_restart(running, host):  # noqa: F811
+def test_a_source_missing_from_a_complete_table_causes_a_restart(running, host):  # noqa: F811
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
     seen, done = running(WHOLE)
     assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]
@@ -70,3 +70,23 @@ def test_a_file_that_this_run_changed_is_a_reason_to_restart(running, monkeypatc
     assert seen["changes"] == ({"restarted": "the configuration has changed"} if restarted else {})
     assert done == (["brought up"] if restarted and not test else [])
     assert running(WHOLE)[0]["changes"] == {}, "once is enough"
+
+
+def test_a_daemon_that_was_restarted_in_vain_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setattr(MODULES["ntpcluster_service"], "IN_VAIN", str(tmp_path / "pid"))
+    right = host.plan
+    host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
+    for kept, restarts in (("320", 1), (f"{host.process['pid']}", 1), (None, 2)):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        if kept:
+            (tmp_path / "pid").write_text(kept + "\n")
+        seen, done = running(WHOLE)
+        assert len(done) == restarts
+        assert (seen["result"], bool(seen["changes"])) == ((False, False) if kept == "321" else (True, True))
+    # Once it is proven, a different reason causes a restart again.
+    (tmp_path / "pid").write_text("321\n")
+    host.plan = right
+    for test, left in ((True, True), (False, False)):
+        monkeypatch.setitem(ntpcluster_deploy.__opts__, "test", test)
+        seen, _ = running(WHOLE)
+        assert (seen["result"], seen["changes"], (tmp_path / "pid").exists()) == (True, {}, left)

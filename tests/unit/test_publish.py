@@ -1,4 +1,4 @@
-"""A file that others read is whole at every moment."""
+"""A file that others read is complete at every moment."""
 
 import os
 import pwd
@@ -15,7 +15,7 @@ from _runners.ntpcluster_publish import publish
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
+def test_a_file_is_replaced_atomically_and_world_readable(tmp_path):
     path = tmp_path / "ntp.html"
     path.write_text("old")
     reader = path.open()
@@ -31,7 +31,7 @@ def test_a_file_is_replaced_whole_and_everyone_may_read_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["master.d/x.conf", "top.sls", "cron", "html", "x.html\0"])
-def test_nothing_but_pages_and_figures_is_written(tmp_path, name):
+def test_only_pages_and_metrics_are_written(tmp_path, name):
     with pytest.raises(SaltInvocationError, match="ends with .html or .prom"):
         publish(f"{tmp_path}/{name}", [b"auto_accept: True"])
     with pytest.raises(SaltInvocationError, match="full path"):
@@ -51,12 +51,12 @@ def test_nothing_but_pages_and_figures_is_written(tmp_path, name):
     ],
 )
 def test_minions_are_asked_for_nothing_that_no_runner_needs(fun, how):
-    """Who may call `ntpcluster.*` by a site's `peer_run` may call this one, too."""
+    """Users who may call `ntpcluster.*` by a site's `peer_run` may call this one too."""
     with pytest.raises(SaltInvocationError, match="is not what this asks of minions"):
         minions(fun, **how)
 
 
-def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
+def test_a_failed_write_is_reported_and_leaves_nothing_behind(tmp_path):
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(CommandExecutionError, match="directory"):
         publish(str(tmp_path / "taken.html"), [b"ne", b"w\n"])
@@ -65,7 +65,7 @@ def test_a_write_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
         publish(str(tmp_path / "none" / "x.html"), [b"ne", b"w\n"])
 
 
-def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "ntp.html"
     path.write_text("old")
     with pytest.raises(TypeError):
@@ -73,8 +73,8 @@ def test_a_write_that_is_broken_off_leaves_the_old_file_and_nothing_beside_it(tm
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_master_that_is_not_root_is_told_whose_right_is_missing(tmp_path):
-    """In a process that has given up root, as salt-run does."""
+def test_a_master_that_is_not_root_gets_a_message_with_the_missing_right(tmp_path):
+    """In a process that has dropped root, as salt-run does."""
     tmp_path.chmod(0o500)
     user = 65534 if os.geteuid() == 0 else os.geteuid()
     program = """

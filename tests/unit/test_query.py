@@ -47,7 +47,7 @@ def test_offset_and_delay_are_those_of_the_four_stamps():
 
 
 @pytest.mark.parametrize("code", ["DENY", "RATE", "RSTR"])
-def test_a_kiss_code_is_no_time(code):
+def test_a_kiss_code_is_not_a_time(code):
     seen = read(made(kiss=code))
     assert (seen["kiss"], seen["offset_s"], seen["reachable"]) == (code, None, True)
 
@@ -60,7 +60,7 @@ def test_a_server_without_time_gives_no_offset():
 @pytest.mark.parametrize(
     "spoil", [lambda p: p[:47], lambda p: b"", lambda p: p[:24] + b"87654321" + p[32:], lambda p: b"\x23" + p[1:]]
 )
-def test_what_is_no_answer_to_this_request_is_none(spoil):
+def test_a_packet_that_does_not_answer_this_request_is_none(spoil):
     assert read(spoil(made())) is None
 
 
@@ -86,7 +86,7 @@ def test_random_bytes_are_never_more_than_no_answer():
 
 class Monitor:
     """
-    What a server with `limited` thinks of one client: a model of ntp_monitor(), in ntp_monitor.c, in seconds. 4.2.8 rounds the
+    The state of one client on a server with `limited`: a model of ntp_monitor(), in ntp_monitor.c, in seconds. 4.2.8 rounds the
     interval; 4.2.6 counts the ticks of its own clock, which is `early` or late by part of a second.
     """
 
@@ -107,7 +107,7 @@ class Monitor:
 
 @pytest.fixture
 def clock(monkeypatch, tmp_path):
-    """A clock that moves when somebody sleeps, and an account of this host's packets that nobody else has."""
+    """A clock that advances with each sleep, and a separate packet counter for this host."""
     monkeypatch.setattr(ntpcluster_query, "ACCOUNT", str(tmp_path / "asked"))
     now = [1000.0]
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: now[0])
@@ -158,14 +158,14 @@ def test_the_next_process_knows_what_this_one_has_sent(clock):
 
 
 @pytest.mark.parametrize("left", ["", "x y", "1", "99999999 72", "nan nan"])
-def test_an_account_that_cannot_be_read_or_is_of_another_boot_is_none(clock, left):
+def test_a_counter_that_is_unreadable_or_from_another_boot_is_ignored(clock, left):
     Path(ntpcluster_query.ACCOUNT).write_text(left)
     before = clock[0]
     ntpcluster_query.pace()
     assert clock[0] == before
 
 
-def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, monkeypatch):
+def test_without_write_access_this_process_keeps_the_counter(clock, monkeypatch):
     monkeypatch.setattr(ntpcluster_query, "ACCOUNT", "/proc/version")
     ntpcluster_query.asked()
     before = clock[0]
@@ -173,8 +173,8 @@ def test_without_the_right_to_write_the_account_this_process_keeps_it(clock, mon
     assert clock[0] - before == pytest.approx(ntpcluster_query.PACE_S)
 
 
-def test_a_packet_that_nobody_took_is_not_counted(clock):
-    """Nothing listens at this address of the loopback: the kernel says so, as a host without a daemon or a REJECT does."""
+def test_a_packet_that_was_rejected_is_not_counted(clock):
+    """Nothing listens at this loopback address: the kernel reports it, like a host without a daemon or a REJECT rule."""
     ntpcluster_query.asked(2)
     before = ntpcluster_query.pause(10)
     for _ in range(20):
@@ -191,13 +191,13 @@ def test_a_packet_that_some_server_may_have_counted_is_counted(clock, monkeypatc
 
 
 @pytest.mark.parametrize("samples", [0, 0.5, 9, True, "2"])
-def test_a_number_of_packets_that_is_none_is_refused(clock, samples):
+def test_an_invalid_number_of_packets_is_refused(clock, samples):
     with pytest.raises(SaltInvocationError, match="samples: .* is not a number from 1 to 8"):
         ntpcluster_query.query(["10.0.0.1"], samples=samples)
 
 
-def test_a_name_that_does_not_resolve_is_told_in_words(clock, monkeypatch):
-    """Stand-ins: a resolver that knows no name, and a network that takes no packet."""
+def test_a_name_that_does_not_resolve_has_a_message(clock, monkeypatch):
+    """Stand-ins: a resolver that knows no names, and a network that rejects all packets."""
     monkeypatch.setitem(
         FUNCTIONS, "ntpcluster_program.run", lambda *words, **_: {"retcode": 2, "stdout": "", "stderr": ""}
     )

@@ -1,4 +1,5 @@
-"""Reference clocks: their lines for either daemon, what is refused, and the verdict on who follows one. No device is here."""
+"""Reference clocks: their lines for either daemon, what is refused, and the judgement of a host that follows one. There is no
+real device."""
 
 import copy
 
@@ -39,7 +40,7 @@ def plan(*sources, platform="RedHat-6"):
 def test_a_clock_of_ntpd_has_a_line_and_its_fudge(clock, lines, names):
     made = plan(clock, "192.0.2.1")
     assert made["refclocks"] == [{"lines": lines, "names": names}]
-    # It is asked by no packet: neither for a step, nor let in by a rule.
+    # It is not queried by packets: not for a step, and no access rule admits it.
     assert [source["address"] for source in made["sources"]] == made["step_by"] == made["step_tickers"] == ["192.0.2.1"]
 
 
@@ -75,14 +76,14 @@ def test_a_clock_of_chrony_has_one_line(clock, line, name):
         ({"refclock": "shm", "prefer": True, "noselect": True}, "noselect", "cannot stand beside `prefer`"),
     ],
 )
-def test_a_mistake_is_named_at_its_key(clock, key, words):
+def test_a_mistake_is_reported_at_its_key(clock, key, words):
     found = [one for one in judge(pillar(clock)) if one["level"] == "error"]
     assert [
         one["message"] for one in found if one["key"] == f"ntp:tiers:server:sources:0:{key}" and words in one["message"]
     ]
 
 
-def test_a_clock_is_no_server_and_the_message_says_what_to_write():
+def test_a_clock_is_not_a_server_and_the_message_says_what_to_write():
     (found,) = [one for one in judge(pillar("127.127.20.0")) if one["level"] == "error"]
     assert "write {refclock: ...}" in found["message"] and "orphan" not in found["message"]
 
@@ -96,7 +97,7 @@ def test_a_clock_is_no_server_and_the_message_says_what_to_write():
         ("RedHat-6", {"refclock": "phc", "path": "/dev/ptp0"}),
     ],
 )
-def test_a_clock_that_the_hosts_daemon_does_not_know_is_refused(platform, clock):
+def test_a_clock_that_the_hosts_daemon_does_not_support_is_refused(platform, clock):
     given = pillar(clock, "192.0.2.1")
     entry = dict(PLATFORMS[platform], name=platform)
     found = ntpcluster_misfits.doubts(given, DEFAULTS, entry, host("ntp1", pillar=given))
@@ -121,7 +122,7 @@ def test_a_clock_alone_is_enough_for_a_daemon_and_not_for_a_crontab():
 @pytest.mark.parametrize(
     ("platform", "name"), [("RedHat-6", "127.127.28.1"), ("Debian-12", "SHM(1)"), ("RedHat-9", "SAT")]
 )
-def test_a_host_that_follows_its_planned_clock_is_well(platform, name):
+def test_a_host_that_follows_its_planned_clock_is_ok(platform, name):
     def change(_, look):
         clock = row(name, "system_peer", refid=".SAT.", stratum=0, type="l")
         look["peers"] = [dict(clock, address=name if name[0].isdigit() else None), row("192.0.2.1", "candidate")]
@@ -129,7 +130,7 @@ def test_a_host_that_follows_its_planned_clock_is_well(platform, name):
 
     verdict = judged(plan(SHM, "192.0.2.1", platform=platform), change)
     assert (verdict["health"], codes(verdict), verdict["source"]) == ("ok", [], name)
-    # A clock that nobody planned, and one that the daemon lacks.
+    # A clock that is not planned, and a planned one that the daemon does not have.
     assert "not-listed" in codes(judged(plan("192.0.2.1", platform=platform), change))
     both = plan(SHM, {"refclock": "pps"}, "192.0.2.1", platform=platform)
     assert "not-listed" in codes(judged(both, change))

@@ -1,4 +1,4 @@
-"""The report's page: whole, well-formed and harmless whatever minions say, and quick with 5,000 hosts."""
+"""The report's page: complete, well-formed and harmless whatever minions return, and fast with 5,000 hosts."""
 
 import copy
 import json
@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORDED = json.loads((ROOT / "tests/corpus/standing/four-hosts.json").read_text())
 NOW = 1795341952.0
 VOID = {"meta", "link", "input", "br", "hr", "img"}
-#: Elements of SVG that this page writes as `<x/>`.
+#: SVG elements that this page writes as `<x/>`.
 EMPTY = {"use", "circle", "path", "rect", "line"}
 
 
 class Page(HTMLParser):
-    """The page as a browser would read it; anything that is not closed in order is an error."""
+    """The page as a browser would read it; elements that are not closed in order are an error."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
@@ -85,7 +85,7 @@ def render(seen, day=None):
 
 
 def many(number):
-    """The recorded client again and again, a few of them sick, below the two recorded servers."""
+    """Many copies of the recorded client, a few of them with problems, below the two recorded servers."""
     found = {name: RECORDED[name] for name in ("ntp180", "ntp189")}
     for count in range(number - 2):
         host = dict(RECORDED["node148"], addresses=[f"10.1.{count // 250}.{count % 250 + 1}"])
@@ -127,14 +127,14 @@ def test_the_policy_lets_only_the_script_and_the_style_of_the_page_in():
     assert len(re.findall(r"'sha256-[A-Za-z0-9+/]{43}='", policy)) == 2
 
 
-#: As the view passes it on.
+#: As the view returns it.
 HOSTILE = ntpcluster_view.printable(
     "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7*1433 }}</style></textarea><!--&amp;\x00\u202e\ud800"
 )
 
 
 def poison(value):
-    """The same structure with every text in it hostile, and every list with hostile members."""
+    """The same structure with hostile texts and hostile list members everywhere."""
     if isinstance(value, str):
         return HOSTILE
     if isinstance(value, dict):
@@ -151,7 +151,7 @@ def test_no_field_of_the_view_gets_into_the_page_unescaped():
     words = set(ntpcluster_report.HEALTH)
     bad = poison(seen)
     for name, host in seen["hosts"].items():
-        # These are the view's own words, not a minion's.
+        # These texts come from the view, not from a minion.
         bad["hosts"][name].update(id=name, health=host["health"])
         bad["hosts"][name]["source_host"] = host["source_host"]
         assert host["health"] in words
@@ -245,7 +245,7 @@ def test_a_large_cluster_is_counted_by_health_and_its_servers_stay_hosts():
     assert counted == {"ok": 493, "unsynchronized": 5}
 
 
-def test_offsets_stand_where_their_value_is_and_below_zero_is_left():
+def test_offsets_are_at_their_value_and_below_zero_is_left():
     found = changed(node148={"offset_ms": 60.0}, node149={"offset_ms": -60.0}, ntp180={"offset_ms": 5000.0})
     scale = ntpcluster_picture.scale(view(found))
     lines = {line["id"]: line for line in scale["views"][0]["lines"]}
@@ -271,7 +271,7 @@ def test_a_close_up_is_offered_where_the_bounds_hide_the_figures():
 
 
 @pytest.mark.parametrize("number", [3, 300])
-def test_the_problems_of_hosts_are_put_together_and_none_is_lost(number):
+def test_the_problems_of_hosts_are_grouped_and_none_is_lost(number):
     seen = view(many(number))
     found = [one for one in ntpcluster_report.problems(seen) if one["code"] == "offset-high"]
     sick = [name for name, host in seen["hosts"].items() if host["problems"]]
@@ -295,7 +295,7 @@ def test_the_problems_of_hosts_are_put_together_and_none_is_lost(number):
 def test_the_headline_is_the_truth(change, level, words):
     seen = view(changed(node148=change))
     assert ntpcluster_report.verdict(seen) == (level, words)
-    # The page and the check judge alike.
+    # The page and the check have the same judgement.
     assert ntpcluster.WORDS[seen["summary"]["severity"]] == level.upper()
 
 
@@ -306,7 +306,7 @@ def test_a_problem_of_a_host_that_settles_is_a_warning():
     assert (problem["look"], problem["hosts"]) == ("warning", ["node148"])
 
 
-def test_a_cluster_without_hosts_is_no_healthy_cluster():
+def test_a_cluster_without_hosts_is_not_healthy():
     assert ntpcluster_report.verdict(view({}))[0] == "critical"
     Page(render(view({})))
 
@@ -322,7 +322,7 @@ def test_five_thousand_hosts_make_a_page_of_less_than_4_mb_in_three_seconds_and_
     assert found["bytes"] < 4e6
 
 
-#: In a process of its own, so that the memory measured is that of the page alone.
+#: In a separate process, to measure the memory of the page alone.
 SCALE = """
 import json, sys, time
 from _runners import ntpcluster_picture, ntpcluster_report, ntpcluster_view

@@ -25,12 +25,12 @@ def host(monkeypatch):
 
 
 @pytest.mark.parametrize("needed, right", [(False, True), (True, False), (None, False)])
-def test_the_servers_are_asked_and_no_answer_is_no_yes(host, needed, right):
+def test_the_servers_are_queried_and_no_answer_does_not_count_as_yes(host, needed, right):
     host.needed = needed
     assert (ntpcluster_step.right(), host.waited) == (right, [])
 
 
-def test_what_this_run_has_found_counts_for_a_minute(host):
+def test_the_result_of_this_run_is_valid_for_a_minute(host):
     ntpcluster_step._now_right()
     host.needed = None
     assert ntpcluster_step.right() is True
@@ -44,6 +44,6 @@ def test_a_host_with_reference_clocks_alone_waits_for_its_daemon(host, followed)
     assert (ntpcluster_step.right(), host.waited) == (followed, [True])
 
 
-def test_the_leader_of_an_island_waits_for_nobody(host):
+def test_the_leader_of_an_island_does_not_wait(host):
     host.plan = {"step_by": [], "local": 4}
     assert (ntpcluster_step.right(), host.waited) == (True, [])

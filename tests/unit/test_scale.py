@@ -1,6 +1,6 @@
 """
-What 50,000 hosts cost, reckoned from what each host more costs: memory, bytes and calls of functions. All three are the
-same on a busy machine; seconds are what `python -m tests.bench.scale` is for.
+The cost of 50,000 hosts, calculated from the cost of each additional host: memory, bytes and function calls. All three are the
+same on a busy machine; `python -m tests.bench.scale` measures seconds.
 """
 
 import sys
@@ -16,14 +16,14 @@ from tests.unit.runners import TABLE
 from tests.unit.test_report import PARTS
 
 HOSTS = 50000
-#: From here on a cluster counts as large in these tests, so that they need no more hosts.
+#: From this size on a cluster counts as large in these tests, so that they need fewer hosts.
 LARGE = 250
-#: Of 500 MB, what the process has before any host is known: Python and Salt.
+#: The part of 500 MB that the process uses without any hosts: Python and Salt.
 BEFORE = 120e6
 
 
 class Client:
-    """Stands for Salt's client, as that of the bench does, with returns made when they are asked for."""
+    """A stand-in for Salt's client, like that of the benchmark, which makes returns on demand."""
 
     def __init__(self, hosts):
         self.hosts = hosts
@@ -34,13 +34,13 @@ class Client:
 
     def get_iter_returns(self, jid, minions, **_):
         if jid == "ntpcluster_served.served":
-            # Few of many, and as many of a cluster twice as large.
+            # Few hosts of a large cluster, and as many of one twice as large.
             assert len(minions) <= 3 * (scale.RELAYS + 1)
             yield from ({name: {"ret": scale.served(name)}} for name in minions)
             return
         for name, said in scale.cluster(self.hosts):
             if said is not None:
-                # As from the bus, each with texts of its own.
+                # As from the event bus, each with its own copies of the texts.
                 yield {named(name): {"ret": msgpack.unpackb(msgpack.packb(said))}}
 
     def destroy(self):
@@ -48,13 +48,13 @@ class Client:
 
 
 def named(name):
-    """As long as names of hosts are."""
+    """As long as typical host names."""
     return f"{name}.rack7.example.org"
 
 
 @pytest.fixture
 def call(monkeypatch, tmp_path):
-    """Call one of the runners on a cluster of so many hosts; returns the path of the file that it wrote."""
+    """Call one of the runners on a cluster of this many hosts; returns the path of the file that it wrote."""
     monkeypatch.setattr(ntpcluster_report, "ROWS", LARGE)
     monkeypatch.setattr(ntpcluster_ask, "__opts__", {"conf_file": None})
     monkeypatch.setattr(ntpcluster_report, "__salt__", {**TABLE, "ntpcluster_page.parts": lambda saltenv: PARTS})
@@ -72,7 +72,7 @@ def call(monkeypatch, tmp_path):
 
 
 def each_more(figure, few, many):
-    """What one host more adds to a figure, and what it would be with all hosts."""
+    """How much one additional host adds to a figure, and the figure for all hosts."""
     one, other = figure(few), figure(many)
     slope = (other - one) / (many - few)
     return slope, one + (HOSTS - few) * slope
@@ -102,7 +102,7 @@ def test_bytes_of_the_page(call):
 
 @pytest.mark.parametrize("name", scale.FILES)
 def test_calls(name, call):
-    """Nothing is done for each pair of hosts, and not much for each host."""
+    """The work is linear in the number of hosts, and small for each host."""
 
     def calls(hosts):
         found = 0

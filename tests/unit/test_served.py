@@ -1,4 +1,4 @@
-"""Servers proven by a packet: when a host asks, who is asked, and what the view makes of the answers."""
+"""Servers proven by a packet: when a host queries, which hosts do it, and the view of the answers."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ MISSING = "'ntpcluster_served.served' is not available."
 
 
 # ---------------------------------------------------------------------------------------------------------
-# On the minion: when
+# On the minion: when it queries
 
 
 def row(when, poll=64, **more):
@@ -30,22 +30,23 @@ def row(when, poll=64, **more):
     [
         ([], 5000, 0),
         ([row(30)], 5000, 0),
-        # It polled a moment ago, or is about to.
+        # It polled a moment ago, or will poll soon.
         ([row(1)], 5000, 3),
         ([row(62)], 5000, 6),
-        # A poll that was not answered: the register of the time goes on.
+        # A poll that was not answered: the timer continues.
         ([row(64 + 62)], 5000, 6),
         ([row(30), row(62)], 5000, 6),
-        # After 3 s the second is due, after 9 s neither.
+        # After 3 s the second poll is due, after 9 s neither.
         ([row(1), row(59)], 5000, 9),
-        # Nobody counts the packets of a daemon that is not answered, and where nothing is known there is nothing to wait for.
+        # A server that does not answer does not count the daemon's packets, and without any knowledge there is nothing to wait
+        # for.
         ([row(62, answers=False)], 5000, 0),
         ([row(None), row(3, None)], 5000, 0),
         # The packets of the start are over after 20 s.
         ([row(30)], 5, 15),
         ([row(50)], 5, 15 + 3),
         ([row(30)], None, 0),
-        # Polls as short as these leave no room.
+        # Polls this short leave no gap.
         ([row(1, 6)], 5000, 0),
     ],
 )
@@ -66,7 +67,7 @@ def test_the_servers_of_the_plan_are_asked_after_that_wait(monkeypatch):
 
 
 # ---------------------------------------------------------------------------------------------------------
-# On the master: a stand-in for the master's client gives each minion's returns at once, in the order of their names.
+# On the master: a stand-in for the master's client returns the minions' results at once, in the order of their names.
 
 
 def answer(**reached):
@@ -75,7 +76,7 @@ def answer(**reached):
 
 
 class Minions:
-    """`ntpcluster_ask.minions` with these returns: a list has one for each time that the host is asked."""
+    """`ntpcluster_ask.minions` with these returns: a list has one return for each time that the host is asked."""
 
     def __init__(self, says, standing=RECORDED):
         self.says, self.standing, self.rounds = copy.deepcopy(says), copy.deepcopy(standing), []
@@ -101,7 +102,7 @@ class Minions:
 
 @pytest.fixture
 def cluster(monkeypatch):
-    """Makes the cluster's view of what its minions say: (view, rounds of asking)."""
+    """Makes the cluster's view from the minions' returns: (view, rounds of queries)."""
 
     def take(says, standing=RECORDED, **how):
         minions = Minions(says, standing)
@@ -116,7 +117,7 @@ def codes(view):
     return [problem["code"] for problem in view["problems"]]
 
 
-def test_servers_that_answer_are_open_and_the_cluster_is_well(cluster):
+def test_servers_that_answer_are_open_and_the_cluster_is_ok(cluster):
     view, rounds = cluster({name: answer(ntp189=True, ntp180=True) for name in CLIENTS})
     assert codes(view) == [] and view["summary"]["healthy"]
     assert [view["hosts"][name]["open"] for name in ("ntp189", "ntp180", "node148")] == [True, True, None]
@@ -132,7 +133,7 @@ def test_the_first_answers_that_prove_everything_are_enough(cluster):
     }
 
 
-def test_a_server_that_nobody_reaches_is_told_with_who_asked(cluster):
+def test_a_server_that_no_host_reaches_is_reported_with_the_hosts_that_queried(cluster):
     view, rounds = cluster({name: answer(ntp189=True, ntp180=False) for name in CLIENTS})
     [problem] = view["problems"]
     assert (problem["code"], problem["severity"], problem["hosts"]) == ("unreachable-from", 2, ["ntp180"])
@@ -175,7 +176,7 @@ def test_one_follower_that_gets_an_answer_is_enough(cluster):
         ({"servers": [{"name": "10.0.0.180", "address": None, "reachable": False}]}, "it could not ask"),
     ],
 )
-def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
+def test_a_server_that_no_host_could_query_is_unknown_and_not_ok(cluster, said, why):
     view, _ = cluster(dict.fromkeys(CLIENTS, said))
     [problem] = view["problems"]
     assert (problem["code"], problem["severity"], problem["hosts"]) == ("unproven", 1, CLIENTS)
@@ -186,13 +187,13 @@ def test_what_nobody_could_ask_is_not_known_and_not_green(cluster, said, why):
     assert b"ntpcluster_host_open{" not in b"".join(ntpcluster_metrics.parts(view))
 
 
-def test_one_old_minion_is_made_up_for_by_the_other(cluster):
+def test_another_host_compensates_for_one_old_minion(cluster):
     view, _ = cluster({"node148": MISSING, "node149": answer(ntp189=True, ntp180=False)})
     [problem] = view["problems"]
     assert problem["code"] == "unreachable-from" and problem["message"].endswith("that queried it: node149")
 
 
-def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
+def test_a_tier_without_any_plan_is_unknown(cluster):
     standing = {
         name: dict(said, planned=None if name in CLIENTS else said["planned"]) for name, said in RECORDED.items()
     }
@@ -201,24 +202,54 @@ def test_a_tier_that_has_told_no_plan_is_not_known(cluster):
     assert view["problems"][0]["message"].startswith("it is unknown whether its servers answer tier client: node148,")
 
 
-def test_a_stopped_server_is_told_with_the_reason(cluster):
+def test_a_stopped_server_is_reported_with_the_reason(cluster):
     standing = dict(RECORDED, ntp180=dict(RECORDED["ntp180"], health="stopped", synchronized=False))
     view, _ = cluster({name: answer(ntp189=True, ntp180=False) for name in CLIENTS}, standing)
     [problem] = [p for p in view["problems"] if p["code"] == "unreachable-from"]
     assert problem["message"].endswith("node149; it is stopped")
 
 
-def test_two_addresses_of_one_host_are_one_server(cluster):
-    standing = {
-        n: dict(s, planned=[*SERVERS.values(), "10.0.1.180"] if n in CLIENTS else []) for n, s in RECORDED.items()
-    }
-    standing["ntp180"]["addresses"] = ["10.0.0.180", "10.0.1.180"]
-    said = answer(ntp189=True, ntp180=False)
-    said["servers"].append({"name": "10.0.1.180", "address": "10.0.1.180", "reachable": True})
-    assert codes(cluster(dict.fromkeys(CLIENTS, said), standing)[0]) == []
+@pytest.fixture
+def two_stacks(cluster):
+    """A cluster whose ntp180 has two addresses; what each of the clients gets there, as often as it asks."""
+
+    def take(*reached):
+        planned = [*SERVERS.values(), "FD00::180"]
+        standing = {n: dict(s, planned=planned if n in CLIENTS else []) for n, s in RECORDED.items()}
+        standing["ntp180"]["addresses"] = ["10.0.0.180", "fd00::180"]
+        says = {}
+        for name, (first, second) in zip(CLIENTS, reached, strict=True):
+            says[name] = answer(ntp189=True, ntp180=first)
+            says[name]["servers"].append({"name": "FD00::180", "address": "FD00::180", "reachable": second})
+        return cluster(says, standing)
+
+    return take
 
 
-def test_an_address_that_is_no_minions_counts_by_itself_and_its_askers_are_told(cluster):
+def test_a_server_is_open_when_each_of_its_addresses_has_answered_somebody(two_stacks):
+    view, rounds = two_stacks((True, False), (False, True))
+    assert (codes(view), view["hosts"]["ntp180"]["open"], len(rounds)) == ([], True, 1)
+    assert [(server["addresses"], server["closed"]) for server in view["served"] if server["host"] == "ntp180"] == [
+        (["10.0.0.180", "FD00::180"], [])
+    ]
+
+
+@pytest.mark.parametrize(("reached", "closed"), [((True, False), "FD00::180"), ((False, True), "10.0.0.180")])
+def test_an_address_that_answers_nobody_is_told_though_the_server_answers_at_another(two_stacks, reached, closed):
+    view, rounds = two_stacks(reached, reached)
+    [problem] = view["problems"]
+    assert (problem["code"], problem["hosts"], len(rounds)) == ("unreachable-from", ["ntp180"], 2)
+    assert problem["message"] == (
+        f"ntp180 ({closed}) answered none of the hosts of tier client that queried it: node148, node149; "
+        "it answers at its other addresses"
+    )
+    [server] = [server for server in view["served"] if server["host"] == "ntp180"]
+    assert (server["closed"], server["open"], server["answered"]) == ([closed], False, CLIENTS)
+    assert view["hosts"]["ntp180"]["open"] is False
+    assert list(ntpcluster_rollout.proven(["ntp180"])) == ["Error"]
+
+
+def test_an_address_of_no_minion_counts_by_itself_and_is_reported_with_its_followers(cluster):
     view, _ = cluster(
         {n: answer(ntp189=True, ntp180=False) for n in CLIENTS}, {n: RECORDED[n] for n in (*CLIENTS, "ntp189")}
     )
@@ -238,12 +269,12 @@ def test_a_source_that_is_a_name_is_the_host_that_has_its_address(cluster):
     assert problem["message"].startswith("time-a.example answered none of the hosts of tier client")
 
 
-def test_nobody_is_asked_where_the_target_has_no_follower(cluster):
+def test_no_host_queries_if_the_target_has_no_follower(cluster):
     view, rounds = cluster({}, {name: RECORDED[name] for name in SERVERS})
     assert (codes(view), rounds, view["served"]) == ([], [], [])
 
 
-def test_a_view_that_is_not_told_to_asks_nobody(cluster):
+def test_a_view_without_served_makes_no_host_query(cluster):
     view, rounds = cluster({}, served=False)
     assert rounds == [] and view["served"] is None and codes(view) == []
 
@@ -262,8 +293,8 @@ def test_three_of_thousands_of_followers_query_and_three_more_if_a_server_is_sil
     assert all(name in problem["message"] or "more" in problem["message"] for name in rounds[0])
 
 
-def test_the_server_itself_is_not_asked_about_itself(cluster):
-    """A host of the tier below whose address stands among the servers."""
+def test_a_server_does_not_query_itself(cluster):
+    """A host of the tier below whose address is among the servers."""
     standing = {n: dict(s, planned=["10.0.0.148"] if n in CLIENTS else s["planned"]) for n, s in RECORDED.items()}
     said = {"servers": [{"name": "10.0.0.148", "address": "10.0.0.148", "reachable": True}]}
     view, _ = cluster({"node148": said}, standing)
@@ -275,7 +306,7 @@ def test_the_server_itself_is_not_asked_about_itself(cluster):
 
 
 @pytest.mark.parametrize(("ntp180", "code"), [(True, 0), (False, 2), (None, 1)])
-def test_the_check_is_green_only_with_a_proof(cluster, ntp180, code):
+def test_the_check_is_ok_only_with_a_proof(cluster, ntp180, code):
     answers = {"ntp189": True} if ntp180 is None else {"ntp189": True, "ntp180": ntp180}
     cluster({name: answer(**answers) for name in CLIENTS})
     assert ntpcluster.check()["data"]["retcode"] == code
@@ -286,13 +317,13 @@ def test_the_check_is_green_only_with_a_proof(cluster, ntp180, code):
     [
         (answer(ntp189=True, ntp180=True), ["ntp180", "ntp189", "node148"], None),
         (answer(ntp189=True, ntp180=False), ["ntp180", "ntp189", "node148"], "unreachable-from: ntp180 (10.0.0.180)"),
-        # The one that is closed was left out of the rollout.
+        # The blocked server was left out of the rollout.
         (answer(ntp189=True, ntp180=False), ["ntp189", "node148"], None),
         (MISSING, ["ntp189"], "unproven: it is unknown whether ntp180"),
         (MISSING, ["node148"], None),
     ],
 )
-def test_a_rollout_is_green_when_the_servers_it_deployed_answer(cluster, says, deployed, told):
+def test_a_rollout_succeeds_if_the_servers_it_deployed_answer(cluster, says, deployed, told):
     cluster(dict.fromkeys(CLIENTS, says))
     done = ntpcluster_rollout.proven(deployed)
     if told:
@@ -301,13 +332,13 @@ def test_a_rollout_is_green_when_the_servers_it_deployed_answer(cluster, says, d
         assert list(done) == ["servers"] and set(done["servers"]) <= set(deployed)
 
 
-def test_followers_are_chosen_without_those_that_told_no_plan():
+def test_hosts_without_a_plan_are_not_chosen_as_followers():
     hosts = {n: {"planned": [] if n == "a" else ["x"], "synchronized": True, "answered": True} for n in "ab"}
-    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "tried": set()}}}
+    found = {"client": {"x": {"addresses": ["x"], "asked": {}, "at": {}, "tried": set()}}}
     assert ntpcluster_served.choose(hosts, [{"name": "client", "hosts": ["a", "b"]}], found) == {"b": "client"}
 
 
-def test_where_hosts_of_a_tier_have_different_servers_each_server_is_asked(cluster):
+def test_if_hosts_of_a_tier_have_different_servers_each_server_is_queried(cluster):
     standing = {name: RECORDED[name] for name in SERVERS}
     standing.update({f"a{number}": dict(RECORDED["node148"], planned=["10.0.0.189"]) for number in range(20)})
     standing.update({f"b{number}": dict(RECORDED["node148"], planned=["10.0.0.180"]) for number in range(20)})

@@ -1,4 +1,4 @@
-"""How long a file, and a function without its docstring, may be; and that nothing is written twice."""
+"""The maximum length of a file and of a function without its docstring; and no repeated lines."""
 
 import ast
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_no_file_and_no_function_is_too_long(path):
 
 
 def repeated(texts):
-    """The places, as name and line number, at which lines begin that stand somewhere else as well; blank ones do not count."""
+    """The places, as name and line number, where lines begin that also occur elsewhere; blank lines do not count."""
     places = {}
     for name, text in texts.items():
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
@@ -45,7 +45,7 @@ def repeated(texts):
     return [found for found in places.values() if len(found) > 1]
 
 
-def test_no_six_lines_stand_twice():
+def test_no_six_lines_are_repeated():
     assert repeated({f"{path.parent.name}/{path.name}": path.read_text() for path in FILES}) == []
 
 
@@ -58,7 +58,7 @@ def test_duplicated_lines_are_found_across_blank_lines_and_at_any_indent():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_two_functions_of_one_place_have_one_name(path):
-    """Of two, Python silently keeps the later one."""
+    """Python silently keeps the later one of two."""
     tree = ast.parse(path.read_text())
     for place in [tree] + [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]:
         names = [node.name for node in place.body if isinstance(node, ast.FunctionDef)]

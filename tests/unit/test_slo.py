@@ -1,4 +1,4 @@
-"""For how long each host was within its bound: what is kept of a view, and what is told of many."""
+"""For how long each host was within its bound: what is stored of a view, and the result of many views."""
 
 import copy
 import json
@@ -20,7 +20,7 @@ START = (time.time() - 86400) // 3600 * 3600
 
 
 def view(now, silent=(), **bounds):
-    """A view of these hosts with these bounds, 10 ms being allowed; the other recorded hosts are not in it."""
+    """A view of these hosts with these bounds and a limit of 10 ms; without the other recorded hosts."""
     found = {name: dict(copy.deepcopy(RECORDED[name]), bound_ms=ms, max_bound_ms=10) for name, ms in bounds.items()}
     return ntpcluster_view.build(found, [*found, *silent], now, 1.0)
 
@@ -50,14 +50,14 @@ def shares(path, monkeypatch, now, days=2):
         (9.9, 10, 100, "within"),
         (10, 10, 100, "within"),
         (10.1, 10, 100, "beyond"),
-        # Without a bound in the pillar the offset that it allows is what the host must keep.
+        # Without a bound in the pillar, the host must stay within the maximum offset.
         (99, None, 100, "within"),
         (101, None, 100, "beyond"),
         (None, 10, 100, "unknown"),
         (5, None, None, "unknown"),
     ],
 )
-def test_a_bound_is_held_against_what_the_pillar_allows(bound, widest, offset, word):
+def test_a_bound_is_compared_with_the_pillars_limit(bound, widest, offset, word):
     host = {"bound_ms": bound, "max_bound_ms": widest, "max_offset_ms": offset}
     assert ntpcluster_history.state(host) == word
 
@@ -73,19 +73,19 @@ def test_each_view_stands_for_the_time_since_the_view_before_it(path, monkeypatc
     assert shares(path, monkeypatch, START + 180) == {"node148": (120, 0, 60), "node149": (60, 60, 60)}
 
 
-def test_time_in_which_nobody_looked_is_unknown_also_at_the_end(path, monkeypatch):
+def test_time_without_views_is_unknown_also_at_the_end(path, monkeypatch):
     keep(path, *(view(START + at, node148=1) for at in (0, 60, 60 + 301, 60 + 361)))
     assert shares(path, monkeypatch, START + 421) == {"node148": (120, 0, 301)}
     assert shares(path, monkeypatch, START + 421 + 1000) == {"node148": (120, 0, 301 + 1000)}
-    # A look that is late is no gap.
+    # A late view is not a gap.
     keep(path, view(START + 421 + 300, node148=1))
     assert shares(path, monkeypatch, START + 721) == {"node148": (420, 0, 301)}
 
 
-def test_a_host_that_came_later_or_was_taken_out_is_not_told_of_for_the_other_time(path, monkeypatch):
+def test_a_host_added_later_or_removed_does_not_count_for_the_other_time(path, monkeypatch):
     late = [view(START + at, ntp189=1, node149=1) for at in (1000, 1060, 1120)]
     keep(path, *(view(START + at, ntp189=1, node148=1) for at in (0, 60)), *late)
-    # The gap from 60 to 1000 is that of the hosts which were there.
+    # The gap from 60 to 1000 counts for the hosts that existed then.
     told = shares(path, monkeypatch, START + 1120)
     assert told == {"ntp189": (180, 0, 940), "node149": (120, 0, 0), "node148": (60, 0, 940)}
     keep(path, view(START + 7300, ntp189=1, node149=1))
@@ -103,13 +103,13 @@ def test_a_window_begins_with_an_hour_and_cuts_a_gap(path, monkeypatch):
     assert shares(path, monkeypatch, now) == {"node148": (60, 60, 49940)}
 
 
-def test_a_masters_clock_that_is_set_back_tells_nothing_twice(path, monkeypatch):
+def test_no_time_counts_twice_if_the_masters_clock_is_set_back(path, monkeypatch):
     keep(path, *(view(START + at, node148=1) for at in (0, 60, 30, 90)))
     assert shares(path, monkeypatch, START + 90) == {"node148": (120, 0, 0)}
 
 
 def test_the_shares_are_those_that_a_list_of_all_views_gives(path, monkeypatch):
-    """Reckoned again from the views themselves, over some hours and with views that are missing."""
+    """Recalculated from the views themselves, over some hours and with missing views."""
     dice = random.Random(7)
     now, last, wanted = START, None, {"within": 0.0, "beyond": 0.0, "unknown": 0.0}
     for _ in range(400):
@@ -124,7 +124,7 @@ def test_the_shares_are_those_that_a_list_of_all_views_gives(path, monkeypatch):
     assert all(seconds > 1000 for seconds in told)
 
 
-def test_what_is_older_than_a_quarter_is_taken_out(path):
+def test_data_older_than_a_quarter_is_removed(path):
     old = START - 93 * 86400
     keep(path, *(view(old + at, node148=1) for at in (0, 60, 500)), *(view(START + at, node148=1) for at in (0, 60)))
     with sqlite3.connect(path) as file:
@@ -155,7 +155,7 @@ def test_the_table_has_the_worst_host_first_and_programs_get_the_figures(runner,
     assert runner(path)["hosts"]["node149"]["beyond"] == pytest.approx(1)
 
 
-def test_a_share_that_is_not_all_is_never_shown_as_all(path):
+def test_a_share_below_100_percent_is_never_shown_as_100_percent(path):
     assert [ntpcluster_slo.percent(share) for share in (1, 0.99999999, 0.5, 1e-12, 0)] == [
         "100.0000 %", "99.9999 %", "50.0000 %", "0.0001 %", "0.0000 %",
     ]  # fmt: skip
@@ -184,12 +184,12 @@ def test_prometheus_reads_the_shares(runner, path, tmp_path):
         ({"prom": "/tmp/x.txt"}, ".prom"),
     ],
 )
-def test_what_cannot_be_told_is_one_sentence(runner, path, how, said):
+def test_an_error_is_one_sentence(runner, path, how, said):
     done = runner(**{"path": path, **how})["data"]
     assert said in done["Error"] and done["retcode"] == 1
 
 
-def test_a_file_that_is_no_history_or_tells_nothing_is_one_sentence(runner, path, tmp_path):
+def test_a_file_that_is_not_a_history_or_is_empty_is_one_sentence(runner, path, tmp_path):
     other = tmp_path / "other.sqlite"
     other.write_text("something else altogether")
     assert "is not a database" in runner(str(other))["data"]["Error"]
@@ -201,7 +201,7 @@ def test_a_file_that_is_no_history_or_tells_nothing_is_one_sentence(runner, path
     assert fresh.exists() and "has no two views of the last 30 days" in runner(str(fresh))["data"]["Error"]
 
 
-def test_the_figures_job_keeps_its_view_in_the_history(path, tmp_path, monkeypatch):
+def test_metrics_stores_its_view_in_the_history(path, tmp_path, monkeypatch):
     taken = iter([view(START, node148=1), view(START + 60, node148=1)])
     table = {**TABLE, "ntpcluster_view.take": lambda **_: next(taken)}
     for file in (ntpcluster, ntpcluster_metrics):
@@ -218,7 +218,7 @@ def test_the_time_between_two_views_counts_for_the_hours_that_it_lies_in(path):
             (START, 600.0),
             (START + 3600, 100.0),
         ]
-    # A view at the very end of an hour tells of that hour alone.
+    # A view at the exact end of an hour belongs only to that hour.
     keep(path, view(START + 10500, node148=1), view(START + 10800, node148=7))
     with sqlite3.connect(path) as file:
         told = file.execute("SELECT hour, within, worst_ms FROM sums WHERE hour > ?", [START + 3600]).fetchall()

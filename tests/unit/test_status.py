@@ -1,7 +1,7 @@
-"""From what ntpq prints to what `status` says, whole: the modules are the real ones, and so is the text.
+"""The whole path from the output of ntpq to `status`: the modules are real, and so is the text.
 
-Doubles: `program` gives the text of a file instead of running ntpq (real output of a healthy host of the lab, with each kind
-of ntpd), and `daemon` a process that is there; both know nothing of time limits and of programs that are missing.
+Stand-ins: `program` returns the text of a file instead of running ntpq (real output of a healthy host of the lab, with each
+kind of ntpd), and `daemon` returns a running process; neither has time limits or missing programs.
 """
 
 import random
@@ -22,7 +22,7 @@ MUTATIONS = 5000  # for each kind
 
 
 def plan(sources=None, **changes):
-    """The plan of a host that asks these sources."""
+    """The plan of a host with these sources."""
     pillar = dict(PILLAR, orphan=10, tiers={"client": {"match": "*", "sources": sources or INTERNET}})
     return dict(planned("node148", "10.0.0.50", pillar=pillar), **changes)
 
@@ -32,7 +32,7 @@ def healthy(kind):
 
 
 class Host:
-    """A host whose daemon prints what the test gives it."""
+    """A host whose daemon prints the text given by the test."""
 
     def __init__(self, monkeypatch):
         self.plan, self.stdout, self.stderr, self.more, self.answers = plan(), "", "", "", []
@@ -61,7 +61,7 @@ class Host:
         return {"retcode": 0, "stdout": stdout, "stderr": self.stderr, "timed_out": False, "seconds": 0.0}
 
     def _query(self, servers=None):
-        """The answers that the test gives; no packet is sent."""
+        """The answers given by the test; no packet is sent."""
         usable = [server for server in self.answers if server["offset_s"] is not None]
         best = min(usable, key=lambda server: (server["stratum"], server["delay_s"])) if usable else None
         return {"servers": self.answers, "best": best}
@@ -81,7 +81,7 @@ def codes(seen):
 
 
 def consistent(seen):
-    """What must hold of any answer, whatever the daemon says."""
+    """What must be true of every result, whatever the daemon prints."""
     if not seen["synchronized"]:
         assert seen["problems"], "not synchronized, and nobody knows why"
     assert seen["health"] != "ok" or (seen["synchronized"] and not seen["problems"])
@@ -116,7 +116,7 @@ def test_an_answer_that_ends_at_any_byte_is_judged(host, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ten_thousand_mutations_are_judged_and_who_is_not_synchronized_says_why(host, kind):
+def test_ten_thousand_mutations_are_judged_and_an_unsynchronized_host_says_why(host, kind):
     dice, text = random.Random(1265), healthy(kind)
     words = re.findall(r"[^\s=,]+", text)
     odd = ["nan", "20", "16", "0", ".INIT.", ".POOL.", ".STEP.", "11", "1e9", "", "x", *'*,="-\0\n']
@@ -147,7 +147,7 @@ def test_ten_thousand_mutations_are_judged_and_who_is_not_synchronized_says_why(
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_number_is_unknown_and_never_raises(host, kind, old, new):
+def test_a_value_that_is_not_a_number_is_unknown_and_never_raises(host, kind, old, new):
     text, count = re.subn(old, new, healthy(kind), count=1)
     assert count
     seen = host.status(text)
@@ -156,14 +156,14 @@ def test_what_is_no_number_is_unknown_and_never_raises(host, kind, old, new):
         assert not seen["synchronized"] and "incomplete" in codes(seen)
 
 
-def test_two_rows_on_one_line_are_no_row(host):
+def test_two_rows_on_one_line_are_not_a_row(host):
     text = healthy("el6").replace("\n+10.0.0.2", "+10.0.0.2")
     seen = host.status(text)
     assert [row["address"] for row in seen["peers"]] == ["10.0.0.3"]
     assert "incomplete" in codes(seen)
 
 
-# Of a resolver that is dead, classic ntpd has no row at all, ntpsec one for each name.
+# With a dead resolver, classic ntpd has no row at all, ntpsec one for each name.
 LONG = "gps1.example.net"
 NO_ROWS = "No association ID's returned\n\n"
 NO_PLACES = "".join(f"***No associations found, `&{n}' unknown\n" for n in (1, 2, 3))
@@ -182,7 +182,7 @@ def test_names_of_a_dead_resolver_are_unresolvable_and_nothing_to_be_healed(host
 
 @pytest.mark.parametrize(("host_line", "named"), [(f"srchost={LONG}, ", LONG), ("", LONG[:15])])
 def test_an_unresolved_name_is_named_and_not_its_missing_address(host, host_line, named):
-    """ntpsec's row for it, as constructed from the source: no capture has the variables of one whose name is cut short."""
+    """ntpsec's row for it, constructed from its source code: no capture has the variables of a source with a truncated name."""
     host.plan = plan([*INTERNET[:2], LONG])
     text = healthy("modern").replace("*10.0.0.3        .LAB.            1", f" {LONG[:15]} .DNS.           16")
     text = text.replace(
@@ -194,13 +194,13 @@ def test_an_unresolved_name_is_named_and_not_its_missing_address(host, host_line
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_answer_that_ends_before_the_table_says_nothing_of_the_sources(host, kind):
+def test_an_answer_that_ends_before_the_table_says_nothing_about_the_sources(host, kind):
     seen = host.status(healthy(kind).split("     remote")[0])
     assert "incomplete" in codes(seen) and "not-listed" not in codes(seen), codes(seen)
 
 
 @pytest.mark.parametrize("deployed", [True, False, None])
-def test_a_stopped_daemon_has_another_remedy_where_the_tree_is_not_deployed(host, monkeypatch, deployed):
+def test_a_stopped_daemon_has_another_remedy_if_the_tree_is_not_deployed(host, monkeypatch, deployed):
     host.process.update(running=False, pid=None, uptime_s=None)
     host.deployed = deployed
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", lambda servers: {"servers": [], "best": None})

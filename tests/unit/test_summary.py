@@ -10,11 +10,11 @@ WELL["reference"] = "utc"
 DEAD = {"health": "stopped", "source": None, "stratum": None, "offset_ms": None, "bound_ms": None, "reference": None}
 
 
-def test_a_host_that_is_well_says_whom_it_follows_and_how_closely():
+def test_a_healthy_host_names_its_source_and_its_offset():
     assert summary(WELL) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms, off by 1.182 ms at most"
 
 
-def test_an_island_says_that_nothing_ties_it_to_utc_and_who_leads_it():
+def test_an_island_reports_that_it_is_not_traceable_to_utc_and_its_leader():
     well = dict(WELL, reference="island", synchronized=True, bound_ms=None)
     said = "an island: nothing ties it to UTC"
     assert summary(well) == "ok, follows 10.0.0.189, stratum 3, offset -0.041 ms, " + said
@@ -23,7 +23,7 @@ def test_an_island_says_that_nothing_ties_it_to_utc_and_who_leads_it():
     assert summary(dict(leader, health="settling", synchronized=False)).startswith("settling, follows nobody, ")
 
 
-def test_what_is_unknown_is_left_out():
+def test_unknown_values_are_left_out():
     assert summary(dict(DEAD, problems=[])) == "stopped, follows nobody"
 
 
@@ -35,7 +35,7 @@ def test_the_line_ends_with_the_first_problem_and_the_number_of_others(code):
     assert summary(dict(DEAD, problems=first * 3)) == line + " (and 2 more)"
 
 
-def test_it_is_one_line_whatever_a_program_said():
+def test_it_is_always_one_line():
     found = in_order([problem("daemon-silent", "ntpq said:\n  timed out\r\n")], {})
     assert summary(dict(DEAD, problems=found)).splitlines() == [
         "stopped, follows nobody | daemon-silent: ntpq said: timed out | " + found[0]["remedy"]

@@ -1,4 +1,4 @@
-"""The package of one daemon takes the place of another's, as Debian's do. With real packages: tests/lab/test_migration.py."""
+"""The package of one daemon replaces that of another, as on Debian. With real packages: tests/lab/test_migration.py."""
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -18,7 +18,7 @@ PLATFORM = {
 
 @pytest.fixture
 def host(monkeypatch, tmp_path):
-    """A host with ntpsec, whose plan says chrony. `fails` is what the package manager says; `did` is what was done, in order."""
+    """A host with ntpsec whose plan says chrony. `fails` is the error of the package manager; `did` lists what was done."""
 
     class Host:
         test, fails, did, kept, services = False, [], [], {}, {"ntpsec": dict(ON)}
@@ -86,10 +86,10 @@ def host(monkeypatch, tmp_path):
     return Host
 
 
-def test_drift_and_boot_come_first_and_what_leaves_is_predicted_and_remembered(host):
+def test_drift_and_boot_come_first_and_removed_packages_are_predicted_and_recorded(host):
     host.test = True
     said = ntpcluster_deploy.installed("ntp-is-installed")
-    new = dict(NEW, new="installed")  # of which version, the package manager knows
+    new = dict(NEW, new="installed")  # only the package manager knows the version
     assert (said["result"], said["changes"], host.did, host.kept) == (None, {"chrony": new, "ntpsec": GONE}, [], {})
     host.test = False
     done = ntpcluster_deploy.installed("ntp-is-installed")
@@ -98,7 +98,7 @@ def test_drift_and_boot_come_first_and_what_leaves_is_predicted_and_remembered(h
     assert host.kept == {"packages": ["chrony"], "removed": ["ntpsec"], "service ntpsec": ON}
 
 
-def test_what_this_tree_has_installed_was_not_there_before_and_what_made_way_was(host):
+def test_packages_of_this_tree_and_packages_that_they_replaced_are_recorded(host):
     host.kept.update(packages=["ntpsec"], removed=["chrony"])
     assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is True
     assert (host.kept["packages"], host.kept["removed"]) == (["ntpsec"], ["chrony"])
@@ -112,7 +112,7 @@ def test_an_installation_that_fails_leaves_the_old_daemon_on_at_boot(host, said)
     assert host.did == ["drift", "disable ntpsec", "install", "enable ntpsec"]
 
 
-def test_a_package_manager_that_was_killed_is_mended_once(host):
+def test_a_package_manager_that_was_killed_is_repaired_once(host):
     host.fails.append("run dpkg --configure -a")
     assert ntpcluster_deploy.installed("ntp-is-installed")["result"] is True
     assert host.did == ["drift", "disable ntpsec", "install", "mend", "install"]
@@ -122,7 +122,7 @@ REPAIRED = {"package manager": {"old": "killed during a run", "new": "repaired"}
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_a_run_that_was_killed_has_left_is_repaired_first_as_predicted(host, there):
+def test_the_remains_of_a_killed_run_are_repaired_first_as_predicted(host, there):
     host.packages, host.services = {"chrony": "4.3"} if there else {}, {}
     ntpcluster_origin.store("installing.json", {"doing": "pkg.install"})
     host.test = True
@@ -136,7 +136,7 @@ def test_what_a_run_that_was_killed_has_left_is_repaired_first_as_predicted(host
     assert ntpcluster_deploy.installed("ntp-is-installed")["changes"] == {}
 
 
-def test_what_the_repair_itself_completes_is_reported_and_not_installed_again(host):
+def test_packages_completed_by_the_repair_are_reported_and_not_installed_again(host):
     host.packages, host.services, host.half = {}, {}, {"chrony": "4.3"}
     ntpcluster_origin.store("installing.json", {"doing": "pkg.install"})
     done = ntpcluster_deploy.installed("ntp-is-installed")
@@ -144,7 +144,7 @@ def test_what_the_repair_itself_completes_is_reported_and_not_installed_again(ho
     assert (host.did, host.kept["packages"]) == (["drift", "mend"], ["chrony"])
 
 
-def test_a_rival_that_leaves_with_its_package_is_not_told_twice(host):
+def test_a_rival_that_is_removed_with_its_package_is_reported_once(host):
     host.test = True
     assert ntpcluster_deploy.alone("no-other-time-daemon")["changes"] == {}
     host.packages["chrony"] = "4.3"

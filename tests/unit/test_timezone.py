@@ -1,4 +1,5 @@
-"""Which time zones a host knows, and what its /etc/localtime shows: with this machine's own tzdata, in a folder of the test."""
+"""Which time zones a host knows, and what its /etc/localtime shows: with this machine's own tzdata, in a directory of the
+test."""
 
 import os
 import shutil
@@ -9,7 +10,7 @@ import pytest
 from _modules import ntpcluster_timezone, ntpcluster_zones
 from tests.loaded import FUNCTIONS
 
-#: Zones as they are called, and two that Debian puts beside them.
+#: Names of zones, and two other files that Debian has in the same directory.
 NAMES = ("Asia/Shanghai", "Asia/Chongqing", "Europe/Berlin", "Europe/Kiev", "Europe/Kirov", "Etc/GMT-8", "UTC", "EST")
 
 LINK = {"localtime": "link"}
@@ -17,7 +18,7 @@ LINK = {"localtime": "link"}
 
 @pytest.fixture
 def zones(tmp_path, monkeypatch):
-    """A tzdata from before Kyiv got its name. Each file is that of UTC: only names matter here."""
+    """A tzdata from before Kiev was renamed to Kyiv. Each file is that of UTC: only names matter here."""
     folder = tmp_path / "usr/share/zoneinfo"
     for name in (*NAMES, "right/Europe/Berlin", "posix/Europe/Berlin", "posixrules", "localtime", "Factory"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def zones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_zone_that_is_there_has_no_fault(zones, name):
+def test_an_existing_zone_has_no_fault(zones, name):
     assert ntpcluster_zones.fault(name) is None
 
 
@@ -55,12 +56,12 @@ def test_a_zone_that_is_there_has_no_fault(zones, name):
         ("posix/Europe/Berlin", "did you mean Europe/Berlin?"),
     ],
 )
-def test_a_zone_that_is_not_there_is_an_error_with_the_nearest(zones, name, words):
+def test_a_missing_zone_is_an_error_with_the_most_similar_one(zones, name, words):
     fault = ntpcluster_zones.fault(name)
     assert fault["level"] == "error" and words in fault["message"]
 
 
-def test_without_tzdata_nobody_can_say(zones):
+def test_without_tzdata_it_is_unknown(zones):
     shutil.rmtree(zones)
     fault = ntpcluster_zones.fault("Asia/Shanghai")
     assert fault["level"] == "warning" and "no tzdata" in fault["message"]
@@ -91,13 +92,14 @@ def test_a_link_to_another_name_of_the_zone_shows_the_other_name(zones):
     assert ntpcluster_timezone._shown("Asia/Chongqing", LINK)
 
 
-def test_a_copy_is_no_link(zones):
+def test_a_copy_is_not_a_link(zones):
     shutil.copyfile(zones / "UTC", ntpcluster_timezone.LOCALTIME)
     assert not ntpcluster_timezone._shown("UTC", LINK)
     assert ntpcluster_timezone._shown("UTC", {"localtime": "copy"})
 
 
-#: Whether a record is there before; whether the platform makes it; the zone that counts before, and whether there is one then.
+#: Whether there was a record; whether the platform creates one; the zone in effect before, and whether there is a record
+#: afterwards.
 RECORDS = [
     ("Asia/Shanghai", True, "Asia/Shanghai", True),
     ("Asia/Shanghai", False, "Asia/Shanghai", True),
@@ -107,10 +109,10 @@ RECORDS = [
 
 
 @pytest.mark.parametrize(("there", "made", "before", "kept"), RECORDS)
-def test_a_record_is_kept_right_where_it_is_and_made_where_the_platform_makes_it(
+def test_a_record_is_updated_if_it_exists_and_created_if_the_platform_creates_it(
     zones, tmp_path, monkeypatch, there, made, before, kept
 ):
-    """As on Debian 12, whose tzdata makes /etc/timezone, and on 13, whose tzdata goes on with the one of an older release."""
+    """As on Debian 12, whose tzdata creates /etc/timezone, and on 13, whose tzdata only updates the one of an older release."""
     record = tmp_path / "etc/timezone"
     if there:
         record.write_text(f"{there}\n")

@@ -1,4 +1,4 @@
-"""What the pillar may hold: every mistake is named at its key, and nothing odd gets through into a file."""
+"""Validation of the pillar: every mistake is reported at its key, and nothing unsafe gets into a file."""
 
 import datetime
 import json
@@ -17,11 +17,11 @@ FIELD = "a field of crontab(5) in numbers"
 BARE_CLASSES = ("=clock", "+peer", "=sync", "-sys", "=syncfoo", "=info")
 NO_CARDS = ("1", "1.5", "007", "em1@eth0", "1.2.3", ".", "")
 
-# (where, what, the key the problem must name, words it must have)
+# (path, value, the key that the problem must name, words that it must contain)
 BAD = [
     ((), None, "ntp", "a mapping with `tiers`"),
     ((), [1], "ntp", "not a list"),
-    # keys nobody reads, with the one that was meant
+    # unknown keys, with the similar known key
     (("timezon",), "UTC", "ntp:timezon", "did you mean `timezone`?"),
     (("a\nb",), 1, 'ntp:"a\\nb"', "is not a known key; known here: arguments"),
     (("step", "treshold"), 1, "ntp:step:treshold", "did you mean `threshold`?"),
@@ -204,7 +204,7 @@ BAD = [
         (("options", "maxslewrate"), bad, "ntp:options:maxslewrate", "a number of ppm from 1 to 100000")
         for bad in ("fast", "500", True, 0, -1.0, 100001, float("nan"), 1e308)
     ),
-    # tiers, each by itself
+    # tiers, each separately
     (("tiers",), GONE, "ntp:tiers", "a mapping of one tier or more"),
     (("tiers",), {}, "ntp:tiers", "a mapping of one tier or more"),
     (("tiers",), [{"server": {}}], "ntp:tiers", "not a list"),
@@ -296,7 +296,7 @@ BAD = [
     ((*SERVER, "serves", 0), "10.0.0.0/33", "ntp:tiers:server:serves:0", "a network such as"),
     ((*SERVER, "serves", 0), "all", "ntp:tiers:server:serves:0", "a network such as"),
     ((*SERVER, "serves", 0), "10.1.0.0/16", "ntp:tiers:server:serves:1", "is listed twice"),
-    # tiers, what they are to each other
+    # relations between tiers
     ((*CLIENT, "follows"), GONE, "ntp:tiers:client", "needs `sources`"),
     ((*CLIENT, "follows"), "client", "ntp:tiers:client:follows", "is the tier itself"),
     ((*CLIENT, "follows"), "racks", "ntp:tiers:client:follows", "did you mean `rack`?"),
@@ -327,7 +327,7 @@ def test_a_pillar_with_every_key_has_no_problem():
 
 
 def test_the_pillar_with_every_key_has_every_key():
-    """What it lacked, the mutations of it would never reach."""
+    """The mutation tests would never reach a missing key."""
     assert set(GOOD) == {*ntpcluster_rules.SETTINGS, "tiers", "keys", "options"}
     assert set(GOOD["options"]) == set(ntpcluster_rules.OPTIONS)
     assert {key for tier in GOOD["tiers"].values() for key in tier} == set(ntpcluster_rules.TIER_KEYS)
@@ -337,7 +337,7 @@ def test_the_pillar_with_every_key_has_every_key():
     )
 
 
-def test_the_defaults_are_good_values_themselves():
+def test_the_defaults_are_valid_values():
     assert errors(dict(DEFAULTS, tiers=GOOD["tiers"], keys=GOOD["keys"])) == []
 
 
@@ -349,7 +349,7 @@ def test_every_default_has_a_rule_and_every_rule_a_default():
 
 
 @pytest.mark.parametrize(("path", "value", "key", "words"), BAD)
-def test_a_mistake_is_named_at_its_key(path, value, key, words):
+def test_a_mistake_is_reported_at_its_key(path, value, key, words):
     found = errors(spoilt(path, value), PLATFORMS["RedHat-6"])
     assert any(problem["key"] == key and words in problem["message"] for problem in found), found
 
@@ -368,14 +368,14 @@ def test_a_mistake_is_named_at_its_key(path, value, key, words):
         (("package", "version"), "4.2.6p5-1.el6", "ntp:package:version", "is ignored"),
     ],
 )
-def test_what_works_but_is_doubtful_is_a_warning(path, value, key, words):
+def test_a_doubtful_setting_is_a_warning(path, value, key, words):
     pillar = spoilt(path, value)
     assert errors(pillar) == []
     assert any(problem["key"] == key and words in problem["message"] for problem in judge(pillar))
 
 
 def test_the_addresses_of_a_tier_are_not_where_its_hosts_ask_from():
-    """Service nodes with one foot in each network: found at one address, asking from another."""
+    """Service nodes with an interface in each network: they serve on one address and send requests from another."""
     tiers = {
         "head": {
             "match": "mn*",
@@ -394,7 +394,7 @@ def test_the_addresses_of_a_tier_are_not_where_its_hosts_ask_from():
     assert errors({"tiers": tiers}) == []
 
 
-def test_nobody_is_told_of_a_tier_that_nobody_follows():
+def test_a_tier_without_followers_is_not_reported():
     pillar = spoilt((*CLIENT, "addresses"), ["10.0.0.1"])
     assert [problem["key"] for problem in judge(pillar)] == ["ntp:tiers:rack:addresses"]
 
@@ -412,7 +412,7 @@ def test_a_list_of_hosts_as_long_as_a_cluster_is_a_matcher():
     assert errors(spoilt((*CLIENT, "match"), "L@" + ",".join(f"node{n:04}.example" for n in range(4000)))) == []
 
 
-def test_what_apparmor_keeps_from_the_daemon_is_an_error_on_that_platform():
+def test_a_file_that_apparmor_denies_to_the_daemon_is_an_error_on_that_platform():
     refused = {
         "leapfile": "/etc/ntp/leap-seconds.list",
         "logfile": "/var/log/ntpsec/ntp.log",
@@ -479,7 +479,7 @@ def test_letters_of_any_script_are_shown_as_they_are():
         (("options",), {f"nonsense{n}": 1 for n in range(10000)}),
     ],
 )
-def test_of_ten_thousand_mistakes_in_one_place_ten_are_shown(path, value):
+def test_ten_of_ten_thousand_mistakes_in_one_place_are_shown(path, value):
     found = [problem for problem in told(spoilt(path, value)) if problem["level"] == "error"]
     assert len(found) == 11
     assert found[-1]["text"] == "ntp:{}: and 9,990 more like these".format(":".join(path))
@@ -525,7 +525,7 @@ def test_no_problem_repeats_a_secret(path, value):
 
 
 def test_a_text_where_a_mapping_belongs_is_never_repeated():
-    """Salt does not parse a mapping of several lines on the command line: all of it arrives as one text, secrets included."""
+    """Salt does not parse a mapping of several lines on the command line: it arrives as one text, including secrets."""
     text = "keys:\n  1: {type: M, secret: hunter3}\n"
 
     def mappings(value, path=()):
@@ -548,8 +548,8 @@ def test_a_pillar_may_be_given_with_its_top_key(monkeypatch):
     assert "not nothing" in validate({"ntp": None})[0]["message"]
 
 
-def test_a_long_list_is_judged_with_few_calls_by_way_of_salt(monkeypatch):
-    """Each takes Salt 3008 some 7 us: nine networks read for each of a thousand sources were most of a second."""
+def test_a_long_list_is_judged_with_few_calls_through_salt(monkeypatch):
+    """Each call takes 7 us with Salt 3008: reading nine networks for each of a thousand sources took most of a second."""
 
     class Counting(dict):
         calls = 0

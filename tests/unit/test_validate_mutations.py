@@ -1,4 +1,4 @@
-"""Whatever is changed in a good pillar, nothing odd gets through into a file."""
+"""Whatever is changed in a valid pillar, nothing unsafe gets into a file."""
 
 import copy
 import datetime
@@ -40,7 +40,7 @@ WORDS = {
 }  # fmt: skip
 
 
-#: The directives that each daemon may be given.
+#: The directives that each daemon may get.
 DIRECTIVES = {
     "ntpd": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_ntpd_conf.FOREIGN),
     "chrony": set(ntpcluster_rules.OPTIONS) - set(ntpcluster_chrony_conf.FOREIGN) - {"tinker", "tos"} - {"discard"}
@@ -57,7 +57,7 @@ def places(data, path=()):
 
 
 def mutate(chance, pillar):
-    """Change something, somewhere; mostly to what somebody could mistype or somebody else could wish for."""
+    """Change something, somewhere; mostly to a likely mistake or to an attack."""
     *steps, last = chance.choice(list(places(pillar)))
     place = pillar
     for step in steps:
@@ -84,7 +84,7 @@ def is_path_or_number(word):
 
 
 def check_lines(made):
-    """No line of a plan has anything but what belongs there."""
+    """No line of a plan contains anything unexpected."""
     made_by = DIRECTIVES[made["platform"]["daemon"]]
     name = r"[A-Za-z0-9:][A-Za-z0-9.:-]*"
     flags = r"( iburst)?( burst)?( prefer)?( noselect)?( key \d+)?( minpoll \d+)?( maxpoll \d+)?( version \d)?( nts)?"
@@ -101,7 +101,7 @@ def check_lines(made):
     for line in made["options"]:
         assert line.isprintable() and line.isascii() and "#" not in line, line
         words = line.split(" ")
-        if words[0] == "interface":  # a card stands in quotes
+        if words[0] == "interface":  # an interface is in quotes
             words[2] = words[2].strip('"')
         for word in words:
             assert word in WORDS or is_path_or_number(word) or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:@-]*", word), line
@@ -123,13 +123,13 @@ def check_lines(made):
 
 
 def all_match(pillar):
-    """What `facts` says of a host that every matcher finds: a matcher that cannot be read is None."""
+    """What `facts` returns for a host that every matcher finds: None for a matcher that cannot be read."""
     tiers = pillar.get("tiers") if isinstance(pillar, dict) else None
     tiers = tiers if isinstance(tiers, dict) else {}
     return {name: isinstance(tier, dict) and isinstance(tier.get("match"), str) or None for name, tier in tiers.items()}
 
 
-def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
+def test_no_mutation_of_the_pillar_gets_an_unsafe_line_into_a_file():
     chance = random.Random(20131122)
     accepted, made = 0, set()
     for _ in range(2000):
@@ -138,7 +138,7 @@ def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
             mutate(chance, pillar)
         pillar = salt.utils.data.decode(pillar, keep=True)  # as a minion reads its pillar
         for name in ("Debian-12", "RedHat-9"):
-            errors(pillar, PLATFORMS[name])  # whatever stands there, it is judged
+            errors(pillar, PLATFORMS[name])  # it is judged, whatever its content is
         named = ntpcluster_build.daemon(pillar, DEFAULTS, all_match(pillar))
         assert named in (None, "ntpd", "chrony") or errors(pillar)
         if errors(pillar):
@@ -156,7 +156,7 @@ def test_no_mutation_of_the_pillar_gets_an_odd_line_into_a_file():
                     plan = ntpcluster_build.build(pillar, DEFAULTS, platform, host)
                     check_lines(plan)
                     made.add((name, plan["platform"]["daemon"]))
-    # Some mutations are harmless; were all of them refused, the check above would never have run.
+    # Some mutations are harmless; if all of them were refused, the check above would never have run.
     assert 100 < accepted < 1500
-    # And each daemon had hosts of its own.
+    # And there were hosts with each daemon.
     assert made >= {("ntp189", "ntpd"), ("rack1", "ntpd"), ("rack1", "chrony"), ("node148", "ntpd"), ("sky1", "chrony")}

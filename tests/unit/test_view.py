@@ -1,4 +1,4 @@
-"""The cluster's view: from what minions return, whatever that is, to what is wrong with the cluster."""
+"""The cluster's view: from arbitrary returns of minions to the problems of the cluster."""
 
 import copy
 import functools
@@ -46,7 +46,7 @@ def peer(found, host, number, **change):
     return found
 
 
-def test_a_cluster_that_is_well_has_no_problem():
+def test_a_healthy_cluster_has_no_problem():
     view = build()
     assert codes(view) == []
     assert view["summary"]["healthy"]
@@ -54,7 +54,7 @@ def test_a_cluster_that_is_well_has_no_problem():
     assert view["time_utc"] == "2026-11-22 10:05:52 UTC"
 
 
-def test_tiers_stand_top_first_with_their_hosts():
+def test_tiers_are_listed_top_first_with_their_hosts():
     assert [(tier["name"], tier["level"], tier["hosts"]) for tier in build()["tiers"]] == [
         ("server", 0, ["ntp180", "ntp189"]),
         ("client", 1, ["node148", "node149"]),
@@ -70,7 +70,7 @@ def test_sources_become_hosts_by_their_addresses():
     assert hosts["ntp180"]["followers"] + hosts["ntp189"]["followers"] == 2
 
 
-def test_the_error_of_a_client_adds_that_of_its_server_and_says_how_well_it_is_known():
+def test_the_error_of_a_client_includes_that_of_its_server_and_has_an_uncertainty():
     found = returns(node148={"offset_ms": 3.0, "source": "10.0.0.189"}, ntp189={"offset_ms": -1.0})
     found["node148"].update(root_delay_ms=4.0, root_dispersion_ms=10.0)
     host = build(found)["hosts"]["node148"]
@@ -96,7 +96,7 @@ def test_the_error_of_a_client_adds_that_of_its_server_and_says_how_well_it_is_k
         "The minion function caused an exception: Traceback (most recent call last):\n  File x\nValueError: no\n",
     ],
 )
-def test_a_return_that_is_no_status_is_a_row_that_says_so(garbage):
+def test_a_return_that_is_not_a_status_is_a_row_that_says_so(garbage):
     found = returns()
     found["node148"] = garbage
     view = build(found)
@@ -106,7 +106,7 @@ def test_a_return_that_is_no_status_is_a_row_that_says_so(garbage):
     assert view["hosts"]["node149"]["health"] == "ok"
 
 
-def test_the_last_line_of_a_traceback_and_missing_modules_are_told_as_the_reason():
+def test_the_last_line_of_a_traceback_and_missing_modules_are_reported_as_the_reason():
     found = returns()
     found["node148"], found["node149"] = "Traceback (most recent call last):\n  x\nValueError: no time", MISSING
     hosts = build(found)["hosts"]
@@ -135,7 +135,7 @@ def test_the_status_alone_of_older_modules_is_enough_for_a_view():
     assert view["summary"]["healthy"]
 
 
-def test_older_modules_and_returns_that_lack_keys_are_told():
+def test_older_modules_and_returns_that_lack_keys_are_reported():
     found = returns(node148={"version": "0.0.9"})
     del found["node149"]["peers"]
     problems = [p for p in build(found)["problems"] if p["code"] == "outdated"]
@@ -148,7 +148,7 @@ def test_version_ten_is_newer_than_version_nine():
     assert [p["hosts"] for p in view["problems"]] == [["node149", "ntp180", "ntp189"]]
 
 
-def test_of_one_release_the_code_of_most_counts():
+def test_within_one_release_the_majoritys_code_counts():
     view = build(
         returns(
             node148={"version": "0.1.0+99999999"},
@@ -159,7 +159,7 @@ def test_of_one_release_the_code_of_most_counts():
     assert problem["hosts"] == ["node148"] and "0.1.0+aaaaaaaa" in problem["message"]
 
 
-def test_numbers_that_are_none_are_unknown():
+def test_invalid_numbers_are_unknown():
     found = returns(
         node148={
             "root_delay_ms": float("nan"),
@@ -172,7 +172,7 @@ def test_numbers_that_are_none_are_unknown():
     assert (host["root_delay_ms"], host["stratum"], host["jitter_ms"], host["frequency_ppm"]) == (None,) * 4
 
 
-def test_two_servers_that_disagree_are_found_by_a_client_that_asks_both():
+def test_two_servers_that_disagree_are_found_by_a_client_of_both():
     found = returns()
     peer(found, "node148", 0, offset_ms=300.0, delay_ms=2.0)
     peer(found, "node148", 1, offset_ms=-20.0, delay_ms=4.0)
@@ -184,7 +184,7 @@ def test_two_servers_that_disagree_are_found_by_a_client_that_asks_both():
     assert "known to within 3.000 ms" in problem["message"]
 
 
-def test_a_difference_that_the_round_trips_can_explain_is_no_disagreement():
+def test_a_difference_that_the_round_trips_can_explain_is_not_a_disagreement():
     found = returns()
     for name in ("node148", "node149"):
         peer(found, name, 0, offset_ms=150.0, delay_ms=150.0)
@@ -192,7 +192,7 @@ def test_a_difference_that_the_round_trips_can_explain_is_no_disagreement():
     assert "disagreement" not in codes(build(found))
 
 
-def test_a_source_that_was_not_heard_lately_says_nothing_of_its_clock():
+def test_a_source_that_was_not_heard_recently_is_not_compared():
     found = returns()
     for name in ("node148", "node149"):
         peer(found, name, 0, offset_ms=5000.0, reach=0xF0)
@@ -216,13 +216,13 @@ def test_a_server_that_follows_a_host_of_its_own_cluster_is_outside_its_tier():
     assert [(p["code"], p["hosts"]) for p in view["problems"]] == [("outside-tier", ["ntp180"])]
 
 
-def test_a_source_given_by_name_is_not_held_against_its_address():
+def test_a_source_given_by_name_is_not_an_unplanned_address():
     view = build(returns(ntp180={"planned": ["0.pool.example"], "source": "192.0.2.99"}))
     assert codes(view) == []
 
 
 def test_a_name_that_looks_like_an_address_is_a_name():
-    """Of `cafe` and `ad.be` each letter may stand in an address."""
+    """Every letter of `cafe` and `ad.be` is a hexadecimal digit."""
     for name in ("cafe", "ad.be"):
         view = build(returns(ntp180={"planned": [name], "source": "192.0.2.99"}))
         assert codes(view) == []
@@ -237,7 +237,7 @@ def test_hosts_that_follow_each_other_are_one_loop():
     assert all(host["error_ms"] is None for host in view["hosts"].values())
 
 
-def test_a_host_that_no_source_serves_is_told_with_the_state_of_its_sources():
+def test_a_host_that_no_source_serves_is_reported_with_the_state_of_its_sources():
     found = returns(node148={"source": None, "synchronized": False, "health": "unsynchronized"})
     for number in (0, 1):
         peer(found, "node148", number, condition="reject", reach=0)
@@ -263,7 +263,7 @@ def test_a_server_whose_sources_another_one_follows_is_sent_to_its_own_network()
         assert "though" not in problem["message"] and "firewall" not in problem["remedy"]
 
 
-def test_a_source_that_has_fallen_silent_cannot_be_reached_whatever_the_daemon_still_calls_it():
+def test_a_source_that_stopped_answering_is_unreachable_whatever_the_daemon_calls_it():
     found = returns()
     found["node148"].update(health="unsynchronized", synchronized=False)
     for row in found["node148"]["peers"]:
@@ -285,12 +285,12 @@ def test_a_message_of_several_lines_is_one_line():
     assert view["hosts"]["node148"]["problems"][0]["message"] == "The pillar: ntp:a: is wrong ntp:b: too"
 
 
-def test_a_host_that_no_tier_takes_is_unserved():
+def test_a_host_that_no_tier_matches_is_unserved():
     view = build(returns(node148={"tier": None, "level": None, "health": "unsynchronized", "synchronized": False}))
     assert [(p["code"], p["hosts"]) for p in view["problems"]] == [("unserved", ["node148"])]
 
 
-def test_a_tier_that_hangs_on_one_server_is_told_even_where_each_host_lists_two():
+def test_a_tier_that_depends_on_one_server_is_reported_even_if_each_host_lists_two():
     found = returns()
     for name in ("node148", "node149"):
         for row in found[name]["peers"]:
@@ -301,7 +301,7 @@ def test_a_tier_that_hangs_on_one_server_is_told_even_where_each_host_lists_two(
     assert "ntp189" in problem["message"]
 
 
-def test_clocks_that_are_too_far_apart_are_told_with_the_uncertainty():
+def test_clocks_that_are_too_far_apart_are_reported_with_the_uncertainty():
     found = returns(node148={"offset_ms": 90.0}, node149={"offset_ms": -90.0})
     [problem] = [p for p in build(found)["problems"] if p["code"] == "spread"]
     assert problem["hosts"] == ["node148", "node149"]
@@ -341,7 +341,7 @@ def test_no_junk_from_any_minion_breaks_the_view_or_the_tree(junk):
 
 def test_finding_the_newest_modules_takes_few_comparisons_per_host():
     class Version(str):
-        """One of its own for each host, as they come from the bus."""
+        """A separate object for each host, as from the event bus."""
 
         compared = 0
         __hash__ = str.__hash__
@@ -363,7 +363,7 @@ def test_finding_the_newest_modules_takes_few_comparisons_per_host():
 
 @pytest.mark.parametrize("handler", [signal.default_int_handler, functools.partial(_handle_signals, None)])
 def test_ctrl_c_ends_the_watch_quietly(monkeypatch, handler):
-    """With Python's handler and with that of `salt-run`; the signal is a real one, sent while the hosts are asked."""
+    """With Python's handler and with that of `salt-run`; a real signal is sent during the query."""
     monkeypatch.setitem(runners.TABLE, "ntpcluster_view.take", lambda **_: signal.raise_signal(signal.SIGINT))
     previous = signal.signal(signal.SIGINT, handler)
     try:
@@ -392,7 +392,7 @@ def test_only_hosts_that_are_not_well_are_coloured():
     ) == 1
 
 
-def test_what_a_minion_sends_cannot_drive_the_terminal():
+def test_text_from_a_minion_cannot_control_the_terminal():
     found = returns(node148={"refid": "\033[2J", "source": "10.0.0.1\033[31m\n"})
     found["evil\033]0;x\007"] = "\033[2Jgone\033"
     text = ntpcluster_tree.draw(build(found))

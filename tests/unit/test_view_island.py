@@ -1,4 +1,5 @@
-"""The view of a cluster whose servers list each other: no server of an island is unserved, alone or outside its tier for that."""
+"""The view of a cluster whose servers list each other: that alone does not make a server of an island unserved, single or
+outside its tier."""
 
 from _runners import ntpcluster_rollout
 from tests.unit.test_view import RECORDED, build, codes, returns
@@ -8,7 +9,7 @@ ROW = RECORDED["node148"]["peers"][0]
 
 
 def row(address, **changes):
-    """A row of a table of sources, of one that is followed."""
+    """A row of a table of sources, for a selected source."""
     return {
         **ROW,
         "address": address,
@@ -64,6 +65,6 @@ def test_a_rollout_begins_with_the_server_that_leads():
     view = build(island(ntp189={"turn": 0}, ntp180={"turn": 1}, node148={"turn": 0}, node149={"turn": 0}))
     order = [host for batch in ntpcluster_rollout.batches(view, list(view["hosts"])) for host in batch["hosts"]]
     assert order == ["ntp189", "ntp180", "node148", "node149"]
-    # By id where nobody leads.
+    # By id if no server leads.
     plain = ntpcluster_rollout.batches(build(), list(view["hosts"]))
     assert [host for batch in plain for host in batch["hosts"]] == ["ntp180", "ntp189", "node148", "node149"]

@@ -1,4 +1,4 @@
-"""A clock and an RTC of its own for each host of the lab: ``from tests.lab.clock import LIBRARY, Clock``.
+"""A separate clock and RTC for each host of the lab: ``from tests.lab.clock import LIBRARY, Clock``.
 
 (There can be no ``labclock.py``: Python would take ``labclock.so`` beside it for an extension module.)
 """

@@ -1,8 +1,8 @@
 /*
  * The clock calls of the C library, answered from the host's state.
  *
- * These functions never call one another by their public names: in a program that merely loads this library
- * (the driver does) those names mean libc's.
+ * These functions never call one another by their public names: in a program that only loads this library, like the
+ * driver, those names refer to libc's functions.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,8 +32,8 @@ int labclock_may_set(const struct labclock_state *state)
     return state->can_set && (kept_capability || syscall(SYS_geteuid) == 0);
 }
 
-/* Whether a process that is no longer root has kept any capability at all. One that never was root has none,
- * and the kernel would let it keep none. */
+/* Whether a process that is no longer root has kept any capability at all. A process that never was root has
+ * none, and the kernel would not let it keep any. */
 static int keeps_capabilities(void)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -43,8 +43,8 @@ static int keeps_capabilities(void)
 }
 
 /*
- * ntpd -u keeps CAP_SYS_TIME while it gives up root, and dies when it is refused it. Nothing in the lab has
- * that capability, so it is taken out of the request, and remembered here: to this library it is granted.
+ * ntpd -u keeps CAP_SYS_TIME when it drops root, and exits if that is refused. Nothing in the lab has that
+ * capability, so it is removed from the request and recorded here: for this library it counts as granted.
  */
 EXPORT int capset(cap_user_header_t header, const cap_user_data_t data)
 {
@@ -164,7 +164,7 @@ EXPORT int clock_settime(clockid_t clock, const struct timespec *ts)
     return set_clock(ts->tv_sec, ts->tv_nsec);
 }
 
-/* A time zone alone changes nothing: hwclock tells the kernel its zone, and nobody here asks for it. */
+/* A time zone alone changes nothing: hwclock sets the kernel's zone, and nothing here reads it. */
 EXPORT int settimeofday(const struct timeval *tv, const struct timezone *zone)
 {
     struct labclock_state state;
@@ -177,7 +177,7 @@ EXPORT int settimeofday(const struct timeval *tv, const struct timezone *zone)
     return labclock_may_set(&state) ? 0 : fail(EPERM);
 }
 
-/* Gone from the headers, still in libc for old programs. */
+/* No longer in the headers, but still in libc for old programs. */
 EXPORT int stime(const time_t *seconds)
 {
     return set_clock(*seconds, 0);
@@ -203,7 +203,7 @@ static int edit_discipline(struct labclock_state *state, void *argument)
     return error;
 }
 
-/* adjtimex(2), which every other call of this kind is made of. */
+/* adjtimex(2), which all other calls of this kind use. */
 static int adjust(struct timex *tx)
 {
     struct timex ask = *tx;

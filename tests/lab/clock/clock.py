@@ -1,4 +1,4 @@
-"""The clock of a lab host, seen and turned from outside the host.
+"""The clock of a lab host, read and set from outside the host.
 
 Inside, every program reads and sets this clock through ``labclock.so`` (see ``labclock.h``). Out here the same
 library does the arithmetic, on the same file.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).with_name("labclock.so")
 
-# None of these is a setting a program could make; they are what the driver breaks on purpose.
+# No program can change these; the driver uses them to inject faults.
 RTC_FAULTS = (None, "read", "write", "hang")
 #: A time before 1970 is none to the kernel's RTC; so far before it that no test waits until it is one.
 EMPTY_S = 10**9
@@ -129,7 +129,7 @@ class Clock:
         can_set=True,
         rtc_ppm=0.0,
     ):
-        """Make the state file of a new host. Without a time given the clock is right, and the RTC like it."""
+        """Make the state file of a new host. By default the clock is right, and the RTC shows the same time."""
         library = _library()
         true_ns, mono_ns = _now()
         state = _State(mono_ns=mono_ns, rtc_mono_ns=mono_ns, hw_ppm=hw_ppm, rtc_ppm=rtc_ppm)
@@ -140,8 +140,8 @@ class Clock:
         content = ctypes.create_string_buffer(library.labclock_shared_bytes())
         library.labclock_create(content, state)
 
-        # In one piece, and writable for all: in the host any program may hold the map, and who may set is
-        # decided by the library as the kernel would.
+        # Written atomically, and writable for all: any program in the host may map the file, and the library decides like the
+        # kernel which one may set the clock.
         path = Path(path)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
             file.write(content.raw)
@@ -159,7 +159,7 @@ class Clock:
         return state, true_ns
 
     def _change(self, edit):
-        """Edit the state as it is now; once more if a program of the host was faster."""
+        """Edit the current state; retry if a program of the host was faster."""
         library = _library()
         state = _State()
         while True:
@@ -190,8 +190,8 @@ class Clock:
         return (_library().labclock_rtc_ns(state, state.mono_ns) - true_ns) / 1e9
 
     def set(self, epoch=None, offset_s=None):
-        """Put the clock wrong (or right) as if the oscillator had been bumped: no program did it, none is
-        told, and a slew that was under way goes on."""
+        """Set the clock to a wrong (or the right) time as if its oscillator had jumped: without a program, without a notice to
+        programs, and without ending a slew."""
 
         def edit(state, true_ns):
             state.virt_ns = _wanted(true_ns, epoch, offset_s, true_ns)
@@ -200,7 +200,7 @@ class Clock:
         self._change(edit)
 
     def oscillator(self, ppm):
-        """Make the clock's oscillator so much too fast from now on, as another temperature would."""
+        """Make the clock's oscillator too fast by this much from now on, like a change of temperature."""
 
         def edit(state, _):
             state.hw_ppm = ppm
@@ -208,7 +208,7 @@ class Clock:
         self._change(edit)
 
     def set_rtc(self, epoch=None, offset_s=None):
-        """Put the RTC wrong (or right), as its flat battery would."""
+        """Set the RTC to a wrong (or the right) time, like a flat battery."""
 
         def edit(state, true_ns):
             state.rtc_ns = _wanted(true_ns, epoch, offset_s, true_ns)
@@ -221,8 +221,8 @@ class Clock:
         self.set_rtc(epoch=-EMPTY_S)
 
     def boot(self):
-        """What a start of the machine does: the clock takes the RTC's time (1970 when there is none that
-        can be read), the discipline forgets everything. The counters stay."""
+        """Simulate a boot: the clock gets the RTC's time (1970 if it cannot be read), the discipline is reset. The counters
+        stay."""
 
         def edit(state, _):
             readable = state.has_rtc and not state.rtc_fault

@@ -1,6 +1,6 @@
-"""Programs run as in a lab host: by its clock, but on the machine's own files and network.
+"""Run programs as in a lab host: with its clock, but with the machine's own files and network.
 
-Enough to try the clock itself; a host with a root and a network of its own is the driver's.
+This is enough to test the clock itself; the driver makes hosts with their own root and network.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import pytest
 
 from .clock import LIBRARY
 
-# No program may hold the power to set the machine's clock: a hole in the library must end in EPERM.
+# No program may have the right to set the machine's clock: a gap in the library must end in EPERM.
 POWERLESS = "setpriv --bounding-set=-sys_time --inh-caps=-all"
 
 
 def build():
-    """Make the library, or say what it takes."""
+    """Build the library, or say what is missing."""
     if os.geteuid() != 0:
         pytest.fail("the lab needs root: it mounts and makes namespaces", pytrace=False)
     for tool in ("gcc", "make", "readelf", "unshare", "setpriv"):
@@ -34,7 +34,7 @@ def build():
 
 @contextlib.contextmanager
 def machine_clock_unmoved():
-    """Whatever happens meanwhile, the machine's clock is where it was."""
+    """Assert that the machine's clock is not changed meanwhile."""
 
     def ahead():
         return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_MONOTONIC_RAW)

@@ -1,13 +1,13 @@
 /*
- * labclock: a clock and an RTC of its own for one host of the lab.
+ * labclock: a separate clock and RTC for one host of the lab.
  *
  * labclock.so is named in the host's /etc/ld.so.preload, so every program there (ntpd, ntpdate, hwclock,
  * date, the minion) calls it instead of libc when it reads, sets, slews or disciplines the time. All of
  * them share one small file, bind-mounted at /run/labclock. The lab's driver works on the same file from
- * outside, by clock.py, which loads this very library: the arithmetic exists once.
+ * outside, with clock.py, which loads the same library: the arithmetic is not duplicated.
  *
- * The host holds no CAP_SYS_TIME. What slips past this library therefore ends in EPERM, never in a
- * changed machine clock. Without the state file reads are the machine's and every set is refused.
+ * The host has no CAP_SYS_TIME. Calls that bypass this library therefore end in EPERM, never in a changed machine
+ * clock. Without the state file, reads return the machine's time and every set is refused.
  *
  *   model.c   how the clock moves: oscillator, slew, the kernel's discipline; the RTC. Pure arithmetic.
  *   shared.c  the state file: reading and changing it from many processes at once, without a lock.
@@ -15,21 +15,21 @@
  *   waits.c   the C library's waits until a time of day.
  *   rtc.c     /dev/rtc, and the file of sysfs that shows it.
  *
- * Honest limits. None of these are virtual:
- *   - file times, and whatever else the kernel stamps by itself (SO_TIMESTAMP is seen to in recvmsg);
+ * Limits. None of these are virtual:
+ *   - file times, and whatever else the kernel stamps by itself (recvmsg corrects SO_TIMESTAMP);
  *   - the stamps of syslog(3), and any other time libc takes for its own use;
- *   - CLOCK_MONOTONIC, CLOCK_BOOTTIME, and CPU clocks: rightly so, an NTP step does not move them;
+ *   - CLOCK_MONOTONIC, CLOCK_BOOTTIME, and CPU clocks: an NTP step does not move them either;
  *   - statically linked programs, and system calls a program makes past libc. hwclock --hctosys is one
  *     (its time zone goes to the kernel by syscall(2)) and fails with EPERM: at a start of the host the
  *     driver does its work;
  *   - waits on CLOCK_REALTIME other than sem_timedwait, pthread_cond_timedwait and clock_nanosleep:
  *     timerfd and timer_settime with an absolute time, pthread_mutex_timedlock, mq_timedreceive;
  *     and a wait that has begun is not cut short when the clock is stepped past its end;
- *   - pthread_cancel does not end the calls answered here by a system call of their own, such as open;
+ *   - pthread_cancel does not end the calls that are answered here by a separate system call, such as open;
  *   - leap seconds, PPS, the kernel's time zone and the RTC update the kernel makes by itself every
  *     11 minutes are left out; RTC alarms and interrupts are refused;
- *   - of sysfs there is /sys/class/rtc/rtc0/since_epoch alone, and only for who opens it: stat, access and
- *     readdir do not find it;
+ *   - sysfs has only /sys/class/rtc/rtc0/since_epoch, and only for open: stat, access and readdir do not
+ *     find it;
  *   - a daemon that changed its root before its first look at the clock sees the machine's clock.
  */
 #ifndef LABCLOCK_H
@@ -40,7 +40,7 @@
 #include <time.h>
 
 #define LABCLOCK_PATH "/run/labclock"
-/* "labclock", and the size of what it holds: a file made by another version is no clock of ours. */
+/* "labclock", and the size of the state: a file made by another version is rejected. */
 #define LABCLOCK_MAGIC (0x6b636f6c6362616cULL + sizeof(struct labclock_state))
 #define LABCLOCK_SLOTS 64
 
@@ -52,13 +52,13 @@ _Static_assert(sizeof(long) == 8, "the state file and the system calls used here
 
 enum labclock_fault { RTC_WORKS, RTC_READ_FAILS, RTC_WRITE_FAILS, RTC_HANGS };
 
-/* Everything there is to know about one host's clocks. clock.py has the same list. */
+/* The whole state of one host's clocks. clock.py has the same list. */
 struct labclock_state {
     /* The clock: at mono_ns of CLOCK_MONOTONIC it showed virt_ns since 1970. */
     int64_t mono_ns;
     int64_t virt_ns;
     double frac_ns; /* what rounding left over, so that a thousand small advances add up */
-    double hw_ppm;  /* how fast the simulated oscillator runs when nobody corrects it */
+    double hw_ppm;  /* how fast the simulated oscillator runs without a correction */
 
     /* The discipline, under the names of struct timex. */
     double freq_ppm;
@@ -82,7 +82,7 @@ struct labclock_state {
     int64_t has_rtc;
     int64_t rtc_fault;
 
-    /* What programs did: the proof that it was they who moved the clock. */
+    /* What programs did: proof that a program moved the clock. */
     uint64_t steps;
     uint64_t adjtimes;
     uint64_t pll_updates;
@@ -100,7 +100,7 @@ struct labclock_shared {
     } slot[LABCLOCK_SLOTS];
 };
 
-/* The few functions clock.py calls are visible outside, beside those that stand in for libc's. */
+/* The few functions that clock.py calls are visible outside, in addition to the replacements for libc's. */
 #define EXPORT __attribute__((visibility("default")))
 
 /* model.c */
@@ -130,7 +130,7 @@ int64_t labclock_machine_ns(clockid_t clock);
 /* calls.c */
 int labclock_may_set(const struct labclock_state *state);
 
-/* Seconds and nanoseconds to nanoseconds; what lies beyond the year 2262 is kept at that edge. */
+/* Seconds and nanoseconds to nanoseconds; a time after the year 2262 is limited to that year. */
 static inline int64_t labclock_ns(int64_t seconds, int64_t nanoseconds)
 {
     const int64_t edge = INT64_MAX / NS_PER_SECOND - 1;

@@ -75,7 +75,7 @@ def refusal(function, *arguments, **fields):
 
 
 def readings():
-    """The time of day by every call that tells it, in seconds."""
+    """The time of day by every call that returns it, in seconds."""
     ts, seconds = Timespec(), ctypes.c_long()
     answers = {"time.time": time.time(), "coarse": time.clock_gettime(5)}
     call("gettimeofday", ts, None)
@@ -149,7 +149,7 @@ def stdio_read(path):
 
 
 def become_nobody(keep=()):
-    """Give up root as a daemon does; then ask for these capabilities."""
+    """Drop root as a daemon does; then request these capabilities."""
     if keep:
         call("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
     os.setgroups([])
@@ -167,7 +167,7 @@ def capset(*capabilities):
 
 
 def wait(name, timeout):
-    """Wait for something that never comes until now + timeout, by the host's clock: how long that took."""
+    """Wait until now + timeout by the host's clock, for an event that never happens; returns how long that took."""
     start, deadline = time.monotonic(), time.time() + timeout
     ts = Timespec(int(deadline // 1), int(deadline % 1 * 1e9))
     if name == "sem_timedwait":
@@ -182,7 +182,7 @@ def wait(name, timeout):
 
 
 def wait_monotonic(timeout):
-    """The same by a condition variable that was told to go by CLOCK_MONOTONIC."""
+    """The same with a condition variable that uses CLOCK_MONOTONIC."""
     start = time.monotonic()
     deadline = start + timeout
     _wait_for_condition(Timespec(int(deadline // 1), int(deadline % 1 * 1e9)), time.CLOCK_MONOTONIC)

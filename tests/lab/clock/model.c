@@ -18,7 +18,7 @@
 #define MAX_OFFSET_NS 500e6     /* MAXPHASE */
 #define MAX_FREQUENCY_PPM 500.0 /* MAXFREQ */
 #define MAX_ERROR_US 16e6       /* NTP_PHASE_LIMIT */
-#define ERROR_US_PER_S 500.0    /* how fast the error bound grows when nobody renews it */
+#define ERROR_US_PER_S 500.0    /* how fast the error bound grows when it is not updated */
 #define SLEW_NS_PER_S 500e3     /* MAX_TICKADJ: adjtime moves the clock by 500 us a second */
 #define FLL_FROM_S 256          /* MINSEC */
 #define FLL_ALWAYS_S 2048       /* MAXSEC */
@@ -82,7 +82,7 @@ void labclock_advance(struct labclock_state *state, int64_t mono_ns)
     double seconds = (double)passed_ns / 1e9;
     double extra_ns, slewed, ppm;
 
-    if (passed_ns <= 0) /* another process has just looked a moment later than we did */
+    if (passed_ns <= 0) /* another process has read a moment later than we did */
         return;
 
     ppm = state->hw_ppm + state->freq_ppm + (double)(state->tick_us - TICK_US) * TICK_PPM;
@@ -119,7 +119,7 @@ int64_t labclock_rtc_ns(const struct labclock_state *state, int64_t mono_ns)
 /* A program sets the clock. As ntp_clear() does: a pending slew is void, the learnt frequency stays. */
 void labclock_step(struct labclock_state *state, int64_t virt_ns)
 {
-    /* chronyd tries the call by a step of nothing before it relies on it: what counts is a clock that moves. */
+    /* chronyd tries the call with a zero step before it relies on it: only a step that moves the clock counts. */
     state->steps += virt_ns != state->virt_ns;
     state->virt_ns = virt_ns;
     state->frac_ns = 0;
@@ -214,7 +214,7 @@ static int refuse(const struct timex *ask)
 }
 
 /* adjtimex(2) on a state that has been advanced to now. Returns 0 or an errno; the answer holds what the
- * kernel would write back. Who may do it is the caller's matter. */
+ * kernel would write back. The caller checks the permission. */
 int labclock_discipline(struct labclock_state *state, const struct timex *ask, struct timex *answer)
 {
     int error = refuse(ask);

@@ -71,7 +71,7 @@ static int64_t to_seconds(const struct rtc_time *tm)
 static void from_seconds(int64_t seconds, struct rtc_time *tm)
 {
     int64_t days = seconds / SECONDS_A_DAY, rest = seconds % SECONDS_A_DAY;
-    int64_t year = 1970 + days / 366; /* never too late, so at most a few years early */
+    int64_t year = 1970 + days / 366; /* never too late, at most a few years early */
     int month = 0;
 
     while (days >= days_until_year(year + 1))
@@ -169,7 +169,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     if (_IOC_TYPE(request) == 'p') {
         if (labclock_is_state_file(fd))
             return rtc_ioctl(request, argument);
-        if (request == RTC_SET_TIME) /* whatever that is, it is not ours to set */
+        if (request == RTC_SET_TIME) /* whatever that is, we cannot set it */
             return fail(EPERM);
     }
     return (int)syscall(SYS_ioctl, fd, request, argument);
@@ -192,8 +192,8 @@ static int is_since_epoch(const char *path)
     return path && strcmp(path, "/sys/class/rtc/rtc0/since_epoch") == 0 && labclock_attached();
 }
 
-/* A file with the seconds of this moment. One that cannot be read is opened all the same, as in sysfs, and fails
- * when it is read: read(2) of an epoll instance ends with EINVAL. */
+/* A file with the seconds of this moment. An unreadable one can be opened, as in sysfs, but reading it fails:
+ * read(2) of an epoll instance fails with EINVAL. */
 static int open_since_epoch(int flags)
 {
     char text[24], *first = text + sizeof text;
@@ -231,11 +231,11 @@ static int open_file(int directory, const char *path, int flags, mode_t mode)
     if (!state.has_rtc)
         return fail(ENOENT);
     if (syscall(SYS_geteuid) != 0)
-        return fail(EACCES); /* the device belongs to root alone */
+        return fail(EACCES); /* only root may open the device */
     return (int)syscall(SYS_openat, AT_FDCWD, LABCLOCK_PATH, O_RDONLY | (flags & O_CLOEXEC), 0);
 }
 
-/* The mode is there only when the flags say so. */
+/* The mode argument exists only if the flags say so. */
 #define MODE(flags, mode)                                                \
     do {                                                                 \
         if (((flags) & O_CREAT) || ((flags) & O_TMPFILE) == O_TMPFILE) { \

@@ -1,13 +1,13 @@
 /*
  * The state file, shared by every process of a host and by the driver outside.
  *
- * There is no lock, so nobody can be killed, stopped or interrupted by a signal handler while holding one.
- * A state is never changed in place. Whoever wants to change something takes a ticket (a number nobody else
- * has), writes the whole new state into that ticket's slot, and then makes it the current one by a single
- * compare-and-swap, which succeeds only if the state it was computed from is still current; else it starts
- * again from the newer one. So no change is lost and each counter is exact. A process killed half-way
- * leaves a half-written slot that nothing points to. (A change of rate counts from the moment it was computed
- * for, some microseconds before it is seen: a reader between the two may be a nanosecond ahead.)
+ * There is no lock, so no process can be killed, stopped or interrupted by a signal handler while it holds one. A
+ * state is never changed in place. To change something, a process takes a ticket (a unique number), writes the
+ * whole new state into that ticket's slot, and then makes it the current one by a single compare-and-swap, which
+ * succeeds only if the state it was computed from is still current; else it starts again from the newer one. So no
+ * change is lost and each counter is exact. A process killed half-way leaves a half-written slot that nothing
+ * points to. (A change of rate counts from the moment it was computed for, some microseconds before it is seen: a
+ * reader between the two may be a nanosecond ahead.)
  *
  * A reader copies the current slot and checks that it is still current. Slots are used in turn: to be
  * overwritten while current, a slot needs a writer that was stopped in the middle of copying 200 bytes and
@@ -38,7 +38,7 @@ uint64_t labclock_shared_bytes(void)
     return sizeof(struct labclock_shared);
 }
 
-/* What the machine's own clock says; libc's clock_gettime is our own, hence the system call. */
+/* The machine's own clock; libc's clock_gettime is replaced by ours, hence the system call. */
 int64_t labclock_machine_ns(clockid_t clock)
 {
     struct timespec ts = {0, 0};
@@ -93,7 +93,7 @@ uint64_t labclock_snapshot(const struct labclock_shared *shared, struct labclock
     return seen;
 }
 
-/* Make this the current state, unless somebody else was faster than the one with the seen ticket. */
+/* Make this the current state, unless the current ticket is no longer the seen one. */
 int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct labclock_state *state)
 {
     uint64_t ticket;
@@ -108,7 +108,7 @@ int labclock_commit(struct labclock_shared *shared, uint64_t seen, const struct 
                                        __ATOMIC_RELAXED);
 }
 
-/* Map an open state file, unless it is something else. A file too short would be a bus error later. */
+/* Map an open state file after checking that it is one. A file that is too short would cause a bus error later. */
 static void attach(int fd)
 {
     struct stat info;
@@ -128,8 +128,8 @@ static void attach(int fd)
     __atomic_store_n(&attached, map, __ATOMIC_RELEASE);
 }
 
-/* Whether the host has a clock of its own. While there is no state file this is looked up at each call: the
- * first process of a host may be older than the file, which is not kept open: daemons close what they do not
+/* Whether the host has a clock file. While there is none this is checked at each call: the first process of a
+ * host may be older than the file. The file is not kept open, because daemons close descriptors that they do not
  * know. */
 int labclock_attached(void)
 {

@@ -1,11 +1,10 @@
 /*
  * Waits until a time of day.
  *
- * A program adds its timeout to the time it reads, here the host's, and hands the sum to libc, which waits
- * by the machine's. With a clock eight years slow every such wait would be over at once (a thread that
- * polls turns into a busy loop), with a fast one it would never end. So the deadline is moved to the same
- * instant of CLOCK_MONOTONIC, by the functions made for that: sem_clockwait and pthread_cond_clockwait,
- * which glibc has had since 2.30.
+ * A program adds its timeout to the time it reads, here the host's, and hands the sum to libc, which waits by the
+ * machine's. With a clock eight years slow every such wait would end at once (a polling thread becomes a busy
+ * loop), with a fast one it would never end. So the deadline is moved to the same instant of CLOCK_MONOTONIC, by
+ * the functions made for that: sem_clockwait and pthread_cond_clockwait, which glibc has had since 2.30.
  *
  * They are bound weakly and only when first called: in glibc before 2.34 they live in libpthread, which a
  * program without threads has not loaded, and does not miss.
@@ -25,10 +24,10 @@
 /* nptl/pthreadP.h: the bit of a condition variable that says which clock its attributes chose. */
 #define COND_CLOCK_MONOTONIC 2u
 
-#define FOR_EVER_S 4294967296LL /* a deadline after 2106 means: for ever */
+#define FOR_EVER_S 4294967296LL /* a deadline after 2106 means forever */
 
-/* The deadline of CLOCK_REALTIME as one of CLOCK_MONOTONIC. What is no valid time stays as it is, for libc or
- * the kernel to refuse. */
+/* The deadline of CLOCK_REALTIME as one of CLOCK_MONOTONIC. An invalid time is not changed, so that libc or the
+ * kernel can refuse it. */
 static struct timespec on_monotonic(const struct timespec *deadline)
 {
     struct labclock_state state;
