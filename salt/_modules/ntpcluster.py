@@ -96,7 +96,7 @@ def bound():
     - ``unbounded``: why there is none, as text; None: there is a bound
     - ``source``: address of the selected source
     - ``parts_ms``: the terms whose sum is the bound: half the ``root_delay``, ``root_dispersion``, ``offset``, ``jitter``,
-      ``precision``, ``growth``
+      ``precision``, ``growth``, ``sample``
 
     CLI Example:
 
@@ -165,7 +165,8 @@ def peers():
     - ``unreach``: polls without an acceptable answer since it was last reached; None if not queried
     - ``reference_age_s``: how long before its last packet its source last set its clock; ``root_delay_ms`` and
       ``root_dispersion_ms`` from it to the top of its chain; None if not queried
-    - ``selection``: chronyd's own term for the state of the source; None for ntpd
+    - ``selection``: chronyd's own term for the state of the source; ``error_ms``: how far its newest sample of the source can be
+      off; both None for ntpd
 
     Raises CommandExecutionError if the daemon does not answer.
 

@@ -17,6 +17,10 @@ UNWANTED = ("DENY", "RSTR")
 TESTS_AS_BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
 DENIED, AUTHENTICATION = 0x008, 0x010
 
+#: The refid of a chronyd that goes on by its own clock (`local`). Its list still marks the source that it selected last, which now
+#: has its time from this host now, or a stratum beyond that of `local ... orphan` (REF_GetReferenceParams in reference.c).
+LOCAL_CLOCK = "127.127.1."
+
 #: Errors after which the earlier answers are not reliable either. The others are refusals of one command.
 CUT_SHORT = ("no-answer", "incomplete", "unparsable")
 
@@ -46,8 +50,9 @@ def look(read, now=None):
     - ``peers``: a row for each source: ``remote`` (name as printed), ``address`` (None: the name is not an address), ``type``
       (u server, s peer, l a clock of this host), ``stratum`` (16: never heard, or not synchronised; None: unknown), ``refid``
       and ``refid_kind`` (as ``ntpcluster_parse_table.refid_kind``), ``reach`` (the register as a number), ``poll_s``,
-      ``when_s`` since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``delay_ms``, ``jitter_ms``,
-      ``root_delay_ms``, ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate,
+      ``when_s`` since the last sample, ``offset_ms`` (the source is ahead of this host's clock), ``error_ms`` (how far off
+      that sample can be: half of its root delay, plus its root dispersion), ``delay_ms``, ``jitter_ms``, ``root_delay_ms``,
+      ``root_dispersion_ms``, ``tally`` (chronyc's character), ``condition`` (system_peer, candidate,
       outlier, falseticker, reject), ``selection`` (why, as text), ``flash`` (failed tests as bits: 8 denied, 0x10
       authentication, 0x20 unsynchronised, 0x800 loop; None: unknown), ``heard`` (a packet arrived from it, acceptable or not;
       None: unknown), ``answers`` (a packet arrived within the last four polls; None: unknown), ``authenticated`` (None: no
@@ -66,6 +71,8 @@ def look(read, now=None):
     answers = read["answers"]
     tracking, sources = answers.get("tracking"), answers.get("sources") or []
     more = _more(sources, answers)
+    if tracking and (tracking["refid"] or "").startswith(LOCAL_CLOCK):
+        sources = [dict(row, state="?") if row["state"] == "*" else row for row in sources]
     names = [row["name"] for row in sources]
     stats = answers.get("sourcestats")
     # chronyc requests the list source by source: a source that changes meanwhile is listed twice, or in only one list.
@@ -121,8 +128,18 @@ def _system(tracking, activity, now):
         "reference_age_s": None if None in (set_at, now) else round(now - set_at, 3),
         "precision_ms": 0.0,  # the dispersion of each sample includes it already (ntp_core.c)
         "aged_ppm": error,
-        "frequency_error_ppm": error,
+        "frequency_error_ppm": None if error is None else max([error] + _arisen(tracking)),
     }
+
+
+def _arisen(tracking):
+    """
+    The frequency error in ppm that the last offsets show, in a list; empty if unknown. As with ntpd: an offset that arose between
+    two updates arises again if the frequency is wrong. From a server that is being slewed chronyd learns a wrong frequency, which
+    its skew does not show, but its offsets do (``RMS offset``: each update has a weight of 0.1, reference.c).
+    """
+    offsets, interval = (tracking["last_offset_ms"], tracking["rms_offset_ms"]), tracking["update_interval_s"]
+    return [] if None in offsets or not interval else [round(1000.0 * max(map(abs, offsets)) / interval, 6)]
 
 
 def _peer(row, more, slewing_ms, now):
@@ -142,6 +159,7 @@ def _peer(row, more, slewing_ms, now):
         "poll_s": row["poll_s"],
         "when_s": row["when_s"],
         "offset_ms": offset,
+        "error_ms": row["error_ms"],
         "delay_ms": packet.get("delay_ms") if not packet.get("failed") else None,
         "jitter_ms": more["sourcestats"].get("deviation_ms"),
         "root_delay_ms": packet.get("root_delay_ms"),

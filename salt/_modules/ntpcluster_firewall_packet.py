@@ -129,7 +129,7 @@ def _answered(packet, name, value, negated):
 
 
 def _away(rule, packet):
-    """Does a rule send the packet to another host, or another port of this one? None: nobody knows."""
+    """Whether a rule redirects the packet to another host, or to another port of this one; None: unknown."""
     if rule["target"] not in TRANSLATING:
         return False
     if rule["to"] is None:
@@ -144,7 +144,7 @@ def _away(rule, packet):
 
 
 def _judged(rule, chains, packet):
-    """A rule with what ``meet`` adds to it."""
+    """A rule with the keys that ``meet`` adds."""
     away = _away(rule, packet)
     return dict(
         rule,

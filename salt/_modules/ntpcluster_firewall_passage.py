@@ -30,7 +30,8 @@ def _names(conditions):
 
 
 def _unclear(conditions):
-    """Whether a rule may match all packets of the network, as far as it is understood. One of a limit matches some of them."""
+    """Whether a rule may match all packets of the network, as far as it is understood. A rule with a limit matches only
+    some."""
     open_ = [condition[0] for condition in conditions if condition[3] is None and condition[0] != "client"]
     return _names(conditions) is True and open_ != ["partly"]
 

@@ -253,7 +253,7 @@ def listed(hooks, networks, family, here):
         if judged["added"] or judged["first"] or judged["stale"] or not _ours_are_known(_met(table, everyone)):
             return None
         made = [rule["of_iptables"] for rule in judged["present"] if rule["comment"] == COMMENT]
-        if made and not all(made):  # nft put ours there, and whatever becomes of them is up to it
+        if made and not all(made):  # nft made our rules there, so only nft changes them
             hook["left_to_nft"] = True
             continue
         found["present"] = [hook["prefix"] + rule["text"] for rule in judged["present"]]
@@ -263,7 +263,7 @@ def listed(hooks, networks, family, here):
 
 
 def _ours_are_known(table):
-    """Is it clear of each rule of ours to whom it opens?"""
+    """Whether it is certain which network each of our rules opens to."""
     opens = __salt__["ntpcluster_firewall_packet.opens"]
     ours = [rule for rules in table["chains"].values() for rule in rules if rule["comment"] == COMMENT]
     return all(opens(rule["conditions"], table["version"]) for rule in ours)

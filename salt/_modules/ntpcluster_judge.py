@@ -193,7 +193,7 @@ def _promise(plan, look, rows, system, free, leads):
         why = "what the daemon lists is not whole"
     if why:
         return __salt__["ntpcluster_bound.nothing"](why)
-    return __salt__["ntpcluster_bound.bound"](look["system"], rows, system, plan["minsane"])
+    return __salt__["ntpcluster_bound.bound"](look["system"], rows, system, plan)
 
 
 def _too_wide(plan, promise):

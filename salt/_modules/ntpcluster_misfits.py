@@ -184,7 +184,7 @@ def _unknown_to_the_daemon(tier, name, plan):
 
 def _deaf(options, plan, host):
     """
-    Return a problem for each address at which the daemon shall be asked and that this host does not have: nobody gets an answer
+    Return a problem for each address that the daemon should listen at but this host does not have: nobody gets an answer
     there. A virtual address may come later, so it is a warning.
     """
     doing = __salt__["ntpcluster_daemon.doing"](plan["platform"], "foreign")

@@ -10,8 +10,6 @@ and would replace this slew.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
-import ctypes
-import os
 import time
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -30,29 +28,8 @@ BEGUN_S = 2.2
 #: A margin for the kernel's own rounding, and for the last adjustment, which may have been counted already.
 ROUND_S = 2 * SLEW_RATE
 
-#: The kernel's PLL is on (STA_PLL in linux/timex.h).
-STA_PLL = 1
-
 #: Times outside this range are not set: NTP's 32 bits of seconds overflow in 2036, and ntpsec 1.2 does not survive it.
 YEAR_2000, ERA_END_S = 946684800, 2085978496
-
-
-class _Timeval(ctypes.Structure):
-    _fields_ = [(str("tv_sec"), ctypes.c_long), (str("tv_usec"), ctypes.c_long)]
-
-
-class _Timex(ctypes.Structure):
-    """The first fields of ``struct timex``; the kernel writes 208 bytes."""
-
-    _fields_ = [
-        (str("modes"), ctypes.c_uint),
-        (str("offset"), ctypes.c_long),
-        (str("freq"), ctypes.c_long),
-        (str("maxerror"), ctypes.c_long),
-        (str("esterror"), ctypes.c_long),
-        (str("status"), ctypes.c_int),
-        (str("others"), ctypes.c_char * 256),
-    ]
 
 
 def move(offset, step=False, test=False):
@@ -72,7 +49,12 @@ def move(offset, step=False, test=False):
         raise CommandExecutionError(
             "not moved: by {0:+g} s the clock would leave the years 2000 to 2036".format(offset)
         )
-    result = {"moved_s": 0.0, "pending_s": round(_adjtime(), 6), "takes_s": 0.0, "hwclock": None}
+    result = {
+        "moved_s": 0.0,
+        "pending_s": round(__salt__["ntpcluster_kernel.slew"](), 6),
+        "takes_s": 0.0,
+        "hwclock": None,
+    }
     result.update(_step(offset, test) if step else _slew(plan, offset, result["pending_s"], test))
     return dict(result, time_s=time.time())
 
@@ -94,13 +76,17 @@ def _slew(plan, offset, pending, test):
             "the clock".format(offset, takes / 3600, SLEW_RATE * 1e6, SLOWEST_S / 3600.0)
         )
     platform = plan["platform"]
-    if plan["method"] == "daemon" and __salt__["ntpcluster_daemon.adjusts"](platform) and not _status() & STA_PLL:
+    if (
+        plan["method"] == "daemon"
+        and __salt__["ntpcluster_daemon.adjusts"](platform)
+        and not __salt__["ntpcluster_kernel.pll"]()
+    ):
         raise CommandExecutionError(
             "not slewed: {0} disciplines this clock without the kernel (`-x`, `disable kernel` or a `tinker step` that is "
             "0 or large), and would undo it: step=True steps the clock".format(platform["process"])
         )
     if not test:
-        _adjtime(offset)
+        __salt__["ntpcluster_kernel.slew"](offset)
         _prove(offset)
     said = "would be" if test else "is being"
     comment = "the clock {0} slewed by {1:+.6f} s, which takes {2:.0f} s".format(said, offset, takes)
@@ -118,37 +104,11 @@ def _prove(offset):
         return
     began = __salt__["ntpcluster_program.monotonic"]()
     time.sleep(BEGUN_S)
-    gone = (offset - _adjtime()) * (1 if offset > 0 else -1)
+    gone = (offset - __salt__["ntpcluster_kernel.slew"]()) * (1 if offset > 0 else -1)
     passed = __salt__["ntpcluster_program.monotonic"]() - began
     if not 0 < gone <= min(abs(offset), SLEW_RATE * (passed + 1) + ROUND_S):
-        _adjtime(0.0)
+        __salt__["ntpcluster_kernel.slew"](0.0)
         raise CommandExecutionError(
             "not slewed: {0:.6f} s of {1:+.6f} s are gone after {2:.1f} s: something else adjusts this clock. The slew has "
             "been stopped; step=True steps the clock".format(gone, offset, passed)
         )
-
-
-def _adjtime(offset=None):
-    """
-    Begin to slew the clock by this offset, replacing the slew in progress; None: only read. Returns the remainder of the
-    previous slew, in seconds.
-    """
-    left, given = _Timeval(), None
-    if offset is not None:
-        whole = int(offset)  # towards zero: both parts have the sign of the offset
-        given = ctypes.byref(_Timeval(whole, int(round((offset - whole) * 1e6))))
-    if _libc().adjtime(given, ctypes.byref(left)):
-        raise CommandExecutionError("not slewed: adjtime: {0}".format(os.strerror(ctypes.get_errno())))
-    return left.tv_sec + left.tv_usec * 1e-6
-
-
-def _status():
-    """The flags of the kernel's clock discipline."""
-    seen = _Timex()
-    if _libc().adjtimex(ctypes.byref(seen)) < 0:
-        raise CommandExecutionError("not slewed: adjtimex: {0}".format(os.strerror(ctypes.get_errno())))
-    return seen.status
-
-
-def _libc():
-    return ctypes.CDLL(None, use_errno=True)

@@ -203,6 +203,7 @@ def _complete(peer, variables, clock):
     peer["unreach"] = variables.get("unreach")
     peer["root_delay_ms"], peer["root_dispersion_ms"] = variables.get("rootdelay"), variables.get("rootdisp")
     peer["selection"] = None  # ntpd has only one term for it, the condition
+    peer["error_ms"] = None  # ntpd does not report the error of a single sample
     peer["reference_age_s"] = None
     if variables.get("rec_s") is not None and variables.get("reftime_s") is not None:
         peer["reference_age_s"] = round(variables["rec_s"] - variables["reftime_s"], 3)

@@ -139,13 +139,12 @@ def shift(offset, test=False, **called):
         __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)
         with _stopped(plan["platform"]) if plan["method"] == "daemon" else _nothing():
             before = _lead()
-            done = _set_by(offset)
+            __salt__["ntpcluster_kernel.shift"](offset)
             result["moved_s"] = round(_lead() - before, 2)
             if not _close(result["moved_s"], offset):
                 raise CommandExecutionError(
-                    "not stepped as far as ordered: the clock moved by {0:+.3f} s, not {1:+.3f} s: {2}".format(
-                        result["moved_s"], offset, done["stderr"] or "something else moves this clock"
-                    )
+                    "not stepped as far as ordered: the clock moved by {0:+.3f} s, not {1:+.3f} s: something else moves "
+                    "this clock".format(result["moved_s"], offset)
                 )
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
         _now_right()
@@ -315,14 +314,10 @@ def _lead():
     return max(time.time() - __salt__["ntpcluster_program.monotonic"]() for _ in range(3))
 
 
-def _set_by(seconds):
-    """Have `date` step the clock by a difference, not to a time: so the start-up time of `date` does not matter."""
-    return __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.6f} seconds".format(seconds)])
-
-
 def _put_back(server, offset, moved):
     """Undo a step to a time that was not judged, and refuse to continue."""
-    done = _set_by(-moved)
+    # A difference, not a time: so the start-up time of `date` does not matter.
+    done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
     undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
     raise CommandExecutionError(
         "not stepped: the clock was to be moved by {0:+.3f} s, but {1}, asked again, has moved it by {2:+.3f} s. {3}".format(

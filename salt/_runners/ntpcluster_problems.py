@@ -271,7 +271,7 @@ def _unreachable(hosts, served):
 
 
 def _called(server, addresses=()):
-    """A server and the addresses at which it was queried: these, or all of it."""
+    """A server and the addresses at which it was queried: the given ones, or all."""
     addresses = ", ".join(addresses or server["addresses"])
     return "{} ({})".format(server["host"], addresses) if server["host"] else addresses
 

@@ -86,12 +86,12 @@ def _server(tier, host):
 
 
 def _unproven(server):
-    """The addresses of a server from which nobody has got an answer yet."""
+    """The addresses of a server that have not answered any follower yet."""
     return {address for address in server["addresses"] if not any(server["at"].get(address.lower(), {}).values())}
 
 
 def _proven(server):
-    """Has each address answered somebody? A host can be open in one family of IP and closed in the other."""
+    """Whether each address has answered some follower. A host can be open in one IP family and closed in the other."""
     return any(server["asked"].values()) and not _unproven(server)
 
 
@@ -166,7 +166,9 @@ def _all_open(found, askers, returns, owners):
 
 def _result(server):
     asked = server["asked"]
-    closed = [address for address in server["addresses"] if address.lower() in server["at"] and address in _unproven(server)]
+    closed = [
+        address for address in server["addresses"] if address.lower() in server["at"] and address in _unproven(server)
+    ]
     return {
         "host": server["host"],
         "addresses": server["addresses"],

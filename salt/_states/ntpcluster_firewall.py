@@ -79,7 +79,7 @@ def _first(report, networks, tense):
 
 
 def _unclear(report):
-    """The networks of which nobody knows whether they may ask, and why, one sentence each."""
+    """The networks for which access is unknown, and why, one sentence each."""
     return [
         "It is unknown whether UDP 123 is open to {}: `{}` may block it. This rule is not ours to change. To find out, have a "
         "host of that network query this one: salt-run ntpcluster.check.".format(network, "`, `".join(rules))
@@ -121,7 +121,7 @@ def _settle(name, platform, networks, everywhere=False):
         ret["result"] = None
     unclear = _unclear(report)
     if unclear:
-        ret["warnings"] = unclear  # Salt shows and counts them beside the states that succeeded
+        ret["warnings"] = unclear  # Salt shows and counts them with the states that succeeded
     said = [text for text in [_first(report, networks, tense)] if text] + unclear + _remarks(report, ret["changes"])
     if ret["changes"] and overtaken:
         said.append("Our rules precede: {}.".format("; ".join(overtaken)))

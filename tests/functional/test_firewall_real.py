@@ -172,7 +172,7 @@ def test_a_system_without_a_firewall_service_is_guarded_when_its_chain_is(host):
     assert not answered(host, OUTSIDE)
 
 
-def test_closing_the_last_rule_of_a_chain_is_no_error(host):
+def test_closing_the_last_rule_of_a_chain_is_not_an_error(host):
     platform = host.platform
     del platform["firewall"]["ipv4"]["lock"]
     host.load(f"*filter\n:INPUT ACCEPT\n{OURS}\nCOMMIT\n")

@@ -32,7 +32,7 @@ from _modules import ntpcluster_process as process
 PLATFORM = {{"process": "ntpd", "pid_file": "/run/ntpd.pid"}}
 
 def become(name="ntpd", port=None, user=None, end=False, pid_file=False, peer=None):
-    '''Start a double; returns its process id once it is what it shall be.'''
+    '''Start a stand-in; returns its process id once it is ready.'''
     ready, done = os.pipe()
     pid = os.fork()
     if not pid:

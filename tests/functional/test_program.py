@@ -33,7 +33,7 @@ def test_a_python_program_of_the_system_finds_its_own_modules(loaders, foreign):
     assert (done["retcode"], done["stdout"]) == (0, "[]"), done["stderr"]
 
 
-def test_a_program_speaks_english_and_shows_the_time_in_the_zone_that_it_is_told(loaders, monkeypatch):
+def test_a_program_prints_english_and_the_time_in_the_given_zone(loaders, monkeypatch):
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     done = loaders.modules.ntpcluster_program.run("date", "coreutils", ["-d@0", "+%A %H"], zone="Asia/Shanghai")
     assert done["stdout"] == "Thursday 08"

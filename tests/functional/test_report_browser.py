@@ -209,7 +209,7 @@ def test_the_close_up_is_chosen_without_a_mouse_and_only_one_scale_is_shown(brow
     assert browser.run(shown) == [False, True]
 
 
-def test_health_is_told_by_words_and_shapes_and_not_by_colour_alone(small):
+def test_health_is_shown_by_words_and_shapes_and_not_by_colour_alone(small):
     cells = small.run(
         "[...document.querySelectorAll('#table tbody tr')].map(tr => [tr.cells[0].innerText.trim(),"
         " tr.cells[0].querySelector('use').getAttribute('href')])"

@@ -159,7 +159,7 @@ def test_a_foreign_directive_is_refused_unless_the_daemons_own_is_given_too(clus
 
 
 @pytest.mark.parametrize("text", ["ntp:\n\ttimezone: UTC\n", "ntp:\n  tiers:\n    server:\n      match: *\n"])
-def test_a_pillar_that_does_not_render_is_told_as_such(text, cluster_as_it_was):
+def test_a_pillar_that_does_not_render_is_reported_as_such(text, cluster_as_it_was):
     (cluster_as_it_was.master.folder / "pillar/ntp/init.sls").write_text(text)
     cluster_as_it_was.master.salt("*", "saltutil.refresh_pillar", "wait=True")
     # Salt itself refuses the state run; the functions must not report an empty pillar.

@@ -91,7 +91,7 @@ def test_only_clients_get_the_time(host):
 
 @pytest.mark.parametrize("source", [SERVED, STRANGER])
 @pytest.mark.parametrize("mode", MODES)
-def test_nobody_is_told_more_than_the_time(host, mode, source):
+def test_nobody_gets_more_than_the_time(host, mode, source):
     assert not answered(host, source, MODES[mode])
 
 

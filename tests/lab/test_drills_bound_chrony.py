@@ -15,10 +15,17 @@ import pytest
 from tests.lab import drilling, solo
 from tests.lab.bounds import Bounds
 from tests.lab.cluster import Cluster, Role, failed, ready
-from tests.lab.drilling import service, sources, timed
+from tests.lab.drilling import sources, timed
 from tests.lab.solo import PILLAR, call
 
-KINDS = {"el6": "10.0.0.31", "modern": "10.0.0.32", "el9": "10.0.0.33"}
+#: Of each host its address, kind, daemon and service.
+HOSTS = {
+    "el6": ("10.0.0.31", "el6", "ntpd", "ntpd"),
+    "modern": ("10.0.0.32", "modern", "ntpd", "ntpsec"),
+    "el9": ("10.0.0.33", "el9", "chrony", "chronyd"),
+    "debian13n": ("10.0.0.34", "debian13", "ntpd", "ntpsec"),
+    "debian13c": ("10.0.0.35", "debian13", "chrony", "chrony"),
+}
 ASKED = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 #: The servers: each is off by 9 ms of its dispersion of 10 ms, on a path with a delay of 10 ms, all of it in the direction of
 #: the server.
@@ -29,11 +36,12 @@ TIERS = {"client": {"match": "*", "sources": sources(*ASKED)}}
 
 @pytest.fixture(scope="module")
 def lab():
-    ready(kinds=tuple(KINDS))
+    ready(kinds=("el6", "modern", "el9", "debian13"))
     with Cluster(master=False) as lab:
         lab.internet.behave(**WRONG)
-        for kind, address in KINDS.items():
-            host = solo.add(lab, Role(kind, address, kind), clock=1.5, pillar={**PILLAR, "tiers": TIERS})
+        for name, (address, kind, daemon, _) in HOSTS.items():
+            pillar = {**PILLAR, "daemon": daemon, "tiers": TIERS}
+            host = solo.add(lab, Role(name, address, kind), clock=1.5, pillar=pillar)
             host.time.oscillator(PPM)
             drilling.no_firewall(host)
             host.run(["service", "salt-minion", "stop"])
@@ -48,10 +56,10 @@ def bounded(lab) -> None:
 
 def restarted(lab, error: float) -> None:
     """Restart every daemon with the clock this far off."""
-    for host in lab.hosts.values():
-        service(host, "stop").check()
+    for name, host in lab.hosts.items():
+        host.run(["service", HOSTS[name][3], "stop"]).check()
         host.set_clock(error)
-        service(host, "start").check()
+        host.run(["service", HOSTS[name][3], "start"]).check()
 
 
 def tight(bounds: Bounds, least: float) -> None:
@@ -63,7 +71,7 @@ def tight(bounds: Bounds, least: float) -> None:
 
 def test_the_bound_holds_with_servers_at_their_own_limit_and_an_asymmetric_path(lab):
     with ThreadPoolExecutor(3) as pool:
-        assert [failed(states) for states in pool.map(solo.apply, lab.hosts.values())] == [[], [], []]
+        assert [failed(states) for states in pool.map(solo.apply, lab.hosts.values())] == [[]] * len(HOSTS)
     with Bounds(*lab.hosts.values()) as bounds:
         bounded(lab)
         time.sleep(40)
@@ -79,10 +87,11 @@ def test_status_and_bound_agree_and_an_unknown_bound_violates_a_limit(lab):
         # It shrinks with every sample just after the daemon's start.
         assert 0.5 < status["bound_ms"] / alone["bound_ms"] < 2
         assert abs(sum(alone["parts_ms"].values()) - alone["bound_ms"]) < 0.001
-        solo.set_pillar(host, {**PILLAR, "tiers": TIERS, "sync": {"timeout": 40, "max_bound": 0.010}})
+        pillar = {**PILLAR, "daemon": HOSTS[host.name][2], "tiers": TIERS}
+        solo.set_pillar(host, {**pillar, "sync": {"timeout": 40, "max_bound": 0.010}})
         limited = call(host, "ntpcluster.status")
         assert limited["health"] == "degraded" and "bound" in solo.codes(limited["problems"])
-        solo.set_pillar(host, {**PILLAR, "tiers": TIERS})
+        solo.set_pillar(host, pillar)
 
 
 def test_a_clock_that_is_slewed(lab):
@@ -110,3 +119,24 @@ def test_a_clock_whose_servers_fall_silent_drifts_within_its_bound_until_there_i
     print(f"no bound after {gone}, drifted by {drifted}")
     lab.internet.behave(**WRONG)
     bounded(lab)
+
+
+def test_servers_that_were_orphans_do_not_vouch_for_a_clock_any_more(lab):
+    """
+    Orphans claim to have no error. When they follow a source again, the clocks are still theirs: the daemons have learnt that
+    their servers can be off by 200 ms, and state the dispersion of the orphans for a while, chronyd for minutes.
+    """
+    lab.internet.behave(offset=0.006, root_dispersion=0.0, stratum=10, refid="127.0.0.1")
+    restarted(lab, 0.006)
+    time.sleep(90)
+    orphans = {name: call(host, "ntpcluster.bound")["bound_ms"] for name, host in lab.hosts.items()}
+    assert orphans == dict.fromkeys(HOSTS)
+    with Bounds(*lab.hosts.values()) as bounds:
+        lab.internet.behave(offset=0.006, root_dispersion=0.2)
+        bounded(lab)
+        time.sleep(30)
+    assert bounds.broken() == []
+    for name, seen in bounds.seen.items():
+        least = min(said["bound_ms"] for _, _, said in seen.bounded())
+        print(f"{name}: {len(seen.bounded())} of {len(seen.looks)} looks with a bound, {least:.3f} ms at least")
+        assert min(abs(error) for _, error, _ in seen.bounded()) > 0.002

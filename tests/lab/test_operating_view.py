@@ -23,7 +23,7 @@ def test_the_tree_shows_each_client_below_its_server_and_the_check_is_ok(deploye
     assert done.stdout.startswith("NTP OK: 4 of 4 hosts synchronized")
 
 
-def test_watch_draws_as_often_as_it_is_told(deployed):
+def test_watch_draws_as_often_as_requested(deployed):
     done = deployed.master.run("salt-run", "-l", "error", "ntpcluster.watch", "interval=1", "count=2")
     assert done.stdout.count("4 of 4 hosts synchronized") == 2
 

@@ -11,7 +11,7 @@ from tests.loaded import FUNCTIONS
 from tests.unit.test_judge import SERVERS, alter, codes, extra, judge, plan, system, unselected  # noqa: F401
 from tests.unit.test_metrics import samples, view
 
-PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth")
+PARTS = ("root_delay", "root_dispersion", "offset", "jitter", "precision", "growth", "sample")
 
 #: The values that a daemon reports in addition to those of the healthy host of test_judge.
 TOLD = {"reference_age_s": 40.0, "precision_ms": 0.001, "aged_ppm": 15.0, "frequency_error_ppm": 1.6}
@@ -50,6 +50,20 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
 
 
 @pytest.mark.parametrize(
+    ("error_ms", "sample_ms"),
+    [
+        pytest.param(900.0, 900.0 + 30 * 0.015 - 20.3, id="the server has come back and does not know better"),
+        pytest.param(20.0, 20.0 + 30 * 0.015 - 20.3, id="its age alone makes it larger"),
+        pytest.param(19.0, 0.0, id="the daemon's own distance is larger"),
+    ],
+)
+def test_a_newest_sample_that_can_be_further_off_than_the_daemon_says_counts(plan, error_ms, sample_ms):  # noqa: F811
+    """chronyd states the distance of the best sample that it keeps, and its offset from all of them."""
+    seen = bounded(plan, alter(0, error_ms=error_ms, when_s=30))
+    assert seen["bound_ms"] == pytest.approx(20.421 + sample_ms)
+
+
+@pytest.mark.parametrize(
     ("change", "why"),
     [
         pytest.param(system(leap="alarm"), "no planned source", id="the daemon has no time itself"),
@@ -66,12 +80,32 @@ def test_it_grows_by_15_ppm_or_by_what_the_daemon_shows(plan, told, growth_ms): 
             for key in ("root_delay_ms", "root_dispersion_ms", "offset_ms", *TOLD)
         ),
         pytest.param(alter(0, jitter_ms=None), "does not report jitter", id="jitter_ms"),
+        pytest.param(alter(0, error_ms=1.0, when_s=None), "does not report sample", id="the age of a sample"),
     ],
 )
 def test_without_a_bound_the_reason_is_given(plan, change, why):  # noqa: F811
     seen = bounded(plan, change)
     assert seen["bound_ms"] is None
     assert why in (seen["unbounded"] if why != "orphan" else " ".join(codes(seen)))
+
+
+@pytest.mark.parametrize(
+    ("stratum", "orphan", "known"),
+    [
+        pytest.param(11, 10, False, id="the source was an orphan when it set the clock"),
+        pytest.param(12, 10, False, id="or below one"),
+        pytest.param(10, 10, True, id="it only follows a better source now"),
+        pytest.param(3, None, True, id="it is where it was"),
+        pytest.param(4, None, False, id="nobody knows at which stratum an orphan is"),
+        pytest.param(2, None, True, id="it follows a worse source now"),
+    ],
+)
+def test_a_clock_that_an_orphan_has_set_has_no_bound_before_its_next_update(plan, stratum, orphan, known):  # noqa: F811
+    """The source is at stratum 2 by its last packet."""
+    seen = bounded(dict(plan, orphan_stratum=orphan), stratum=stratum)
+    assert (seen["bound_ms"] is not None) == known
+    if not known:
+        assert f"when its source was at stratum {stratum - 1}; that is at 2 now" in seen["unbounded"]
 
 
 def test_an_outvoted_false_server_does_not_affect_the_bound(plan):  # noqa: F811
@@ -121,13 +155,15 @@ def test_ntpd_reports_its_age_its_precision_and_its_frequency_error():
 
 
 # ---------------------------------------------------------------------------------------------------------
-# Looks that were recorded in the lab with the true error of the clock (corpus/bound, tests/lab/test_drills_bound_chrony.py).
+# Looks that were recorded in the lab with the true error of the clock (tests/lab/test_drills_bound_chrony.py; those of which one
+# names an orphan and one the part `sample`, test_drills_failover.py).
 
-RECORDED = sorted((Path(__file__).parents[1] / "corpus/bound").glob("*.json"))
+BOUND = Path(__file__).parents[1] / "corpus/bound"
+RECORDED = sorted(BOUND.glob("*.*.json"))
 
 
 def test_there_are_looks_of_every_daemon():
-    assert {json.loads(path.read_text())["kind"] for path in RECORDED} == {"el6", "modern", "el9"}
+    assert {json.loads(path.read_text())["kind"] for path in RECORDED} == {"el6", "modern", "el9", "debian13"}
 
 
 def recorded(path, monkeypatch):
@@ -154,6 +190,19 @@ def test_without_one_of_its_large_parts_the_bound_would_be_broken(path, monkeypa
     bound, error = recorded(path, monkeypatch)
     part = path.stem.split(".")[1]
     assert error > bound["bound_ms"] - bound["parts_ms"][part], bound["parts_ms"]
+
+
+def test_a_frequency_that_chronyd_has_learnt_wrong_shows_in_its_offsets(monkeypatch):
+    """Its server was slewed by 500 ppm. It has kept that rate for 16.6 s, and reports a skew and residual frequency of 9 ppm."""
+    bound, error = recorded(BOUND / "debian13.growth.json", monkeypatch)
+    assert bound["parts_ms"]["growth"] == pytest.approx((500 - 9.394) * 0.0166, rel=0.01)
+    assert error < 0.6 * bound["bound_ms"]
+
+
+def test_of_a_clock_that_an_orphan_has_set_nothing_is_promised(monkeypatch):
+    """10 s after the source follows a server again, the clock is 4.58 ms off, and ntpd still reports the orphan's dispersion."""
+    bound, _ = recorded(BOUND / "el6-set-by-an-orphan.json", monkeypatch)
+    assert bound["unbounded"] == "the clock was last set when its source was at stratum 10; that is at 2 now"
 
 
 # ---------------------------------------------------------------------------------------------------------

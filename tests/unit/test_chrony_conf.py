@@ -79,7 +79,7 @@ def test_every_directive_is_one_daemons_or_both(word):
     assert not all(word in foreign for foreign in FOREIGN.values())
 
 
-def test_no_table_of_foreign_words_has_one_that_is_no_option():
+def test_every_foreign_keyword_is_an_option():
     for foreign in FOREIGN.values():
         assert set(foreign) <= set(WORDS)
         assert {other for others in foreign.values() for other in others} <= set(rules.OPTIONS)

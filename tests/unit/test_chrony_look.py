@@ -145,7 +145,7 @@ def test_an_unnamed_row_of_4_0_belongs_to_its_place():
     assert peer("c40-csv", "10.77.1.6")["flash"] == 0x20
 
 
-def test_the_age_of_a_reference_is_told_by_the_sources_own_clock():
+def test_the_age_of_a_reference_is_measured_by_the_sources_own_clock():
     """The lab's servers report that their clock was set 8 s ago; one clock is 5 s behind, which must not add to the age."""
     ages = [row["reference_age_s"] for row in look("c43-many-csv")["peers"] if row["reach"]]
     assert len(ages) == 6
@@ -161,3 +161,13 @@ def test_every_state_of_chronyc_has_its_condition():
         line = f"^,{state},10.0.0.1,1,6,377,11,0.1,0.1,0.1"
         [row] = ntpcluster_chronyc.parse(["sources"], line)["answers"]["sources"]
         assert row["state"] == state
+
+
+def test_who_goes_on_by_its_own_clock_follows_nobody_whatever_the_list_marks():
+    """Two servers of an island: the first follows the second, whose list still marks the first."""
+    answers = read("c43-many-csv")
+    followed = [row["remote"] for row in ntpcluster_chrony_look.look(answers, None)["peers"] if row["tally"] == "*"]
+    answers["answers"]["tracking"].update(refid="127.127.1.1", name=None, stratum=6)
+    seen = ntpcluster_chrony_look.look(answers, None)["peers"]
+    assert followed and {row["remote"]: row["condition"] for row in seen}[followed[0]] == "reject"
+    assert "system_peer" not in [row["condition"] for row in seen]

@@ -162,7 +162,7 @@ BIND, LISTEN = "ntp:options:bindaddress:0", "ntp:options:interface:1:listen"
         (EL6, ["10.0.0.7"], []),
     ],
 )
-def test_an_address_to_listen_at_that_the_host_has_not_got_is_a_warning(platform, bound, keys):
+def test_an_address_to_listen_at_that_the_host_does_not_have_is_a_warning(platform, bound, keys):
     options = {"bindaddress": bound, "interface": [{"ignore": "wildcard"}, {"listen": bound[0]}, {"listen": "eth0"}]}
     found = told({**pillar(), "options": options}, platform)
     assert [(level, key) for level, key, _ in found] == [("warning", key) for key in keys]

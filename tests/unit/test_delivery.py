@@ -119,5 +119,5 @@ def test_a_file_that_hides_the_trees_states_is_named(files, key, judge):
     assert re.search("hides it|which it hides", problem["message"])
 
 
-def test_a_file_around_the_trees_states_is_no_problem(judge):
+def test_a_file_around_the_trees_states_is_not_a_problem(judge):
     assert judge({"ntp": {}}, {"ntp/init.sls": "include:\n  - ntp.sync\nown:\n  test.nop: []\n"}) == []

@@ -50,7 +50,7 @@ def test_a_limit_that_the_step_at_boot_does_not_keep_is_refused(platform):
     assert "cannot be combined with step:limit" in message
 
 
-def test_a_step_at_boot_where_nothing_steps_at_boot_is_told():
+def test_a_step_at_boot_is_reported_if_nothing_steps_at_boot():
     for step in ({"at_boot": True}, {"at_boot": True, "limit": 60}):
         ((level, key, message),) = told({"tiers": tiers(), "step": step}, DEBIAN)
         assert (level, key) == ("warning", "step:at_boot")
@@ -59,19 +59,19 @@ def test_a_step_at_boot_where_nothing_steps_at_boot_is_told():
 
 
 @pytest.mark.parametrize("panic", [0, 61])
-def test_a_daemon_that_may_jump_further_than_the_limit_is_told(panic):
+def test_a_daemon_that_may_jump_further_than_the_limit_is_reported(panic):
     pillar = {"tiers": tiers(), "step": {"limit": 60}, "options": {"tinker": {"panic": panic}}}
     assert told(pillar) == [("warning", "options:tinker:panic", "makes the daemon step further than step:limit, 60")]
     pillar["options"]["tinker"]["panic"] = 60
     assert told(pillar) == []
 
 
-def test_a_daemon_whose_options_nobody_can_write_is_told():
+def test_a_daemon_whose_options_cannot_be_written_is_reported():
     ((level, key, message),) = told({"tiers": tiers(), "step": {"limit": 60}}, MADE_UP["daemons:ntpd:sysconfig"])
     assert (level, key) == ("warning", "step:limit") and "-g" in message
 
 
-def test_what_only_a_daemon_reads_is_told_where_no_tier_has_one():
+def test_a_key_that_only_a_daemon_reads_is_reported_if_no_tier_has_one():
     given = {"keys": KEYS, "options": {"tinker": {"step": 1}}, "orphan": 6, "health": {"settle": 60, "survivors": 2}}
     found = told({"tiers": ALONE, "method": "cron", **given})
     assert [(level, key) for level, key, _ in found] == [
@@ -82,7 +82,7 @@ def test_what_only_a_daemon_reads_is_told_where_no_tier_has_one():
     }
 
 
-def test_what_only_a_daemon_reads_of_a_source_is_told_in_a_tier_by_cron():
+def test_a_source_key_that_only_a_daemon_reads_is_reported_in_a_tier_with_cron():
     source = {"address": "192.0.2.1", "prefer": True, "key": 1}
     found = told(
         {
@@ -97,23 +97,23 @@ def test_what_only_a_daemon_reads_of_a_source_is_told_in_a_tier_by_cron():
     assert found == [("warning", f"tiers:b:sources:1:{key}", why) for key in ("key", "prefer")]
 
 
-def test_a_key_that_the_tier_below_does_not_check_is_told():
+def test_a_key_that_the_tier_below_does_not_check_is_reported():
     ((level, key, message),) = told({"keys": KEYS, "tiers": tiers(BY_CRON, key=1)})
     assert (level, key) == ("warning", "tiers:server:key")
     assert message == "has no effect in tier client: its method is cron, and a step from crontab checks no key"
     assert told({"keys": KEYS, "tiers": tiers(key=1)}) == []
 
 
-def test_a_key_of_a_tier_that_nobody_follows_is_told():
+def test_a_key_of_a_tier_without_followers_is_reported():
     found = told({"keys": KEYS, "tiers": {"server": {**SERVER, "key": 1}}})
     assert found == [("warning", "tiers:server:key", "has no effect: no tier follows this one")]
 
 
-def test_fields_of_a_crontab_that_no_tier_has_are_told():
+def test_fields_of_a_crontab_that_no_tier_has_are_reported():
     found = told({"tiers": tiers(), "cron": {"hour": 3}})
     assert found == [("warning", "cron", "has no effect: no tier has the method cron")]
 
 
-def test_an_orphan_that_nobody_may_ask_is_told():
+def test_an_orphan_without_clients_is_reported():
     ((level, key, message),) = told({"tiers": ALONE, "orphan": 6})
     assert (level, key) == ("warning", "orphan") and "no tier serves" in message

@@ -279,7 +279,7 @@ def test_rules_of_other_tables_are_not_looked_at():
     assert rules.edit(table(REJECT, before=nat), LAN) == table(OURS, REJECT, before=nat)
 
 
-def test_a_guarded_chain_is_told_from_an_open_one():
+def test_a_guarded_chain_is_distinguished_from_an_open_one():
     assert not judge(table())["guarded"]
     assert judge(table(policy="DROP"))["guarded"]
     assert judge(table("-A INPUT -i lo -j ACCEPT"))["guarded"]

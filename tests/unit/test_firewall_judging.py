@@ -147,14 +147,14 @@ def test_a_ban_inside_the_chain_of_a_network_stays_in_force():
     assert rules.edit(rules.edit(text, LAN), []) == text
 
 
-def test_a_ban_in_a_chain_that_other_rules_share_is_told_when_ours_come_before_it():
+def test_a_ban_in_a_chain_that_other_rules_share_is_reported_when_ours_come_before_it():
     ban = "-A RH-Firewall-1-INPUT -s 10.0.0.66/32 -j DROP"
     text = RED_HAT_CHAIN.replace("-A RH-Firewall-1-INPUT -i lo", ban + "\n-A RH-Firewall-1-INPUT -i lo")
     assert judge(text)["overtaken"] == [ban]
     assert judge(rules.edit(text, LAN))["overtaken"] == []
 
 
-def test_ours_before_a_ban_of_the_port_for_everyone_is_told():
+def test_ours_before_a_ban_of_the_port_for_everyone_is_reported():
     ban = "-A INPUT -p udp -m udp --dport 123 -j DROP"
     assert judge(table(ban, REJECT))["overtaken"] == [ban]
     assert judge(table(REJECT))["overtaken"] == []

@@ -56,7 +56,7 @@ def hwclock(monkeypatch):
 
 
 @pytest.mark.parametrize("ahead", [0, -86400, 4000000])
-def test_its_error_is_told_to_a_second_and_starts_no_program(shown, hwclock, ahead):
+def test_its_error_is_known_to_a_second_and_starts_no_program(shown, hwclock, ahead):
     shown.write_text(f"{int(time.time()) + ahead}\n")
     seen = ntpcluster_hwclock.hwclock(utc=True, exact=False)
     assert seen["error_s"] == pytest.approx(ahead, abs=1) and seen["epoch_s"] == pytest.approx(

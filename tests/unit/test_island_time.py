@@ -3,7 +3,7 @@
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from _modules import ntpcluster_move
+from _modules import ntpcluster_kernel, ntpcluster_move
 from _runners import ntpcluster, ntpcluster_island
 from tests.loaded import FUNCTIONS
 from tests.unit.runners import TABLE
@@ -52,7 +52,7 @@ def test_an_island_that_is_not_one_time_or_not_whole_is_not_moved(how, said):
         members(**how)
 
 
-def test_a_cluster_without_an_island_is_told():
+def test_a_cluster_without_an_island_is_reported():
     with pytest.raises(SaltInvocationError, match="this cluster is no island: no host answers that it is on one"):
         ntpcluster_island.members(build()["hosts"], None, False)
 
@@ -173,11 +173,11 @@ def test_wrong_words_are_refused_before_anything_is_asked(minions, how, said):
 
 @pytest.fixture
 def host(monkeypatch):
-    """A host of an island; `slewed` are the requested slews, `left` the remainder of a slew, `status` the kernel's flags."""
+    """A host of an island; `slewed` are the requested slews, `left` the remainder of a slew, `pll` whether the kernel's is on."""
 
     class Host:
         plan = {"reference": "island", "method": "daemon", "platform": {"daemon": "ntpd", "process": "ntpd"}}
-        slewed, left, status = [], 0.0, 1
+        slewed, left, pll = [], 0.0, True
 
     def adjtime(offset=None):
         if offset is not None:
@@ -187,14 +187,14 @@ def host(monkeypatch):
     Host.slewed = []
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_plan.plan", lambda: Host.plan)
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_step.shift", lambda offset, test: {"moved_s": 0.0 if test else offset})
-    monkeypatch.setattr(ntpcluster_move, "_adjtime", adjtime)
-    monkeypatch.setattr(ntpcluster_move, "_status", lambda: Host.status)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_kernel.slew", adjtime)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_kernel.pll", lambda: Host.pll)
     monkeypatch.setattr(ntpcluster_move.time, "sleep", lambda _: None)
     return Host
 
 
 @pytest.mark.parametrize("offset", [None, True, "1", float("nan"), float("inf"), [1]])
-def test_a_distance_that_is_no_number_is_refused(host, offset):
+def test_a_distance_that_is_not_a_number_is_refused(host, offset):
     with pytest.raises(SaltInvocationError, match="is not a number of seconds"):
         ntpcluster_move.move(offset)
 
@@ -205,7 +205,7 @@ def test_a_distance_that_is_no_number_is_refused(host, offset):
         (1.0, {"plan": {**{"reference": "utc"}}}, "belongs to no island"),
         (-1.5e9, {}, "2000 to 2036"),
         (43.3, {}, "would take 24 h .* step=True"),
-        (1.0, {"status": 0}, "ntpd disciplines this clock without the kernel"),
+        (1.0, {"pll": False}, "ntpd disciplines this clock without the kernel"),
     ],
 )
 def test_a_slew_that_cannot_be_is_refused_by_a_dry_run_too(host, offset, changes, said):
@@ -218,7 +218,7 @@ def test_a_slew_that_cannot_be_is_refused_by_a_dry_run_too(host, offset, changes
 
 
 def test_chronyd_needs_no_pll_and_a_crontab_no_daemon(host):
-    host.status, host.plan = 0, {**host.plan, "platform": {"daemon": "chrony", "process": "chronyd"}}
+    host.pll, host.plan = False, {**host.plan, "platform": {"daemon": "chrony", "process": "chronyd"}}
     assert ntpcluster_move.move(1.0, test=True)["takes_s"] == 2000.0
     host.plan = {**host.plan, "method": "cron", "platform": {"daemon": "ntpd", "process": "ntpd"}}
     assert ntpcluster_move.move(1.0, test=True)["takes_s"] == 2000.0
@@ -243,3 +243,33 @@ def test_an_offset_of_nothing_stops_a_slew(host):
     host.left = -0.2
     assert ntpcluster_move.move(0)["comment"] == "the slew in progress has been stopped"
     assert host.slewed == [0, 0]
+
+
+@pytest.mark.parametrize("offset", [90.0, -90.0, 0.25, -0.25, 0.999999, -7200.75, 1e9])
+def test_a_step_sets_the_sum_of_the_clock_and_the_distance(monkeypatch, offset):
+    """The C library is not called: it would set the clock of this machine."""
+    sums, calls = [], []
+
+    def call(name, value, _):
+        calls.append(name)
+        if name == "gettimeofday":
+            value._obj.tv_sec, value._obj.tv_usec = 1795341952, 500000
+        else:
+            assert 0 <= value._obj.tv_usec < 1000000
+            sums.append(value._obj.tv_sec + value._obj.tv_usec * 1e-6)
+
+    monkeypatch.setattr(ntpcluster_kernel, "_call", call)
+    ntpcluster_kernel.shift(offset)
+    assert calls == ["gettimeofday", "settimeofday"]
+    assert sums == [pytest.approx(1795341952.5 + offset, abs=2e-6)]
+
+
+def test_the_kernel_is_read_without_a_change():
+    assert ntpcluster_kernel.slew() == pytest.approx(0, abs=100)
+    assert ntpcluster_kernel.pll() in (True, False)
+
+
+@pytest.mark.parametrize("function", [ntpcluster_kernel.slew, ntpcluster_kernel.shift])
+def test_people_call_none_of_the_kernels_calls(function):
+    with pytest.raises(SaltInvocationError, match="internal to ntpcluster"):
+        function(1.0, __pub_fun="ntpcluster_kernel.it")

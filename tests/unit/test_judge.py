@@ -25,7 +25,7 @@ def row(address, condition, **changes):
     return {
         "remote": address, "address": address, "assid": 4711, "refid": "192.0.2.1", "stratum": 2,
         "type": "u", "when_s": 12, "poll_s": 64, "reach": 255, "delay_ms": 0.2, "offset_ms": 0.1, "jitter_ms": 0.02,
-        "tally": tally, "condition": condition, "inexact": [], "last_event": "reachable", "configured": True,
+        "tally": tally, "condition": condition, "inexact": [], "error_ms": None, "last_event": "reachable", "configured": True,
         "authenticated": None, "flash": 0, "heard": True, "reference_age_s": 30.0, "selection": None, **changes,
     }  # fmt: skip
 
@@ -262,7 +262,7 @@ def test_a_name_that_the_daemon_has_no_row_for_is_unresolvable(plan):
     assert seen["problems"][0]["evidence"]["names"] == ["time2.example"]
 
 
-def test_more_rows_than_names_are_told_and_a_clock_is_never_a_name(plan):
+def test_more_rows_than_names_are_reported_and_a_clock_is_never_a_name(plan):
     plan["sources"] = [dict(plan["sources"][0]), dict(plan["sources"][1], address="time2.example")]
     assert codes(judge(plan, extra("192.0.2.99"))) == ["not-listed"]
     seen = judge(plan, alter(1, remote="127.127.28.0", address="127.127.28.0", refid=".SHM."))

@@ -191,7 +191,7 @@ def test_tables_that_contradict_each_other_are_not_joined():
     assert {row["assid"] for row in result["peers"]} == {None}
 
 
-def test_an_association_table_alone_and_a_head_without_rows_are_told_apart():
+def test_an_association_table_alone_and_a_header_without_rows_are_distinguished():
     _, table = cut_before(CAPTURES["c426-multicmd"][0], "ind assid")
     assert ntpcluster_parse.ntpq("\n".join(table))["complete"] is True
     assert ntpcluster_parse.ntpq("\n".join(table[:2]))["complete"] is False

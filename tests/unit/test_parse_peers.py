@@ -145,7 +145,7 @@ def test_a_row_cut_off_anywhere_is_reported_and_no_value_is_made_up(name):
 
 
 def test_at_most_the_last_digit_of_an_ntpsec_row_is_lost_unnoticed():
-    """Its fourth decimal: three are what ntpsec prints for older daemons."""
+    """The digit is the fourth decimal: ntpsec prints only three for older daemons."""
     lines = CAPTURES["sec122-steady-p"][0].rstrip("\n").split("\n")[:5]
     whole = ntpcluster_parse.ntpq("\n".join(lines))["peers"]
     for length in range(1, len(lines[-1]) - 1):

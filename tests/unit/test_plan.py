@@ -329,7 +329,7 @@ def test_what_does_not_fit_between_host_and_pillar_is_a_warning(name, addresses,
     assert all(words in problem["message"] for problem, (_, words) in zip(found, expected, strict=True))
 
 
-def test_a_host_of_no_tier_is_told_its_name():
+def test_the_message_for_a_host_of_no_tier_contains_its_name():
     pillar = copy.deepcopy(PILLAR)
     del pillar["tiers"]["client"]
     (problem,) = ntpcluster_misfits.doubts(pillar, DEFAULTS, PLATFORMS["RedHat-6"], host("node148", pillar=pillar))
@@ -377,7 +377,7 @@ def test_a_member_with_an_address_that_its_tier_shares_is_not_an_error():
         assert [problem for problem in found if problem["level"] == "error"] == []
 
 
-def test_a_host_that_two_matchers_find_is_told_which_tier_it_got():
+def test_a_host_that_two_matchers_find_is_reported_with_its_tier():
     pillar = copy.deepcopy(THREE_TIERS)
     pillar["tiers"]["rack"]["match"] = "*1"
     found = ntpcluster_misfits.doubts(

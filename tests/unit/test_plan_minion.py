@@ -92,7 +92,7 @@ def test_an_invalid_pillar_makes_one_error_with_all_problems(minion):
     assert "ntp:timezone: must be a time zone" in str(error.value)
 
 
-def test_a_minion_without_pillar_is_told_where_to_write_it(minion):
+def test_the_message_for_a_minion_without_pillar_says_where_to_write_it(minion):
     del minion["pillar"]["ntp"]
     with pytest.raises(SaltInvocationError, match="pillar/ntp/init.sls"):
         ntpcluster_plan.plan()
@@ -139,7 +139,7 @@ def test_disabling_the_monitor_that_limited_needs_is_reported(platform):
         assert [word in problem["message"] for problem, word in zip(said, words, strict=True)] == [True] * len(words)
 
 
-def test_a_file_server_without_the_tree_is_told_so(minion):
+def test_a_file_server_without_the_tree_is_reported(minion):
     minion["functions"]["cp.cache_file"] = lambda url, saltenv: ""
     with pytest.raises(CommandExecutionError, match="file_roots"):
         ntpcluster_plan.plan()

@@ -72,7 +72,7 @@ def test_a_file_that_this_run_changed_is_a_reason_to_restart(running, monkeypatc
     assert running(WHOLE)[0]["changes"] == {}, "once is enough"
 
 
-def test_a_daemon_that_was_restarted_in_vain_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
+def test_a_daemon_that_was_restarted_without_success_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811
     monkeypatch.setattr(MODULES["ntpcluster_service"], "IN_VAIN", str(tmp_path / "pid"))
     right = host.plan
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])

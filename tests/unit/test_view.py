@@ -458,7 +458,7 @@ def test_clients_alone_are_not_deployed_when_no_server_has_the_time():
     assert ntpcluster_rollout.objections(view, sorted(RECORDED)) == ([], [])
 
 
-def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_told():
+def test_a_tier_above_without_a_minion_and_an_address_of_nobody_are_reported():
     found = returns()
     del found["ntp180"], found["ntp189"]
     assert ntpcluster_rollout.objections(build(found), sorted(found))[0] == [
@@ -490,14 +490,14 @@ def test_a_host_without_modules_is_reported_with_the_environment_of_its_tree():
     assert ntpcluster_rollout.refusals(view, {"ntp189": trace}) == ["ntp189: OSError: no space left"]
 
 
-def test_an_invalid_pillar_is_told_once_with_its_hosts():
+def test_an_invalid_pillar_is_reported_once_with_its_hosts():
     change = {"tier": None, "synchronized": False, "health": "stopped",
               "problems": [{"code": "invalid-pillar", "message": "ntp:tiers is missing", "remedy": ""}]}  # fmt: skip
     problems, _ = ntpcluster_rollout.objections(build(returns(node148=change, node149=change)), sorted(RECORDED))
     assert problems == ["node148, node149: ntp:tiers is missing"]
 
 
-def test_a_host_on_an_unknown_platform_is_told_before_anything_is_deployed():
+def test_a_host_on_an_unknown_platform_is_reported_before_anything_is_deployed():
     change = {"tier": None, "synchronized": False, "health": "unsynchronized",
               "problems": [{"code": "unknown-platform", "message": "ntpcluster does not know Arch", "remedy": ""}]}  # fmt: skip
     problems, _ = ntpcluster_rollout.objections(build(returns(node148=change)), sorted(RECORDED))

@@ -49,7 +49,7 @@ def test_a_server_of_an_island_without_time_is_unserved():
     assert "unserved" in codes(view)
 
 
-def test_a_tier_below_an_island_that_hangs_on_one_server_is_told():
+def test_a_tier_below_an_island_that_hangs_on_one_server_is_reported():
     alone = [row(FIRST)]
     assert "single-server" in codes(build(island(node148={"peers": alone}, node149={"peers": alone})))
 
