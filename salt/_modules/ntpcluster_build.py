@@ -70,7 +70,7 @@ def build(pillar, defaults, platform, host):
     tiers = pillar["tiers"]
     order, name = place(tiers, host["matches"])
     tier = tiers[name]
-    sources = _sources(tier, tiers, host)
+    sources = _sources(tier, tiers, host, settings["polls"])
     together = __salt__["ntpcluster_neighbours.together"](tier, tiers, sources, host, settings["orphan"])
     serves = [__salt__["ntpcluster_address.spelled"](network) for network in tier.get("serves") or []]
     package = settings["package"]
@@ -178,13 +178,13 @@ def _level(tiers, name):
     return len(way) - 1
 
 
-def _sources(tier, tiers, host):
+def _sources(tier, tiers, host, polls):
     """
-    Return the servers that this host queries, without the host itself.
+    Return the servers that this host queries, without the host itself; ``polls`` is for those of the tier above.
     """
     if tier.get("follows"):
         above = tiers[tier["follows"]]
-        items = [{"address": address, "key": above.get("key")} for address in above["addresses"]]
+        items = [dict(polls, address=address, key=above.get("key")) for address in above["addresses"]]
     else:
         items = [item if isinstance(item, dict) else {"address": item} for item in tier.get("sources") or []]
         items = [item for item in items if "refclock" not in item]

@@ -18,6 +18,7 @@ DAEMON_SETTINGS = (
     ("options",),
     ("arguments",),
     ("orphan",),
+    ("polls",),
     ("health", "frequency_ppm"),
     ("health", "settle"),
 )
@@ -49,10 +50,22 @@ def effects(pillar, defaults, platform=None):
         for path in DAEMON_SETTINGS:
             if (_mapping(pillar, path[0]) if path[1:] else pillar).get(path[-1]):
                 found.append(_idle(list(path), "every tier has the method cron, and only a daemon reads it"))
-    elif pillar.get("orphan") and tiers and not any(tier.get("serves") for tier in tiers.values()):
-        found.append(_idle(["orphan"], "no tier serves, so nobody can follow a host without sources"))
+    elif tiers:
+        found += _unused(pillar, tiers)
     for name in sorted(tiers, key=_step_name):
         found += _tier(name, tiers, by_cron)
+    return found
+
+
+def _unused(pillar, tiers):
+    """
+    Find settings of the pillar that no tier makes use of.
+    """
+    found = []
+    if pillar.get("orphan") and not any(tier.get("serves") for tier in tiers.values()):
+        found.append(_idle(["orphan"], "no tier serves, so nobody can follow a host without sources"))
+    if pillar.get("polls") and not any(tier.get("follows") for tier in tiers.values()):
+        found.append(_idle(["polls"], "no tier follows another; each of `sources` has its own minpoll and maxpoll"))
     return found
 
 

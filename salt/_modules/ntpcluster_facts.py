@@ -156,5 +156,5 @@ def is_defaults(content):
     """
     Tell whether this can be the content of defaults.yaml.
     """
-    sections = ("cron", "package", "step", "sync", "firewall", "hwclock", "health")
+    sections = ("cron", "package", "step", "sync", "polls", "firewall", "hwclock", "health")
     return isinstance(content, dict) and all(isinstance(content.get(section), dict) for section in sections)

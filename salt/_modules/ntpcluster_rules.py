@@ -131,6 +131,8 @@ SETTINGS = {
         "max_offset": _number(0.0001, 1000, " of seconds"),
         "max_bound": _null_or(_number(0.0001, 1000, " of seconds")),
     },
+    # What ntpd 4.2.6 takes (NTP_MINPOLL, NTP_MAXPOLL); null is the daemon's own.
+    "polls": {"minpoll": _null_or(_whole(3, 17)), "maxpoll": _null_or(_whole(3, 17))},
     "firewall": {"manage": FLAG},
     "hwclock": {"manage": FLAG, "utc": FLAG},
     # 16 means "not synchronised", and 1 would look like a reference clock.

@@ -17,6 +17,9 @@ __virtualname__ = "ntpcluster_validate"
 # The loader offers only this function; ``problems`` stays a plain function for the tests.
 __load__ = ["validate", "judge"]
 
+#: The defaults of both daemons (NTP_MINDPOLL, NTP_MAXDPOLL).
+DAEMON_POLLS = {"minpoll": 6, "maxpoll": 10}
+
 
 def validate(pillar=None, states=True, anew=True):
     """
@@ -96,6 +99,7 @@ def problems(pillar, defaults, platform=None):
             _check(found, ["ntp", name], pillar[name], rules["settings"][name])
     _package(found, pillar.get("package"), rules)
     _step(found, pillar.get("step"), defaults["step"], rules)
+    _polls(found, ["ntp", "polls"], pillar.get("polls"), defaults["polls"], rules)
     keys = _keys(found, pillar.get("keys"), platform, rules)
     _options(found, pillar.get("options"), platform, rules)
     _tiers(found, pillar.get("tiers"), keys, rules)
@@ -434,8 +438,17 @@ def _source(found, here, source, keys, rules):
     if source.get("noselect") is True and source.get("prefer") is True:
         message = "cannot stand beside `prefer`: a source that is only watched is never followed"
         found.append(_problem(here + ["noselect"], True, message))
-    # The defaults of both daemons are 6 and 10 (NTP_MINDPOLL, NTP_MAXDPOLL).
-    low, high = source.get("minpoll", 6), source.get("maxpoll", 10)
+    _polls(found, here, source, DAEMON_POLLS, rules)
+
+
+def _polls(found, here, given, default, rules):
+    """
+    The shortest poll interval must not exceed the longest. Null stands for the daemon's default.
+    """
+    given = given if isinstance(given, dict) else {}
+    low, high = (given.get(key, default[key]) for key in ("minpoll", "maxpoll"))
+    low = DAEMON_POLLS["minpoll"] if low is None else low
+    high = DAEMON_POLLS["maxpoll"] if high is None else high
     proper = rules["source_keys"]["minpoll"][0]
     if proper(low) and proper(high) and low > high:
         found.append(_problem(here + ["minpoll"], low, "must not exceed maxpoll, {}".format(high)))

@@ -3,6 +3,7 @@
 - `scale`: what the master's runners cost with 50,000 hosts
 - `hosts`: what an apply with nothing to do and a status cost a host, compared with similar formulas
 - `demo`, `sixteen`: the timeline of a first apply of five hosts, and of two servers with sixteen clients
+- `discipline`: how well the daemons hold the time, and how soon they leave a dead server, by their poll range
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import sys
 
 from tests.bench import hosts, scale, timeline
+from tests.bench.discipline import measure
 
 PARTS = {
     "scale": lambda runs: scale.main(runs=runs),
     "hosts": hosts.main,
     "demo": lambda runs: timeline.main("demo", runs),
     "sixteen": lambda runs: timeline.main("sixteen", runs),
+    "discipline": measure.main,
 }
 RUNS = 5
 

@@ -107,8 +107,8 @@ def test_a_server_of_the_top_tier(tmp_path):
 def test_a_client_does_not_serve(tmp_path):
     assert written(tmp_path, plan_of(BASE, "client")) == [
         "driftfile /var/lib/chrony/drift",
-        "server 10.0.0.189 iburst prefer",
-        "server 10.0.0.180 iburst",
+        "server 10.0.0.189 iburst prefer minpoll 4 maxpoll 4",
+        "server 10.0.0.180 iburst minpoll 4 maxpoll 4",
         "makestep 0.128 3",
         "maxchange 1000 3 -1",
         "rtcsync",

@@ -167,7 +167,7 @@ def test_the_plan_of_a_client_is_derived(loaders):
     plan = loaders.modules.ntpcluster.plan()
     assert (plan["tier"], [source["line"] for source in plan["sources"]]) == (
         "client",
-        ["server 10.0.0.189 iburst prefer"],
+        ["server 10.0.0.189 iburst prefer minpoll 4 maxpoll 4"],
     )
 
 

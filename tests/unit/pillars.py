@@ -41,6 +41,7 @@ GOOD = {
     # No limit: the crontab of the last tier could not enforce it.
     "step": {"threshold": 0.2, "limit": None, "passes": 2},
     "sync": {"timeout": 60, "max_offset": 0.05, "max_bound": 0.2},
+    "polls": {"minpoll": 3, "maxpoll": 5},
     "firewall": {"manage": True},
     "hwclock": {"manage": True, "utc": False},
     "keys": {1: {"type": "SHA1", "secret": SHA1}, "2": {"type": "M", "secret": "hunter2"}},

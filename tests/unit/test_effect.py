@@ -73,13 +73,20 @@ def test_a_daemon_whose_options_cannot_be_written_is_reported():
 
 def test_a_key_that_only_a_daemon_reads_is_reported_if_no_tier_has_one():
     given = {"keys": KEYS, "options": {"tinker": {"step": 1}}, "orphan": 6, "health": {"settle": 60, "survivors": 2}}
+    given["polls"] = {"maxpoll": 6}
     found = told({"tiers": ALONE, "method": "cron", **given})
     assert [(level, key) for level, key, _ in found] == [
-        ("warning", key) for key in ("keys", "options", "orphan", "health:settle")
+        ("warning", key) for key in ("keys", "options", "orphan", "polls", "health:settle")
     ]
     assert {message for _, _, message in found} == {
         "has no effect: every tier has the method cron, and only a daemon reads it"
     }
+
+
+def test_polls_are_reported_if_no_tier_follows_another():
+    found = told({"tiers": ALONE, "polls": {"maxpoll": 6}})
+    assert [(level, key) for level, key, _ in found] == [("warning", "polls")]
+    assert told({"tiers": tiers(), "polls": {"maxpoll": 6}}) == []
 
 
 def test_a_source_key_that_only_a_daemon_reads_is_reported_in_a_tier_with_cron():

@@ -19,6 +19,8 @@ DEFAULTS = yaml.safe_load((ROOT / "salt/ntp/defaults.yaml").read_text())
 PILLAR = yaml.safe_load((ROOT / "pillar/ntp/init.sls").read_text())["ntp"]
 
 KOD = "kod limited nomodify notrap nopeer noquery"
+#: How often a tier below the top asks.
+OFTEN = "minpoll 4 maxpoll 4"
 QUIET = "nomodify notrap nopeer noquery"
 
 THREE_TIERS = {
@@ -81,9 +83,25 @@ def test_a_client_follows_the_servers_and_prefers_the_first():
     made = plan("node148", "10.0.0.148")
     assert made["tier"] == "client" and made["level"] == 1 and made["follows"] == "server"
     assert [source["line"] for source in made["sources"]] == [
-        "server 10.0.0.189 iburst prefer",
-        "server 10.0.0.180 iburst",
+        f"server 10.0.0.189 iburst prefer {OFTEN}",
+        f"server 10.0.0.180 iburst {OFTEN}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("polls", "words"),
+    [
+        ({"maxpoll": 6}, "minpoll 4 maxpoll 6"),
+        ({"maxpoll": None}, "minpoll 4"),
+        ({"minpoll": None, "maxpoll": None}, ""),
+    ],
+)
+def test_the_pillar_says_how_often_the_tiers_below_the_top_ask(polls, words):
+    pillar = {**PILLAR, "polls": polls}
+    client = plan("node148", "10.0.0.148", pillar=pillar)
+    assert client["sources"][0]["line"] == f"server 10.0.0.189 iburst prefer {words}".strip()
+    server = plan("ntp189", "10.0.0.189", pillar=pillar)
+    assert [source["line"] for source in server["sources"]] == [f"server {n}.cn.pool.ntp.org iburst" for n in range(4)]
 
 
 def test_a_client_of_numeric_servers_ignores_everyone_else():
@@ -159,8 +177,8 @@ def test_step_tickers_are_bare_names():
                 "server 192.0.2.3 iburst",
             ],
         ),
-        ("rack1", "rack", 1, ["server 10.0.0.1 iburst prefer key 7", "server 10.0.0.2 iburst key 7"]),
-        ("db17", "node", 2, [f"server 10.1.0.{n} iburst" + " prefer" * (n == 1) for n in (1, 2, 3)]),
+        ("rack1", "rack", 1, [f"server 10.0.0.1 iburst prefer key 7 {OFTEN}", f"server 10.0.0.2 iburst key 7 {OFTEN}"]),
+        ("db17", "node", 2, [f"server 10.1.0.{n} iburst{' prefer' * (n == 1)} {OFTEN}" for n in (1, 2, 3)]),
     ],
 )
 def test_each_of_three_tiers_asks_the_one_above(name, tier, level, sources):

@@ -268,6 +268,10 @@ BAD = [
     ),
     ((*SERVER, "sources", 1, "iburst"), "yes", "ntp:tiers:server:sources:1:iburst", "true or false"),
     ((*SERVER, "sources", 1, "key"), 9, "ntp:tiers:server:sources:1:key", "not among the numbers of `keys`"),
+    (("polls", "minpoll"), 6, "ntp:polls:minpoll", "not exceed maxpoll, 5"),
+    (("polls",), {"maxpoll": 3}, "ntp:polls:minpoll", "not exceed maxpoll, 3"),
+    (("polls",), {"minpoll": None}, "ntp:polls:minpoll", "not exceed maxpoll, 4"),
+    (("polls",), {"minpoll": 2}, "ntp:polls:minpoll", "a whole number from 3 to 17"),
     ((*SERVER, "sources", 1, "minpoll"), 9, "ntp:tiers:server:sources:1:minpoll", "not exceed maxpoll, 8"),
     (
         (*SERVER, "sources", 1, "maxpoll"),
