@@ -5,7 +5,9 @@ Internal. Replace a file with a finished one.
 
 from __future__ import absolute_import, print_function, unicode_literals
 
+import grp
 import os
+import stat
 
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
@@ -39,3 +41,15 @@ def replace(fresh, path, **called):
     if done["retcode"]:
         said = (done["stderr"] or done["stdout"]).strip()
         raise CommandExecutionError("{0} was written, but may have the wrong SELinux label: {1}".format(path, said))
+
+
+def owned(path, group, mode):
+    """
+    Internal. Whether a file belongs to root and this group, with this mode (text, octal). False if there is no such group.
+    """
+    found = os.stat(path)
+    try:
+        wanted = (0, grp.getgrnam(str(group)).gr_gid, int(mode, 8))
+    except KeyError:
+        return False
+    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == wanted

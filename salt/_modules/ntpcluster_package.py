@@ -6,6 +6,9 @@ A killed run can leave rpm's database inconsistent. rpm writes a package's heade
 between, ``rpm -qa`` and therefore Salt find the package, but ``rpm -q NAME``, dependencies and the removal do not. Only a check
 of all indexes would show this. So a mark is stored while the package manager runs; if a later run finds a mark, it repairs
 first.
+
+``missing`` queries only the plan's packages. Salt's ``pkg.version`` would list all packages of the host, and load two dozen modules
+to find the one that is called ``pkg`` here.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -24,6 +27,53 @@ KILLED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
 
 #: The time limit of a repair, and the maximum wait for a running package manager, in seconds.
 MEND_S = 300
+
+#: For each database of installed packages: the program, and how it prints a line "STATUS NAME" for each of some packages.
+#: ``rpm -qa`` with names reads the headers, as for Salt, and not an index.
+QUERY = {
+    "rpm": ("rpm", ["-qa", "--queryformat", "install ok installed %{NAME}\\n"]),
+    "dpkg": ("dpkg-query", ["-W", "--showformat", "${Status} ${Package}\\n"]),
+}
+
+#: Of a package that is there, held at its version or not; dpkg also knows of those that have left their configuration files.
+INSTALLED = ("install ok installed", "hold ok installed")
+
+#: The packages that were all there, in ``__context__``: (number of the state run, names, version).
+SEEN = "ntpcluster_package.seen"
+
+
+def missing(plan):
+    """
+    Internal. The packages of a plan that are not installed, or not in its version. Once all are there they are not asked for again
+    in the same state run.
+
+    plan
+        ``ntpcluster.plan``.
+
+    Returns a list of names.
+    """
+    names, version = plan["package"]["names"], plan["package"]["version"]
+    run = __salt__["ntpcluster_applied.in_run"]()
+    this = (run, names, version)
+    if run and __context__.get(SEEN) == this:
+        return []
+    if version is None:
+        there = _installed(plan["platform"]["package_list"], names)
+        left = [name for name in names if name not in there]
+    else:
+        # A version in Salt's words, with its epoch.
+        left = [name for name in names if __salt__["pkg.version"](name) != version]
+    if not left:
+        __context__[SEEN] = this
+    return left
+
+
+def _installed(database, names):
+    """Those of these packages that are installed. Of a database that cannot be read it is none, as for Salt."""
+    program, argv = QUERY[database]
+    done = __salt__["ntpcluster_program.run"](program, program, argv + list(names), timeout=60)
+    lines = [line.rpartition(" ") for line in done["stdout"].splitlines()]
+    return [name for status, _, name in lines if status in INSTALLED]
 
 
 def repair(platform):
@@ -146,8 +196,9 @@ def mend(platform, names, **called):
             said = "the package manager cannot be repaired: {0}: {1}"
             why = "no end after {0} s".format(MEND_S) if done["timed_out"] else done["stderr"] or done["stdout"]
             raise CommandExecutionError(said.format(" ".join(argv), why))
-    # Salt caches the list for the whole run.
+    # Salt caches the list for the whole run, and ``missing`` that nothing is missing.
     __context__.pop("pkg.list_pkgs", None)
+    __context__.pop(SEEN, None)
     now = dict((name, __salt__["pkg.version"](name)) for name in names)
     __salt__["ntpcluster_origin.drop"](AT_WORK)
     return dict(

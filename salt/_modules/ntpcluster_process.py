@@ -204,9 +204,11 @@ def at_boot(services):
     Internal. Which of these services start at boot, found without starting any program. A removed package may leave a script
     that is not executable, or a dangling link: neither starts.
     """
+    # The folders once for all services: a pattern in a folder's name has the folder above read each time.
+    places = [(place, os.path.basename(path)) for path in STARTED for place in glob.glob(os.path.dirname(path))]
     found = []
     for service in services:
-        links = [link for pattern in STARTED for link in glob.glob(pattern.format(service))]
+        links = [link for place, name in places for link in glob.glob(os.path.join(place, name.format(service)))]
         if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
             found.append(service)
     return found

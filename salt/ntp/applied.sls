@@ -1,10 +1,6 @@
+#!yaml
 # Keeps the applied plan on the host, so that the host can be judged without its master. The minion refreshes its pillar.
-{% from 'ntp/platform.jinja' import platform with context %}
 
-{% if not platform %}
-include:
-  - ntp.valid
-{% else %}
 include:
   - ntp.timezone
   - ntp.config
@@ -20,4 +16,3 @@ plan-is-kept:
       - sls: ntp.firewall
       - sls: ntp.service
       - sls: ntp.cron
-{% endif %}

@@ -71,10 +71,3 @@ include:
       - ntp-is-installed
 {% endif %}
 {% endfor %}
-
-{% if platform %}
-leases-leave-it-alone:
-  ntpcluster_deploy.dhcp_ignored:
-    - require:
-      - pillar-is-valid
-{% endif %}

@@ -1,3 +1,4 @@
+#!yaml
 # `method: cron`: no daemon, the clock is stepped from crontab. With `method: daemon` the crontab file is removed.
 
 include:

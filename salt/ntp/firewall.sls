@@ -1,3 +1,4 @@
+#!yaml
 # Opens UDP port 123 to the networks that this host serves, and to nobody else.
 
 include:

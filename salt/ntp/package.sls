@@ -1,3 +1,4 @@
+#!yaml
 # Installs the daemon and its tools, and stops all other time daemons.
 
 include:

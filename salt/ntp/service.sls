@@ -1,28 +1,23 @@
+#!yaml
 # Runs the daemon with this configuration, now and after a reboot.
 # It does not require the step: a host whose servers are down now must find them by itself later.
-{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp.config
 
-{% if platform %}
+leases-leave-it-alone:
+  ntpcluster_deploy.dhcp_ignored:
+    - require:
+      - pillar-is-valid
+
+# This state itself looks whether a file that the daemon reads has changed.
 ntp-is-running:
   ntpcluster_deploy.running:
-    - watch:
-{% for name, daemon in platform.daemons | dictsort %}
-      - {{ daemon.conf }}
-      - {{ daemon.keys_file }}
-{% if daemon.sysconfig %}
-      - {{ daemon.sysconfig.path }}
-{% endif %}
-{% endfor %}
+    - require:
+      - ntp-is-installed
+      - sls: ntp.config
 
-{% if platform.daemons.values() | selectattr('ntpdate_service') | list %}
 step-at-boot:
   ntpcluster_deploy.step_at_boot:
     - require:
-{% for name, daemon in platform.daemons | dictsort %}
-      - {{ daemon.step_tickers or daemon.conf }}
-{% endfor %}
-{% endif %}
-{% endif %}
+      - sls: ntp.config

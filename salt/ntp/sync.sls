@@ -1,5 +1,5 @@
+#!yaml
 # Succeeds only when this host follows its tier.
-{% from 'ntp/platform.jinja' import platform with context %}
 
 include:
   - ntp.service
@@ -10,9 +10,7 @@ hardware-clock-is-right:
     - require:
       - ntp-is-installed
 
-{% if platform %}
 tier-is-followed:
   ntpcluster.synchronized:
     - require:
       - ntp-is-running
-{% endif %}

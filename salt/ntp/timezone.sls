@@ -1,3 +1,4 @@
+#!yaml
 # Sets the time zone in which this host displays its clock. The clock itself keeps UTC in every zone.
 
 include:

@@ -2,7 +2,7 @@
 
 - `scale`: what the master's runners cost with 50,000 hosts
 - `hosts`: what an apply with nothing to do and a status cost a host, compared with similar formulas
-- `demo`: the timeline of the demonstration
+- `demo`, `sixteen`: the timeline of a first apply of five hosts, and of two servers with sixteen clients
 - `discipline`: how well the daemons hold the time, and how soon they leave a dead server, by their poll range
 """
 
@@ -16,7 +16,8 @@ from tests.bench.discipline import measure
 PARTS = {
     "scale": lambda runs: scale.main(runs=runs),
     "hosts": hosts.main,
-    "demo": lambda runs: timeline.main(),
+    "demo": lambda runs: timeline.main("demo", runs),
+    "sixteen": lambda runs: timeline.main("sixteen", runs),
     "discipline": measure.main,
 }
 RUNS = 5

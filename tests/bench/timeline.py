@@ -1,7 +1,7 @@
 """When each state of a first apply ends, host by host, by the machine's clock, which no step changes.
 
 Salt measures durations with the clock that is being set. So this reads the minions' logs from outside while they grow.
-`python -m tests.bench.timeline [demo|four|el9|sixteen]`
+`python -m tests.bench.timeline [demo|four|el9|sixteen] [RUNS]`
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable
 
+from tests.bench.scale import spread
 from tests.lab.cluster import CAST, Cluster, Role, failed, ready
 from tests.lab.demo import HOSTS, WRONG
 
@@ -66,27 +66,34 @@ def lines(heard: list[tuple[float, str, str]], minion: str) -> list[str]:
     return said
 
 
-def one(roles: tuple[Role, ...], number: int = 0) -> float:
-    """A first apply on hosts with wrong clocks: its timeline, and how long it took, in seconds."""
+def one(roles: tuple[Role, ...], number: int = 0) -> dict[str, float] | None:
+    """
+    A first apply on hosts with wrong clocks: prints its timeline. Returns the seconds it took, and the milliseconds of the worst
+    clock; None if a state failed or a host did not return.
+    """
     with Cluster(prefix=f"ntplab{os.getpid()}t{number}") as cluster:
         for role in roles:
             cluster.add(role, clock=WRONG.get(role.name, 100.0), minion={"log_level_logfile": "debug"})
         cluster.wait_for_minions()
         listener = Listener(cluster.hosts)
-        applied = cluster.apply()
-        took = time.monotonic() - listener.began
-        listener.close()
+        try:
+            applied = cluster.apply()
+            took = time.monotonic() - listener.began
+        finally:
+            listener.close()
         for minion, states in sorted(applied.items()):
             print(f"-- {minion} ({cluster.hosts[minion].platform})", *failed(states), sep="\n   ")
             print(*lines(listener.heard, minion), sep="\n")
-        worst = max(abs(host.clock_error()) for host in cluster.hosts.values())
-        print(
-            f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {1000 * worst:.3f} ms, load {os.getloadavg()[0]:.1f}"
-        )
-        return took
+        worst = 1000 * max(abs(host.clock_error()) for host in cluster.hosts.values())
+        load = f"load {os.getloadavg()[0]:.1f}"
+        print(f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {worst:.3f} ms, {load}", flush=True)
+        if set(applied) != set(cluster.hosts) or any(failed(states) for states in applied.values()):
+            return None
+        return {"seconds": took, "worst clock, ms": worst}
 
 
-def main(casts: Iterable[str] = ("demo",)) -> None:
+def main(cast: str = "demo", runs: int = 1) -> None:
+    """Print the timelines of so many first applies, and at the end the median and the range of what they took."""
     clients = (Role(f"node{n}", f"10.0.0.{n}", ("el6", "modern")[n % 2]) for n in range(20, 36))
     known = {
         "four": CAST,
@@ -94,10 +101,13 @@ def main(casts: Iterable[str] = ("demo",)) -> None:
         "el9": tuple(Role(role.name, role.address, "el9") for role in CAST),
         "sixteen": (*CAST[:2], *clients),
     }
-    for number, cast in enumerate(casts):
-        ready(kinds={role.image for role in known[cast]})
-        one(known[cast], number)
+    ready(kinds={role.image for role in known[cast]})
+    done = [figures for number in range(runs) if (figures := one(known[cast], number))]
+    counted = f"{len(done)} of {runs} runs succeeded"
+    print(f"== first apply, {cast}, {len(known[cast])} hosts, {counted}: median (range), by the clock on the wall")
+    for name, digits in (("seconds", 1), ("worst clock, ms", 3)) if done else ():
+        print(f"{name:16}{spread([each[name] for each in done], digits)}", flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["demo"])
+    main(*sys.argv[1:2], *map(int, sys.argv[2:]))

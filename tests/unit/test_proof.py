@@ -23,6 +23,7 @@ def running(host, monkeypatch):  # noqa: F811
         "ntpcluster_status.status": status,
         "ntpcluster_service.config_files": list,
         "ntpcluster_origin.unproven": lambda files: [],
+        "ntpcluster_applied.in_run": lambda: 1,
         "ntpcluster_origin.remember": lambda what, was: None,
         "ntpcluster_service.bring_up": lambda: done.append("brought up") or "done",
     }
@@ -30,6 +31,7 @@ def running(host, monkeypatch):  # noqa: F811
         monkeypatch.setitem(FUNCTIONS, name, stand_in)
     monkeypatch.setattr(ntpcluster_deploy, "__salt__", FUNCTIONS, raising=False)
     monkeypatch.setattr(ntpcluster_deploy, "__opts__", {"test": False}, raising=False)
+    monkeypatch.setattr(ntpcluster_deploy, "__context__", {}, raising=False)
 
     def run(*said):
         answers[:] = said
@@ -54,6 +56,20 @@ def test_a_source_missing_from_a_complete_table_causes_a_restart(running, host):
     host.plan = plan(["10.0.0.1", "10.0.0.2", "10.0.0.9"])
     seen, done = running(WHOLE)
     assert (seen["result"], done) == (True, ["brought up"]) and "10.0.0.9" in seen["changes"]["restarted"]
+
+
+@pytest.mark.parametrize("test", [False, True])
+@pytest.mark.parametrize("run, path, restarted", [(1, "conf", True), (1, "ntpdate", False), (0, "conf", False)])
+def test_a_file_that_this_run_changed_is_a_reason_to_restart(running, monkeypatch, test, run, path, restarted):
+    monkeypatch.setitem(ntpcluster_deploy.__opts__, "test", test)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_applied.in_run", lambda: run)
+    path = plan(["10.0.0.1"])["platform"]["conf"] if path == "conf" else "/etc/sysconfig/ntpdate"
+    ntpcluster_deploy._noted({"name": path, "changes": {"diff": "one line"}})
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_applied.in_run", lambda: 1)
+    seen, done = running(WHOLE)
+    assert seen["changes"] == ({"restarted": "the configuration has changed"} if restarted else {})
+    assert done == (["brought up"] if restarted and not test else [])
+    assert running(WHOLE)[0]["changes"] == {}, "once is enough"
 
 
 def test_a_daemon_that_was_restarted_without_success_is_not_restarted_again(running, host, monkeypatch, tmp_path):  # noqa: F811

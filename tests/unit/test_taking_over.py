@@ -66,6 +66,7 @@ def host(monkeypatch, tmp_path):
         "ntpcluster_program.run": mend,
         "ntpcluster_service.packages": lambda service: [service],
         "pkg.install": install,
+        "ntpcluster_package.missing": lambda plan: [one for one in plan["package"]["names"] if one not in Host.packages],
         "pkg.version": lambda package: Host.packages.get(package, ""),
         "pkg.list_pkgs": lambda removed=False: Host.left if removed else Host.packages,
         "service.available": lambda service: service in Host.services,
