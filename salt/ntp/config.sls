@@ -20,7 +20,8 @@ include:
       - ntp-is-installed
 {% endif %}
 
-# The current time daemon is stopped only after the new one is installed and its configuration written.
+# The current time daemon is stopped only after the new one is installed and all its files are written: it does not start
+# without them.
 {{ daemon.conf }}:
   ntpcluster_deploy.file:
     - source: {{ source }}
@@ -41,6 +42,8 @@ include:
     - only_with: keys
     - require:
       - ntp-is-installed
+    - require_in:
+      - no-other-time-daemon
 
 {% if daemon.sysconfig %}
 {{ daemon.sysconfig.path }}:
@@ -49,6 +52,8 @@ include:
     - daemon: {{ name }}
     - require:
       - ntp-is-installed
+    - require_in:
+      - no-other-time-daemon
 {% endif %}
 
 {% if daemon.step_tickers %}
@@ -59,6 +64,8 @@ include:
     - method: any
     - require:
       - ntp-is-installed
+    - require_in:
+      - no-other-time-daemon
 {% endif %}
 
 {% if daemon.sysconfig_ntpdate %}
@@ -69,5 +76,7 @@ include:
     - method: any
     - require:
       - ntp-is-installed
+    - require_in:
+      - no-other-time-daemon
 {% endif %}
 {% endfor %}

@@ -415,6 +415,11 @@ case $1 in start) touch /var/run/rival;; stop) rm -f /var/run/rival;; status) te
     enable = ["chkconfig", "--add", name] if host.platform == "el6" else ["update-rc.d", name, "defaults"]
     host.run(enable).check()
     host.run(["service", name, "start"]).check()
+    # It runs until each file of the new daemon is written: without one of them the new daemon is not started.
+    sysconfig = {"el6": "/etc/sysconfig/ntpd", "modern": "/etc/default/ntpsec"}[host.platform]
+    host.run(["sh", "-c", f"mv {sysconfig} /root/ && mkdir {sysconfig}"]).check()
+    assert failed(solo.apply(host)) and host.run(["service", name, "status"]).rc == 0
+    host.run(["sh", "-c", f"rmdir {sysconfig} && mv /root/{sysconfig.split('/')[-1]} {sysconfig}"]).check()
     assert apply_predicted(host) == ["no-other-time-daemon"]
     assert host.run(["service", name, "status"]).rc == 3
     assert host.run(["sh", "-c", f"ls /etc/rc?.d/S*{name}"]).rc != 0
