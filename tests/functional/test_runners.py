@@ -18,7 +18,7 @@ import yaml
 from tests.lab.images import PROJECT
 from tests.unit.test_report import PARTS
 
-PUBLIC = {"view", "tree", "check", "watch", "report", "metrics", "slo", "rollout", "heal"}
+PUBLIC = {"view", "tree", "check", "watch", "report", "metrics", "slo", "rollout", "heal", "set_island_time"}
 OFF = "The salt master could not be contacted. Is master running?"
 
 
