@@ -23,6 +23,9 @@ ASKED_AT_ONCE = 4
 #: to start it; with a shorter limit its daemon counted as silent and was restarted.
 NTPQ_LIMIT_S = 6
 
+#: TEST12: the source has its time from this host.
+FLASH_LOOP = 0x0800
+
 #: The `srcadr` of a name that ntpsec has not resolved yet; `srchost` is the name.
 NO_ADDRESS = ("0.0.0.0", "::")
 
@@ -192,6 +195,10 @@ def _complete(peer, variables, clock):
             peer["inexact"] = [other for other in peer["inexact"] if other != key]
     flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
     peer["flash"] = int(flash.group(), 16) if flash else None
+    # ntpd runs this test only when it selects a source, which it does not do during a burst (peer_unfit and clock_filter in
+    # ntp_proto.c): until then the source looks as if it had another time than this host's.
+    if flash and 1 < (peer["stratum"] or 0) < 16 and variables.get("refid") == variables.get("dstadr", ""):
+        peer["flash"] |= FLASH_LOOP
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
     heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)
     peer["heard"] = bool(peer["reach"]) or heard

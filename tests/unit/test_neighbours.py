@@ -228,6 +228,56 @@ def test_a_neighbour_that_follows_this_host_is_not_a_loop_but_any_other_source_i
     assert codes(seen(made, *rows, loop, refid="192.0.2.1", stratum=3)) == ["loop"]
 
 
+#: The leader of an island (ntpd 4.2.8p15), 2 s after its neighbour's first answer since it follows this host: ntpd is still in the
+#: burst, and `flash` describes the time before. Captured in the lab; 6 s later the row said `(loop)` and `flash` 800.
+BURST = """\
+     remote           refid      st t when poll reach   delay   offset  jitter
+==============================================================================
+ 10.0.0.180      10.0.0.189       5 u    1   64    1    0.091   +0.016   0.000
+*127.127.1.0     .LOCL.           3 l    1    8  377    0.000   +0.000   0.000
+
+ind assid status  conf reach auth condition  last_event cnt
+===========================================================
+  1 52350  9014   yes   yes  none    reject   reachable  1
+  2 52351  961a   yes   yes  none  sys.peer    sys_peer  1
+
+associd=52350 status=9014 conf, reach, sel_reject, 1 event, reachable,
+srcadr=10.0.0.180, srcport=123, dstadr=10.0.0.189, dstport=123, leap=00,
+stratum=5, precision=-22, rootdelay=0.046, rootdisp=385.468,
+refid=10.0.0.189,
+reftime=eeb30dbd.39804a62  Thu, Nov 26 2026 14:57:49.224,
+rec=eeb30dd0.e6f744fa  Thu, Nov 26 2026 14:58:08.902, reach=001,
+unreach=2, hmode=3, pmode=4, hpoll=6, ppoll=6, headway=62,
+flash=1600 peer_stratum, peer_dist, peer_unreach, keyid=0, offset=+0.016,
+delay=0.091, dispersion=7937.500, jitter=0.000, xleave=0.077,
+filtdelay=     0.09    0.00    0.00    0.00    0.00    0.00    0.00    0.00,
+filtoffset=   +0.02   +0.00   +0.00   +0.00   +0.00   +0.00   +0.00   +0.00,
+filtdisp=      0.00 16000.0 16000.0 16000.0 16000.0 16000.0 16000.0 16000.0
+
+associd=52351 status=961a conf, reach, sel_sys.peer, 1 event, sys_peer,
+srcadr=127.127.1.0, srcport=123, dstadr=127.0.0.1, dstport=123, leap=00,
+stratum=3, precision=-22, rootdelay=0.000, rootdisp=10.000, refid=LOCL,
+reftime=(no time), rec=eeb30dd0.e6eb9858  Thu, Nov 26 2026 14:58:08.902,
+reach=377, unreach=0, hmode=3, pmode=4, hpoll=3, ppoll=3, headway=0,
+flash=00 ok, keyid=0, ttl=0, offset=+0.000, delay=0.000,
+dispersion=0.116, jitter=0.000,
+filtdelay=     0.00    0.00    0.00    0.00    0.00    0.00    0.00    0.00,
+filtoffset=   +0.00   +0.00   +0.00   +0.00   +0.00   +0.00   +0.00   +0.00,
+filtdisp=      0.00    0.12    0.24    0.36    0.48    0.60    0.72    0.84
+"""
+
+
+def test_a_neighbour_that_has_just_begun_to_follow_the_leader_is_no_other_time(monkeypatch):
+    """Otherwise the leader counts as an orphan, and the island as unsynchronized, until ntpd's burst is over."""
+    done = {"stdout": BURST, "stderr": "", "retcode": 0, "timed_out": False, "seconds": 0.0}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
+    rows = FUNCTIONS["ntpcluster_ntpd.look"](2)["peers"]
+    assert [(one["stratum"], one["reach"]) for one in rows] == [(5, 1), (3, 0o377)]
+    servers = ["10.0.0.189", "10.0.0.180"]
+    verdict = seen(plan("s1", servers[0], changed(ISLAND, addresses=servers)), *rows)
+    assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "ok", [])
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The step
 
