@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Query chronyd, and step the clock with it: this file runs ``chronyc`` and ``chronyd -q``.
+Internal. Query chronyd: this file runs ``chronyc``.
 
 The functions are those of ``ntpcluster_ntpd``, which describes them.
 """
@@ -19,9 +19,8 @@ TIMEOUT_MS = 200
 #: The time limit of the whole run.
 LIMIT_S = 6
 
-#: ``chronyd -q`` gives up after this time, and is killed a little later. It sends one packet to each server.
+#: ``chronyd -q`` in a crontab gives up after this time.
 ONCE_S = 10
-KILLED_S = 15
 
 #: The commands of one run of chronyc. The last three are refused to users other than root.
 ASKED = ("tracking", "sources", "sourcestats", "activity", "ntpdata", "selectdata", "authdata")
@@ -41,39 +40,26 @@ def look(sources=0, once=True):
     return __salt__["ntpcluster_chrony_look.look"](read, time.time())
 
 
-def jump(server, platform, **called):
+def jump(server, offset, platform, **called):
     """
-    Internal. Step the clock to the time of this server with ``chronyd -q``, as ``ntpcluster_ntpd.jump`` describes it. It
-    ignores the limits of the configuration: the caller has already judged the size of the step.
+    Internal. Step the clock by this offset, as ``ntpcluster_ntpd.jump`` describes it; but the kernel does it. ``chronyd -q`` would
+    query the server once more for the same single sample, 1.3 s later because of a possible rate limit, and step by any distance.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    argv = ["-q", "-t", "{0}".format(ONCE_S)] + _once([server])
-    done = __salt__["ntpcluster_program.run"]("chronyd", "chrony", argv, timeout=KILLED_S)
-    said = __salt__["ntpcluster_chronyd.once"](done["stdout"], done["stderr"], done["retcode"])
-    errors = said["errors"]
-    if done["timed_out"]:
-        errors = [{"code": "hung", "message": "chronyd -q did not end within {0} s".format(KILLED_S)}]
-    # A server that has just answered and does not answer now refuses: as a server, chronyd does not tell clients about its rate
-    # limit.
-    errors = [dict(error, code="no-server") if error["code"] == "timeout" else error for error in errors]
-    return {"tool": "chronyd", "errors": errors, "offset_s": said["offset_s"] if said["stepped"] else None}
+    __salt__["ntpcluster_kernel.shift"](offset)
+    return {"tool": "settimeofday", "errors": [], "offset_s": offset}
 
 
 def crontab(plan):
     """
     Internal. The command in a crontab that sets the clock, as ``ntpcluster_ntpd.crontab`` describes it. One run queries all
-    servers. As many of them have to agree as for the daemon; if one is enough, the first that gives the time is used.
+    servers, with one packet each. As many of them have to agree as for the daemon; if one is enough, the first that gives the
+    time is used. With directives as arguments chronyd reads no file; it uses the user and the pid file that it was built with,
+    which are those of the platform's service.
     """
-    directives = _once(plan["step_tickers"]) + ["minsources {0}".format(plan["minsane"])] * (plan["minsane"] > 1)
+    directives = ["server {0} iburst maxsamples 1".format(server) for server in plan["step_tickers"]]
+    directives += ["minsources {0}".format(plan["minsane"])] * (plan["minsane"] > 1)
     return " ".join(["chronyd -q -t {0}".format(ONCE_S)] + ['"{0}"'.format(directive) for directive in directives])
-
-
-def _once(servers):
-    """
-    The directives for ``chronyd -q``: one packet to each server. With directives as arguments it reads no file; it uses the
-    user and the pid file that it was built with, which are those of the platform's service.
-    """
-    return ["server {0} iburst maxsamples 1".format(server) for server in servers]
 
 
 def fault(path, **called):

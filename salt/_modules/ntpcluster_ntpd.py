@@ -121,16 +121,25 @@ def system(variables):
     return said
 
 
-def jump(server, platform, **called):
+def jump(server, offset, platform, **called):
     """
     Internal. Step the clock to the time of this server with ``ntpdate``; the daemon is stopped.
+
+    server
+        Its address.
+    offset
+        How far the server was ahead of this host when it was queried, in seconds. ntpdate queries it again.
+    platform
+        The plan's.
 
     Returns a dict: ``tool``, ``errors`` [{code, message}], ``offset_s`` by which it reports to have set the clock (None: it set
     nothing).
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     argv = ["-b"] + platform["ntpdate_options"] + [server]
+    __salt__["ntpcluster_query.pace"]()
     done = __salt__["ntpcluster_program.run"]("ntpdate", " ".join(platform["packages"]), argv, timeout=NTPDATE_S)
+    __salt__["ntpcluster_query.asked"]()
     answer = __salt__["ntpcluster_parse_tools.ntpdate"](done["stdout"], done["stderr"], done["retcode"])
     errors = list(answer["errors"])
     if done["timed_out"]:

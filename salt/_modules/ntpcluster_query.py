@@ -64,15 +64,17 @@ def query(servers=None, timeout=2, samples=1):
     return {"servers": found, "best": best}
 
 
-def pace(packets=1, **called):
+def pace(packets=1, first=0.0, **called):
     """
     Internal. Wait until servers with a rate limit accept more packets from this host.
 
     packets
         How many will be sent in a row: ntpd begins with eight.
+    first
+        After how many seconds the first of them will be sent.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    time.sleep(pause(packets))
+    time.sleep(max(0.0, pause(packets) - first))
     return True
 
 

@@ -1,10 +1,11 @@
 # -*- coding: utf-8 -*-
 """
-Internal. One step of this host's clock, by the daemon's own tool: only if it is needed, known to be right, and possible. It
-counts only if the clock was observed to move: ntpdate exits with 0 even if it was not permitted to set anything.
+Internal. One step of this host's clock: only if it is needed, known to be right, and possible. Where there is ntpdate it makes
+the step, otherwise the kernel.
 
-The tools have no limit: they step to whatever the server says when they query it. So the clock must have moved by the distance
-that was judged just before; otherwise the step is undone.
+A step counts only if the clock was observed to move: ntpdate exits with 0 even if it was not permitted to set anything. ntpdate
+has no limit: it steps to whatever the server says when it queries it. So the clock must have moved by the distance that was
+judged just before; otherwise the step is undone.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -24,10 +25,12 @@ LOCK = "/var/run/ntpcluster.lock"
 #: A run from the crontab holds the lock too, usually for two seconds; an apply waits for it instead of failing.
 LOCK_S = 5
 
-#: Minimum and maximum number of seconds until an unsynchronized server is queried again: short, so that a tier that is being
-#: deployed is not delayed; not shorter, or the server's counter would be full before the server is synchronized; the maximum is
-#: above PACKET_S of ntpcluster_query.
-SOON_S, AGAIN_S = 2, 8
+#: A daemon has the time 4.5 s (chronyd) to 7 s (ntpd) after its start at the earliest. So a server that has begun to answer is not
+#: queried for this long: the packets that its rate limit allows are saved for the moment when it counts.
+BEGINS_S = 4
+
+#: Maximum number of seconds until an unsynchronized server is queried again; above PACKET_S of ntpcluster_query.
+AGAIN_S = 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
@@ -136,7 +139,7 @@ def shift(offset, test=False, **called):
         return result
     with _alone():
         __salt__["ntpcluster_service.relieve"]()
-        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)
+        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS, plan["platform"]["first_packet"])
         with _stopped(plan["platform"]) if plan["method"] == "daemon" else _nothing():
             before = _lead()
             __salt__["ntpcluster_kernel.shift"](offset)
@@ -198,7 +201,7 @@ def _await_time(servers, wait, in_turn=False):
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
-    until = __salt__["ntpcluster_program.monotonic"]() + wait
+    until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, set()
     while True:
         found = __salt__["ntpcluster_query.query"](servers)["servers"]
         try:
@@ -210,8 +213,9 @@ def _await_time(servers, wait, in_turn=False):
                 raise
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        pause = max(SOON_S, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS))
-        time.sleep(min(pause, AGAIN_S, left))
+        heard, before = set(server["address"] for server in found if server["reachable"]), heard
+        begins = BEGINS_S if heard - before else 0
+        time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS)), AGAIN_S, left))
 
 
 def _allow(best, limit, moved=0.0):
@@ -265,7 +269,7 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
                 )
             )
         result["stepped"] = True
-        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS)  # the daemon queries as soon as it runs
+        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS, platform["first_packet"])
     if running:
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
     result["daemon_restarted"] = running
@@ -274,14 +278,12 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
 
 
 def _jump(server, offset, platform):
-    """Step the clock by this offset with the daemon's own tool; returns how far it was observed to move, in seconds."""
+    """Step the clock by this offset; returns how far it was observed to move, in seconds."""
     doing = __salt__["ntpcluster_daemon.doing"](platform, "jump")
     for last in (False, True):
-        __salt__["ntpcluster_query.pace"]()
         before = _lead()
-        answer = __salt__[doing](server, platform)
+        answer = __salt__[doing](server, offset, platform)
         moved = _lead() - before
-        __salt__["ntpcluster_query.asked"]()
         if abs(moved) > SEEN_S:
             # A step that was observed counts, whatever the tool complains about.
             if _close(moved, offset):
@@ -316,9 +318,11 @@ def _lead():
 
 def _put_back(server, offset, moved):
     """Undo a step to a time that was not judged, and refuse to continue."""
-    # A difference, not a time: so the start-up time of `date` does not matter.
-    done = __salt__["ntpcluster_program.run"]("date", "coreutils", ["-s", "{0:+.3f} seconds".format(-moved)])
-    undone = "It has been put back" if not done["retcode"] else "It cannot be put back: {0}".format(done["stderr"])
+    try:
+        __salt__["ntpcluster_kernel.shift"](-moved)
+        undone = "It has been put back"
+    except CommandExecutionError as exc:
+        undone = "It cannot be put back: {0}".format(exc)
     raise CommandExecutionError(
         "not stepped: the clock was to be moved by {0:+.3f} s, but {1}, asked again, has moved it by {2:+.3f} s. {3}".format(
             offset, server, moved, undone

@@ -84,7 +84,9 @@ def one(roles: tuple[Role, ...], number: int = 0) -> dict[str, float] | None:
         for minion, states in sorted(applied.items()):
             print(f"-- {minion} ({cluster.hosts[minion].platform})", *failed(states), sep="\n   ")
             print(*lines(listener.heard, minion), sep="\n")
-        worst = 1000 * max(abs(host.clock_error()) for host in cluster.hosts.values())
+        errors = {name: 1000 * host.clock_error() for name, host in cluster.hosts.items()}
+        worst = max(map(abs, errors.values()))
+        print(*(f"{name} {error:+.3f} ms" for name, error in sorted(errors.items())), sep=", ")
         load = f"load {os.getloadavg()[0]:.1f}"
         print(f"first apply of {len(applied)} hosts: {took:.1f} s, worst clock {worst:.3f} ms, {load}", flush=True)
         if set(applied) != set(cluster.hosts) or any(failed(states) for states in applied.values()):
