@@ -49,15 +49,15 @@ def figures(daemon: Daemon, polls: tuple[int, int], wander_ppb: float, seed: int
     grown = [second for second, server in life.asked if server == 1 and second >= GROWN_S]
     # The moment of death is unlike for each seed: it falls anywhere between two polls.
     died_s = GROWN_S + 1024 * (seed * 0.618 % 1)
-    mourner = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work)
-    orphan = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work, servers=1)
-    left = [second for second, address in mourner.followed if second >= died_s and address == SERVERS[1]]
+    bereft = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work)
+    alone = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work, servers=1)
+    left = [second for second, address in bereft.followed if second >= died_s and address == SERVERS[1]]
     return Figures(
         rms_s=math.sqrt(statistics.fmean(error**2 for error in settled)),
         worst_s=max(settled),
         left_s=left[0] - died_s if left else math.inf,
-        worst_dead_s=max(errors(mourner, died_s)),
-        alone_s=errors(orphan, died_s + 3600)[0],
+        worst_dead_s=max(errors(bereft, died_s)),
+        alone_s=errors(alone, died_s + 3600)[0],
         requests=len(grown) / (World(seed).end_s - GROWN_S) * CLIENTS,
     )
 
