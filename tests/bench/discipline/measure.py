@@ -16,9 +16,10 @@ from pathlib import Path
 from tests.bench.discipline.daemons import DAEMONS, SERVERS, Daemon, Life, Missing, World, live
 
 POLLS = ((3, 3), (4, 4), (5, 5), (6, 6), (4, 6), (6, 8), (6, 10), (8, 10), (10, 10), (3, 10))
-#: How restless the oscillator is: ppb for the root of a second. A PC's crystal in a room of even temperature, and one whose
-#: temperature changes with its load: Allan deviations of 2e-8 and 2e-7 over 1000 s.
-WANDERS_PPB = {"calm": 1, "restless": 10}
+#: How unstable the oscillator is: the random walk of its frequency, in ppb per square root of a second. A PC's
+#: crystal in a room of even temperature, and one whose temperature changes with its load: Allan deviations of 2e-8 and 2e-7 over
+#: 1000 s.
+WANDERS_PPB = {"stable": 1, "unstable": 10}
 #: The first half hour, in which the daemon learns the oscillator's error, is left out.
 SETTLED_S = 1800
 #: The poll interval has grown to what it will be.
