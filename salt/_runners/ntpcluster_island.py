@@ -20,8 +20,8 @@ AGREE_S = 0.05
 #: A difference from the source below this is not worth a slew.
 SMALL_S = 0.001
 
-#: The time limit for the hosts to be synchronized again after a step. ntpd uses its own clock 27 s after its start, and queries
-#: a server that was not synchronised then after another 64 s.
+#: The time limit for the hosts to be synchronized again after a step. An ntpd that leads uses its own clock 27 s after its start.
+#: The other servers query it again up to 64 s later (their daemons' own poll interval), the clients up to 16 s later (`polls`).
 SYNCHRONIZED_S, AGAIN_S = 300, 5
 
 
