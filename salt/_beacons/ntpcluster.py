@@ -46,9 +46,6 @@ __virtualname__ = "ntpcluster"
 
 DEFAULTS = {"confirm": 2, "offset_ms": None, "calm": 0.5, "grace": 60}
 
-#: What is watched, in the order in which its events are sent.
-WATCHED = ("health", "source", "stratum", "offset")
-
 #: The key of ``__context__`` under which this beacon keeps its state between checks.
 MEMORY = "ntpcluster.beacon"
 

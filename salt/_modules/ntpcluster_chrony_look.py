@@ -17,8 +17,9 @@ UNWANTED = ("DENY", "RSTR")
 TESTS_AS_BITS = {"1": 0x001, "2": 0x002, "3": 0x004, "5": 0x010, "6": 0x020, "7": 0x040, "D": 0x800}
 DENIED, AUTHENTICATION = 0x008, 0x010
 
-#: The refid of a chronyd that goes on by its own clock (`local`). Its list still marks the source that it selected last, which now
-#: has its time from this host now, or a stratum beyond that of `local ... orphan` (REF_GetReferenceParams in reference.c).
+#: The refid of a chronyd that continues on its own clock (`local`). Its list still marks the source that it selected last, which
+#: by now gets its time from this host, or is at a stratum beyond that of `local ... orphan` (REF_GetReferenceParams in
+#: reference.c).
 LOCAL_CLOCK = "127.127.1."
 
 #: Errors after which the earlier answers are not reliable either. The others are refusals of one command.

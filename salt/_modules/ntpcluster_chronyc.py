@@ -32,9 +32,8 @@ MAX_TEXT = 800000
 MAX_UNPARSED = 50
 MAX_LINE = 200
 
-#: Commands that print a row for each source, commands with one answer, and commands that print nothing.
+#: Commands that print a row for each source, and commands that print nothing. All others have one answer.
 ROWS = ("sources", "sourcestats", "ntpdata", "selectdata", "authdata")
-SINGLE = ("tracking", "activity", "serverstats")
 SILENT = ("timeout", "retries", "dns")
 
 # Error messages of chronyc and our code for each. The first entry found in a line decides.

@@ -189,7 +189,7 @@ def _older_tables(family):
 
 
 def _listed(nft, hooked):
-    """All hooks of nftables if nft is needed, as iptables-save does not show some of them, or not as they are; else None."""
+    """All hooks of nftables if nft has to be run, because iptables-save shows some of them incorrectly or not at all; else None."""
     sets = __salt__["ntpcluster_firewall_nft.sets"]()
     besides = [
         chain

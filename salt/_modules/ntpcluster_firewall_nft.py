@@ -46,7 +46,6 @@ HOOKS = {
     "ingress": False, "prerouting": False, "input": False,
     "output": True, "postrouting": True, "egress": True,
 }  # fmt: skip
-IPTABLES = ("filter", "raw", "mangle", "nat", "security")  # tables of iptables-nft
 TARGETS = {"accept": "ACCEPT", "drop": "DROP", "reject": "REJECT", "return": "RETURN"}
 # Statements after which the packet continues, and those that redirect it
 PASSING = (

@@ -317,8 +317,8 @@ def everyone(family):
 
 def parts(conditions, network):
     """
-    Internal. The parts of a network that such conditions take whole, as far as they name some of its clients and ask nothing
-    else that packets may not meet; a list.
+    Internal. The parts of a network whose packets all meet these conditions. Returns a list; empty unless the conditions name some
+    of the network's clients and test nothing else that a packet may fail.
     """
     open_ = [condition for condition in conditions if condition[3] is not True]
     if len(open_) != 1 or open_[0][0] != "client" or open_[0][2]:
@@ -328,7 +328,7 @@ def parts(conditions, network):
 
 def whole(found, network):
     """
-    Internal. Do these parts of a network make up all of it?
+    Internal. Whether these parts of a network make up all of it.
     """
     return _whole(found, network)
 

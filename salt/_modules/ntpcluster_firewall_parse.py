@@ -132,8 +132,8 @@ def _value(name, text, version):
 
 def translated(address, port):
     """
-    Internal. Where a rule that translates sends the packet, as (address or None, port or None); None for what is no text of
-    one address or one port (a range, a map).
+    Internal. Where a rule that translates sends the packet, as (address or None, port or None); None if that is not a single
+    address and a single port (a range, a map).
     """
     try:
         return address and ipaddress.ip_address("{}".format(address)), port and int("{}".format(port))

@@ -10,14 +10,14 @@ by hand counts as much as ours. Ours have the comment ``ntpcluster`` and are the
 * a DROP or REJECT of everything, of UDP, or of port 123, from everywhere or from outside some other network
   (``! -s``); and a RETURN from INPUT, which leaves the packet to the policy
 * a jump to a chain that ends in this way (RH-Firewall-1-INPUT), for everyone or for one interface or network, if that chain
-* admits something before it refuses the rest: such a chain is that network's firewall, not a ban else the end of INPUT, where
-* the policy decides
+  admits something before it refuses the rest: such a chain is that network's firewall, not a ban
+* else the end of INPUT, where the policy decides
 
 **What stays in force** and is reported: a foreign rule before that place.
 
 * ``blocked``: it blocks part of the network or an interface (a deliberate ban), or it matches something that is
   not understood here and its target can refuse
-* ``unclear``: those of them that may block all of the network, for all that is understood
+* ``unclear``: those of them that may block all of the network, as far as they are understood
 * ``refused``: it blocks the whole network by name, as ``-s 10.0.0.0/8 -j DROP`` does: no rule of ours goes
   before it, and the port is not open. Only an administrator can decide whether that ban or the pillar is wrong
 
@@ -225,17 +225,17 @@ def needed(table, networks, everyone, chain):
 
 def listed(hooks, networks, family, here):
     """
-    Internal. Judge rules that iptables made in nftables by what nft shows of them, which leaves some of their conditions open.
+    Internal. Judge rules that iptables made in nftables from nft's listing, which does not show some of their conditions.
 
     hooks
         those of one family in the tables of iptables, as from ``ntpcluster_firewall_nft.hooks``
     networks, family, here
         as for ``ntpcluster_firewall_rules.judge``
 
-    A chain in which a rule of ours was made by nft becomes one that is ``left_to_nft``.
+    If nft made one of our rules in a chain, the chain is marked ``left_to_nft``.
 
-    Returns what ``ntpcluster_firewall_rules.judge`` does but for ``networks`` and what blocks them; None where something is needed
-    or not known, so that ``iptables-save`` has to be run.
+    Returns the keys of ``ntpcluster_firewall_rules.judge`` without ``networks``, ``refused``, ``unclear`` and ``blocked``. Returns
+    None if a change is needed or something is unknown: then ``iptables-save`` has to be run.
     """
     everyone = __salt__["ntpcluster_firewall_packet.everyone"](family)
     wanted = _wanted(networks, everyone.version)

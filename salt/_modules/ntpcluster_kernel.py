@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. The kernel's own calls for the clock, by the C library: for what no program of a plain EL6 host does.
+Internal. Call the kernel's functions for the clock through the C library, for tasks that no program of a plain EL6 host does.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
@@ -41,7 +41,7 @@ def slew(offset=None, **called):
     offset
         Seconds, less than 2145 either way (the C library's limit); None: begin nothing.
 
-    Returns what the slew before has left, in seconds. Raises CommandExecutionError if the kernel refuses.
+    Returns the remainder of the previous slew, in seconds. Raises CommandExecutionError if the kernel refuses.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
     left, given = _Timeval(), None
@@ -54,8 +54,8 @@ def slew(offset=None, **called):
 
 def shift(offset, **called):
     """
-    Internal. Step the clock by this distance. Reading and setting are two calls in a row, so that on a busy host, too, little time
-    passes between them: clocks that are stepped alike stay together.
+    Internal. Step the clock by this distance. Reading and setting are two consecutive calls, so that little time passes between
+    them even on a busy host: clocks that are stepped by the same distance stay together.
 
     offset
         Seconds; above zero moves the clock forward.
@@ -72,7 +72,7 @@ def shift(offset, **called):
 
 def pll():
     """
-    Internal. Whether the kernel's PLL is on: an ntpd that uses it leaves ``adjtime`` alone.
+    Internal. Whether the kernel's PLL is on: an ntpd that uses it does not call ``adjtime``.
     """
     seen = _Timex()
     _call("adjtimex", ctypes.byref(seen))

@@ -35,17 +35,18 @@ QUERY = {
     "dpkg": ("dpkg-query", ["-W", "--showformat", "${Status} ${Package}\\n"]),
 }
 
-#: Of a package that is there, held at its version or not; dpkg also knows of those that have left their configuration files.
+#: The status of an installed package, held at its version or not. dpkg also lists removed packages that left their configuration
+#: files.
 INSTALLED = ("install ok installed", "hold ok installed")
 
-#: The packages that were all there, in ``__context__``: (number of the state run, names, version).
+#: Packages that have been found installed, in ``__context__``: (number of the state run, names, version).
 SEEN = "ntpcluster_package.seen"
 
 
 def missing(plan):
     """
-    Internal. The packages of a plan that are not installed, or not in its version. Once all are there they are not asked for again
-    in the same state run.
+    Internal. The packages of a plan that are not installed, or not in its version. Once all of them are installed, the same state
+    run does not query them again.
 
     plan
         ``ntpcluster.plan``.
@@ -61,7 +62,7 @@ def missing(plan):
         there = _installed(plan["platform"]["package_list"], names)
         left = [name for name in names if name not in there]
     else:
-        # A version in Salt's words, with its epoch.
+        # The plan's version has Salt's form, with its epoch.
         left = [name for name in names if __salt__["pkg.version"](name) != version]
     if not left:
         __context__[SEEN] = this
@@ -69,7 +70,7 @@ def missing(plan):
 
 
 def _installed(database, names):
-    """Those of these packages that are installed. Of a database that cannot be read it is none, as for Salt."""
+    """Which of these packages are installed; none if the database cannot be read, as in Salt."""
     program, argv = QUERY[database]
     done = __salt__["ntpcluster_program.run"](program, program, argv + list(names), timeout=60)
     lines = [line.rpartition(" ") for line in done["stdout"].splitlines()]

@@ -245,9 +245,11 @@ def _ours(pid):
 
 
 def _link(path):
-    """Where a link of /proc points to; None if it does not exist (any more)."""
+    """Where a link of /proc points to, as text; None if it does not exist (any more)."""
     try:
-        return os.readlink(path)
+        target = os.readlink(path)
+        # Python 2.7 returns bytes if it cannot decode the name.
+        return target.decode("utf-8", "replace") if isinstance(target, bytes) else target
     except (IOError, OSError) as exc:
         if exc.errno != errno.ENOENT:
             raise

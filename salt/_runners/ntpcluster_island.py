@@ -20,8 +20,8 @@ AGREE_S = 0.05
 #: A difference from the source below this is not worth a slew.
 SMALL_S = 0.001
 
-#: The time limit for the hosts to be synchronized again after a step. ntpd uses its own clock 27 s after its start, and queries
-#: a server that was not synchronised then after another 64 s.
+#: The time limit for the hosts to be synchronized again after a step. An ntpd that leads uses its own clock 27 s after its start.
+#: The other servers query it again up to 64 s later (their daemons' own poll interval), the clients up to 16 s later (`polls`).
 SYNCHRONIZED_S, AGAIN_S = 300, 5
 
 
@@ -83,7 +83,7 @@ def _move(servers, clients, how, result, timeout):
             if isinstance(said, dict) and "comment" in said:
                 made["clients"][name] = said["comment"]
             else:
-                made["left"][name] = _reason(name, said)
+                made["left"][name] = _reason(said)
     made["time_utc"] = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(ahead + time.monotonic()))
     return made
 
@@ -130,7 +130,7 @@ def _ask(name, fun, kwarg, timeout):
     """The return of one host, a dict; raises SaltInvocationError with the reason if it is something else."""
     said = _answers([name], fun, kwarg, timeout).get(name)
     if not isinstance(said, dict):
-        raise SaltInvocationError(f"{name}: {_reason(name, said)}")
+        raise SaltInvocationError(f"{name}: {_reason(said)}")
     return said
 
 
@@ -159,7 +159,7 @@ def _check(source, offset, step, test):
         raise SaltInvocationError(f"offset: {offset!r} is not a number of seconds; above zero, the island is slow")
 
 
-def _reason(name, said):
+def _reason(said):
     """Why a host's return is not usable, in one line."""
     if said is None:
         return "no answer within the time limit"

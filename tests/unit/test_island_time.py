@@ -1,5 +1,7 @@
 """Correcting the time of an island: which hosts are moved, which source is trusted, and the state after a failure."""
 
+import ctypes
+
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -202,7 +204,7 @@ def test_a_distance_that_is_not_a_number_is_refused(host, offset):
 @pytest.mark.parametrize(
     ("offset", "changes", "said"),
     [
-        (1.0, {"plan": {**{"reference": "utc"}}}, "belongs to no island"),
+        (1.0, {"plan": {"reference": "utc"}}, "belongs to no island"),
         (-1.5e9, {}, "2000 to 2036"),
         (43.3, {}, "would take 24 h .* step=True"),
         (1.0, {"pll": False}, "ntpd disciplines this clock without the kernel"),
@@ -264,9 +266,30 @@ def test_a_step_sets_the_sum_of_the_clock_and_the_distance(monkeypatch, offset):
     assert sums == [pytest.approx(1795341952.5 + offset, abs=2e-6)]
 
 
-def test_the_kernel_is_read_without_a_change():
-    assert ntpcluster_kernel.slew() == pytest.approx(0, abs=100)
-    assert ntpcluster_kernel.pll() in (True, False)
+def test_the_remainder_of_a_slew_is_read_without_a_new_slew(monkeypatch):
+    def call(name, given, left):
+        assert (name, given) == ("adjtime", None)
+        left._obj.tv_sec, left._obj.tv_usec = -3, -250000
+
+    monkeypatch.setattr(ntpcluster_kernel, "_call", call)
+    assert ntpcluster_kernel.slew() == -3.25
+
+
+@pytest.mark.parametrize(("status", "on"), [(0x2001, True), (0x0001, True), (0x2040, False), (0, False)])
+def test_the_pll_is_read_without_a_change(monkeypatch, status, on):
+    def call(name, timex):
+        assert (name, timex._obj.modes) == ("adjtimex", 0)
+        timex._obj.status = status
+
+    monkeypatch.setattr(ntpcluster_kernel, "_call", call)
+    assert ntpcluster_kernel.pll() is on
+
+
+def test_the_c_library_accepts_both_calls():
+    assert abs(ntpcluster_kernel.slew()) < 2145
+    ntpcluster_kernel.pll()
+    # struct timex of a 64-bit kernel, linux/timex.h.
+    assert ntpcluster_kernel._Timex.status.offset == 40 and ctypes.sizeof(ntpcluster_kernel._Timex) >= 208
 
 
 @pytest.mark.parametrize("function", [ntpcluster_kernel.slew, ntpcluster_kernel.shift])

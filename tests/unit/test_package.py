@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from salt.exceptions import CommandExecutionError
 
-from _modules import ntpcluster_origin, ntpcluster_package
+from _modules import ntpcluster_origin, ntpcluster_package, ntpcluster_process
 from tests.loaded import FUNCTIONS
 
 KILLED = {"package manager": {"old": "killed during a run", "new": "repaired"}}
@@ -105,3 +105,12 @@ def test_nothing_is_repaired_under_the_hands_of_a_package_manager_at_work(host):
             assert witness.exists()
         finally:
             yum.kill()
+
+
+def test_a_name_that_python_2_cannot_decode_does_not_hide_who_uses_the_folder(host, monkeypatch):
+    """Python 2.7 returns such a link as bytes. The stand-in here does so for every link."""
+    readlink = os.readlink
+    monkeypatch.setattr(os, "readlink", lambda path: os.fsencode(readlink(path)))
+    with open(os.fsencode(host.folder) + b"/caf\xe9", "w"):
+        [user] = ntpcluster_process.using(str(host.folder))
+    assert user.endswith(f" (pid {os.getpid()})")

@@ -19,7 +19,7 @@ static int64_t alarm_at_ns = NEVER, alarm_every_ns;
 
 /*
  * The thread that began the world: time passes while it waits. ntpd starts others, to look up names; they wait in the
- * machine's time. Where the daemon waits for their word, see `elsewhere`.
+ * machine's time.
  */
 static void *first_thread;
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from tests.bench.discipline.daemons import DAEMONS, SERVERS, Daemon, Life, Missing, World, live
 
 POLLS = ((3, 3), (4, 4), (5, 5), (6, 6), (4, 6), (6, 8), (6, 10), (8, 10), (10, 10), (3, 10))
-#: How restless the oscillator is: ppb for the root of a second. A PC's crystal in a room of even temperature, and one whose
-#: temperature changes with its load: Allan deviations of 2e-8 and 2e-7 over 1000 s.
-WANDERS_PPB = {"calm": 1, "restless": 10}
+#: How unstable the oscillator is: the random walk of its frequency, in ppb per square root of a second. A PC's
+#: crystal in a room of even temperature, and one whose temperature changes with its load: Allan deviations of 2e-8 and 2e-7 over
+#: 1000 s.
+WANDERS_PPB = {"stable": 1, "unstable": 10}
 #: The first half hour, in which the daemon learns the oscillator's error, is left out.
 SETTLED_S = 1800
 #: The poll interval has grown to what it will be.
@@ -49,15 +50,15 @@ def figures(daemon: Daemon, polls: tuple[int, int], wander_ppb: float, seed: int
     grown = [second for second, server in life.asked if server == 1 and second >= GROWN_S]
     # The moment of death is unlike for each seed: it falls anywhere between two polls.
     died_s = GROWN_S + 1024 * (seed * 0.618 % 1)
-    mourner = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work)
-    orphan = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work, servers=1)
-    left = [second for second, address in mourner.followed if second >= died_s and address == SERVERS[1]]
+    bereft = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work)
+    alone = live(daemon, World(seed, wander_ppb=wander_ppb, dead_s=died_s), polls, work, servers=1)
+    left = [second for second, address in bereft.followed if second >= died_s and address == SERVERS[1]]
     return Figures(
         rms_s=math.sqrt(statistics.fmean(error**2 for error in settled)),
         worst_s=max(settled),
         left_s=left[0] - died_s if left else math.inf,
-        worst_dead_s=max(errors(mourner, died_s)),
-        alone_s=errors(orphan, died_s + 3600)[0],
+        worst_dead_s=max(errors(bereft, died_s)),
+        alone_s=errors(alone, died_s + 3600)[0],
         requests=len(grown) / (World(seed).end_s - GROWN_S) * CLIENTS,
     )
 

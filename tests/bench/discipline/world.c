@@ -100,20 +100,28 @@ int64_t world_now(void)
     return host.mono_ns;
 }
 
+/* The clock has been stepped by so much. */
+static void note_step(int64_t by_ns)
+{
+    if (!by_ns)
+        return;
+    stepped_ns += by_ns;
+    fprintf(record, "step %.3f %.9f\n", (double)host.mono_ns / 1e9, (double)by_ns / 1e9);
+}
+
 void world_set(int64_t virt_ns)
 {
-    stepped_ns += virt_ns - host.virt_ns;
-    fprintf(record, "step %.3f %.9f\n", (double)host.mono_ns / 1e9, (double)(virt_ns - host.virt_ns) / 1e9);
+    note_step(virt_ns - host.virt_ns);
     labclock_step(&host, virt_ns);
 }
 
-/* adjtimex(2), which may also set the clock. */
+/* adjtimex(2), which also steps the clock (ADJ_SETOFFSET): chronyd does so. */
 int world_discipline(const struct timex *ask, struct timex *answer)
 {
     int64_t before_ns = host.virt_ns;
     int error = labclock_discipline(&host, ask, answer);
 
-    stepped_ns += host.virt_ns - before_ns;
+    note_step(host.virt_ns - before_ns);
     return error;
 }
 

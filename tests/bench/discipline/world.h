@@ -9,7 +9,7 @@
  *   world.c   true time, the oscillator, the network, the servers; what is recorded
  *   calls.c   the C library's calls
  *
- * What is flattered: the program needs no time to run (100 ns for each look at the clock), every stamp of a
+ * Where it is too optimistic: the program uses no time (reading the clock takes 100 ns), every timestamp of a
  * packet is exact, the servers are right, no packet is lost unless its server is dead.
  */
 #ifndef WORLD_H
