@@ -209,18 +209,15 @@ def _try(platform, running, ready):
         if running and stop(platform):
             return "{0} does not stop".format(service)
         done = __salt__["service.start"](service)
-    until, seen_alive = __salt__["ntpcluster_program.monotonic"]() + PROOF_S, None
+    until = __salt__["ntpcluster_program.monotonic"]() + PROOF_S
     while True:
         time.sleep(0.5)
-        now = __salt__["ntpcluster_program.monotonic"]()
         state = proof()
         if state["proven"]:
-            seen_alive = seen_alive or now
-            if now - seen_alive >= ALIVE_S:
+            time.sleep(ALIVE_S)
+            if __salt__["ntpcluster_process.running"](platform)["running"]:
                 return ""
-        else:
-            seen_alive = None
-        if now > until:
+        if __salt__["ntpcluster_program.monotonic"]() > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)
             return said + (state["reason"] or "the daemon does not keep running")
 
