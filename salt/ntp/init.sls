@@ -8,8 +8,8 @@ include:
   - ntp.package
   - ntp.timezone
   - ntp.config
-  - ntp.firewall
   - ntp.step
+  - ntp.firewall
   - ntp.service
   - ntp.cron
   - ntp.applied
