@@ -41,6 +41,9 @@ READ_S = 0.03
 #: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
 DAEMON_PACKETS = 8
 
+#: The server that gave the time before the daemon's package was installed, and for how long its answer counts.
+AHEAD, AHEAD_S = "ntpcluster_step.ahead", 60
+
 #: When the clock was last found or set right; valid for one run only.
 RIGHT, RIGHT_S = "ntpcluster_step.right", 60
 
@@ -186,6 +189,28 @@ def _now_right():
     __context__[RIGHT] = __salt__["ntpcluster_program.monotonic"]()
 
 
+def ask_ahead(**called):
+    """
+    Internal. Query the servers before the daemon's package is installed: the pause that a rate limit demands between two packets
+    passes during the installation. The next step of this run uses the answer, unless the clock has been moved in between.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    servers, in_turn, _ = _whom(__salt__["ntpcluster_plan.plan"](), None)
+    if servers:
+        try:
+            best = _choose(__salt__["ntpcluster_query.query"](servers)["servers"], in_turn)
+        except CommandExecutionError:
+            return  # the step asks again, and waits
+        __context__[AHEAD] = (__salt__["ntpcluster_program.monotonic"](), _lead(), servers, best)
+
+
+def _told_ahead(servers):
+    """The answer to ``ask_ahead``; None if it does not count any more."""
+    moment, lead, asked, best = __context__.pop(AHEAD, (0, 0, None, None))
+    fresh = __salt__["ntpcluster_program.monotonic"]() - moment < AHEAD_S and abs(_lead() - lead) < READ_S
+    return best if asked == servers and fresh else None
+
+
 def lock():
     """
     Internal. The file that is locked while this host's clock is being set, also by the crontab of the other method.
@@ -201,12 +226,14 @@ def _await_time(servers, wait, in_turn=False):
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
+    best = _told_ahead(servers)
+    if best:
+        return best
     until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, set()
     while True:
         found = __salt__["ntpcluster_query.query"](servers)["servers"]
         try:
-            telling = [server for server in found if server["offset_s"] is not None]
-            return telling[0] if in_turn and telling else __salt__["ntpcluster_answers.trusted"](found)
+            return _choose(found, in_turn)
         except CommandExecutionError:
             left = until - __salt__["ntpcluster_program.monotonic"]()
             if left <= 0:
@@ -216,6 +243,12 @@ def _await_time(servers, wait, in_turn=False):
         heard, before = set(server["address"] for server in found if server["reachable"]), heard
         begins = BEGINS_S if heard - before else 0
         time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS)), AGAIN_S, left))
+
+
+def _choose(found, in_turn):
+    """The server to believe; raises CommandExecutionError if there is none."""
+    telling = [server for server in found if server["offset_s"] is not None]
+    return telling[0] if in_turn and telling else __salt__["ntpcluster_answers.trusted"](found)
 
 
 def _allow(best, limit, moved=0.0):
