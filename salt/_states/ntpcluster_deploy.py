@@ -72,7 +72,8 @@ def installed(name):
             changes = dict((one, {"old": __salt__["pkg.version"](one), "new": version}) for one, version in new.items())
             said = "would be installed: {0}".format(", ".join(missing) or "nothing more")
             return _result(name, None, dict(changes, **repair), said)
-        __salt__["ntpcluster_step.ask_ahead"]()
+        if missing:
+            __salt__["ntpcluster_step.ask_ahead"]()
         _remember_packages(_absent(package["names"]), gone)
         ret = _take_over(name, plan, leaving, bool(repair))
     except (CommandExecutionError, SaltInvocationError) as exc:

@@ -23,9 +23,6 @@ LIMITED = {**PILLAR, "step": {"limit": 3600}}
 CRON = {**PILLAR, "method": "cron", "cron": {"minute": "*", "hour": "*"}}
 CRONTAB = "/etc/cron.d/ntpcluster"
 
-#: Precedes the host's own chronyd in the path; systemd starts that one by its full path.
-DOUBLE = "/usr/local/sbin/chronyd"
-
 
 @pytest.fixture(scope="module")
 def lab():
@@ -58,7 +55,7 @@ def chronyd_runs_again(host):
     assert wait_until(lambda: daemon(host), 40), "chronyd was left stopped"
     host.lab.internet.behave()
     # The lab's internet has no rate limit, so the next test need not wait because of the queries of this one.
-    host.run(["rm", "-f", DOUBLE, "/var/run/ntpcluster.asked"])
+    host.run(["rm", "-f", "/var/run/ntpcluster.asked"])
     set_pillar(host, PILLAR)
     host.set_clock(0)
 
@@ -81,7 +78,7 @@ def steps(host) -> int:
 
 
 def stepping(host) -> subprocess.Popen:
-    """A step in progress: the servers have been queried and the daemon is stopped, but the clock has not been changed."""
+    """A step in progress: the servers have been queried, and the daemon is stopped."""
     words = [*host.enter(), "salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"]
     step = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_until(lambda: not daemon(host), 60, 0.05)
@@ -111,6 +108,9 @@ def test_a_clock_that_is_off_is_stepped_with_its_hardware_clock(host):
     done = call(host, "ntpcluster.step", "force=True")
     print(f"{host.platform}: a step took {time.monotonic() - began:.1f} s")
     assert (done["stepped"], done["daemon_restarted"], done["passes"]) == (True, True, 1)
+    # The step itself sends no packet: one query, and the daemon's eight.
+    account = float(host.read("/var/run/ntpcluster.asked").split()[1])
+    assert 6 * 9 - (time.monotonic() - began) - 2 < account <= 6 * 9, account
     assert done["moved_s"] == pytest.approx(500, abs=0.1)
     assert abs(host.clock_error()) < 0.1
     assert abs(host.rtc_error()) < 2 and done["hwclock"]["written"]
@@ -136,19 +136,6 @@ def test_a_jump_beyond_the_limit_is_refused_before_the_daemon_is_touched(host):
     assert (steps(host), daemon(host)) == (before, pid)
 
 
-@pytest.mark.parametrize("pillar", [PILLAR, LIMITED], ids=["no limit", "limit"])
-def test_servers_that_become_false_after_the_judgement_do_not_move_the_clock(host, pillar):
-    set_pillar(host, pillar)
-    host.set_clock(50)
-    step = solo.step_that_waits(host, DOUBLE)
-    host.lab.internet.behave(offset=86400.0)
-    host.run(["touch", "/run/go"]).check()
-    said = step.communicate(timeout=120)[0]
-    assert step.returncode != 0, said
-    assert "put back" in said
-    assert host.clock_error() == pytest.approx(50, abs=0.5)
-
-
 def test_a_server_that_becomes_false_after_the_step_is_not_queried_again(host):
     host.set_clock(50)
     for address in INTERNET[1:]:
@@ -161,36 +148,14 @@ def test_a_server_that_becomes_false_after_the_step_is_not_queried_again(host):
     assert abs(host.clock_error()) < 0.1
 
 
-def test_a_step_killed_while_chronyd_queries_leaves_the_daemon_running(host):
+def test_a_step_that_is_killed_leaves_the_daemon_running(host):
     host.set_clock(50)
     step = stepping(host)
-    host.lab.internet.behave(silent=True)
-    wait_until(lambda: host.run(["pgrep", "-f", "chronyd.* -q "]).rc == 0, 60, 0.05)
     killed = time.monotonic()
     kill(host)
     step.wait()
     assert wait_until(lambda: daemon(host), 40, 0.2)
     print(f"{host.platform}: chronyd runs again {time.monotonic() - killed:.1f} s after the kill")
-
-
-def test_the_next_step_takes_over_while_the_chronyd_of_a_killed_one_still_queries(host):
-    """It must not be mistaken for the daemon, which would not be started again then."""
-    host.set_clock(50)
-    step = stepping(host)
-    host.lab.internet.behave(silent=True)
-    wait_until(lambda: host.run(["pgrep", "-f", "chronyd.* -q "]).rc == 0, 60, 0.05)
-    kill(host)
-    step.wait()
-    host.lab.internet.behave()
-    said = host.run(["salt-call", "--local", "-l", "error", "ntpcluster.step", "force=True"], timeout=180)
-    assert daemon(host), said.out + said.err
-
-
-def test_a_chronyd_that_hangs_is_ended(host):
-    # A stand-in for a chronyd that exceeds its own time limit.
-    host.write(DOUBLE, "#!/bin/sh\nexec sleep 1000\n", 0o755)
-    host.set_clock(50)
-    assert "did not end within 15 s" in refused(host, "ntpcluster.step", "force=True")
 
 
 def test_without_the_right_to_set_the_clock_no_step_is_reported(host):

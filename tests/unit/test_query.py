@@ -121,15 +121,18 @@ def begin_anew():
     Path(ntpcluster_query.ACCOUNT).unlink(missing_ok=True)
 
 
-@given(st.lists(st.tuples(st.sampled_from([1, 2, 8]), st.floats(0, 20)), max_size=40), st.none() | st.floats(0, 1))
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2, 8]), st.sampled_from([0, 0.2, 1]), st.floats(0, 20)), max_size=40),
+    st.none() | st.floats(0, 1),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_packets_at_our_pace_are_never_too_many(clock, turns, early):
     begin_anew()
     server = Monitor(early)
-    for packets, pause in turns:
-        ntpcluster_query.pace(packets)
+    for packets, first, pause in turns:
+        ntpcluster_query.pace(packets, first)
         for number in range(packets):
-            clock[0] += 2 if number else 0
+            clock[0] += 2 if number else first
             server.packet(clock[0])
         ntpcluster_query.asked(packets)
         clock[0] += pause

@@ -23,6 +23,7 @@ def host(monkeypatch, tmp_path):
     class Host:
         test, fails, did, kept, services = False, [], [], {}, {"ntpsec": dict(ON)}
         packages, left, half, silent = {"ntpsec": "1.2"}, {}, {}, False
+        asked = []  # how much had been done when the servers were asked
 
     def install(pkgs, refresh):
         assert (pkgs, refresh) == (["chrony"], True)
@@ -65,6 +66,7 @@ def host(monkeypatch, tmp_path):
         "ntpcluster_program.monotonic": FUNCTIONS["ntpcluster_program.monotonic"],
         "ntpcluster_program.run": mend,
         "ntpcluster_service.packages": lambda service: [service],
+        "ntpcluster_step.ask_ahead": lambda: Host.asked.append(len(Host.did)),
         "pkg.install": install,
         "ntpcluster_package.missing": lambda plan: [one for one in plan["package"]["names"] if one not in Host.packages],
         "pkg.version": lambda package: Host.packages.get(package, ""),
@@ -91,10 +93,11 @@ def test_drift_and_boot_come_first_and_removed_packages_are_predicted_and_record
     said = ntpcluster_deploy.installed("ntp-is-installed")
     new = dict(NEW, new="installed")  # only the package manager knows the version
     assert (said["result"], said["changes"], host.did, host.kept) == (None, {"chrony": new, "ntpsec": GONE}, [], {})
+    assert host.asked == []
     host.test = False
     done = ntpcluster_deploy.installed("ntp-is-installed")
     assert (done["result"], done["changes"]) == (True, {"chrony": NEW, "ntpsec": GONE})
-    assert host.did == ["drift", "disable ntpsec", "install"]
+    assert (host.asked, host.did) == ([0], ["drift", "disable ntpsec", "install"])
     assert host.kept == {"packages": ["chrony"], "removed": ["ntpsec"], "service ntpsec": ON}
 
 
