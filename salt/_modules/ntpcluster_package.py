@@ -39,14 +39,14 @@ QUERY = {
 #: files.
 INSTALLED = ("install ok installed", "hold ok installed")
 
-#: Packages that have been found installed, in ``__context__``: (number of the state run, names, version).
+#: What was found missing, in ``__context__``: ((number of the state run, names, version), names).
 SEEN = "ntpcluster_package.seen"
 
 
 def missing(plan):
     """
-    Internal. The packages of a plan that are not installed, or not in its version. Once all of them are installed, the same state
-    run does not query them again.
+    Internal. The packages of a plan that are not installed, or not in its version. A state run queries them once, and again after
+    it has run the package manager.
 
     plan
         ``ntpcluster.plan``.
@@ -55,17 +55,16 @@ def missing(plan):
     """
     names, version = plan["package"]["names"], plan["package"]["version"]
     run = __salt__["ntpcluster_applied.in_run"]()
-    this = (run, names, version)
-    if run and __context__.get(SEEN) == this:
-        return []
+    this, seen = (run, names, version), __context__.get(SEEN, (None, None))
+    if run and seen[0] == this:
+        return list(seen[1])
     if version is None:
         there = _installed(plan["platform"]["package_list"], names)
         left = [name for name in names if name not in there]
     else:
         # The plan's version has Salt's form, with its epoch.
         left = [name for name in names if __salt__["pkg.version"](name) != version]
-    if not left:
-        __context__[SEEN] = this
+    __context__[SEEN] = (this, list(left))
     return left
 
 
@@ -131,6 +130,7 @@ def transact(doing, how, **called):
     Returns and raises as that function: {package: {old, new}}, CommandExecutionError.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
+    __context__.pop(SEEN, None)
     __salt__["ntpcluster_origin.store"](AT_WORK, {"doing": doing})
     try:
         changes = __salt__[doing](**how)
@@ -197,7 +197,7 @@ def mend(platform, names, **called):
             said = "the package manager cannot be repaired: {0}: {1}"
             why = "no end after {0} s".format(MEND_S) if done["timed_out"] else done["stderr"] or done["stdout"]
             raise CommandExecutionError(said.format(" ".join(argv), why))
-    # Salt caches the list for the whole run, and ``missing`` that nothing is missing.
+    # Salt caches the list for the whole run, and ``missing`` what it has found.
     __context__.pop("pkg.list_pkgs", None)
     __context__.pop(SEEN, None)
     now = dict((name, __salt__["pkg.version"](name)) for name in names)

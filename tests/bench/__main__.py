@@ -2,13 +2,15 @@
 
 - `scale`: what the master's runners cost with 50,000 hosts
 - `hosts`: what an apply with nothing to do and a status cost a host, compared with similar formulas
-- `demo`, `sixteen`: the timeline of a first apply of five hosts, and of two servers with sixteen clients
+- `demo`, `four`, `el9-el9`, `el6-el9`, `el9-el6`, `sixteen`: the timeline of a first apply of the demonstration, of two servers with two
+  clients (one of el6 and one of modern in each tier, or the tiers as named), and of two servers with sixteen clients
 - `discipline`: how well the daemons hold the time, and how soon they leave a dead server, by their poll range
 """
 
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 from tests.bench import hosts, scale, timeline
 from tests.bench.discipline import measure
@@ -16,8 +18,7 @@ from tests.bench.discipline import measure
 PARTS = {
     "scale": lambda runs: scale.main(runs=runs),
     "hosts": hosts.main,
-    "demo": lambda runs: timeline.main("demo", runs),
-    "sixteen": lambda runs: timeline.main("sixteen", runs),
+    **{cast: partial(timeline.main, cast) for cast in ("demo", "four", "el9-el9", "el6-el9", "el9-el6", "sixteen")},
     "discipline": measure.main,
 }
 RUNS = 5

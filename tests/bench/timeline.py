@@ -1,7 +1,7 @@
 """When each state of a first apply ends, host by host, by the machine's clock, which no step changes.
 
 Salt measures durations with the clock that is being set. So this reads the minions' logs from outside while they grow.
-`python -m tests.bench.timeline [demo|four|el9|sixteen] [RUNS]`
+`python -m tests.bench.timeline [demo|four|el9-el9|el6-el9|el9-el6|sixteen] [RUNS]`: `el6-el9` has servers of el6 and clients of el9.
 """
 
 from __future__ import annotations
@@ -100,7 +100,12 @@ def main(cast: str = "demo", runs: int = 1) -> None:
     known = {
         "four": CAST,
         "demo": HOSTS,
-        "el9": tuple(Role(role.name, role.address, "el9") for role in CAST),
+        **{
+            f"{server}-{client}": tuple(
+                Role(role.name, role.address, server if role.name.startswith("ntp") else client) for role in CAST
+            )
+            for server, client in (("el9", "el9"), ("el6", "el9"), ("el9", "el6"))
+        },
         "sixteen": (*CAST[:2], *clients),
     }
     ready(kinds={role.image for role in known[cast]})

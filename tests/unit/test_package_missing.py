@@ -44,9 +44,14 @@ def test_only_what_is_installed_is_there(asked, database):
 
 
 @pytest.mark.parametrize("database", PRINTED)
-def test_all_that_is_there_is_asked_for_once_in_a_run(asked, database):
-    assert missing(database) == ["ntp", "ntpdate"], "of a database that cannot be read, nothing is known to be there"
+def test_a_run_asks_once_and_again_after_the_package_manager_has_worked(asked, database, monkeypatch):
+    for name in ("ntpcluster_origin.store", "ntpcluster_origin.drop", "pkg.install"):
+        monkeypatch.setitem(FUNCTIONS, name, lambda *_, **__: {})
+    both = ["ntp", "ntpdate"]
+    assert missing(database) == both, "of a database that cannot be read, nothing is known to be there"
+    assert [missing(database) for _ in range(3)] == [both] * 3 and len(asked) == 1
     asked.prints = "install ok installed ntp\ninstall ok installed ntpdate\n"
+    ntpcluster_package.transact("pkg.install", {})
     assert [missing(database) for _ in range(3)] == [[], [], []] and len(asked) == 2
     asked.run = 2
     assert missing(database) == [] and len(asked) == 3
