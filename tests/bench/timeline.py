@@ -1,7 +1,8 @@
 """When each state of a first apply ends, host by host, by the machine's clock, which no step changes.
 
 Salt measures durations with the clock that is being set. So this reads the minions' logs from outside while they grow.
-`python -m tests.bench.timeline [demo|four|el9-el9|el6-el9|el9-el6|sixteen] [RUNS]`: `el6-el9` has servers of el6 and clients of el9.
+`python -m tests.bench.timeline [demo|four|el9-el9|el6-el9|el9-el6|sixteen] [RUNS]`
+(`el6-el9`: servers of el6, clients of el9)
 """
 
 from __future__ import annotations
