@@ -15,8 +15,10 @@ __virtualname__ = "ntpcluster_served"
 # The loader offers only this function; ``wait`` stays a plain function for the tests.
 __load__ = ["served"]
 
-#: A daemon that has just started sends up to eight packets, 2 s apart (`iburst` of ntpd).
-STARTED_S = 20
+#: A daemon that has just started sends up to eight packets, 2 s apart (`iburst` of ntpd), beginning with its sources a second apart.
+#: Its first regular poll follows 16 s or more after the first of them: with polls of 16 s, only the time of the second one can be
+#: told from the time of the last.
+STARTED_S = 24
 #: Our packet keeps this distance from the daemon's polls. ntpd sends one from 1 s before to 2 s after its time (RANDPOLL of
 #: ntp.h).
 AFTER_S, BEFORE_S = 4, 3
@@ -33,24 +35,25 @@ def served():
     Raises SaltInvocationError if there is no plan, or a plan without sources.
     """
     seen = __salt__["ntpcluster_status.status"]()
-    time.sleep(wait(seen["peers"], seen["daemon"]["uptime_s"]))
+    young = STARTED_S - (seen["daemon"]["uptime_s"] or STARTED_S)
+    if young > 0:
+        time.sleep(young)
+        seen = __salt__["ntpcluster_status.status"]()
+    time.sleep(wait(seen["peers"]))
     return __salt__["ntpcluster_query.query"]()
 
 
-def wait(peers, uptime):
+def wait(peers):
     """
     Seconds from now until our packet does not disturb the daemon's.
 
     peers
         The daemon's sources as in ``ntpcluster.status``.
-    uptime
-        Seconds since the daemon was started; None: it does not run, or this is unknown.
     """
-    first = 0.0 if uptime is None else max(0.0, STARTED_S - uptime)
     # A server that does not answer does not count our packets.
     polled = [row for row in peers if row["answers"] and row["poll_s"] and row["when_s"] is not None]
     for later in range(LONGEST_S + 1):
-        since = [((row["when_s"] + first + later) % row["poll_s"], row["poll_s"]) for row in polled]
+        since = [((row["when_s"] + later) % row["poll_s"], row["poll_s"]) for row in polled]
         if all(AFTER_S <= passed <= poll - BEFORE_S for passed, poll in since):
-            return first + later
-    return first
+            return later
+    return 0
