@@ -15,9 +15,9 @@ __virtualname__ = "ntpcluster_served"
 # The loader offers only this function; ``wait`` stays a plain function for the tests.
 __load__ = ["served"]
 
-#: A daemon that has just started sends up to eight packets, 2 s apart (`iburst` of ntpd), beginning with its sources a second apart.
-#: Its first regular poll follows 16 s or more after the first of them: with polls of 16 s, only the time of the second one can be
-#: told from the time of the last.
+#: A daemon that has just started sends up to eight packets to each source, 2 s apart (`iburst` of ntpd); the sources follow each
+#: other a second apart. The first regular poll comes 16 s or more after the first packet: with polls of 16 s, only the time of the
+#: second one can be told from the time of the last.
 STARTED_S = 24
 #: Our packet keeps this distance from the daemon's polls. ntpd sends one from 1 s before to 2 s after its time (RANDPOLL of
 #: ntp.h).
