@@ -242,9 +242,9 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
 
     A clock that the daemon keeps close to its source is not stepped, and neither is an offset below the threshold. Refuses if
     no server gives the time, if the servers disagree, if the step would exceed the limit, or if another step is in progress.
-    Otherwise it stops the daemon, waits for port 123, steps, measures again (and steps again, at most ``passes`` times), writes
-    the hardware clock, and starts the daemon again if it was running before. The daemon is started again even after an error,
-    or if this process is killed.
+    Otherwise it stops the daemon, waits for port 123, and sets the clock: with ntpdate where ntpd is the daemon, else with a system
+    call. If the clock has not moved far enough, it measures and steps again, at most ``passes`` times. Then it starts the daemon
+    again if it was running before, also after an error or if this process is killed, and writes the hardware clock.
 
     servers
         Servers to query; default: this host's sources.

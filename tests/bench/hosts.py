@@ -2,7 +2,8 @@
 
 Each kind of host is listed twice: with this tree, and with ntp-formula, whose `ntp.ng` installs, writes one file and keeps the
 service running: three states, which do not check whether the time is right. It is not in a package index: NTP_FORMULA names the
-directory of a checkout, and without it that column is left out. The compared calls run alternately.
+directory of a checkout, and without it that column is left out. The compared calls run alternately. An apply of one empty state
+shows what Salt itself costs.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ KINDS = {
 #: The compared applies: in a new process for each, and in a process that has made them before.
 APPLIES = ("salt-call state.apply ntp", "again in one process, ms")
 PEERS = ("ntp-formula: salt-call", "ntp-formula: again, ms")
+NOTHING = ("an empty state: salt-call", "an empty state: again, ms")
 #: Calls of one process, whose mean is taken.
 CALLS = 10
 WARM = str(PROJECT / "tests/bench/warm.py")
@@ -96,6 +98,7 @@ def ours(lab: Cluster, kind: str, address: str) -> NamespaceHost:
     host = solo.add(lab, Role(f"{kind}-ours", address, kind))
     as_synced(host)
     settle(host, "ntp")
+    host.write("/srv/instead/nothing.sls", "nothing:\n  test.nop: []\n")
     return host
 
 
@@ -136,6 +139,8 @@ def measure(kind: str, mine: NamespaceHost, theirs: NamespaceHost | None, runs: 
         "salt-call test.ping": process(mine, "test.ping"),
         APPLIES[0]: process(mine, "state.apply", "ntp"),
         APPLIES[1]: lambda: warm(mine, python, "state.apply", "ntp")["call"],
+        NOTHING[0]: process(mine, "state.apply", "nothing"),
+        NOTHING[1]: lambda: warm(mine, python, "state.apply", "nothing")["call"],
     }
     if theirs:
         takes[PEERS[0]] = process(theirs, "state.apply", "ntp.ng")
