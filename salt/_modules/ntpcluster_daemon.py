@@ -43,10 +43,10 @@ def doing(platform, what):
     what
         ``configuration``: the parts of a plan in the daemon's syntax. ``foreign``: which of the pillar's options belong to
         another daemon. ``files``: which files the daemon opens because of its options. ``frequency`` and ``drift``: read and
-        write a drift file. ``look``: what the daemon reports about itself and its sources. ``jump``: step the clock with its
-        own tool. ``crontab``: the command in a crontab that sets the clock. ``fault``: what is wrong with a configuration file
-        that is not in use yet; ntpd can only check it by starting with it. ``variables``: ntpd's own, which chronyd does not
-        have. Each is described in ``ntpcluster_ntpd``, ``ntpcluster_ntpd_conf`` or ``ntpcluster_chrony``.
+        write a drift file. ``look``: what the daemon reports about itself and its sources. ``jump``: step the clock, with its own
+        tool or by the kernel. ``crontab``: the command in a crontab that sets the clock. ``fault``: what is wrong with a
+        configuration file that is not in use yet; ntpd can only check it by starting with it. ``variables``: ntpd's own, which
+        chronyd does not have. Each is described in ``ntpcluster_ntpd``, ``ntpcluster_ntpd_conf`` or ``ntpcluster_chrony``.
     """
     if what in LACKS.get(platform["daemon"], ()):
         return None

@@ -205,8 +205,10 @@ def _complete(peer, variables, clock):
     flash = re.match(r"[0-9a-f]+", "{0}".format(variables.get("flash", "")))
     peer["flash"] = int(flash.group(), 16) if flash else None
     # ntpd runs this test only when it selects a source, which it does not do during a burst (peer_unfit and clock_filter in
-    # ntp_proto.c): until then the source looks as if it had another time than this host's.
-    if flash and 1 < (peer["stratum"] or 0) < 16 and variables.get("refid") == variables.get("dstadr", ""):
+    # ntp_proto.c): until then the source looks as if it had another time than this host's. As ntpd, it ignores 127.0.0.1, the
+    # refid of an orphan.
+    refid, own = variables.get("refid"), variables.get("dstadr")
+    if flash and 1 < (peer["stratum"] or 0) < 16 and refid == own and refid not in (None, "", "127.0.0.1"):
         peer["flash"] |= FLASH_LOOP
     # ntpsec leaves `rec` at zero until a packet is accepted, but sets this bit of the status word with the first one.
     heard = variables.get("rec_s") is not None or bool(int(variables.get("status", "0"), 16) & 0x2000)

@@ -212,9 +212,9 @@ def _ask(address):
     """Send a request: (socket, nonce, local time of sending, reading of the precise clock), or None if impossible."""
     if address is None:
         return None
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    family, sock = socket.AF_INET6 if ":" in address else socket.AF_INET, None
     try:
+        sock = socket.socket(family, socket.SOCK_DGRAM)  # a kernel without IPv6 refuses
         # A connected socket accepts answers from this server only.
         sock.connect((str(address), 123))
         # The transmit timestamp is a random number: it shows that an answer belongs to this request, and does not disclose a
@@ -223,7 +223,8 @@ def _ask(address):
         sent, sent_at = time.time(), _precise()
         sock.send(struct.pack(str("!B39x"), 0x23) + nonce)
     except (socket.error, OSError):  # no route
-        sock.close()
+        if sock:
+            sock.close()
         return None
     return sock, nonce, sent, sent_at
 

@@ -35,9 +35,9 @@ def served():
     Raises SaltInvocationError if there is no plan, or a plan without sources.
     """
     seen = __salt__["ntpcluster_status.status"]()
-    young = STARTED_S - (seen["daemon"]["uptime_s"] or STARTED_S)
-    if young > 0:
-        time.sleep(young)
+    uptime = seen["daemon"]["uptime_s"]
+    if uptime is not None and uptime < STARTED_S:
+        time.sleep(STARTED_S - uptime)
         seen = __salt__["ntpcluster_status.status"]()
     time.sleep(wait(seen["peers"]))
     return __salt__["ntpcluster_query.query"]()

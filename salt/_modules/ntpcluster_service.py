@@ -214,8 +214,11 @@ def _try(platform, running, ready):
         time.sleep(0.5)
         state = proof()
         if state["proven"]:
+            before = __salt__["ntpcluster_process.running"](platform)
             time.sleep(ALIVE_S)
-            if __salt__["ntpcluster_process.running"](platform)["running"]:
+            now = __salt__["ntpcluster_process.running"](platform)
+            # systemd may have started another one meanwhile.
+            if now["running"] and now["pid"] == before["pid"]:
                 return ""
         if __salt__["ntpcluster_program.monotonic"]() > until:
             said = "" if done else "service {0} reports a failure, and ".format(service)

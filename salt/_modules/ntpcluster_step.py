@@ -91,7 +91,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if not servers:
             return dict(result, needed=None, comment=comment)
         try:
-            best = _await_time(servers, wait, in_turn)
+            best = _told_ahead(plan, servers) or _await_time(servers, wait, in_turn)
         except CommandExecutionError as exc:
             if not test:
                 raise
@@ -110,7 +110,7 @@ def step(servers=None, threshold=None, limit=None, passes=None, wait=0, force=Fa
         if test:
             result["comment"] = "the clock would be stepped by {0:+.3f} s".format(best["offset_s"])
             return result
-        result = _step(plan, best, threshold, passes, result, servers, limit, in_turn)
+        result = _step(plan, best, threshold, passes, result, servers, limit, in_turn, force)
         _now_right()
         if hwclock and plan["hwclock"]["manage"]:
             result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
@@ -191,24 +191,33 @@ def _now_right():
 
 def ask_ahead(**called):
     """
-    Internal. Query the servers before the daemon's package is installed: the pause that a rate limit demands between two packets
-    passes during the installation. The next step of this run uses the answer, unless the clock has been moved in between.
+    Internal. Query the servers of a top tier before the daemon's package is installed: the pause that a rate limit demands between
+    two packets passes during the installation. The step of this run uses the answer if no daemon has been started and the clock
+    has not been moved in between. Lower tiers wait for the tier above in any case, and its servers may be stepped meanwhile.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    servers, in_turn, _ = _whom(__salt__["ntpcluster_plan.plan"](), None)
-    if servers:
-        try:
-            best = _choose(__salt__["ntpcluster_query.query"](servers)["servers"], in_turn)
-        except CommandExecutionError:
-            return  # the step asks again, and waits
-        __context__[AHEAD] = (__salt__["ntpcluster_program.monotonic"](), _lead(), servers, best)
+    plan = __salt__["ntpcluster_plan.plan"]()
+    servers, in_turn, _ = _whom(plan, None)
+    if not servers or plan["follows"] or _may_run(plan):
+        return
+    best = _ask(servers, in_turn)[0]
+    if best:  # otherwise the step asks again, and waits
+        run, now = __salt__["ntpcluster_applied.in_run"](), __salt__["ntpcluster_program.monotonic"]()
+        __context__[AHEAD] = (run, now, servers, best)
 
 
-def _told_ahead(servers):
-    """The answer to ``ask_ahead``; None if it does not count any more."""
-    moment, lead, asked, best = __context__.pop(AHEAD, (0, 0, None, None))
-    fresh = __salt__["ntpcluster_program.monotonic"]() - moment < AHEAD_S and abs(_lead() - lead) < READ_S
-    return best if asked == servers and fresh else None
+def _told_ahead(plan, servers):
+    """The answer to ``ask_ahead``; None if there is none that counts."""
+    run, moment, asked, best = __context__.pop(AHEAD, (None, 0, None, None))
+    this = run and run == __salt__["ntpcluster_applied.in_run"]()
+    fresh = __salt__["ntpcluster_program.monotonic"]() - moment < AHEAD_S
+    # A slew by a daemon cannot be seen: the monotonic clock is slewed as well.
+    return best if this and fresh and asked == servers and not _moved_since(best) and not _may_run(plan) else None
+
+
+def _may_run(plan):
+    """Whether the daemon runs, or may run."""
+    return __salt__["ntpcluster_process.running"](plan["platform"])["running"] is not False
 
 
 def lock():
@@ -226,18 +235,14 @@ def _await_time(servers, wait, in_turn=False):
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
-    best = _told_ahead(servers)
-    if best:
-        return best
     until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, set()
     while True:
-        found = __salt__["ntpcluster_query.query"](servers)["servers"]
-        try:
-            return _choose(found, in_turn)
-        except CommandExecutionError:
-            left = until - __salt__["ntpcluster_program.monotonic"]()
-            if left <= 0:
-                raise
+        best, found, refusal = _ask(servers, in_turn)
+        if best:
+            return best
+        left = until - __salt__["ntpcluster_program.monotonic"]()
+        if left <= 0:
+            raise refusal
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
         heard, before = set(server["address"] for server in found if server["reachable"]), heard
@@ -245,10 +250,23 @@ def _await_time(servers, wait, in_turn=False):
         time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS)), AGAIN_S, left))
 
 
-def _choose(found, in_turn):
-    """The server to believe; raises CommandExecutionError if there is none."""
+def _ask(servers, in_turn):
+    """
+    Query the servers: the one to believe, with `lead_s`, where the clock was before; all of them; and why none is believed.
+    """
+    lead = _lead()
+    found = __salt__["ntpcluster_query.query"](servers)["servers"]
     telling = [server for server in found if server["offset_s"] is not None]
-    return telling[0] if in_turn and telling else __salt__["ntpcluster_answers.trusted"](found)
+    try:
+        best = telling[0] if in_turn and telling else __salt__["ntpcluster_answers.trusted"](found)
+    except CommandExecutionError as exc:
+        return None, found, exc
+    return dict(best, lead_s=lead), found, None
+
+
+def _moved_since(best):
+    """Whether the clock has been stepped since this answer."""
+    return abs(_lead() - best["lead_s"]) > READ_S
 
 
 def _allow(best, limit, moved=0.0):
@@ -263,51 +281,64 @@ def _allow(best, limit, moved=0.0):
         )
 
 
-def _step(plan, best, threshold, passes, result, servers, limit, in_turn):
+def _step(plan, best, threshold, passes, result, servers, limit, in_turn, force):
     """Stop the daemon, and step until the offset is small; the daemon is started again in any case."""
     platform = plan["platform"]
     # A daemon in an unknown state is treated as running, so that it is started again afterwards.
-    running = (
-        __salt__["ntpcluster_service.relieve"]()
-        or __salt__["ntpcluster_process.running"](platform)["running"] is not False
-    )
+    running = __salt__["ntpcluster_service.relieve"]() or _may_run(plan)
     with _stopped(platform) if running else _nothing():
         _wait_for_port()
-        for result["passes"] in range(1, passes + 1):
-            moved = _jump(best["address"], best["offset_s"], platform)
-            result["moved_s"] += moved
-            result["offset_after_s"] = round(best["offset_s"] - moved, 6)
-            # The remaining offset follows from the move. Another query would cost a packet and the pause before it.
-            if abs(result["offset_after_s"]) + READ_S < threshold:
-                break
-            after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
-            result["offset_after_s"] = after["offset_s"] if after else None
-            # The server does not answer this time, but it gave the time before, and a large step was observed.
-            if abs(best["offset_s"]) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
-                break
-            if after is None:
-                raise CommandExecutionError(
-                    "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
-                )
-            # It gave another time before: judge again which servers to believe.
+        if _moved_since(best):
+            # Until it had stopped, the daemon may have stepped the clock itself: what was judged is out of date.
             best = _await_time(servers, 0, in_turn)
-            result["offset_after_s"] = best["offset_s"]
-            if abs(best["offset_s"]) < threshold:
-                break
-            _allow(best, limit, result["moved_s"])
-        else:
-            raise CommandExecutionError(
-                "stepped {0} times by {1}, but the offset is still {2} s: something else moves this clock".format(
-                    passes, best["address"], result["offset_after_s"]
-                )
-            )
-        result["stepped"] = True
+            _allow(best, limit)
+            result.update(server=best["address"], offset_after_s=best["offset_s"])
+            result["needed"] = abs(best["offset_s"]) >= threshold
+        if result["needed"] or force:
+            _jumps(platform, best, threshold, passes, result, servers, limit, in_turn)
         __salt__["ntpcluster_query.pace"](DAEMON_PACKETS, platform["first_packet"])
     if running:
         __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
     result["daemon_restarted"] = running
     result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
+    if not result["stepped"]:
+        result["comment"] = "the clock was moved meanwhile; its offset of {0:+.6f} s from {1} is left to the daemon".format(
+            best["offset_s"], best["address"]
+        )
     return result
+
+
+def _jumps(platform, best, threshold, passes, result, servers, limit, in_turn):
+    """Step until the offset is small, and write into the result what was done."""
+    for result["passes"] in range(1, passes + 1):
+        moved = _jump(best["address"], best["offset_s"], platform)
+        result["moved_s"] += moved
+        result["offset_after_s"] = round(best["offset_s"] - moved, 6)
+        # The remaining offset follows from the move. Another query would cost a packet and the pause before it.
+        if abs(result["offset_after_s"]) + READ_S < threshold:
+            break
+        after = __salt__["ntpcluster_query.query"]([best["address"]])["best"]
+        result["offset_after_s"] = after["offset_s"] if after else None
+        # The server does not answer this time, but it gave the time before, and a large step was observed.
+        if abs(best["offset_s"]) > SEEN_S if after is None else abs(after["offset_s"]) < threshold:
+            break
+        if after is None:
+            raise CommandExecutionError(
+                "{0} answers no more, so nobody knows whether the clock was stepped".format(best["address"])
+            )
+        # It gave another time before: judge again which servers to believe.
+        best = _await_time(servers, 0, in_turn)
+        result["offset_after_s"] = best["offset_s"]
+        if abs(best["offset_s"]) < threshold:
+            break
+        _allow(best, limit, result["moved_s"])
+    else:
+        raise CommandExecutionError(
+            "stepped {0} times by {1}, but the offset is still {2} s: something else moves this clock".format(
+                passes, best["address"], result["offset_after_s"]
+            )
+        )
+    result["stepped"] = True
 
 
 def _jump(server, offset, platform):
@@ -357,9 +388,8 @@ def _put_back(server, offset, moved):
     except CommandExecutionError as exc:
         undone = "It cannot be put back: {0}".format(exc)
     raise CommandExecutionError(
-        "not stepped: the clock was to be moved by {0:+.3f} s, but {1}, asked again, has moved it by {2:+.3f} s. {3}".format(
-            offset, server, moved, undone
-        )
+        "not stepped: the clock was to be moved by {0:+.3f} s, the offset from {1}, but was moved by {2:+.3f} s: {1} says "
+        "something else now, or something else moves this clock. {3}".format(offset, server, moved, undone)
     )
 
 

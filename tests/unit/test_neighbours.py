@@ -278,6 +278,22 @@ def test_a_neighbour_that_has_just_begun_to_follow_the_leader_is_no_other_time(m
     assert (verdict["synchronized"], verdict["health"], codes(verdict)) == (True, "ok", [])
 
 
+@pytest.mark.parametrize(
+    ("refid", "dstadr", "loop"),
+    [
+        ("10.0.0.189", "10.0.0.189", True),
+        ("10.0.0.180", "10.0.0.189", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("", "", False),
+    ],
+)
+def test_only_the_address_that_the_source_is_queried_from_makes_a_loop(monkeypatch, refid, dstadr, loop):
+    said = BURST.replace("dstadr=10.0.0.189", f"dstadr={dstadr}", 1).replace("refid=10.0.0.189", f"refid={refid}", 1)
+    done = {"stdout": said, "stderr": "", "retcode": 0, "timed_out": False, "seconds": 0.0}
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.run", lambda *_, **__: done)
+    assert bool(FUNCTIONS["ntpcluster_ntpd.look"](2)["peers"][0]["flash"] & 0x800) is loop
+
+
 # ---------------------------------------------------------------------------------------------------------
 # The step
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from _modules import ntpcluster_service
 from _states import ntpcluster_deploy
 from tests.loaded import FUNCTIONS, MODULES
 from tests.unit.test_status import healthy, host, plan  # noqa: F401  (host is a fixture)
@@ -90,3 +91,25 @@ def test_a_daemon_that_was_restarted_without_success_is_not_restarted_again(runn
         monkeypatch.setitem(ntpcluster_deploy.__opts__, "test", test)
         seen, _ = running(WHOLE)
         assert (seen["result"], seen["changes"], (tmp_path / "pid").exists()) == (True, {}, left)
+
+
+@pytest.mark.parametrize(
+    ("life", "restarted", "proven"), [(1.2, True, False), (1.2, False, False), (0.3, True, False), (3600, False, True)]
+)
+def test_a_daemon_has_to_live_and_to_be_the_same_for_two_seconds(monkeypatch, life, restarted, proven):
+    """It lists its sources 0.3 s after its start, and ends after its life; systemd may start another one at once."""
+    now = [0.0]
+
+    def running(platform):
+        return {"running": restarted or now[0] < life, "pid": 100 + int(now[0] // life)}
+
+    def proof():
+        return {"proven": running(None)["running"] and now[0] % life > 0.3, "reason": "the daemon does not run"}
+
+    monkeypatch.setattr(ntpcluster_service.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(ntpcluster_service, "proof", proof)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: now[0])
+    monkeypatch.setitem(FUNCTIONS, "service.start", lambda service: True)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_process.running", running)
+    assert (ntpcluster_service._try({"service": "chronyd"}, False, False) == "") is proven
+    assert now[0] < ntpcluster_service.PROOF_S + 6

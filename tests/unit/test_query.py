@@ -193,6 +193,14 @@ def test_a_packet_that_some_server_may_have_counted_is_counted(clock, monkeypatc
     assert ntpcluster_query.pause(10) > 20
 
 
+def test_a_kernel_without_ipv6_is_like_a_server_without_a_route(clock, monkeypatch):
+    def refuse(*_):
+        raise OSError(97, "Address family not supported by protocol")
+
+    monkeypatch.setattr(ntpcluster_query.socket, "socket", refuse)
+    assert [one["reachable"] for one in ntpcluster_query.query(["2001:db8::1"])["servers"]] == [False]
+
+
 @pytest.mark.parametrize("samples", [0, 0.5, 9, True, "2"])
 def test_an_invalid_number_of_packets_is_refused(clock, samples):
     with pytest.raises(SaltInvocationError, match="samples: .* is not a number from 1 to 8"):

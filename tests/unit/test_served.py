@@ -56,6 +56,7 @@ def test_a_packet_of_ours_keeps_away_from_those_of_the_daemon(rows, seconds):
         (100.0, [3]),
         (None, [3]),  # it does not run, or this is unknown
         (24.0, [3]),
+        (0.0, [24.0, 0]),
         # As recorded: ntpd started at 0, sent its first packets from 2 to 12, and its next ones at 20 and 36.
         (8.0, [16.0, 0]),
         (23.0, [1.0, 0]),

@@ -1,4 +1,4 @@
-"""When a step queries its servers, and how long it waits between two queries."""
+"""When a step queries its servers, how long it waits between two queries, and how long an answer counts."""
 
 import itertools
 
@@ -26,7 +26,8 @@ class Tier:
     """Servers whose daemons start and get the time at given moments. `asked`: when each query was sent."""
 
     def __init__(self):
-        self.now, self.moved, self.asked = 1000.0, 0.0, []
+        self.now, self.moved, self.asked, self.run, self.daemon = 1000.0, 0.0, [], 1, False
+        self.plan = {"step_by": SERVERS, "local": None, "reference": "utc", "follows": None, "platform": {}}
         self.starts, self.ready = dict.fromkeys(SERVERS, 1006.0), 7.0
 
     def query(self, servers):
@@ -56,9 +57,9 @@ def tier(monkeypatch, tmp_path):
     monkeypatch.setattr(ntpcluster_step, "_lead", lambda: made.moved)
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: made.now)
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_query.query", made.query)
-    monkeypatch.setitem(
-        FUNCTIONS, "ntpcluster_plan.plan", lambda: {"step_by": SERVERS, "local": None, "reference": "utc"}
-    )
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_plan.plan", lambda: made.plan)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_applied.in_run", lambda: made.run)
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_process.running", lambda platform: {"running": made.daemon})
     return made
 
 
@@ -82,28 +83,116 @@ def test_a_server_that_never_gets_the_time_is_queried_for_as_long_as_was_asked(t
     assert len(counted) < 14
 
 
-def test_an_answer_before_the_installation_is_used_after_it(tier):
+def told(tier, servers=SERVERS):
+    best = ntpcluster_step._told_ahead(tier.plan, servers)
+    return best and best["offset_s"]
+
+
+def test_an_answer_before_the_installation_is_used_once_after_it(tier):
     tier.starts = dict.fromkeys(SERVERS, 900.0)
     ntpcluster_step.ask_ahead()
     tier.now += 5
-    assert ntpcluster_step._await_time(SERVERS, 120)["offset_s"] == 50.0
-    assert len(tier.asked) == 1
-    # Once: a second pass of the step needs a new answer.
-    ntpcluster_step._await_time(SERVERS, 120)
-    assert len(tier.asked) == 2
+    assert [told(tier), told(tier)] == [50.0, None] and len(tier.asked) == 1
 
 
-@pytest.mark.parametrize("what", ["moved", "late", "other"])
-def test_an_answer_does_not_count_if_the_clock_was_moved_or_it_is_old_or_of_others(tier, what):
+@pytest.mark.parametrize(
+    "what", ["moved", "late", "other servers", "other run", "no run", "a daemon", "a hidden daemon"]
+)
+def test_an_answer_does_not_count_if_anything_may_have_changed(tier, what):
     tier.starts = dict.fromkeys(SERVERS, 900.0)
     ntpcluster_step.ask_ahead()
     tier.moved = 0.05 if what == "moved" else 0.0
     tier.now += 61 if what == "late" else 5
-    ntpcluster_step._await_time(SERVERS[:1] if what == "other" else SERVERS, 120)
-    assert len(tier.asked) == 2
+    tier.run = {"other run": 2, "no run": 0}.get(what, 1)
+    tier.daemon = {"a daemon": True, "a hidden daemon": None}.get(what, False)
+    assert told(tier, SERVERS[:1] if what == "other servers" else SERVERS) is None
 
 
-def test_servers_without_an_answer_before_the_installation_are_queried_after_it(tier):
+@pytest.mark.parametrize("what", ["follows", "daemon", "no servers"])
+def test_only_a_top_tier_without_a_daemon_asks_ahead(tier, what):
+    tier.starts = dict.fromkeys(SERVERS, 900.0)
+    tier.plan["follows"] = "server" if what == "follows" else None
+    tier.daemon = what == "daemon"
+    if what == "no servers":
+        tier.plan.update(step_by=[], local=None)
     ntpcluster_step.ask_ahead()
-    assert ntpcluster_step._await_time(SERVERS, 120)["offset_s"] == 50.0
-    assert len(tier.asked) > 2
+    assert tier.asked == []
+
+
+def test_without_an_answer_before_the_installation_nothing_is_remembered(tier):
+    ntpcluster_step.ask_ahead()
+    assert len(tier.asked) == 1 and told(tier) is None
+
+
+# ---------------------------------------------------------------------------------------------------------
+# A daemon that sets the clock itself between the query and its stop
+
+
+class World:
+    """A host 50 s slow whose running daemon steps the clock right, or not, just before it has stopped."""
+
+    error, now, steps_at_stop, said = -50.0, 1000.0, True, []
+
+    def shift(self, offset, **_):
+        self.error += offset
+
+    def query(self, servers):
+        self.said.append(-self.error)
+        one = {**server(servers[0], -self.error), "stratum": 2}
+        return {"servers": [one], "best": one}
+
+    def stop(self, platform):
+        self.error = 0.0 if self.steps_at_stop else self.error
+        return False
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path):
+    made, context = World(), {}
+    made.said = []
+    for module in (ntpcluster_query, ntpcluster_step):
+        monkeypatch.setattr(module, "__context__", context, raising=False)
+        monkeypatch.setattr(module.time, "sleep", lambda seconds: setattr(made, "now", made.now + seconds))
+    monkeypatch.setattr(ntpcluster_query, "ACCOUNT", str(tmp_path / "account"))
+    monkeypatch.setattr(ntpcluster_step, "LOCK", str(tmp_path / "lock"))
+    monkeypatch.setattr(ntpcluster_step, "_lead", lambda: made.error)
+    plan = {
+        "step": {"threshold": 0.128, "limit": None, "passes": 3}, "hwclock": {"manage": False}, "local": None, "follows": None,
+        "step_by": SERVERS[:1], "reference": "utc", "neighbours": [], "method": "daemon",
+        "platform": {"service": "chronyd", "daemon": "chrony", "first_packet": 0.2},
+    }  # fmt: skip
+    for name, function in {
+        "ntpcluster_plan.plan": lambda: plan,
+        "ntpcluster_status.status": lambda: {"synchronized": False, "offset_ms": None, "source": None},
+        "ntpcluster_query.query": made.query,
+        "ntpcluster_program.monotonic": lambda: made.now,
+        "ntpcluster_service.relieve": lambda: False,
+        "ntpcluster_service.guard": lambda platform: None,
+        "ntpcluster_service.dismiss": lambda: None,
+        "ntpcluster_service.stop": made.stop,
+        "ntpcluster_service.start": lambda platform: True,
+        "ntpcluster_process.running": lambda platform: {"running": True},
+        "ntpcluster_process.port_sockets": lambda: [],
+        "ntpcluster_kernel.shift": made.shift,
+    }.items():
+        monkeypatch.setitem(FUNCTIONS, name, function)
+    return made
+
+
+def test_a_clock_that_the_daemon_has_set_in_between_is_not_moved_again(world):
+    done = ntpcluster_step.step(hwclock=False)
+    assert (world.error, world.said) == (0.0, [50.0, 0.0])
+    assert (done["stepped"], done["needed"], done["moved_s"], done["daemon_restarted"]) == (False, False, 0.0, True)
+    assert "was moved meanwhile" in done["comment"]
+
+
+def test_a_clock_that_nobody_has_set_in_between_is_stepped_with_one_query(world):
+    world.steps_at_stop = False
+    done = ntpcluster_step.step(hwclock=False)
+    assert (world.error, world.said) == (0.0, [50.0])
+    assert (done["stepped"], done["needed"], done["moved_s"]) == (True, True, 50.0)
+
+
+def test_a_step_on_request_of_a_clock_that_was_set_in_between_is_judged_anew(world):
+    done = ntpcluster_step.step(hwclock=False, force=True)
+    assert (world.error, world.said, done["moved_s"]) == (0.0, [50.0, 0.0], 0.0)
