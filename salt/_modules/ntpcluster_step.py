@@ -235,7 +235,7 @@ def _await_time(servers, wait, in_turn=False):
     It queries as often as possible, so that a server with a rate limit still accepts the packets of the step and the daemon's
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
-    until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, set()
+    until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, {}
     while True:
         best, found, refusal = _ask(servers, in_turn)
         if best:
@@ -245,8 +245,10 @@ def _await_time(servers, wait, in_turn=False):
             raise refusal
         if any(server["kiss"] == "RATE" for server in found):
             __salt__["ntpcluster_query.asked"](refused=True)
-        heard, before = set(server["address"] for server in found if server["reachable"]), heard
-        begins = BEGINS_S if heard - before else 0
+        # Since when each server has answered: none has the time before the first of them can have it.
+        now = __salt__["ntpcluster_program.monotonic"]()
+        heard = dict((one["address"], heard.get(one["address"], now)) for one in found if one["reachable"])
+        begins = min(heard.values()) + BEGINS_S - now if heard else 0
         time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS)), AGAIN_S, left))
 
 

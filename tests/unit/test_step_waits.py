@@ -73,6 +73,14 @@ def test_a_server_that_has_just_started_is_used_soon_after_it_has_the_time(tier,
     assert ntpcluster_query.pause(8) < 4
 
 
+@pytest.mark.parametrize("starts", [(1000.5, 1003.0), (1003.0, 1000.5), (1002.0, 1010.0), (1006.0, 1006.5)])
+def test_the_server_that_started_first_decides_when_it_is_worth_asking(tier, starts):
+    tier.starts = dict(zip(SERVERS, starts, strict=True))
+    ntpcluster_step._await_time(SERVERS, 120)
+    assert tier.now - min(starts) - tier.ready < 1.4
+    assert ntpcluster_query.pause(8) < 4
+
+
 def test_a_server_that_never_gets_the_time_is_queried_for_as_long_as_was_asked(tier):
     tier.ready = 10**6
     with pytest.raises(CommandExecutionError, match="not synchronized itself"):
