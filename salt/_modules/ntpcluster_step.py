@@ -38,9 +38,6 @@ SEEN_S = 0.1
 #: The accuracy with which a move is measured, even on a busy machine.
 READ_S = 0.03
 
-#: What ntpd sends to each server when it starts (iburst: NTP_BURST in ntp.h).
-DAEMON_PACKETS = 8
-
 #: The server that gave the time before the daemon's package was installed, and for how long its answer counts.
 AHEAD, AHEAD_S = "ntpcluster_step.ahead", 60
 
@@ -142,7 +139,7 @@ def shift(offset, test=False, **called):
         return result
     with _alone():
         __salt__["ntpcluster_service.relieve"]()
-        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS, plan["platform"]["first_packet"])
+        __salt__["ntpcluster_query.pace"](plan["platform"]["burst"], plan["platform"]["first_packet"])
         with _stopped(plan["platform"]) if plan["method"] == "daemon" else _nothing():
             before = _lead()
             __salt__["ntpcluster_kernel.shift"](offset)
@@ -152,7 +149,7 @@ def shift(offset, test=False, **called):
                     "not stepped as far as ordered: the clock moved by {0:+.3f} s, not {1:+.3f} s: something else moves "
                     "this clock".format(result["moved_s"], offset)
                 )
-        __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
+        __salt__["ntpcluster_query.asked"](plan["platform"]["burst"])
         _now_right()
         if plan["hwclock"]["manage"]:
             result["hwclock"] = __salt__["ntpcluster_hwclock.systohc"](plan["hwclock"]["utc"])
@@ -236,6 +233,7 @@ def _await_time(servers, wait, in_turn=False):
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
     until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, {}
+    packets = 2 + __salt__["ntpcluster_plan.plan"]()["platform"]["burst"]  # with this query, the step's and the daemon's own
     while True:
         best, found, refusal = _ask(servers, in_turn)
         if best:
@@ -249,7 +247,7 @@ def _await_time(servers, wait, in_turn=False):
         now = __salt__["ntpcluster_program.monotonic"]()
         heard = dict((one["address"], heard.get(one["address"], now)) for one in found if one["reachable"])
         begins = min(heard.values()) + BEGINS_S - now if heard else 0
-        time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](2 + DAEMON_PACKETS)), AGAIN_S, left))
+        time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](packets)), AGAIN_S, left))
 
 
 def _ask(servers, in_turn):
@@ -298,9 +296,9 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn, force)
             result["needed"] = abs(best["offset_s"]) >= threshold
         if result["needed"] or force:
             _jumps(platform, best, threshold, passes, result, servers, limit, in_turn)
-        __salt__["ntpcluster_query.pace"](DAEMON_PACKETS, platform["first_packet"])
+        __salt__["ntpcluster_query.pace"](platform["burst"], platform["first_packet"])
     if running:
-        __salt__["ntpcluster_query.asked"](DAEMON_PACKETS)
+        __salt__["ntpcluster_query.asked"](platform["burst"])
     result["daemon_restarted"] = running
     result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
     if not result["stepped"]:

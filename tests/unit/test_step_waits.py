@@ -27,7 +27,7 @@ class Tier:
 
     def __init__(self):
         self.now, self.moved, self.asked, self.run, self.daemon = 1000.0, 0.0, [], 1, False
-        self.plan = {"step_by": SERVERS, "local": None, "reference": "utc", "follows": None, "platform": {}}
+        self.plan = {"step_by": SERVERS, "local": None, "reference": "utc", "follows": None, "platform": {"burst": 8}}
         self.starts, self.ready = dict.fromkeys(SERVERS, 1006.0), 7.0
 
     def query(self, servers):
@@ -167,7 +167,7 @@ def world(monkeypatch, tmp_path):
     plan = {
         "step": {"threshold": 0.128, "limit": None, "passes": 3}, "hwclock": {"manage": False}, "local": None, "follows": None,
         "step_by": SERVERS[:1], "reference": "utc", "neighbours": [], "method": "daemon",
-        "platform": {"service": "chronyd", "daemon": "chrony", "first_packet": 0.2},
+        "platform": {"service": "chronyd", "daemon": "chrony", "first_packet": 0.2, "burst": 4},
     }  # fmt: skip
     for name, function in {
         "ntpcluster_plan.plan": lambda: plan,
