@@ -29,8 +29,10 @@ LOCK_S = 5
 #: queried for this long: the packets that its rate limit allows are saved for the moment when it counts.
 BEGINS_S = 4
 
-#: Maximum number of seconds until an unsynchronized server is queried again; above PACKET_S of ntpcluster_query.
-AGAIN_S = 8
+#: Minimum and maximum number of seconds until a server that answers without having the time is queried again. Not shorter, or the
+#: counter of its rate limit would be full: a daemon that its package has started answers seconds before it is stopped for the
+#: step. The maximum is above PACKET_S of ntpcluster_query.
+SOON_S, AGAIN_S = 2, 8
 
 #: Smaller moves of the clock cannot be detected: times(2) counts hundredths of a second.
 SEEN_S = 0.1
@@ -246,8 +248,8 @@ def _await_time(servers, wait, in_turn=False):
         # Since when each server has answered: none has the time before the first of them can have it.
         now = __salt__["ntpcluster_program.monotonic"]()
         heard = dict((one["address"], heard.get(one["address"], now)) for one in found if one["reachable"])
-        begins = min(heard.values()) + BEGINS_S - now if heard else 0
-        time.sleep(min(max(begins, __salt__["ntpcluster_query.pause"](packets)), AGAIN_S, left))
+        soon = max(SOON_S, min(heard.values()) + BEGINS_S - now) if heard else 0
+        time.sleep(min(max(soon, __salt__["ntpcluster_query.pause"](packets)), AGAIN_S, left))
 
 
 def _ask(servers, in_turn):
