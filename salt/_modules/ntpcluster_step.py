@@ -235,7 +235,9 @@ def _await_time(servers, wait, in_turn=False):
     first packets, which follow the first good answer at once. A server that refuses is given time to recover.
     """
     until, heard = __salt__["ntpcluster_program.monotonic"]() + wait, {}
-    packets = 2 + __salt__["ntpcluster_plan.plan"]()["platform"]["burst"]  # with this query, the step's and the daemon's own
+    packets = (
+        2 + __salt__["ntpcluster_plan.plan"]()["platform"]["burst"]
+    )  # with this query, the step's and the daemon's own
     while True:
         best, found, refusal = _ask(servers, in_turn)
         if best:
@@ -304,8 +306,10 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn, force)
     result["daemon_restarted"] = running
     result["comment"] = "the clock has been stepped by {0:+.6f} s by {1}".format(result["moved_s"], best["address"])
     if not result["stepped"]:
-        result["comment"] = "the clock was moved meanwhile; its offset of {0:+.6f} s from {1} is left to the daemon".format(
-            best["offset_s"], best["address"]
+        result["comment"] = (
+            "the clock was moved meanwhile; its offset of {0:+.6f} s from {1} is left to the daemon".format(
+                best["offset_s"], best["address"]
+            )
         )
     return result
 
