@@ -1,6 +1,6 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Query chronyd: this file runs ``chronyc``.
+Internal. Query chronyd: this file runs ``chronyc``, and ``chronyd -p`` to check a file.
 
 The functions are those of ``ntpcluster_ntpd``, which describes them.
 """

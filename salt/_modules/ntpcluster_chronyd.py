@@ -15,7 +15,7 @@ MAX_TEXT = 100000
 MAX_LINE = 200
 
 FATAL = "Fatal error : "
-#: With -d every line begins with this.
+#: A line of an error begins with this.
 _STAMP = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z ")
 _PLACE = re.compile(r" at line ([0-9]{1,9})(?: in file (\S+))?$")
 

@@ -1,7 +1,7 @@
 # -*- coding: utf-8 -*-
 """
-Internal. One step of this host's clock: only if it is needed, known to be right, and possible. Where there is ntpdate it makes
-the step, otherwise the kernel.
+Internal. One step of this host's clock: only if it is needed, known to be right, and possible. ntpdate makes the step where
+ntpd is the daemon, otherwise a system call does.
 
 A step counts only if the clock was observed to move: ntpdate exits with 0 even if it was not permitted to set anything. ntpdate
 has no limit: it steps to whatever the server says when it queries it. So the clock must have moved by the distance that was
@@ -296,7 +296,7 @@ def _step(plan, best, threshold, passes, result, servers, limit, in_turn, force)
             # Until it had stopped, the daemon may have stepped the clock itself: what was judged is out of date.
             best = _await_time(servers, 0, in_turn)
             _allow(best, limit)
-            result.update(server=best["address"], offset_after_s=best["offset_s"])
+            result.update(server=best["address"], offset_before_s=best["offset_s"], offset_after_s=best["offset_s"])
             result["needed"] = abs(best["offset_s"]) >= threshold
         if result["needed"] or force:
             _jumps(platform, best, threshold, passes, result, servers, limit, in_turn)

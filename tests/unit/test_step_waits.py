@@ -210,6 +210,7 @@ def test_a_clock_that_the_daemon_has_set_in_between_is_not_moved_again(world):
     done = ntpcluster_step.step(hwclock=False)
     assert (world.error, world.said) == (0.0, [50.0, 0.0])
     assert (done["stepped"], done["needed"], done["moved_s"], done["daemon_restarted"]) == (False, False, 0.0, True)
+    assert (done["offset_before_s"], done["offset_after_s"]) == (0.0, 0.0)
     assert "was moved meanwhile" in done["comment"]
 
 
