@@ -1,20 +1,23 @@
 # -*- coding: utf-8 -*-
 """
-Internal. This host's hardware clock: read by the kernel or by ``hwclock``, set by ``hwclock``.
+Internal. This host's hardware clock: read and set by the kernel, or else by ``hwclock``.
+
+hwclock waits at full load for the moment at which it reads or writes, and on a busy machine misses that moment again and again;
+that of EL 6.5 may then wait forever (RHBZ 1072583, mended in 6.6).
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import calendar
 import errno
+import os
 import time
 
 import salt.utils.files
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "ntpcluster_hwclock"
 
-#: hwclock waits for the next full second; on EL 6.5 it can hang forever on a busy virtual machine (RHBZ 1072583).
 HWCLOCK_TIMEOUT_S = 20
 
 #: How far from the system time a hardware clock may be just after it was written: it counts whole seconds.
@@ -30,23 +33,32 @@ HWCLOCK_WRITES = 3
 #: Opening it may succeed and reading it fail: an RTC without a valid time (a dead battery) gives EINVAL (rtc_read_time).
 SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
 
+#: How often that is read until the next second begins, and for how long: a clock whose battery is dead may stand still.
+GLANCE_S, TICK_S = 0.01, 1.5
+
+#: The clock of a PC begins its next second half a second after it is set (mc146818). So it is set in the middle of a second of the
+#: system time; if this process wakes up later than LATE_S after that, it waits for the next one, a few times.
+MIDDLE_S, LATE_S, TRIES = 0.5, 0.1, 4
+
+#: It records whether the hardware clock keeps UTC, and its drift (hwclock(8)).
+ADJTIME = "/etc/adjtime"
+
 
 def hwclock(utc=None, exact=True):
     """
     Internal. Implements ``ntpcluster.hwclock``.
 
     exact
-        False returns the whole seconds that the kernel shows, without starting a program or waiting. If the kernel shows no
-        clock, or fails to read it, hwclock runs nevertheless.
+        False returns the whole seconds that the kernel shows, without waiting for the moment when the next one begins.
+
+    The program hwclock runs only if the kernel shows no clock, or fails to read it.
     """
-    utc, known = _utc(utc), False
-    if not exact:
-        try:
-            return _shown(utc)
-        except (IOError, OSError, ValueError) as exc:
-            # A file that exists but cannot be read means a clock, whatever hwclock finds: sysfs lists the clocks that have a
-            # driver.
-            known = getattr(exc, "errno", None) != errno.ENOENT
+    utc = _utc(utc)
+    try:
+        return _shown(utc, exact)
+    except (IOError, OSError, ValueError) as exc:
+        # A file that exists but cannot be read means a clock, whatever hwclock finds: sysfs lists the clocks that have a driver.
+        known = getattr(exc, "errno", None) != errno.ENOENT
     before = time.time()
     seen = _hwclock(["--show"], utc)
     epoch = seen["epoch_s"]
@@ -67,6 +79,9 @@ def systohc(utc=None):
     Internal. Implements ``ntpcluster.systohc``.
     """
     utc = _utc(utc)
+    seen = _set(utc)
+    if seen:
+        return {"written": True, "present": True, "error_s": seen["error_s"], "problem": None}
     for _ in range(HWCLOCK_WRITES):
         said = _hwclock(["--systohc"], utc)
         if said["error"] == "read-failed":
@@ -87,15 +102,61 @@ def systohc(utc=None):
     return {"written": close, "present": seen["present"], "error_s": seen["error_s"], "problem": problem}
 
 
-def _shown(utc):
-    """What the kernel shows, as ``hwclock`` returns it."""
-    with salt.utils.files.fopen(SINCE_EPOCH) as shown:
-        epoch = int(shown.read())
-    now = time.time()
+def _set(utc):
+    """Have the kernel set the clock. What it shows afterwards; None if that is not right, or unknown: then hwclock has to try."""
+    try:
+        if not utc:
+            time.tzset()
+        for _ in range(TRIES):
+            time.sleep((MIDDLE_S - time.time()) % 1.0)
+            if (time.time() - MIDDLE_S) % 1.0 < LATE_S:
+                break
+        __salt__["ntpcluster_kernel.set_rtc"]((time.gmtime if utc else time.localtime)(time.time()))
+        seen = _shown(utc, exact=True)
+        if abs(seen["error_s"]) > HWCLOCK_EXACT_S:
+            return None
+        _record(utc)
+        return seen
+    except (IOError, OSError, ValueError, CommandExecutionError):
+        return None
+
+
+def _record(utc):
+    """Write /etc/adjtime as hwclock does when it has set the clock: a known drift stays, and is counted from now on."""
+    drift, now = "0.0", int(time.time())
+    try:
+        with salt.utils.files.fopen(ADJTIME) as record:
+            drift = "{0:f}".format(float(record.read().split()[0]))
+    except (IOError, OSError, ValueError, IndexError):
+        pass  # none yet, or nonsense
+    lines = ["{0} {1} 0.000000".format(drift, now), "{0}".format(now), "UTC" if utc else "LOCAL"]
+    with salt.utils.files.fopen(ADJTIME + ".new", "w") as fresh:
+        fresh.write("\n".join(lines) + "\n")
+    os.chmod(ADJTIME + ".new", 0o644)
+    __salt__["ntpcluster_files.replace"](ADJTIME + ".new", ADJTIME)
+
+
+def _shown(utc, exact):
+    """What the kernel shows, as ``hwclock`` returns it. Raises ValueError if the clock stands still."""
+    epoch, now = _epoch(), time.time()
+    begun = now - 0.5  # when its present second began, give or take half a second
+    if exact:
+        first, until = epoch, __salt__["ntpcluster_program.monotonic"]() + TICK_S
+        while epoch == first:
+            if __salt__["ntpcluster_program.monotonic"]() > until:
+                raise ValueError("the hardware clock stands still")
+            time.sleep(GLANCE_S)
+            before, epoch, now = now, _epoch(), time.time()
+            begun = (before + now) / 2
     if not utc:
         time.tzset()  # this process may have started before the host's time zone changed
         epoch -= calendar.timegm(time.localtime(now)) - int(now)
-    return {"present": True, "epoch_s": epoch, "error_s": round(epoch + 0.5 - now, 1), "problem": None}
+    return {"present": True, "epoch_s": epoch, "error_s": round(epoch - begun, 1), "problem": None}
+
+
+def _epoch():
+    with salt.utils.files.fopen(SINCE_EPOCH) as shown:
+        return int(shown.read())
 
 
 def _utc(utc):

@@ -1,12 +1,14 @@
 # -*- coding: utf-8 -*-
 """
-Internal. Call the kernel's functions for the clock through the C library, for tasks that no program of a plain EL6 host does.
+Internal. Call the kernel's functions for the clocks, for tasks that no program of a plain EL6 host does, or none does well.
 """
 
 from __future__ import absolute_import, print_function, unicode_literals
 
 import ctypes
+import fcntl
 import os
+import struct
 
 from salt.exceptions import CommandExecutionError
 
@@ -14,6 +16,9 @@ __virtualname__ = "ntpcluster_kernel"
 
 #: The kernel's PLL is on (STA_PLL in linux/timex.h).
 STA_PLL = 1
+
+#: The hardware clock, and RTC_SET_TIME of linux/rtc.h. Some architectures number it differently; their kernels refuse this one.
+RTC, RTC_SET_TIME = "/dev/rtc0", 0x4024700A
 
 
 class _Timeval(ctypes.Structure):
@@ -68,6 +73,28 @@ def shift(offset, **called):
     _call("gettimeofday", ctypes.byref(now), None)
     seconds, rest = divmod(now.tv_usec + micros, 1000000)
     _call("settimeofday", ctypes.byref(_Timeval(now.tv_sec + whole + seconds, rest)), None)
+
+
+def set_rtc(shown, **called):
+    """
+    Internal. Set the hardware clock, at once (rtc(4)).
+
+    shown
+        What it is to show, as ``time.struct_time``.
+
+    Raises CommandExecutionError if the kernel refuses, or has no such clock.
+    """
+    __salt__["ntpcluster_program.refuse_people"](called)
+    # struct rtc_time counts months from 0 and years from 1900; the kernel ignores its last three fields.
+    fields = (shown.tm_sec, shown.tm_min, shown.tm_hour, shown.tm_mday, shown.tm_mon - 1, shown.tm_year - 1900, 0, 0, 0)
+    try:
+        device = os.open(RTC, os.O_RDONLY)
+        try:
+            fcntl.ioctl(device, RTC_SET_TIME, struct.pack(str("9i"), *fields))
+        finally:
+            os.close(device)
+    except (IOError, OSError) as exc:
+        raise CommandExecutionError("the kernel does not set {0}: {1}".format(RTC, exc))
 
 
 def pll():

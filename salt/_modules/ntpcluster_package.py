@@ -112,7 +112,9 @@ def install(package, names, saltenv, **called):
         # yum reads every repository even to install a local file, and fails if one is unavailable.
         how = {"sources": _fetched(package["sources"], saltenv), "disablerepo": "*"}
     else:
-        how = {"pkgs": [{one: package["version"]} if package["version"] else one for one in names], "refresh": True}
+        # Salt would also have yum and dnf list all updates, which takes seconds; they load the new lists when they install.
+        how = {"refresh": True, "check_update": False}
+        how["pkgs"] = [{one: package["version"]} if package["version"] else one for one in names]
     return transact("pkg.install", how)
 
 

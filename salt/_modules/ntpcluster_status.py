@@ -68,7 +68,13 @@ def synchronized(timeout=None, interval=1, age=0):
         age, waited = 0, __salt__["ntpcluster_program.monotonic"]() - started
         if seen["synchronized"] or waited + interval > timeout:
             return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
-        time.sleep(interval)
+        time.sleep(min(max(interval, _too_early(seen)), timeout - waited))
+
+
+def _too_early(seen):
+    """For how many seconds from now the daemon, which has just started, cannot follow a source yet."""
+    uptime = seen["daemon"]["uptime_s"]
+    return 0 if uptime is None else _running().get("first_sync", 0) - uptime
 
 
 def bound():

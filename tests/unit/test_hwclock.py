@@ -3,11 +3,13 @@
 A stand-in replaces the program hwclock: it prints what util-linux printed in such a case, and has no clock.
 """
 
+import calendar
 import errno
 import io
 import time
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 from _modules import ntpcluster_hwclock
 from tests.loaded import FUNCTIONS
@@ -26,10 +28,16 @@ INVALID = (
 DONE = ("", "", 0)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def shown(tmp_path, monkeypatch):
+    """The kernel's file, which a test writes; without it the kernel has no clock."""
     path = tmp_path / "since_epoch"
     monkeypatch.setattr(ntpcluster_hwclock, "SINCE_EPOCH", str(path))
+
+    def refuse(shown):
+        raise CommandExecutionError("the kernel sets no clock")
+
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_kernel.set_rtc", refuse)
     return path
 
 
@@ -55,6 +63,19 @@ def hwclock(monkeypatch):
     return program
 
 
+@pytest.fixture
+def ticking(monkeypatch, hwclock):
+    """A kernel's clock that is ahead of the system time by these seconds: one for each run of hwclock, the last one for good."""
+    ahead = []
+
+    class File(io.StringIO):
+        def read(self):
+            return f"{int(time.time() + ahead[min(len(hwclock.calls), len(ahead)) - 1])}\n"
+
+    monkeypatch.setattr(ntpcluster_hwclock.salt.utils.files, "fopen", lambda path: File())
+    return ahead
+
+
 @pytest.mark.parametrize("ahead", [0, -86400, 4000000])
 def test_its_error_is_known_to_a_second_and_starts_no_program(shown, hwclock, ahead):
     shown.write_text(f"{int(time.time()) + ahead}\n")
@@ -73,6 +94,92 @@ def test_one_that_keeps_local_time_is_compared_with_local_time(shown, monkeypatc
     monkeypatch.undo()
     time.tzset()
     assert seen["error_s"] == pytest.approx(0, abs=1) and seen["epoch_s"] == pytest.approx(time.time(), abs=2)
+
+
+@pytest.mark.parametrize("ahead", [0, 0.3, -0.4, -86400.2])
+def test_the_moment_when_its_second_begins_tells_its_error_and_starts_no_program(ticking, hwclock, ahead):
+    ticking.append(ahead)
+    seen = ntpcluster_hwclock.hwclock(utc=True)
+    assert seen["error_s"] == pytest.approx(ahead, abs=0.11)
+    assert (seen["present"], seen["problem"], hwclock.calls) == (True, None, [])
+
+
+def test_one_that_stands_still_is_left_to_hwclock_to_explain(shown, hwclock):
+    shown.write_text(f"{int(time.time())}\n")
+    hwclock.answers = {"--show": [("", "hwclock: Timed out waiting for time change.", 1)]}
+    seen = ntpcluster_hwclock.hwclock(utc=True)
+    assert (seen["present"], seen["error_s"]) == (True, None) and "Timed out" in seen["problem"]
+
+
+@pytest.mark.parametrize("ahead, writes", [([0.1], 1), ([2.5, 0.1], 2), ([2.5], 3)])
+def test_what_hwclock_wrote_is_read_back_from_the_kernel_and_written_again_if_it_missed_its_moment(
+    ticking, hwclock, ahead, writes
+):
+    ticking += ahead
+    hwclock.answers = {"--systohc": [DONE]}
+    done = ntpcluster_hwclock.systohc(utc=True)
+    assert (done["written"], done["error_s"]) == (ahead[-1] < 1, pytest.approx(ahead[-1], abs=0.11))
+    assert hwclock.calls == ["--systohc --utc"] * writes
+
+
+class Rtc:
+    """A PC's hardware clock in place of the kernel's: its next second begins half a second after it is set."""
+
+    def __init__(self):
+        self.ahead, self.sets, self.late = 70.0, [], 0.0
+
+    def set(self, shown):
+        self.sets.append(time.strftime("%H:%M:%S", shown))
+        self.ahead = calendar.timegm(shown) + 0.5 + self.late - time.time()
+
+    def file(self, path):
+        return io.StringIO(f"{int(time.time() + self.ahead)}\n")
+
+
+@pytest.fixture
+def rtc(monkeypatch, shown, tmp_path):
+    clock, real = Rtc(), ntpcluster_hwclock.salt.utils.files.fopen
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_kernel.set_rtc", clock.set)
+    monkeypatch.setattr(
+        ntpcluster_hwclock.salt.utils.files,
+        "fopen",
+        lambda path, *mode: clock.file(path) if path == str(shown) else real(path, *mode),
+    )
+    monkeypatch.setattr(ntpcluster_hwclock, "ADJTIME", str(tmp_path / "adjtime"))
+    return clock
+
+
+@pytest.mark.parametrize(
+    "old, drift", [(None, 0), ("0.0 0 0.0\n0\nUTC\n", 0), ("-1.25 99 0.0\n99\nLOCAL\n", -1.25), ("?\n", 0)]
+)
+def test_the_kernel_sets_it_exactly_and_no_program_is_started(rtc, hwclock, tmp_path, old, drift):
+    record = tmp_path / "adjtime"
+    if old is not None:
+        record.write_text(old)
+    done = ntpcluster_hwclock.systohc(utc=True)
+    assert (done["written"], done["problem"], len(rtc.sets), hwclock.calls) == (True, None, 1, [])
+    assert done["error_s"] == pytest.approx(0, abs=0.11)
+    first, second, third = record.read_text().splitlines()
+    now = pytest.approx(time.time(), abs=3)
+    assert [float(word) for word in first.split()] == [drift, now, 0] and (float(second), third) == (now, "UTC")
+    assert record.stat().st_mode & 0o777 == 0o644
+
+
+def test_one_that_keeps_local_time_is_set_to_local_time(rtc, hwclock, tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    done = ntpcluster_hwclock.systohc(utc=False)
+    here = time.strftime("%H:%M", time.localtime())
+    monkeypatch.undo()
+    time.tzset()
+    assert done["written"] and rtc.sets[0].startswith(here[:2]) and hwclock.calls == []
+    assert (tmp_path / "adjtime").read_text().endswith("LOCAL\n")
+
+
+def test_one_that_the_kernel_does_not_set_exactly_is_left_to_hwclock(rtc, hwclock, tmp_path):
+    rtc.late = 1.0
+    hwclock.answers = {"--systohc": [DONE]}
+    ntpcluster_hwclock.systohc(utc=True)
+    assert len(rtc.sets) == 1 and hwclock.calls[0] == "--systohc --utc" and not (tmp_path / "adjtime").exists()
 
 
 def unreadable(shown, monkeypatch, how):

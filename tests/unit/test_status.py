@@ -108,6 +108,34 @@ def test_a_host_with_a_second_time_daemon_is_not_ok_whether_it_runs_or_starts_at
     assert (seen["health"], codes(seen)) == ("degraded", ["rival-daemon"]) and "chronyd (pid 77)" in str(seen)
 
 
+@pytest.mark.parametrize("uptime, pauses", [(2.0, [4.8, 1]), (6.5, [1, 1]), (90000.0, [1, 1]), (None, [1, 1])])
+def test_a_daemon_is_not_queried_before_it_can_follow_a_source(host, monkeypatch, uptime, pauses):
+    """The stand-in of the clock moves only while the function sleeps, and the daemon's uptime with it."""
+    slept, host.plan["platform"]["first_sync"] = [], 6.8
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: 100.0 + sum(slept))
+    monkeypatch.setattr(ntpcluster_status.time, "sleep", slept.append)
+    looks = iter([False, False, True])
+
+    def status(age):
+        running = uptime is not None
+        daemon = {"running": running, "uptime_s": uptime + sum(slept) if running else None}
+        return {"synchronized": next(looks), "daemon": daemon}
+
+    monkeypatch.setattr(ntpcluster_status, "status", status)
+    assert ntpcluster_status.synchronized(timeout=30)["synchronized"]
+    assert slept == pytest.approx(pauses)
+
+
+def test_the_wait_for_a_daemon_ends_with_its_time_limit(host, monkeypatch):
+    slept, host.plan["platform"]["first_sync"] = [], 6.8
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: 100.0 + sum(slept))
+    monkeypatch.setattr(ntpcluster_status.time, "sleep", slept.append)
+    seen = {"synchronized": False, "daemon": {"running": True, "uptime_s": 0.5}}
+    monkeypatch.setattr(ntpcluster_status, "status", lambda age: seen)
+    assert ntpcluster_status.synchronized(timeout=3)["synchronized"] is False
+    assert sum(slept) == pytest.approx(3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_answer_that_ends_at_any_byte_is_judged(host, kind):
     text = healthy(kind)

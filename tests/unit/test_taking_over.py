@@ -25,8 +25,8 @@ def host(monkeypatch, tmp_path):
         packages, left, half, silent = {"ntpsec": "1.2"}, {}, {}, False
         asked = []  # how much had been done when the servers were asked
 
-    def install(pkgs, refresh):
-        assert (pkgs, refresh) == (["chrony"], True)
+    def install(pkgs, refresh, check_update):
+        assert (pkgs, refresh, check_update) == (["chrony"], True, False)
         Host.did.append("install")
         if Host.fails:
             raise CommandExecutionError(Host.fails.pop(0))

@@ -248,8 +248,8 @@ class Clock:
         self._change(edit)
 
     def rtc_fault(self, fault):
-        """Break the RTC: reading fails (``read``), setting fails (``write``), every ioctl blocks until this
-        is taken back (``hang``); ``None`` repairs it."""
+        """Break the RTC: reading fails (``read``), setting fails (``write``), every ioctl but the one that sets it blocks until
+        this is taken back (``hang``); ``None`` repairs it."""
         number = RTC_FAULTS.index(fault)
 
         def edit(state, _):

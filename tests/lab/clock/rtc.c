@@ -142,16 +142,18 @@ static int rtc_ioctl(unsigned long request, void *argument)
     int error;
 
     labclock_look(&state);
+    if (request == RTC_SET_TIME) {
+        if (!is_valid(argument))
+            return fail(EINVAL);
+        error = labclock_change(edit_rtc, argument);
+        return error ? fail(error) : 0;
+    }
+    /* hwclock can wait for the turn of a second forever; setting the clock never waits. */
     if (hang(&state) != 0)
         return -1;
     switch (request) {
     case RTC_RD_TIME:
         return read_rtc(&state, argument);
-    case RTC_SET_TIME:
-        if (!is_valid(argument))
-            return fail(EINVAL);
-        error = labclock_change(edit_rtc, argument);
-        return error ? fail(error) : 0;
     default: /* no interrupts: hwclock then watches for the turn of the second, as on many boards */
         return fail(EINVAL);
     }
