@@ -16,6 +16,7 @@ from __future__ import absolute_import, print_function, unicode_literals
 import hashlib
 import json
 import os
+import sys
 import time
 
 import salt.utils.data
@@ -218,7 +219,8 @@ def _age(seconds):
 
 
 def _decoded(data):
-    return salt.utils.data.decode(data, keep=True)
+    """On Python 2 a pillar contains both types of strings."""
+    return salt.utils.data.decode(data, keep=True) if sys.version_info[0] == 2 else data
 
 
 def _digest(data):

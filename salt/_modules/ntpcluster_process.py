@@ -12,6 +12,7 @@ is not the daemon.
 from __future__ import absolute_import, print_function, unicode_literals
 
 import errno
+import fnmatch
 import glob
 import os
 
@@ -204,11 +205,16 @@ def at_boot(services):
     Internal. Which of these services start at boot, found without starting any program. A removed package may leave a script
     that is not executable, or a dangling link: neither starts.
     """
-    # The folders once for all services: a pattern in a folder's name has the folder above read each time.
+    # Each folder is read once, not once for each service and pattern.
     places = [(place, os.path.basename(path)) for path in STARTED for place in glob.glob(os.path.dirname(path))]
+    entries = [(place, name, os.listdir(place)) for place, name in places if os.path.isdir(place)]
     found = []
     for service in services:
-        links = [link for place, name in places for link in glob.glob(os.path.join(place, name.format(service)))]
+        links = [
+            os.path.join(place, entry)
+            for place, name, all_of in entries
+            for entry in fnmatch.filter(all_of, name.format(service))
+        ]
         if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
             found.append(service)
     return found
