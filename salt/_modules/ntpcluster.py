@@ -311,13 +311,14 @@ def move(offset, step=False, test=False):
 
 def hwclock(utc=None):
     """
-    Read the hardware clock.
+    Read the hardware clock as its next second begins. The kernel shows it; the program hwclock runs only if the kernel does not.
 
     utc
         Whether it keeps UTC; default: the pillar's ``hwclock:utc``.
+
     Returns a dict: ``present`` (True; False: this host has none, like containers and some virtual machines; None:
-    unknown), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time
-    (it counts whole seconds), ``problem`` None or why there is no reading.
+    unknown), ``epoch_s`` its time in seconds since 1970, ``error_s`` how far it is ahead of the system time, to a tenth of a
+    second, ``problem`` None or why there is no reading.
 
     CLI Example:
 
@@ -330,11 +331,12 @@ def hwclock(utc=None):
 
 def systohc(utc=None):
     """
-    Set the hardware clock from the system time, and read it back; write it again if it is a second off.
+    Set the hardware clock from the system time, and read it back. The kernel sets it (rtc(4)), and /etc/adjtime is written as
+    hwclock writes it. If the kernel refuses, or the result is half a second off, hwclock sets it, up to three times.
 
     utc
-        Whether it keeps UTC; default: the pillar's ``hwclock:utc``. Always passed to hwclock: otherwise EL6 assumes that
-        the hardware clock is in local time if /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
+        Whether it keeps UTC; default: the pillar's ``hwclock:utc``. It is recorded in /etc/adjtime and always passed to hwclock:
+        that of EL6 assumes local time if /etc/adjtime has no third line (hwclock.c, hw_clock_is_utc).
 
     Returns a dict: ``written`` (bool: read back and correct), ``present``, ``error_s`` as read back, ``problem``.
     A host without a hardware clock is not an error.

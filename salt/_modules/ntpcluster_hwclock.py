@@ -130,10 +130,11 @@ def _record(utc):
     except (IOError, OSError, ValueError, IndexError):
         pass  # none yet, or nonsense
     lines = ["{0} {1} 0.000000".format(drift, now), "{0}".format(now), "UTC" if utc else "LOCAL"]
-    with salt.utils.files.fopen(ADJTIME + ".new", "w") as fresh:
+    path = os.path.realpath(ADJTIME)  # a link, where /etc cannot be written
+    with salt.utils.files.fopen(path + ".new", "w") as fresh:
         fresh.write("\n".join(lines) + "\n")
-    os.chmod(ADJTIME + ".new", 0o644)
-    __salt__["ntpcluster_files.replace"](ADJTIME + ".new", ADJTIME)
+    os.chmod(path + ".new", 0o644)
+    __salt__["ntpcluster_files.replace"](path + ".new", path)
 
 
 def _shown(utc, exact):
