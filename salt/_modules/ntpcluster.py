@@ -114,7 +114,9 @@ def synchronized(timeout=None, interval=1):
     timeout
         Maximum number of seconds to wait; 0 checks once. Default: the pillar's ``sync:timeout``.
     interval
-        Seconds between two checks.
+        Seconds between two checks. A daemon that has just started is checked again when it can follow a source at the earliest: 4 s
+        (chronyd) to 7 s (ntpd) after its start.
+
     Returns a dict: ``synchronized`` (bool), ``waited_s``, and the ``status`` of the last check.
 
     CLI Example:
@@ -332,7 +334,7 @@ def hwclock(utc=None):
 def systohc(utc=None):
     """
     Set the hardware clock from the system time, and read it back. The kernel sets it (rtc(4)), and /etc/adjtime is written as
-    hwclock writes it. If the kernel refuses, or the result is half a second off, hwclock sets it, up to three times.
+    hwclock writes it. If the kernel refuses, or the result is half a second off or more, hwclock sets it, up to three times.
 
     utc
         Whether it keeps UTC; default: the pillar's ``hwclock:utc``. It is recorded in /etc/adjtime and always passed to hwclock:

@@ -16,7 +16,6 @@ from __future__ import absolute_import, print_function, unicode_literals
 import hashlib
 import json
 import os
-import sys
 import time
 
 import salt.utils.data
@@ -219,8 +218,11 @@ def _age(seconds):
 
 
 def _decoded(data):
-    """On Python 2 a pillar contains both types of strings."""
-    return salt.utils.data.decode(data, keep=True) if sys.version_info[0] == 2 else data
+    """
+    A plain copy. On Python 2 a pillar contains both types of strings. On Salt 3008 it consists of mappings and lists that print all
+    their values as asterisks, so texts that are made of them would all be equal.
+    """
+    return salt.utils.data.decode(data, keep=True)
 
 
 def _digest(data):

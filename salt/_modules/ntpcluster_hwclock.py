@@ -20,12 +20,12 @@ __virtualname__ = "ntpcluster_hwclock"
 
 HWCLOCK_TIMEOUT_S = 20
 
-#: How far from the system time a hardware clock may be just after it was written: it counts whole seconds.
+#: How far from the system time a hardware clock may be just after it was written, if nothing better can be reached.
 HWCLOCK_CLOSE_S = 2.0
 
-#: hwclock writes when a second begins. If it misses that moment it may write a time that is a whole second ahead, and a daemon
+#: hwclock writes at one moment of a second. If it misses that moment it may write a time that is a whole second ahead, and a daemon
 #: that starts with such a time (and without a drift file) steps, and reports for 5 to 15 minutes that it is not synchronised.
-#: So a clock that is further off than this is written again, up to this many times.
+#: So hwclock writes a clock that is this far off again, up to this many times; if the kernel has set it, hwclock has to try.
 HWCLOCK_EXACT_S = 0.5
 HWCLOCK_WRITES = 3
 
@@ -36,9 +36,12 @@ SINCE_EPOCH = "/sys/class/rtc/rtc0/since_epoch"
 #: How often that is read until the next second begins, and for how long: a clock whose battery is dead may stand still.
 GLANCE_S, TICK_S = 0.01, 1.5
 
-#: The clock of a PC begins its next second half a second after it is set (mc146818). So it is set in the middle of a second of the
-#: system time; if this process wakes up later than LATE_S after that, it waits for the next one, a few times.
-MIDDLE_S, LATE_S, TRIES = 0.5, 0.1, 4
+#: The kernel's name of the hardware clock. That of a PC begins its next second half a second after it is set (mc146818), so it is
+#: set in the middle of a second of the system time; others begin a second at once, and are set as one begins.
+NAME, OF_A_PC = "/sys/class/rtc/rtc0/name", "rtc_cmos"
+
+#: If this process wakes up later than this after that moment, it waits for the next one, up to so many times.
+LATE_S, TRIES = 0.1, 4
 
 #: It records whether the hardware clock keeps UTC, and its drift (hwclock(8)).
 ADJTIME = "/etc/adjtime"
@@ -93,7 +96,7 @@ def systohc(utc=None):
         if said["error"]:
             return {"written": False, "present": said["present"], "error_s": None, "problem": said["message"]}
         seen = hwclock(utc)
-        if seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_EXACT_S:
+        if seen["error_s"] is not None and abs(seen["error_s"]) < HWCLOCK_EXACT_S:
             break
     close = seen["error_s"] is not None and abs(seen["error_s"]) <= HWCLOCK_CLOSE_S
     problem = seen["problem"]
@@ -104,16 +107,19 @@ def systohc(utc=None):
 
 def _set(utc):
     """Have the kernel set the clock. What it shows afterwards; None if that is not right, or unknown: then hwclock has to try."""
+    if not _there():
+        return None
+    aim = 0.5 if _of_a_pc() else 0.0
+    if not utc:
+        time.tzset()
+    for _ in range(TRIES):
+        time.sleep((aim - time.time()) % 1.0)
+        if (time.time() - aim) % 1.0 < LATE_S:
+            break
     try:
-        if not utc:
-            time.tzset()
-        for _ in range(TRIES):
-            time.sleep((MIDDLE_S - time.time()) % 1.0)
-            if (time.time() - MIDDLE_S) % 1.0 < LATE_S:
-                break
         __salt__["ntpcluster_kernel.set_rtc"]((time.gmtime if utc else time.localtime)(time.time()))
         seen = _shown(utc, exact=True)
-        if abs(seen["error_s"]) > HWCLOCK_EXACT_S:
+        if abs(seen["error_s"]) >= HWCLOCK_EXACT_S:
             return None
         _record(utc)
         return seen
@@ -121,20 +127,46 @@ def _set(utc):
         return None
 
 
+def _there():
+    """Whether the kernel has a hardware clock, readable or not: one without a valid time can be set."""
+    try:
+        _epoch()
+    except (IOError, OSError) as exc:
+        return exc.errno != errno.ENOENT
+    except ValueError:
+        pass
+    return True
+
+
+def _of_a_pc():
+    """Whether the hardware clock is a PC's; also if the kernel does not tell its name."""
+    try:
+        with salt.utils.files.fopen(NAME) as name:
+            return name.read().startswith(OF_A_PC)
+    except (IOError, OSError):
+        return True
+
+
 def _record(utc):
     """Write /etc/adjtime as hwclock does when it has set the clock: a known drift stays, and is counted from now on."""
     drift, now = "0.0", int(time.time())
     try:
         with salt.utils.files.fopen(ADJTIME) as record:
-            drift = "{0:f}".format(float(record.read().split()[0]))
+            known = float(record.read().split()[0])
+            drift = "{0:f}".format(known) if abs(known) < 86400 else drift
     except (IOError, OSError, ValueError, IndexError):
         pass  # none yet, or nonsense
     lines = ["{0} {1} 0.000000".format(drift, now), "{0}".format(now), "UTC" if utc else "LOCAL"]
     path = os.path.realpath(ADJTIME)  # a link, where /etc cannot be written
-    with salt.utils.files.fopen(path + ".new", "w") as fresh:
-        fresh.write("\n".join(lines) + "\n")
-    os.chmod(path + ".new", 0o644)
-    __salt__["ntpcluster_files.replace"](path + ".new", path)
+    fresh = path + ".new"
+    try:
+        with salt.utils.files.fopen(fresh, "w") as record:
+            record.write("\n".join(lines) + "\n")
+        os.chmod(fresh, 0o644)
+        __salt__["ntpcluster_files.replace"](fresh, path)
+    finally:
+        if os.path.lexists(fresh):
+            os.remove(fresh)
 
 
 def _shown(utc, exact):

@@ -85,8 +85,9 @@ def set_rtc(shown, **called):
     Raises CommandExecutionError if the kernel refuses, or has no such clock.
     """
     __salt__["ntpcluster_program.refuse_people"](called)
-    # struct rtc_time counts months from 0 and years from 1900; the kernel ignores its last three fields.
-    fields = (shown.tm_sec, shown.tm_min, shown.tm_hour, shown.tm_mday, shown.tm_mon - 1, shown.tm_year - 1900, 0, 0, 0)
+    # struct rtc_time counts months from 0, years from 1900, days of the week from Sunday and days of the year from 0.
+    fields = [shown.tm_sec, shown.tm_min, shown.tm_hour, shown.tm_mday, shown.tm_mon - 1, shown.tm_year - 1900]
+    fields += [(shown.tm_wday + 1) % 7, shown.tm_yday - 1, 0]
     try:
         device = os.open(RTC, os.O_RDONLY)
         try:

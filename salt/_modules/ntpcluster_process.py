@@ -205,16 +205,11 @@ def at_boot(services):
     Internal. Which of these services start at boot, found without starting any program. A removed package may leave a script
     that is not executable, or a dangling link: neither starts.
     """
-    # Each folder is read once, not once for each service and pattern.
-    places = [(place, os.path.basename(path)) for path in STARTED for place in glob.glob(os.path.dirname(path))]
-    entries = [(place, name, os.listdir(place)) for place, name in places if os.path.isdir(place)]
+    # The folders are read once, not once for each service.
+    folders = [(path, glob.glob(os.path.join(os.path.dirname(path), "*"))) for path in STARTED]
     found = []
     for service in services:
-        links = [
-            os.path.join(place, entry)
-            for place, name, all_of in entries
-            for entry in fnmatch.filter(all_of, name.format(service))
-        ]
+        links = [link for path, entries in folders for link in fnmatch.filter(entries, path.format(service))]
         if any(os.access(link, os.X_OK) or (link.endswith(".service") and os.path.isfile(link)) for link in links):
             found.append(service)
     return found

@@ -68,13 +68,27 @@ def synchronized(timeout=None, interval=1, age=0):
         age, waited = 0, __salt__["ntpcluster_program.monotonic"]() - started
         if seen["synchronized"] or waited + interval > timeout:
             return {"synchronized": seen["synchronized"], "waited_s": round(waited, 1), "status": seen}
-        time.sleep(min(max(interval, _too_early(seen)), timeout - waited))
+        time.sleep(min(max(interval, _too_early(seen["daemon"]["uptime_s"], waited)), timeout - waited))
 
 
-def _too_early(seen):
-    """For how many seconds from now the daemon, which has just started, cannot follow a source yet."""
-    uptime = seen["daemon"]["uptime_s"]
-    return 0 if uptime is None else _running().get("first_sync", 0) - uptime
+def _too_early(uptime, waited):
+    """
+    For how many seconds from now a daemon that has just started cannot follow a source yet.
+
+    uptime
+        When it was queried last; None unless it runs. A container may show a wrong one.
+    waited
+        For how long this wait has lasted.
+    """
+    try:
+        plan = __salt__["ntpcluster_plan.plan"]()
+    except (CommandExecutionError, SaltInvocationError):
+        return 0
+    if uptime is None or plan["local"] is not None:  # who leads an island follows nobody
+        return 0
+    looked = __context__.get("ntpcluster.seen", (None, None))[0]
+    passed = 0 if looked is None else __salt__["ntpcluster_program.monotonic"]() - looked
+    return plan["platform"]["first_sync"] - max(uptime + passed, waited)
 
 
 def bound():

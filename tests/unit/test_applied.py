@@ -6,6 +6,7 @@ import os
 
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.utils.secret import hide
 
 from _modules import (
     ntpcluster_applied,
@@ -388,3 +389,13 @@ def test_the_first_state_of_a_run_reports_every_error_of_the_pillar_and_nothing_
     lines = told["comment"].splitlines()
     assert lines[0] == "the pillar is not valid, so nothing is changed:"
     assert [line.split()[0].rstrip(":") for line in lines[1:]] == ["ntp:timezone", "ntp:tiers:client:follows"]
+
+
+def test_the_values_of_a_pillar_that_prints_as_asterisks_are_told_apart(host):
+    """As on Salt 3008, where a minion gets its pillar from its master in this form."""
+    pillar = dict(OLD, options={"interface": [{"listen": "eth0"}, {"listen": "eth1"}]})
+    host.pillar["ntp"] = hide(pillar)
+    assert "eth0" not in repr(host.pillar["ntp"])
+    first = ntpcluster_plan.plan()
+    host.pillar["ntp"] = hide(dict(pillar, tiers=NEW["tiers"]))
+    assert first["sources"] != ntpcluster_plan.plan()["sources"]

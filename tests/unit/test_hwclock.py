@@ -6,12 +6,13 @@ A stand-in replaces the program hwclock: it prints what util-linux printed in su
 import calendar
 import errno
 import io
+import struct
 import time
 
 import pytest
 from salt.exceptions import CommandExecutionError
 
-from _modules import ntpcluster_hwclock
+from _modules import ntpcluster_hwclock, ntpcluster_kernel
 from tests.loaded import FUNCTIONS
 
 NONE = ("", "hwclock: Cannot access the Hardware Clock via any known method.", 1)
@@ -123,16 +124,22 @@ def test_what_hwclock_wrote_is_read_back_from_the_kernel_and_written_again_if_it
 
 
 class Rtc:
-    """A PC's hardware clock in place of the kernel's: its next second begins half a second after it is set."""
+    """A hardware clock in place of the kernel's. A PC's begins its next second half a second after it is set, others at once."""
 
     def __init__(self):
-        self.ahead, self.sets, self.late = 70.0, [], 0.0
+        self.ahead, self.sets, self.late, self.name, self.readable = 70.0, [], 0.0, "rtc_cmos rtc_cmos", True
 
     def set(self, shown):
         self.sets.append(time.strftime("%H:%M:%S", shown))
-        self.ahead = calendar.timegm(shown) + 0.5 + self.late - time.time()
+        self.readable = True
+        begun = 0.5 if self.name.startswith("rtc_cmos") else 0.0
+        self.ahead = calendar.timegm(shown) + begun + self.late - time.time()
 
     def file(self, path):
+        if path.endswith("name"):
+            return io.StringIO(self.name + "\n")
+        if not self.readable:
+            raise OSError(errno.EINVAL, "no valid time")
         return io.StringIO(f"{int(time.time() + self.ahead)}\n")
 
 
@@ -143,17 +150,26 @@ def rtc(monkeypatch, shown, tmp_path):
     monkeypatch.setattr(
         ntpcluster_hwclock.salt.utils.files,
         "fopen",
-        lambda path, *mode: clock.file(path) if path == str(shown) else real(path, *mode),
+        lambda path, *mode: clock.file(path) if path in (str(shown), "name") else real(path, *mode),
     )
+    monkeypatch.setattr(ntpcluster_hwclock, "NAME", "name")
     monkeypatch.setattr(ntpcluster_hwclock, "ADJTIME", str(tmp_path / "adjtime"))
     return clock
 
 
+@pytest.mark.parametrize("name", ["rtc_cmos 00:03", "rtc-ds1307 1-0068"])
 @pytest.mark.parametrize(
-    "old, drift", [(None, 0), ("0.0 0 0.0\n0\nUTC\n", 0), ("-1.25 99 0.0\n99\nLOCAL\n", -1.25), ("?\n", 0)]
+    "old, drift",
+    [
+        (None, 0),
+        ("0.0 0 0.0\n0\nUTC\n", 0),
+        ("-1.25 99 0.0\n99\nLOCAL\n", -1.25),
+        ("?\n", 0),
+        ("nan 0 0\n", 0),
+    ],
 )
-def test_the_kernel_sets_it_exactly_and_no_program_is_started(rtc, hwclock, tmp_path, old, drift):
-    record = tmp_path / "adjtime"
+def test_the_kernel_sets_it_exactly_and_no_program_is_started(rtc, hwclock, tmp_path, old, drift, name):
+    record, rtc.name = tmp_path / "adjtime", name
     if old is not None:
         record.write_text(old)
     done = ntpcluster_hwclock.systohc(utc=True)
@@ -175,11 +191,52 @@ def test_one_that_keeps_local_time_is_set_to_local_time(rtc, hwclock, tmp_path, 
     assert (tmp_path / "adjtime").read_text().endswith("LOCAL\n")
 
 
-def test_one_that_the_kernel_does_not_set_exactly_is_left_to_hwclock(rtc, hwclock, tmp_path):
-    rtc.late = 1.0
+def test_one_whose_battery_died_is_set_by_the_kernel(rtc, hwclock):
+    rtc.readable = False
+    assert ntpcluster_hwclock.systohc(utc=True)["written"] and (len(rtc.sets), hwclock.calls) == (1, [])
+
+
+@pytest.mark.parametrize("late", [1.0, -0.5])
+def test_one_that_the_kernel_does_not_set_exactly_is_left_to_hwclock(rtc, hwclock, tmp_path, late):
+    rtc.late = late
     hwclock.answers = {"--systohc": [DONE]}
     ntpcluster_hwclock.systohc(utc=True)
     assert len(rtc.sets) == 1 and hwclock.calls[0] == "--systohc --utc" and not (tmp_path / "adjtime").exists()
+
+
+def test_a_record_that_cannot_be_written_is_left_to_hwclock_and_nothing_stays_behind(
+    rtc, hwclock, tmp_path, monkeypatch
+):
+    def busy(fresh, path):
+        raise OSError(errno.EBUSY, "is a mount point")
+
+    monkeypatch.setitem(FUNCTIONS, "ntpcluster_files.replace", busy)
+    hwclock.answers = {"--systohc": [("", "hwclock: Cannot open /etc/adjtime", 1)]}
+    assert not ntpcluster_hwclock.systohc(utc=True)["written"]
+    assert not list(tmp_path.glob("adjtime*")) and hwclock.calls == ["--systohc --utc"]
+
+
+def test_a_host_without_one_does_not_wait_for_it(hwclock, monkeypatch):
+    monkeypatch.setattr(ntpcluster_hwclock.time, "sleep", lambda seconds: pytest.fail("waits for no clock"))
+    hwclock.answers = {"--systohc": [NONE]}
+    assert ntpcluster_hwclock.systohc(utc=True)["present"] is False
+
+
+def test_the_kernel_gets_the_time_in_its_own_form(monkeypatch):
+    """As struct rtc_time of linux/rtc.h: months from 0, years from 1900, Sunday is 0, and the first of January is day 0."""
+    given = []
+    monkeypatch.setattr(ntpcluster_kernel, "RTC", "/dev/null")
+    monkeypatch.setattr(ntpcluster_kernel.fcntl, "ioctl", lambda fd, request, packed: given.append((request, packed)))
+    ntpcluster_kernel.set_rtc(time.gmtime(1583020799))  # Saturday, 29 February 2020, 23:59:59
+    ((request, packed),) = given
+    assert request == 1 << 30 | 36 << 16 | ord("p") << 8 | 0x0A  # _IOW('p', 0x0a, struct rtc_time)
+    assert struct.unpack("9i", packed) == (59, 59, 23, 29, 1, 120, 6, 59, 0)
+
+
+def test_a_kernel_without_such_a_clock_is_an_error(monkeypatch):
+    monkeypatch.setattr(ntpcluster_kernel, "RTC", "/dev/null")
+    with pytest.raises(CommandExecutionError, match="does not set /dev/null: .*ioctl"):
+        ntpcluster_kernel.set_rtc(time.gmtime())
 
 
 def unreadable(shown, monkeypatch, how):

@@ -111,19 +111,43 @@ def test_a_host_with_a_second_time_daemon_is_not_ok_whether_it_runs_or_starts_at
 @pytest.mark.parametrize("uptime, pauses", [(2.0, [4.8, 1]), (6.5, [1, 1]), (90000.0, [1, 1]), (None, [1, 1])])
 def test_a_daemon_is_not_queried_before_it_can_follow_a_source(host, monkeypatch, uptime, pauses):
     """The stand-in of the clock moves only while the function sleeps, and the daemon's uptime with it."""
+    slept = waits(host, monkeypatch, [None if uptime is None else lambda passed: uptime + passed] * 3)
+    assert slept == pytest.approx(pauses)
+
+
+def waits(host, monkeypatch, uptimes, looked=None):
+    """
+    The pauses of a wait that ends with its last look; each look gives the daemon's uptime after so many seconds. `looked`: how old
+    the first report is.
+    """
     slept, host.plan["platform"]["first_sync"] = [], 6.8
     monkeypatch.setitem(FUNCTIONS, "ntpcluster_program.monotonic", lambda: 100.0 + sum(slept))
     monkeypatch.setattr(ntpcluster_status.time, "sleep", slept.append)
-    looks = iter([False, False, True])
+    left = list(uptimes)
 
     def status(age):
-        running = uptime is not None
-        daemon = {"running": running, "uptime_s": uptime + sum(slept) if running else None}
-        return {"synchronized": next(looks), "daemon": daemon}
+        moment = 100.0 + sum(slept) - (looked or 0 if len(left) == len(uptimes) else 0)
+        ntpcluster_status.__context__["ntpcluster.seen"] = (moment, None)
+        uptime = left.pop(0)
+        daemon = {"running": bool(uptime), "uptime_s": uptime(moment - 100.0) if uptime else None}
+        return {"synchronized": not left, "daemon": daemon}
 
     monkeypatch.setattr(ntpcluster_status, "status", status)
     assert ntpcluster_status.synchronized(timeout=30)["synchronized"]
-    assert slept == pytest.approx(pauses)
+    return slept
+
+
+def test_the_first_report_may_be_old(host, monkeypatch):
+    assert waits(host, monkeypatch, [lambda passed: 2.4 + passed] * 3, looked=1.9) == pytest.approx([4.4, 1])
+
+
+def test_a_container_that_shows_a_daemon_as_just_started_for_ever_delays_nothing_for_long(host, monkeypatch):
+    assert waits(host, monkeypatch, [lambda passed: 0.0] * 4) == pytest.approx([6.8, 1, 1])
+
+
+def test_the_leader_of_an_island_is_not_waited_for(host, monkeypatch):
+    host.plan["local"] = 10
+    assert waits(host, monkeypatch, [lambda passed: 1.0 + passed] * 3) == pytest.approx([1, 1])
 
 
 def test_the_wait_for_a_daemon_ends_with_its_time_limit(host, monkeypatch):

@@ -148,7 +148,7 @@ static int rtc_ioctl(unsigned long request, void *argument)
         error = labclock_change(edit_rtc, argument);
         return error ? fail(error) : 0;
     }
-    /* hwclock can wait for the turn of a second forever; setting the clock never waits. */
+    /* This fault stands for an hwclock that waits for the turn of a second forever. RTC_SET_TIME does not wait for it. */
     if (hang(&state) != 0)
         return -1;
     switch (request) {
