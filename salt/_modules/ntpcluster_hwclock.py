@@ -59,9 +59,8 @@ def hwclock(utc=None, exact=True):
     utc = _utc(utc)
     try:
         return _shown(utc, exact)
-    except (IOError, OSError, ValueError) as exc:
-        # A file that exists but cannot be read means a clock, whatever hwclock finds: sysfs lists the clocks that have a driver.
-        known = getattr(exc, "errno", None) != errno.ENOENT
+    except (IOError, OSError, ValueError):
+        known = _there()
     before = time.time()
     seen = _hwclock(["--show"], utc)
     epoch = seen["epoch_s"]
@@ -128,7 +127,8 @@ def _set(utc):
 
 
 def _there():
-    """Whether the kernel has a hardware clock, readable or not: one without a valid time can be set."""
+    """Whether the kernel has a hardware clock, readable or not: sysfs lists the clocks that have a driver. One without a valid time
+    can be set."""
     try:
         _epoch()
     except (IOError, OSError) as exc:
@@ -158,7 +158,7 @@ def _record(utc):
         pass  # none yet, or nonsense
     lines = ["{0} {1} 0.000000".format(drift, now), "{0}".format(now), "UTC" if utc else "LOCAL"]
     path = os.path.realpath(ADJTIME)  # a link, where /etc cannot be written
-    fresh = path + ".new"
+    fresh = path + ".ntpcluster"
     try:
         with salt.utils.files.fopen(fresh, "w") as record:
             record.write("\n".join(lines) + "\n")
